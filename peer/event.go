@@ -1,0 +1,216 @@
+package peer
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/wire"
+)
+
+// Event is what a Node tells its user: one of the types below.
+type Event interface{ event() }
+
+// Person is somebody as a room shows them.
+type Person struct {
+	Peer wire.PeerID
+	Name string
+}
+
+// Path is the way that a link takes.
+type Path struct {
+	Kind   string        // "host", "srflx", "prflx" or "relay": the local candidate in use (RFC 8445 section 5.1.1)
+	Local  string        // address:port
+	Remote string        // address:port
+	RTT    time.Duration // zero while unknown
+}
+
+// TrackerState says how a Node stands to its tracker.
+type TrackerState string
+
+// The states of cli.md, and "searching" before there was any.
+const (
+	TrackerSearching TrackerState = "searching" // nothing found yet; Trying says what is being tried
+	TrackerConnected TrackerState = "connected"
+	TrackerLost      TrackerState = "lost" // Trying says what is being tried
+	TrackerElecting  TrackerState = "electing"
+	TrackerHosting   TrackerState = "hosting" // this process is the tracker
+)
+
+type (
+	// Ready is sent once, when the Node is in its first rooms at a tracker.
+	Ready struct {
+		Self  Person
+		Rooms []wire.Room
+	}
+	// TrackerChanged tells of each change of state.
+	TrackerChanged struct {
+		State  TrackerState
+		URL    string
+		Term   uint64
+		Leader wire.PeerID // zero for a stand-alone tracker
+		Self   bool        // this process is the tracker
+		Trying string      // what is being tried, for people; empty when nothing is
+		Err    error       // why the last attempt failed
+	}
+	// RoomJoined says that this peer is now in a room, RoomLeft that it no longer is.
+	RoomJoined struct {
+		Room    wire.Room
+		Members []Person // the others that are known by now
+	}
+	RoomLeft struct{ Room wire.Room }
+	// MemberJoined, MemberLeft and MemberRenamed tell of the others (and Renamed of oneself). Members counts
+	// everybody in the room after the change, oneself included.
+	MemberJoined struct {
+		Room    wire.Room
+		Person  Person
+		Members int
+	}
+	MemberLeft struct {
+		Room    wire.Room
+		Person  Person
+		Members int
+	}
+	MemberRenamed struct {
+		Room    wire.Room
+		Person  Person
+		Was     string
+		Members int
+	}
+	// LinkChanged tells that a link came up or went down, LinkMeasured how it is doing.
+	LinkChanged struct {
+		Person Person
+		Up     bool
+		Path   Path
+		Reason string // why it went down
+	}
+	LinkMeasured struct {
+		Peer wire.PeerID
+		Path Path
+	}
+	// Message is an item of a room's log that is shown: text, action or topic.
+	Message struct {
+		Room    wire.Room
+		Person  Person
+		ID      uuid.UUID
+		Seq     uint64
+		Lamport uint64
+		Kind    wire.Kind
+		Text    string
+		Sent    time.Time // the author's time
+		Self    bool
+		History bool // fetched, or read from the own log, as opposed to broadcast live
+	}
+	// Delivered tells how many other members are known to hold an own message. It is sent when that changes, at
+	// most a few times a second.
+	Delivered struct {
+		Room  wire.Room
+		ID    uuid.UUID
+		Seq   uint64
+		Peers int
+		Of    int
+	}
+	// Notice is information for people, Failure a problem: what was tried, what happened, what to do. Code is a stable
+	// word for scripts. Room may be empty.
+	Notice struct {
+		Room wire.Room
+		Code string
+		Text string
+	}
+	Failure struct {
+		Room wire.Room
+		Code string
+		Text string
+	}
+	// Answer is the result of a query Command, with its Ref.
+	Answer struct {
+		Ref   any
+		Value any // PeersAnswer, RoomsAnswer or NetAnswer
+	}
+	// Stopped is the last event: the others have been told and everything is closed.
+	Stopped struct{}
+)
+
+func (Ready) event()          {}
+func (TrackerChanged) event() {}
+func (RoomJoined) event()     {}
+func (RoomLeft) event()       {}
+func (MemberJoined) event()   {}
+func (MemberLeft) event()     {}
+func (MemberRenamed) event()  {}
+func (LinkChanged) event()    {}
+func (LinkMeasured) event()   {}
+func (Message) event()        {}
+func (Delivered) event()      {}
+func (Notice) event()         {}
+func (Failure) event()        {}
+func (Answer) event()         {}
+func (Stopped) event()        {}
+
+// PeersAnswer lists everybody this peer knows of.
+type PeersAnswer struct{ Peers []PeerInfo }
+
+// PeerInfo is one line of it.
+type PeerInfo struct {
+	Person
+	State string // "linked", "linking", "known" or "gone"
+	Rooms []wire.Room
+	Path  Path
+	Since time.Time // of State
+}
+
+// RoomsAnswer lists the rooms that the tracker and the neighbours know, joined ones first.
+type RoomsAnswer struct{ Rooms []RoomInfo }
+
+// RoomInfo is one line of it.
+type RoomInfo struct {
+	Room    wire.Room
+	Members int
+	Joined  bool
+	Topic   string
+}
+
+// NetAnswer is how things stand.
+type NetAnswer struct {
+	Self     Person
+	Tracker  TrackerChanged
+	STUN     []string
+	Observed string // this peer's address as the tracker sees it
+	Linked   int
+	Known    int
+	Peers    []PeerInfo
+	Counters map[string]uint64 // frames and bytes sent, received, dropped, faults by code …
+}
+
+// Command is what the user wants of a Node: one of the types below. Node.Do takes it and returns at once; what goes
+// wrong is reported as a Failure.
+type Command interface{ command() }
+
+type (
+	// JoinRoom and LeaveRoom enter and leave a room.
+	JoinRoom  struct{ Room wire.Room }
+	LeaveRoom struct{ Room wire.Room }
+	// Say publishes into a room: KindText, KindAction or KindTopic.
+	Say struct {
+		Room wire.Room
+		Kind wire.Kind
+		Text string
+	}
+	// Rename changes the own username.
+	Rename struct{ Name string }
+	// ListPeers, ListRooms and ShowNet are answered by an Answer with the same Ref.
+	ListPeers struct{ Ref any }
+	ListRooms struct{ Ref any }
+	ShowNet   struct{ Ref any }
+	// Reconnect tries everything at once again: the tracker and every link that is down.
+	Reconnect struct{}
+)
+
+func (JoinRoom) command()  {}
+func (LeaveRoom) command() {}
+func (Say) command()       {}
+func (Rename) command()    {}
+func (ListPeers) command() {}
+func (ListRooms) command() {}
+func (ShowNet) command()   {}
+func (Reconnect) command() {}

@@ -1,0 +1,133 @@
+// Package gossip spreads the events of rooms over the links there are, and repairs what did not arrive.
+//
+// It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
+// hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
+// anything of ours but peer/wire, nor touch sockets, goroutines, timers or time.Now.
+package gossip
+
+import (
+	"crypto/ed25519"
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/wire"
+)
+
+// Log is where events are kept. The Machine is its only writer. Append must be durable against the death of the
+// process before it returns, because a sequence number that was sent must never be used again.
+type Log interface {
+	// Append adds events, each the next of its author in its room.
+	Append(events []wire.Event) error
+	// Range returns up to limit events of author in room with from <= Seq <= to, in order.
+	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
+	// Heads returns how far each author's log of room goes, and the highest Lamport clock in it.
+	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
+}
+
+// Config is what a Machine needs to know for its life.
+type Config struct {
+	Key ed25519.PrivateKey
+	Log Log
+	// NewID makes the IDs of own events (UUIDv7).
+	NewID func() uuid.UUID
+	// Rand drives jitter and the choice of neighbours; seeded by the caller.
+	Rand interface{ Uint64() uint64 }
+}
+
+// Input is one thing that happened. It is one of the types below.
+type Input interface{ input() }
+
+// Subscribe makes the machine take part in a room; Unsubscribe ends that.
+type (
+	Subscribe   struct{ Room wire.Room }
+	Unsubscribe struct{ Room wire.Room }
+)
+
+// LinkUp tells of a neighbour and the rooms shared with it; a later LinkUp of the same peer changes the rooms.
+type LinkUp struct {
+	Peer  wire.PeerID
+	Rooms []wire.Room
+}
+
+// LinkDown tells that a neighbour is gone.
+type LinkDown struct{ Peer wire.PeerID }
+
+// LinkBusy tells that a neighbour's send queue is full (or free again): while it is, nothing but tiny frames are sent
+// to it, and what it missed is repaired by digest afterwards.
+type LinkBusy struct {
+	Peer wire.PeerID
+	Busy bool
+}
+
+// Receive is a frame from a neighbour: Events, Digest, Have or Want. Others are ignored.
+type Receive struct {
+	From  wire.PeerID
+	Frame wire.Frame
+}
+
+// Publish is what the user says: drafts become events of one batch, are appended, sent and delivered.
+type Publish struct {
+	Room   wire.Room
+	Drafts []Draft
+}
+
+// Draft is an event before it has a number and a signature.
+type Draft struct {
+	Kind wire.Kind
+	Body []byte
+	Ref  any // returned in the Deliver of the event, so that the caller can tell which draft it was
+}
+
+// Tick is the passing of time: the caller sends it at Output.Wake or later.
+type Tick struct{}
+
+func (Subscribe) input()   {}
+func (Unsubscribe) input() {}
+func (LinkUp) input()      {}
+func (LinkDown) input()    {}
+func (LinkBusy) input()    {}
+func (Receive) input()     {}
+func (Publish) input()     {}
+func (Tick) input()        {}
+
+// Output is what a Step wants done, in order within each slice. Step appends; the caller resets.
+type Output struct {
+	Sends    []Send
+	Delivers []Deliver
+	Held     []Held
+	Faults   []Fault
+	Wake     time.Time // when to send the next Tick; zero: not needed
+}
+
+// Send is a frame for a neighbour. Fast asks for the unreliable, unordered channel: the frame fits it, and its loss
+// is repaired by the machine.
+type Send struct {
+	To    wire.PeerID
+	Frame wire.Frame
+	Fast  bool
+}
+
+// Deliver hands an event to the room, once, in each author's order.
+type Deliver struct {
+	Event   wire.Event
+	From    wire.PeerID // the neighbour it came from; the own ID for own events
+	History bool        // it was fetched, not broadcast live
+	Ref     any         // own events: Draft.Ref
+}
+
+// Held tells that peer is now known to hold the own events of room up to Seq.
+type Held struct {
+	Room wire.Room
+	Peer wire.PeerID
+	Seq  uint64
+}
+
+// Fault is misbehaviour of a neighbour or an author. Drop says that the link should be closed for it.
+type Fault struct {
+	Peer wire.PeerID // the neighbour it came from
+	Room wire.Room
+	Code string // "forged", "equivocation", "flood", "oversized", "sequence", "clock", "log"
+	Text string
+	Drop bool
+}

@@ -1,0 +1,94 @@
+package peer
+
+import (
+	"github.com/google/uuid"
+
+	"peerchat/peer/wire"
+)
+
+// Transport makes connections to peers and carries frames over them. Every method returns at once; what comes of it
+// is posted to the sink that the transport was made with, as a TransportEvent, in order for each session. A session is one
+// attempt at a PeerConnection; two attempts at the same peer may live side by side.
+//
+// The WebRTC transport is in rtc.go; peertest has one in memory.
+type Transport interface {
+	// Offer starts a session as the offering side; a Described with the offer follows.
+	Offer(session uuid.UUID, remote wire.PeerID)
+	// Accept starts a session as the answering side; a Described with the answer follows.
+	Accept(session uuid.UUID, remote wire.PeerID, offer Description)
+	// Answer gives the offering side its answer.
+	Answer(session uuid.UUID, answer Description)
+	// Candidate adds a remote ICE candidate.
+	Candidate(session uuid.UUID, candidate Candidate)
+	// Send queues an encoded frame on an open session. Fast sends it on the unreliable channel.
+	Send(session uuid.UUID, frame []byte, fast bool)
+	// Close ends a session; Closed follows. Frames queued before it are sent first where that takes no waiting.
+	Close(session uuid.UUID)
+	// SetSTUN sets the STUN server URLs for sessions to come.
+	SetSTUN(urls []string)
+	// Stop ends everything and waits for it, for a second at most.
+	Stop()
+}
+
+// Description is one side's half of a session: its SDP (without candidates that are still to trickle).
+type Description struct {
+	SDP string
+	// Fingerprint is the SHA-256 of the DTLS certificate, as in SDP: "AB:CD:…". It is the only one in SDP.
+	Fingerprint string
+}
+
+// Candidate is a trickled ICE candidate in the form of W3C RTCIceCandidateInit; an empty Candidate ends them.
+type Candidate struct {
+	Candidate     string  `json:"candidate"`
+	SDPMid        *string `json:"sdpMid,omitempty"`
+	SDPMLineIndex *uint16 `json:"sdpMLineIndex,omitempty"`
+}
+
+// TransportEvent is what a Transport reports: one of the types below.
+type TransportEvent interface{ transportEvent() }
+
+type (
+	// Described is the local description of a session.
+	Described struct {
+		Session     uuid.UUID
+		Description Description
+	}
+	// Gathered is a local ICE candidate to be sent to the other side.
+	Gathered struct {
+		Session   uuid.UUID
+		Candidate Candidate
+	}
+	// Opened says that both data channels of a session carry frames.
+	Opened struct {
+		Session uuid.UUID
+		Path    Path
+	}
+	// Received is a frame, still encoded, at most wire.MaxFrame bytes; the receiver owns Data.
+	Received struct {
+		Session uuid.UUID
+		Data    []byte
+	}
+	// Pressure says that the send queue of a session passed its high-water mark, or fell below its low one.
+	Pressure struct {
+		Session uuid.UUID
+		High    bool
+	}
+	// Closed is the last event of a session.
+	Closed struct {
+		Session uuid.UUID
+		Err     error // nil after Close
+	}
+	// Measured is the state of a session's path, reported every few seconds while it is open.
+	Measured struct {
+		Session uuid.UUID
+		Path    Path
+	}
+)
+
+func (Described) transportEvent() {}
+func (Gathered) transportEvent()  {}
+func (Opened) transportEvent()    {}
+func (Received) transportEvent()  {}
+func (Pressure) transportEvent()  {}
+func (Closed) transportEvent()    {}
+func (Measured) transportEvent()  {}

@@ -1,0 +1,81 @@
+package wire
+
+import "github.com/google/uuid"
+
+// Frame is one message on a link. It is one of the types below.
+type Frame interface{ frame() }
+
+// Version is the link protocol's version, said in Hello.
+const Version = 1
+
+// Hello is the first frame each side sends on a new link; nothing else is accepted before it. Peer and Session must
+// be those that the signed offer or answer named.
+type Hello struct {
+	Version uint64
+	Peer    PeerID
+	Session uuid.UUID
+	Agent   string // program and version, for people, at most 64 bytes
+	Presence
+}
+
+// Presence is what a peer says of itself: sent in Hello, at each change, and every few seconds. It is never stored.
+type Presence struct {
+	Name  string
+	Rooms []Room
+}
+
+// Events carries items of a log: live ones as they are said, or older ones in answer to Want.
+type Events struct {
+	Hops   uint8 // links travelled before this one; a frame with Hops >= MaxHops is not relayed
+	Live   bool  // being broadcast now, as opposed to fetched
+	Events []Event
+}
+
+// MaxHops bounds how far a live event is relayed.
+const MaxHops = 16
+
+// Head says how far a log goes: every event of Author up to and including Seq is held.
+type Head struct {
+	Author PeerID
+	Seq    uint64
+}
+
+// Digest is the state of one room's log at the sender: the heads of its authors, possibly in several frames.
+type Digest struct {
+	Room  Room
+	Heads []Head
+	Reply bool // this answers a Digest; do not answer it with another
+}
+
+// Have announces that the sender holds the given heads. To the author of a head it acknowledges delivery; to others
+// it offers the events.
+type Have struct {
+	Room  Room
+	Heads []Head
+}
+
+// Want asks for events of a log, inclusive on both ends, at most what the answering side chooses to give.
+type Want struct {
+	Room   Room
+	Ranges []Range
+}
+
+// Range is a run of one author's events.
+type Range struct {
+	Author   PeerID
+	From, To uint64
+}
+
+// Bye says that the sender closes the link on purpose, and why.
+type Bye struct {
+	Leaving bool   // the peer is leaving for good, not only this link
+	Reason  string // for people, at most 128 bytes
+}
+
+func (Hello) frame()    {}
+func (Presence) frame() {}
+func (Events) frame()   {}
+func (Digest) frame()   {}
+func (Have) frame()     {}
+func (Want) frame()     {}
+func (Bye) frame()      {}
