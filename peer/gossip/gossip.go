@@ -69,6 +69,7 @@ type Receive struct {
 // Publish is what the user says: drafts become events of one batch, are appended, sent and delivered.
 type Publish struct {
 	Room   wire.Room
+	Name   string // the author's username now
 	Drafts []Draft
 }
 

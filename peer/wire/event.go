@@ -26,6 +26,7 @@ type Event struct {
 	ID      uuid.UUID
 	Lamport uint64
 	Time    time.Time // the author's wall clock, millisecond precision, UTC; a claim, never trusted for order
+	Name    string    // the author's username when it was said, so that those who come later know it; a claim, ParseName's form
 	Kind    Kind
 	Body    []byte
 	Proof   Proof
