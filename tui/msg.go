@@ -1,0 +1,246 @@
+package tui
+
+import "time"
+
+// Msg is what the program tells the screen: one of the types below. Rooms are canonical names without '#'; peers
+// are full IDs, whose first four characters are their tag. Strings need not be clean: the Model sanitises them.
+type Msg interface{ msg() }
+
+// TrackerState says how this peer stands to its tracker; the words are those of the JSON mode.
+type TrackerState string
+
+// The states of a tracker.
+const (
+	TrackerSearching TrackerState = "searching" // nothing found yet; Trying says what is being tried
+	TrackerConnected TrackerState = "connected"
+	TrackerLost      TrackerState = "lost" // Trying says what is being tried
+	TrackerElecting  TrackerState = "electing"
+	TrackerHosting   TrackerState = "hosting" // this process is the tracker
+)
+
+// LineKind says how a line of the timeline looks.
+type LineKind uint8
+
+// The kinds of line.
+const (
+	LineText   LineKind = iota // somebody says Text
+	LineAction                 // somebody does Text, as in /me
+	LineTopic                  // somebody sets the topic to Text, which may be empty
+)
+
+// Member is somebody in a room.
+type Member struct {
+	ID   string // full peer ID
+	Name string
+}
+
+type (
+	// Self says who this peer is. It comes first, and again when the own name changes.
+	Self struct{ ID, Name string }
+
+	// Tracker tells of each change of the tracker's state.
+	Tracker struct {
+		State  TrackerState
+		URL    string
+		Leader string // name of the elected peer that hosts it; empty for a stand-alone tracker
+		Term   uint64
+		Self   bool   // this process is the tracker
+		Trying string // what is being tried, for people; empty when nothing is
+		Err    string // why the last attempt failed
+	}
+
+	// RoomJoined says that this peer is in a room now, with everybody known in it (oneself or not, it does not
+	// matter). RoomLeft says that it no longer is.
+	RoomJoined struct {
+		Room    string
+		Members []Member
+	}
+	RoomLeft struct{ Room string }
+
+	// MembersAre replaces what is known of a room's members. Count is everybody, oneself included; zero means
+	// len(Members).
+	MembersAre struct {
+		Room    string
+		Members []Member
+		Count   int
+	}
+	// MemberJoined, MemberLeft and MemberRenamed tell of one person. Count is everybody in the room after it,
+	// oneself included.
+	MemberJoined struct {
+		Room   string
+		Member Member
+		Count  int
+	}
+	MemberLeft struct {
+		Room   string
+		Member Member
+		Count  int
+	}
+	MemberRenamed struct {
+		Room   string
+		Member Member // with the new name
+		Was    string
+		Count  int
+	}
+
+	// Link tells that the link to a peer came up, changed its path or round trip, or went down.
+	Link struct {
+		Peer   string
+		Name   string
+		Up     bool
+		Path   string        // "host", "srflx", "prflx" or "relay"
+		RTT    time.Duration // zero while unknown
+		Reason string        // why it went down
+	}
+
+	// Line is an item of a room's log. Lines are kept in the order of (Order, Peer), whenever they come; one
+	// with an ID that the room already shows is ignored.
+	Line struct {
+		Room    string
+		Kind    LineKind
+		ID      string
+		Peer    string // the author's full ID
+		Name    string // the author's name
+		Text    string
+		Sent    time.Time // the author's clock
+		Order   uint64    // lamport clock
+		Self    bool      // written by this peer
+		History bool      // fetched: it neither rings nor interrupts
+	}
+
+	// Delivered says how many of the Of other members hold an own message.
+	Delivered struct {
+		Room  string
+		ID    string
+		Peers int
+		Of    int
+	}
+
+	// Topic sets a room's topic without a line in its timeline.
+	Topic struct{ Room, Text string }
+
+	// Notice is information for people, Failure a problem: what was tried, what happened, what to do. An empty
+	// Room means the one in view.
+	Notice  struct{ Room, Text string }
+	Failure struct{ Room, Text string }
+
+	// Answer is the result of a question such as /peers or /net, shown in Room, or in the one in view if that is
+	// empty. Lines are shown as they are, columns and all.
+	Answer struct {
+		Room  string
+		Title string
+		Lines []string
+	}
+	// Rooms answers /list. It also feeds completion.
+	Rooms struct{ Rooms []RoomInfo }
+
+	// Stopped says that everything is closed: the App ends. A Reason is shown by whoever called Run.
+	Stopped struct{ Reason string }
+)
+
+// RoomInfo is one line of Rooms.
+type RoomInfo struct {
+	Room    string
+	Members int
+	Joined  bool
+	Topic   string
+}
+
+func (Self) msg()          {}
+func (Tracker) msg()       {}
+func (RoomJoined) msg()    {}
+func (RoomLeft) msg()      {}
+func (MembersAre) msg()    {}
+func (MemberJoined) msg()  {}
+func (MemberLeft) msg()    {}
+func (MemberRenamed) msg() {}
+func (Link) msg()          {}
+func (Line) msg()          {}
+func (Delivered) msg()     {}
+func (Topic) msg()         {}
+func (Notice) msg()        {}
+func (Failure) msg()       {}
+func (Answer) msg()        {}
+func (Rooms) msg()         {}
+func (Stopped) msg()       {}
+
+// Action is what the user wants: one of the types below. Parse makes them from what was typed. Those of the first
+// group go out to the program, through Config.OnAction in the TUI; those of the second the Model does itself,
+// and plain mode does as far as it can.
+type Action interface{ action() }
+
+type (
+	// Say says Text in Room, Me does it (`/me waves`).
+	Say struct{ Room, Text string }
+	Me  struct{ Room, Text string }
+	// Join enters a room, or goes to it if it is entered already; Leave leaves it.
+	Join  struct{ Room string }
+	Leave struct{ Room string }
+	// List asks for the rooms (answer with Rooms), Names for a room's members, Peers for everybody known, Net for how
+	// things stand (answer with Answer). The Model answers Names by itself; plain mode has to.
+	List  struct{}
+	Names struct{ Room string }
+	Peers struct{}
+	Net   struct{}
+	// Nick changes the own username. SetTopic changes a room's topic; Text may be empty. AskTopic wants to know
+	// it, which the Model answers by itself.
+	Nick     struct{ Name string }
+	SetTopic struct{ Room, Text string }
+	AskTopic struct{ Room string }
+	// Connect connects to a tracker or peer at an address, by hand: "host", "host:port" or a ws:// URL.
+	Connect struct{ Addr string }
+	// Reconnect tries everything at once again.
+	Reconnect struct{}
+	// Quit leaves everything. The program answers with Stopped; the App ends by itself if that takes too long.
+	Quit struct{}
+	// Version asks which version this is (answer with Notice).
+	Version struct{}
+)
+
+type (
+	// Help shows all commands and keys, or those about Topic.
+	Help struct{ Topic string }
+	// Clear empties the room's timeline on the screen, nothing else.
+	Clear struct{}
+	// Switch goes to a room that is already entered.
+	Switch struct{ Room string }
+	// Bell says when the terminal rings: "off", "mention" or "all"; empty asks.
+	Bell struct{ Mode string }
+	// Mouse is "on", "off", or empty to toggle.
+	Mouse struct{ Mode string }
+	// Joins says which joins and leaves are shown: "all", "smart" (of people who spoke lately) or "none"; empty asks.
+	Joins struct{ Mode string }
+	// Find searches the timeline in view.
+	Find struct{ Text string }
+)
+
+func (Say) action()       {}
+func (Me) action()        {}
+func (Join) action()      {}
+func (Leave) action()     {}
+func (List) action()      {}
+func (Names) action()     {}
+func (Peers) action()     {}
+func (Net) action()       {}
+func (Nick) action()      {}
+func (SetTopic) action()  {}
+func (AskTopic) action()  {}
+func (Connect) action()   {}
+func (Reconnect) action() {}
+func (Quit) action()      {}
+func (Version) action()   {}
+func (Help) action()      {}
+func (Clear) action()     {}
+func (Switch) action()    {}
+func (Bell) action()      {}
+func (Mouse) action()     {}
+func (Joins) action()     {}
+func (Find) action()      {}
+
+// Tag is the short form of a peer ID that tells two people of one name apart: its first four characters.
+func Tag(id string) string {
+	if len(id) < 4 {
+		return id
+	}
+	return id[:4]
+}
