@@ -18,7 +18,7 @@ const (
 
 // Event is one signed item of a room's log. Seq counts per author and room from 1 without gaps; ID is a
 // UUIDv7; Lamport is greater than that of every event of the room that the author had seen. Events are shown in
-// the order of (Lamport, Author). Two different events with the same (Room, Author, Seq) are an equivocation.
+// the order of (Lamport, Author, Seq). Two different events with the same (Room, Author, Seq) are an equivocation.
 type Event struct {
 	Room    Room
 	Author  PeerID

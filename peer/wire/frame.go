@@ -34,27 +34,31 @@ type Events struct {
 // MaxHops bounds how far a live event is relayed.
 const MaxHops = 16
 
-// Head says how far a log goes: every event of Author up to and including Seq is held.
+// Head says how far a log goes: every event of Author after Base, up to and including Seq, is held. Base is 0 for a
+// whole log; it grows when old events are pruned, or were never fetched.
 type Head struct {
 	Author PeerID
+	Base   uint64
 	Seq    uint64
 }
 
-// Digest is the state of one room's log at the sender: the heads of its authors, possibly in several frames.
+// Digest is the state of one room's log at the sender: the heads of its authors in ascending order of Author. A digest
+// of more than MaxHeads goes in several frames; one with fewer than MaxHeads is the last.
 type Digest struct {
 	Room  Room
 	Heads []Head
 	Reply bool // this answers a Digest; do not answer it with another
 }
 
-// Have announces that the sender holds the given heads. To the author of a head it acknowledges delivery; to others
-// it offers the events.
+// Have announces that the sender holds the given heads, in ascending order of Author. To the author of a head it
+// acknowledges delivery; to others it offers the events.
 type Have struct {
 	Room  Room
 	Heads []Head
 }
 
-// Want asks for events of a log, inclusive on both ends, at most what the answering side chooses to give.
+// Want asks for events of a log, inclusive on both ends, at most what the answering side chooses to give. Ranges are in
+// ascending order of (Author, From) and do not overlap.
 type Want struct {
 	Room   Room
 	Ranges []Range

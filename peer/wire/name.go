@@ -25,6 +25,9 @@ func ParseRoom(s string) (Room, error) {
 	if !utf8.ValidString(name) {
 		return "", fmt.Errorf("room name %q is not valid UTF-8", clip(s))
 	}
+	if len(name) > 4*MaxRoomName { // before the work of normalising it
+		return "", fmt.Errorf("room name %q is %d bytes long: at most %d are allowed", clip(s), len(name), MaxRoomName)
+	}
 	name = norm.NFC.String(strings.ToLower(norm.NFC.String(name)))
 	if len(name) > MaxRoomName {
 		return "", fmt.Errorf("room name %q is %d bytes long: at most %d are allowed", clip(s), len(name), MaxRoomName)
@@ -43,7 +46,11 @@ func ParseName(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("username %q is not valid UTF-8", clip(s))
 	}
-	name := norm.NFC.String(strings.TrimSpace(s))
+	name := strings.TrimSpace(s)
+	if len(name) > 32*MaxName { // before the work of normalising it
+		return "", fmt.Errorf("username %q is %d bytes long: at most %d characters are allowed", clip(s), len(name), MaxName)
+	}
+	name = norm.NFC.String(name)
 	if name == "" {
 		return "", fmt.Errorf("username is empty: give one with --username NAME")
 	}

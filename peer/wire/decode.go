@@ -1,0 +1,286 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// DecodeFrame reads one frame, which must be the whole of b. It refuses everything that AppendFrame would not have
+// written, so f re-encodes to b. Event bodies in f are parts of b, which must not be changed afterwards. Proofs have the
+// right shape; whether they are true is for a Verifier to say.
+func DecodeFrame(b []byte) (f Frame, err error) {
+	if len(b) > MaxFrame {
+		return nil, fmt.Errorf("decode frame: it is %d bytes long: at most %d are allowed", len(b), MaxFrame)
+	}
+	r := &reader{b: b}
+	fields := r.array("frame", 3, 7)
+	kind := r.uint("frame type", 0, MaxCounter)
+	want := 0
+	if r.err == nil {
+		switch kind {
+		case typeHello:
+			want, f = 7, r.hello()
+		case typePresence:
+			want, f = 3, r.presence()
+		case typeEvents:
+			want, f = 4, r.events()
+		case typeDigest:
+			d := Digest{Room: r.room(""), Reply: r.bool("reply")}
+			d.Heads = r.heads(0)
+			want, f = 4, d
+		case typeHave:
+			h := Have{Room: r.room("")}
+			h.Heads = r.heads(1)
+			want, f = 3, h
+		case typeWant:
+			w := Want{Room: r.room("")}
+			w.Ranges = r.ranges()
+			want, f = 3, w
+		case typeBye:
+			bye := Bye{Leaving: r.bool("leaving")}
+			bye.Reason = string(r.text("reason", 0, MaxReason))
+			want, f = 3, bye
+		default:
+			return nil, fmt.Errorf("decode frame: type %d is not known", kind)
+		}
+	}
+	if r.err == nil && fields != want {
+		r.failf("a frame of type %d has %d items: want %d", kind, fields, want)
+	}
+	if r.err == nil && len(r.b) > 0 {
+		r.failf("%d bytes follow its end", len(r.b))
+	}
+	if r.err != nil {
+		return nil, fmt.Errorf("decode frame: %w", r.err)
+	}
+	return f, nil
+}
+
+// DecodeEvent reads what AppendEvent wrote, as strictly as DecodeFrame does. The body is a part of b.
+func DecodeEvent(b []byte) (Event, error) {
+	r := &reader{b: b}
+	if n := r.array("event", 12, 12); n != 12 && r.err == nil {
+		r.fail(errEncoding)
+	}
+	e := r.single(r.room(""))
+	if r.err == nil && len(r.b) > 0 {
+		r.failf("%d bytes follow its end", len(r.b))
+	}
+	if r.err != nil {
+		return Event{}, fmt.Errorf("decode event: %w", r.err)
+	}
+	return e, nil
+}
+
+func (r *reader) hello() Frame {
+	h := Hello{Version: r.uint("version", 1, MaxCounter), Peer: r.peer("peer")}
+	if b := r.bytes("session", 16, 16); b != nil {
+		h.Session = uuid.UUID(b)
+	}
+	h.Agent = string(r.text("agent", 0, MaxAgent))
+	h.Presence = r.presence()
+	return h
+}
+
+func (r *reader) presence() Presence {
+	p := Presence{Name: string(r.text("username", 1, 4*MaxName))}
+	if r.err == nil {
+		if name, err := ParseName(p.Name); err != nil {
+			r.fail(err)
+		} else if name != p.Name {
+			r.failf("username %q is not in its canonical form", clip(p.Name))
+		}
+	}
+	n := r.array("rooms", 0, MaxRooms)
+	if n > 0 {
+		p.Rooms = make([]Room, 0, n)
+	}
+	for range n {
+		room := r.room("")
+		for _, other := range p.Rooms {
+			if room == other {
+				r.failf("room %q comes twice", string(room))
+			}
+		}
+		p.Rooms = append(p.Rooms, room)
+	}
+	return p
+}
+
+// room reads a room's name, and returns last if it is the same: a frame of events seldom has more than one.
+func (r *reader) room(last Room) Room {
+	b := r.text("room", 1, MaxRoomName)
+	if r.err != nil || string(b) == string(last) {
+		return last
+	}
+	room := Room(b)
+	if err := room.check(); err != nil {
+		r.fail(err)
+		return ""
+	}
+	return room
+}
+
+func (r *reader) heads(least int) []Head {
+	n := r.array("heads", least, MaxHeads)
+	if n == 0 {
+		return nil
+	}
+	heads := make([]Head, 0, min(n, len(r.b)/36+1)) // a head takes 37 bytes at least
+	for i := 0; i < n && r.err == nil; i++ {
+		r.array("head", 3, 3)
+		h := Head{Author: r.peer("author"), Base: r.uint("base", 0, MaxCounter), Seq: r.uint("seq", 1, MaxCounter)}
+		if r.err == nil {
+			if err := h.check(); err != nil {
+				r.fail(err)
+			}
+		}
+		if i > 0 && r.err == nil && !heads[i-1].Author.Less(h.Author) {
+			r.fail(errOrder)
+		}
+		heads = append(heads, h)
+	}
+	return heads
+}
+
+func (r *reader) ranges() []Range {
+	n := r.array("ranges", 1, MaxRanges)
+	ranges := make([]Range, 0, min(n, len(r.b)/36+1))
+	for i := 0; i < n && r.err == nil; i++ {
+		r.array("range", 3, 3)
+		x := Range{Author: r.peer("author"), From: r.uint("from", 1, MaxCounter), To: r.uint("to", 1, MaxCounter)}
+		if r.err == nil {
+			if err := x.check(); err != nil {
+				r.fail(err)
+			}
+		}
+		if i > 0 && r.err == nil && !ranges[i-1].before(&x) {
+			r.fail(errOrder)
+		}
+		ranges = append(ranges, x)
+	}
+	return ranges
+}
+
+// Smallest encodings, in bytes: of a batch's event beside its body, and of a single event.
+const (
+	minContent = 1 + 17 + 1 + 1 + 1 + 1
+	minSingle  = 1 + 2 + 34 + 1 + 17 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 66
+)
+
+func (r *reader) events() Frame {
+	f := Events{Hops: uint8(r.uint("hops", 0, 255)), Live: r.bool("live")}
+	items := r.array("events", 1, MaxEvents)
+	var room Room
+	checks := false // some single event might belong to a whole batch
+	for i := 0; i < items && r.err == nil; i++ {
+		fields := r.array("event", 5, 12)
+		room = r.room(room)
+		switch {
+		case r.err != nil:
+		case fields == 12:
+			if f.Events == nil {
+				f.Events = make([]Event, 0, min(items, len(r.b)/minSingle+1))
+			}
+			e := r.single(room)
+			checks = checks || (e.Proof.Size > 1 && e.Proof.Index == 0)
+			f.Events = append(f.Events, e)
+		case fields == 5:
+			f.Events = r.batch(f.Events, room)
+		default:
+			r.failf("an event has %d items: want 12, or 5 for a batch", fields)
+		}
+		if len(f.Events) > MaxEvents {
+			r.failf("more than %d events", MaxEvents)
+		}
+	}
+	if checks && r.err == nil {
+		r.checkSingles(f.Events, items)
+	}
+	return f
+}
+
+// checkSingles refuses single events that are a whole batch, because the batch form is the only encoding of that.
+func (r *reader) checkSingles(events []Event, items int) {
+	n := 0
+	for i := 0; i < len(events); i += wholeBatch(events[i:]) {
+		n++
+	}
+	if n != items {
+		r.fail(errEncoding)
+	}
+}
+
+// single reads an event with its proof; the array's head and the room are read.
+func (r *reader) single(room Room) Event {
+	e := Event{Room: room, Author: r.peer("author"), Seq: r.uint("seq", 1, MaxCounter)}
+	r.content(&e)
+	e.Proof.Index = uint8(r.uint("index", 0, MaxBatch-1))
+	e.Proof.Size = uint8(r.uint("size", 1, MaxBatch))
+	path := r.bytes("path", 0, 32*maxPath)
+	sig := r.bytes("sig", 64, 64)
+	if r.err != nil {
+		return Event{}
+	}
+	index, size := int(e.Proof.Index), int(e.Proof.Size)
+	if index >= size || len(path) != 32*pathLen(index, size) {
+		r.fail(errProof)
+		return Event{}
+	}
+	if len(path) > 0 {
+		e.Proof.Path = make([][32]byte, len(path)/32)
+		for i := range e.Proof.Path {
+			e.Proof.Path[i] = [32]byte(path[32*i:])
+		}
+	}
+	e.Proof.Sig = [64]byte(sig)
+	return e
+}
+
+// batch reads a whole batch and appends its events; the array's head and the room are read.
+func (r *reader) batch(events []Event, room Room) []Event {
+	author, seq := r.peer("author"), r.uint("seq", 1, MaxCounter-MaxBatch)
+	sig := r.bytes("sig", 64, 64)
+	n := r.array("batch", 2, MaxBatch)
+	if r.err == nil && n*minContent > len(r.b) {
+		r.fail(errTruncated)
+	}
+	if r.err != nil {
+		return events
+	}
+	start := len(events)
+	if events == nil {
+		events = make([]Event, 0, n)
+	}
+	for i := range n {
+		r.array("event", 5, 5)
+		e := Event{Room: room, Author: author, Seq: seq + uint64(i)}
+		r.content(&e)
+		if r.err != nil {
+			return events
+		}
+		e.Proof.Sig = [64]byte(sig)
+		events = append(events, e)
+	}
+	provePaths(events[start:])
+	return events
+}
+
+// content reads id, lamport, time, kind and body.
+func (r *reader) content(e *Event) {
+	id := r.bytes("id", 16, 16)
+	e.Lamport = r.uint("lamport", 1, MaxCounter)
+	ms := r.uint("time", 0, MaxTime)
+	e.Kind = Kind(r.uint("kind", 1, 255))
+	e.Body = r.bytes("body", 0, MaxText)
+	if r.err != nil {
+		return
+	}
+	e.ID = uuid.UUID(id)
+	e.Time = time.UnixMilli(int64(ms)).UTC()
+	if err := checkBody(e.Kind, e.Body); err != nil {
+		r.fail(err)
+	}
+}

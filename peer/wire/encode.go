@@ -1,0 +1,338 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Types of frames: the first item of each.
+const (
+	typeHello    = 1
+	typePresence = 2
+	typeEvents   = 3
+	typeDigest   = 4
+	typeHave     = 5
+	typeWant     = 6
+	typeBye      = 7
+)
+
+// EventOverhead bounds what an encoded event takes beside its Room, Body and Path, in bytes.
+const EventOverhead = 200
+
+// EncodedSize bounds the length of the event in a frame, in bytes. Frame heads take less than EventOverhead again.
+func (e *Event) EncodedSize() int {
+	return EventOverhead + len(e.Room) + len(e.Body) + 32*len(e.Proof.Path)
+}
+
+// AppendFrame appends the encoding of f to dst. It refuses what DecodeFrame would refuse; dst is then returned as it was.
+func AppendFrame(dst []byte, f Frame) ([]byte, error) {
+	start := len(dst)
+	b, err := appendFrame(dst, f)
+	if err == nil && len(b)-start > MaxFrame {
+		err = fmt.Errorf("it is %d bytes long: at most %d are allowed", len(b)-start, MaxFrame)
+	}
+	if err != nil {
+		return dst[:start], fmt.Errorf("encode %T: %w", f, err)
+	}
+	return b, nil
+}
+
+func appendFrame(b []byte, f Frame) ([]byte, error) {
+	switch f := f.(type) {
+	case Hello:
+		if f.Version < 1 || f.Version > MaxCounter {
+			return nil, fmt.Errorf("version %d is not allowed", f.Version)
+		}
+		if err := checkText("agent", f.Agent, MaxAgent); err != nil {
+			return nil, err
+		}
+		b = appendUint(appendArray(b, 7), typeHello)
+		b = appendUint(b, f.Version)
+		b = appendBytes(b, f.Peer[:])
+		b = appendBytes(b, f.Session[:])
+		b = appendText(b, f.Agent)
+		return appendPresence(b, f.Presence)
+	case Presence:
+		return appendPresence(appendUint(appendArray(b, 3), typePresence), f)
+	case Events:
+		return appendEvents(b, f)
+	case Digest:
+		b = appendUint(appendArray(b, 4), typeDigest)
+		b = appendText(b, f.Room)
+		b = appendBool(b, f.Reply)
+		return appendHeads(b, f.Room, f.Heads, 0)
+	case Have:
+		b = appendUint(appendArray(b, 3), typeHave)
+		b = appendText(b, f.Room)
+		return appendHeads(b, f.Room, f.Heads, 1)
+	case Want:
+		return appendWant(b, f)
+	case Bye:
+		if err := checkText("reason", f.Reason, MaxReason); err != nil {
+			return nil, err
+		}
+		b = appendUint(appendArray(b, 3), typeBye)
+		return appendText(appendBool(b, f.Leaving), f.Reason), nil
+	default:
+		return nil, fmt.Errorf("no frame of this type exists")
+	}
+}
+
+func appendPresence(b []byte, p Presence) ([]byte, error) {
+	if name, err := ParseName(p.Name); err != nil {
+		return nil, err
+	} else if name != p.Name {
+		return nil, fmt.Errorf("username %q is not in its canonical form", clip(p.Name))
+	}
+	if len(p.Rooms) > MaxRooms {
+		return nil, fmt.Errorf("%d rooms: at most %d are allowed", len(p.Rooms), MaxRooms)
+	}
+	b = appendArray(appendText(b, p.Name), len(p.Rooms))
+	for i, room := range p.Rooms {
+		if err := room.check(); err != nil {
+			return nil, err
+		}
+		for _, other := range p.Rooms[:i] {
+			if room == other {
+				return nil, fmt.Errorf("room %q comes twice", string(room))
+			}
+		}
+		b = appendText(b, room)
+	}
+	return b, nil
+}
+
+func appendHeads(b []byte, room Room, heads []Head, least int) ([]byte, error) {
+	if err := room.check(); err != nil {
+		return nil, err
+	}
+	if len(heads) < least || len(heads) > MaxHeads {
+		return nil, fmt.Errorf("%d heads: want %d to %d", len(heads), least, MaxHeads)
+	}
+	b = appendArray(b, len(heads))
+	for i := range heads {
+		h := &heads[i]
+		if err := h.check(); err != nil {
+			return nil, err
+		}
+		if i > 0 && !heads[i-1].Author.Less(h.Author) {
+			return nil, errOrder
+		}
+		b = appendBytes(appendArray(b, 3), h.Author[:])
+		b = appendUint(appendUint(b, h.Base), h.Seq)
+	}
+	return b, nil
+}
+
+func appendWant(b []byte, f Want) ([]byte, error) {
+	if err := f.Room.check(); err != nil {
+		return nil, err
+	}
+	if len(f.Ranges) < 1 || len(f.Ranges) > MaxRanges {
+		return nil, fmt.Errorf("%d ranges: want 1 to %d", len(f.Ranges), MaxRanges)
+	}
+	b = appendText(appendUint(appendArray(b, 3), typeWant), f.Room)
+	b = appendArray(b, len(f.Ranges))
+	for i := range f.Ranges {
+		r := &f.Ranges[i]
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+		if i > 0 && !f.Ranges[i-1].before(r) {
+			return nil, errOrder
+		}
+		b = appendBytes(appendArray(b, 3), r.Author[:])
+		b = appendUint(appendUint(b, r.From), r.To)
+	}
+	return b, nil
+}
+
+func appendEvents(b []byte, f Events) ([]byte, error) {
+	if len(f.Events) < 1 || len(f.Events) > MaxEvents {
+		return nil, fmt.Errorf("%d events: want 1 to %d", len(f.Events), MaxEvents)
+	}
+	b = appendUint(appendArray(b, 4), typeEvents)
+	b = appendBool(appendUint(b, uint64(f.Hops)), f.Live)
+	var sizes [MaxEvents]uint8
+	items := 0
+	for i := 0; i < len(f.Events); i += int(sizes[items-1]) {
+		sizes[items] = uint8(wholeBatch(f.Events[i:]))
+		items++
+	}
+	b = appendArray(b, items)
+	for i, item := 0, 0; i < len(f.Events); item++ {
+		n := int(sizes[item])
+		for j := i; j < i+n; j++ {
+			if err := f.Events[j].check(); err != nil {
+				return nil, err
+			}
+		}
+		if n == 1 {
+			e := &f.Events[i]
+			p := &e.Proof
+			if p.Size < 1 || p.Size > MaxBatch || p.Index >= p.Size || len(p.Path) != pathLen(int(p.Index), int(p.Size)) {
+				return nil, errProof
+			}
+			b = AppendEvent(b, e)
+		} else {
+			b = appendBatch(b, f.Events[i:i+n])
+		}
+		i += n
+	}
+	return b, nil
+}
+
+// AppendEvent appends the encoding of a single event with its proof, an item of an Events frame. It checks nothing:
+// e must come from DecodeFrame, DecodeEvent or SignBatch.
+func AppendEvent(b []byte, e *Event) []byte {
+	b = appendText(appendArray(b, 12), e.Room)
+	b = appendUint(appendBytes(b, e.Author[:]), e.Seq)
+	b = appendContent(b, e)
+	b = appendUint(appendUint(b, uint64(e.Proof.Index)), uint64(e.Proof.Size))
+	b = appendHead(b, majorBytes, uint64(32*len(e.Proof.Path)))
+	for i := range e.Proof.Path {
+		b = append(b, e.Proof.Path[i][:]...)
+	}
+	return appendBytes(b, e.Proof.Sig[:])
+}
+
+func appendBatch(b []byte, events []Event) []byte {
+	first := &events[0]
+	b = appendText(appendArray(b, 5), first.Room)
+	b = appendUint(appendBytes(b, first.Author[:]), first.Seq)
+	b = appendArray(appendBytes(b, first.Proof.Sig[:]), len(events))
+	for i := range events {
+		b = appendContent(appendArray(b, 5), &events[i])
+	}
+	return b
+}
+
+// appendContent appends what an event says of itself, without an array head: id, lamport, time, kind, body.
+func appendContent(b []byte, e *Event) []byte {
+	b = appendUint(appendBytes(b, e.ID[:]), e.Lamport)
+	b = appendUint(b, uint64(e.Time.UnixMilli()))
+	return appendBytes(appendUint(b, uint64(e.Kind)), e.Body)
+}
+
+// wholeBatch tells how many events at the start of events are one item: all those of a batch if they are there in order
+// and with the paths that the receiver will compute, else 1.
+func wholeBatch(events []Event) int {
+	first := &events[0]
+	n := int(first.Proof.Size)
+	if n < 2 || n > MaxBatch || first.Proof.Index != 0 || n > len(events) || first.Seq > MaxCounter-MaxBatch {
+		return 1
+	}
+	for i := 1; i < n; i++ {
+		e := &events[i]
+		if int(e.Proof.Index) != i || e.Proof.Size != first.Proof.Size || e.Seq != first.Seq+uint64(i) ||
+			e.Author != first.Author || e.Room != first.Room || e.Proof.Sig != first.Proof.Sig {
+			return 1
+		}
+	}
+	var again [MaxBatch]Event
+	copy(again[:n], events)
+	provePaths(again[:n])
+	for i := range n {
+		path := events[i].Proof.Path
+		if len(path) != len(again[i].Proof.Path) {
+			return 1
+		}
+		for j := range path {
+			if path[j] != again[i].Proof.Path[j] {
+				return 1
+			}
+		}
+	}
+	return n
+}
+
+var (
+	errOrder = fmt.Errorf("its entries are not in ascending order")
+	errProof = fmt.Errorf("the proof of an event has a shape that no proof has")
+)
+
+// check tells whether the event, its proof aside, may be encoded.
+func (e *Event) check() error {
+	if err := e.Room.check(); err != nil {
+		return err
+	}
+	if e.Seq < 1 || e.Seq > MaxCounter || e.Lamport < 1 || e.Lamport > MaxCounter {
+		return fmt.Errorf("seq %d or lamport %d is out of range", e.Seq, e.Lamport)
+	}
+	if ms := e.Time.UnixMilli(); ms < 0 || ms > MaxTime || e.Time.Nanosecond()%1e6 != 0 {
+		return fmt.Errorf("time %v is not a millisecond between 1970 and 9999", e.Time)
+	}
+	return checkBody(e.Kind, e.Body)
+}
+
+// checkBody tells whether body fits kind. A kind that is not known may have any body up to MaxText.
+func checkBody(kind Kind, body []byte) error {
+	limit := MaxText
+	if kind == KindTopic {
+		limit = MaxTopic
+	}
+	if len(body) > limit {
+		return fmt.Errorf("body is %d bytes long: at most %d are allowed", len(body), limit)
+	}
+	switch kind {
+	case 0:
+		return fmt.Errorf("kind 0 is not allowed")
+	case KindText, KindAction, KindTopic:
+		if !utf8.Valid(body) {
+			return fmt.Errorf("body is not valid UTF-8")
+		}
+	}
+	return nil
+}
+
+func (h *Head) check() error {
+	if h.Seq < 1 || h.Seq > MaxCounter || h.Base > h.Seq {
+		return fmt.Errorf("head from %d to %d is out of range", h.Base, h.Seq)
+	}
+	return nil
+}
+
+func (r *Range) check() error {
+	if r.From < 1 || r.To < r.From || r.To > MaxCounter {
+		return fmt.Errorf("range from %d to %d is out of range", r.From, r.To)
+	}
+	return nil
+}
+
+// before tells whether r lies wholly before o in the order of a Want.
+func (r *Range) before(o *Range) bool {
+	c := bytes.Compare(r.Author[:], o.Author[:])
+	return c < 0 || (c == 0 && r.To < o.From)
+}
+
+// check tells whether the name is canonical. It is on the path of every event, hence the short cut for ASCII.
+func (r Room) check() error {
+	plain := len(r) > 0 && len(r) <= MaxRoomName
+	for i := 0; i < len(r) && plain; i++ {
+		c := r[i]
+		plain = c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.'
+	}
+	if plain {
+		return nil
+	}
+	if strings.HasPrefix(string(r), "#") {
+		return fmt.Errorf("room name %q is not in its canonical form", clip(string(r)))
+	}
+	canonical, err := ParseRoom(string(r))
+	if err == nil && canonical != r {
+		err = fmt.Errorf("room name %q is not in its canonical form", clip(string(r)))
+	}
+	return err
+}
+
+func checkText(what, s string, most int) error {
+	if len(s) > most {
+		return fmt.Errorf("%s is %d bytes long: at most %d are allowed", what, len(s), most)
+	}
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("%s is not valid UTF-8", what)
+	}
+	return nil
+}
