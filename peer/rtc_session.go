@@ -1,0 +1,543 @@
+package peer
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/pion/datachannel"
+	"github.com/pion/webrtc/v4"
+
+	"peerchat/peer/wire"
+)
+
+// rtcSession is one attempt at a PeerConnection.
+type rtcSession struct {
+	rtc    *RTC
+	id     uuid.UUID
+	remote wire.PeerID
+	stun   []string
+
+	// May be touched by anybody.
+	candidates atomic.Int64 // remote candidates posted
+	posted     atomic.Int64 // bytes of frames in the mailbox
+	sender     atomic.Pointer[webrtc.RTPSender]
+	box        rtcMailbox
+
+	// Set before pion knows of the session, and by it alone thereafter.
+	pc   *webrtc.PeerConnection
+	idle *webrtc.TrackLocalStaticRTP // what the audio transceiver "sends" while there is no voice: nothing
+	dc   [2]*webrtc.DataChannel      // by channel ID
+
+	// Touched by the mailbox's goroutine alone.
+	state       rtcState
+	fingerprint string      // the remote certificate's
+	early       []Candidate // remote candidates from before the remote description
+	gathered    []Candidate // local candidates from before the local description
+	described   bool        // Described has been reported
+	remoteSet   bool        // the remote description is set
+	connected   bool        // ICE has found a path
+	opened      int         // channels that are open
+	raw         [2]datachannel.ReadWriteCloser
+	readers     sync.WaitGroup
+	high        bool // Pressure{High: true} was reported
+	nudges      int
+	alarm       *time.Timer // the watchdog, then the measuring
+	nudge       *time.Timer
+	flush       *time.Timer
+}
+
+type rtcState uint8
+
+const (
+	rtcOpening rtcState = iota
+	rtcOpen
+	rtcClosing // Close was called; waiting for the queue to be sent
+	rtcClosed
+)
+
+type rtcOpKind uint8
+
+const (
+	rtcOpOffer rtcOpKind = iota
+	rtcOpAccept
+	rtcOpAnswer
+	rtcOpCandidate
+	rtcOpSend
+	rtcOpClose
+	rtcOpGathered // pion: a local candidate
+	rtcOpICE      // pion: ICE has a path
+	rtcOpChannel  // pion: a data channel is open
+	rtcOpLow      // pion: the reliable channel's queue is below its low threshold
+	rtcOpFailed   // pion: the connection failed
+	rtcOpHungUp   // pion: the other side closed it
+	rtcOpAlarm    // timer: watchdog or measuring
+	rtcOpNudge    // timer: check candidates now
+	rtcOpFlushed  // timer: closing has waited long enough
+)
+
+type rtcOp struct {
+	kind      rtcOpKind
+	desc      Description
+	candidate Candidate
+	frame     []byte
+	fast      bool
+	channel   int
+}
+
+// rtcMailbox is a queue of ops that are served one after the other by a goroutine that lives only while there are some.
+type rtcMailbox struct {
+	mu      sync.Mutex
+	queue   []rtcOp
+	spare   []rtcOp
+	serving bool
+}
+
+func (s *rtcSession) post(op rtcOp) {
+	b := &s.box
+	b.mu.Lock()
+	b.queue = append(b.queue, op)
+	start := !b.serving
+	b.serving = true
+	b.mu.Unlock()
+	if start {
+		go s.serve()
+	}
+}
+
+func (s *rtcSession) serve() {
+	b := &s.box
+	for {
+		b.mu.Lock()
+		ops := b.queue
+		if len(ops) == 0 {
+			b.serving = false
+			b.spare = nil
+			b.queue = nil
+			b.mu.Unlock()
+			return
+		}
+		b.queue = b.spare[:0]
+		b.mu.Unlock()
+		for i := range ops {
+			s.handle(&ops[i])
+			ops[i] = rtcOp{}
+		}
+		b.spare = ops
+	}
+}
+
+func (s *rtcSession) handle(op *rtcOp) {
+	if op.kind == rtcOpSend {
+		s.posted.Add(-int64(len(op.frame)))
+		s.write(op.frame, op.fast)
+		return
+	}
+	if s.state == rtcClosed {
+		return
+	}
+	switch op.kind {
+	case rtcOpOffer, rtcOpAccept:
+		if err := s.begin(op); err != nil {
+			s.finish(err)
+		}
+	case rtcOpAnswer:
+		if err := s.setRemote(webrtc.SDPTypeAnswer, op.desc); err != nil {
+			s.finish(fmt.Errorf("take the peer's answer: %w", err))
+		}
+	case rtcOpCandidate:
+		s.addCandidate(op.candidate)
+	case rtcOpGathered:
+		if s.described {
+			s.rtc.sink(Gathered{Session: s.id, Candidate: op.candidate})
+		} else {
+			s.gathered = append(s.gathered, op.candidate)
+		}
+	case rtcOpICE:
+		s.connected = true
+		s.nudge.Stop()
+	case rtcOpChannel:
+		s.channelOpen(op.channel)
+	case rtcOpLow:
+		s.drained()
+	case rtcOpClose:
+		s.close()
+	case rtcOpFailed:
+		s.finish(s.failure())
+	case rtcOpHungUp:
+		if s.state == rtcClosing {
+			s.finish(nil)
+		} else {
+			s.finish(errors.New("the peer closed the link"))
+		}
+	case rtcOpAlarm:
+		if s.state == rtcOpening {
+			s.finish(fmt.Errorf("open a link: not done after %v: %s", s.rtc.cfg.OpenTimeout, s.stage()))
+		} else {
+			s.rtc.sink(Measured{Session: s.id, Path: s.path()})
+			s.alarm.Reset(s.rtc.cfg.MeasureInterval)
+		}
+	case rtcOpNudge:
+		s.nudgeICE()
+	case rtcOpFlushed:
+		s.finish(nil)
+	}
+}
+
+// begin makes the PeerConnection and its local description.
+func (s *rtcSession) begin(op *rtcOp) error {
+	s.alarm = time.AfterFunc(s.rtc.cfg.OpenTimeout, func() { s.post(rtcOp{kind: rtcOpAlarm}) })
+	s.nudge = time.AfterFunc(time.Hour, func() { s.post(rtcOp{kind: rtcOpNudge}) })
+	s.nudge.Stop()
+	if op.kind == rtcOpAccept {
+		// Before anything is built for it.
+		if _, err := rtcCheckSDP(webrtc.SDPTypeOffer, op.desc); err != nil {
+			return fmt.Errorf("take the peer's offer: %w", err)
+		}
+	}
+	if err := s.build(); err != nil {
+		return fmt.Errorf("make a connection: %w", err)
+	}
+	var local webrtc.SessionDescription
+	var err error
+	if op.kind == rtcOpAccept {
+		if err := s.setRemote(webrtc.SDPTypeOffer, op.desc); err != nil {
+			return fmt.Errorf("take the peer's offer: %w", err)
+		}
+		local, err = s.pc.CreateAnswer(nil)
+	} else {
+		local, err = s.pc.CreateOffer(nil)
+	}
+	if err != nil {
+		return fmt.Errorf("describe the connection: %w", err)
+	}
+	// Addresses of the own interfaces are there almost at once. With them in the description the other side needs no
+	// further message; what STUN finds later trickles.
+	gathered := webrtc.GatheringCompletePromise(s.pc)
+	if err := s.pc.SetLocalDescription(local); err != nil {
+		return fmt.Errorf("describe the connection: %w", err)
+	}
+	wait := time.NewTimer(rtcGather)
+	select {
+	case <-gathered:
+	case <-wait.C:
+	}
+	wait.Stop()
+	desc, err := rtcDescription(s.pc.LocalDescription(), s.rtc.cert)
+	if err != nil {
+		return fmt.Errorf("describe the connection: %w", err)
+	}
+	s.described = true
+	s.rtc.sink(Described{Session: s.id, Description: desc})
+	for _, c := range s.gathered {
+		if !strings.Contains(desc.SDP, strings.TrimPrefix(c.Candidate, "candidate:")) {
+			s.rtc.sink(Gathered{Session: s.id, Candidate: c})
+		}
+	}
+	s.gathered = nil
+	return nil
+}
+
+func (s *rtcSession) build() error {
+	conf := webrtc.Configuration{Certificates: []webrtc.Certificate{s.rtc.cert}}
+	if len(s.stun) > 0 {
+		conf.ICEServers = []webrtc.ICEServer{{URLs: s.stun}}
+	}
+	pc, err := s.rtc.api.NewPeerConnection(conf)
+	if err != nil {
+		return err
+	}
+	s.pc = pc
+	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if c != nil {
+			j := c.ToJSON()
+			s.post(rtcOp{kind: rtcOpGathered, candidate: Candidate{j.Candidate, j.SDPMid, j.SDPMLineIndex}})
+		}
+	})
+	pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {
+		if state == webrtc.ICEConnectionStateConnected {
+			s.post(rtcOp{kind: rtcOpICE})
+		}
+	})
+	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
+		switch state {
+		case webrtc.PeerConnectionStateFailed:
+			s.post(rtcOp{kind: rtcOpFailed})
+		case webrtc.PeerConnectionStateClosed:
+			s.post(rtcOp{kind: rtcOpHungUp})
+		}
+	})
+	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		if s.rtc.cfg.OnTrack != nil {
+			s.rtc.cfg.OnTrack(s.id, s.remote, track)
+			return
+		}
+		buf := make([]byte, 1500)
+		for {
+			if _, _, err := track.Read(buf); err != nil {
+				return
+			}
+		}
+	})
+	s.idle, err = webrtc.NewTrackLocalStaticRTP(rtcL16.RTPCodecCapability, "voice", "peerchat")
+	if err != nil {
+		return err
+	}
+	if _, err := pc.AddTransceiverFromTrack(s.idle); err != nil {
+		return err
+	}
+	yes, no, none := true, false, uint16(0)
+	for id, c := range [2]struct {
+		label string
+		init  webrtc.DataChannelInit
+	}{
+		{rtcReliable, webrtc.DataChannelInit{Negotiated: &yes}},
+		{rtcFast, webrtc.DataChannelInit{Negotiated: &yes, Ordered: &no, MaxRetransmits: &none}},
+	} {
+		sid := uint16(id)
+		c.init.ID = &sid
+		dc, err := pc.CreateDataChannel(c.label, &c.init)
+		if err != nil {
+			return err
+		}
+		s.dc[id] = dc
+		dc.OnOpen(func() { s.post(rtcOp{kind: rtcOpChannel, channel: id}) })
+	}
+	s.dc[rtcReliableID].SetBufferedAmountLowThreshold(rtcLowWater)
+	s.dc[rtcReliableID].OnBufferedAmountLow(func() { s.post(rtcOp{kind: rtcOpLow}) })
+	return nil
+}
+
+func (s *rtcSession) setRemote(kind webrtc.SDPType, desc Description) error {
+	if s.remoteSet {
+		return errors.New("there was one already")
+	}
+	n, err := rtcCheckSDP(kind, desc)
+	if err != nil {
+		return err
+	}
+	s.candidates.Add(int64(n))
+	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: desc.SDP}); err != nil {
+		return err
+	}
+	s.remoteSet = true
+	s.fingerprint = rtcFingerprint(desc.Fingerprint)
+	for _, c := range s.early {
+		s.addCandidate(c)
+	}
+	s.early = nil
+	s.nudge.Reset(rtcNudgeFirst)
+	return nil
+}
+
+func (s *rtcSession) addCandidate(c Candidate) {
+	if c.Candidate == "" || len(c.Candidate) > rtcMaxCandidate {
+		return
+	}
+	if !s.remoteSet {
+		s.early = append(s.early, c) // at most rtcMaxCandidates are posted
+		return
+	}
+	// A bad candidate costs its sender a path, nothing else.
+	_ = s.pc.AddICECandidate(webrtc.ICECandidateInit{
+		Candidate: c.Candidate, SDPMid: c.SDPMid, SDPMLineIndex: c.SDPMLineIndex,
+	})
+}
+
+// nudgeICE makes the ICE agent send its connectivity checks now rather than at its next 200 ms tick, which is what a lost
+// packet costs otherwise. The agent has no call for that, but a new remote candidate does it, and one for passive TCP
+// is never paired with anything, because active TCP is off.
+func (s *rtcSession) nudgeICE() {
+	if s.connected || s.state != rtcOpening {
+		return
+	}
+	s.nudges++
+	_ = s.pc.AddICECandidate(webrtc.ICECandidateInit{
+		Candidate: "candidate:1 1 tcp 1 127.0.0.1 " + strconv.Itoa(s.nudges) + " typ host tcptype passive",
+	})
+	s.nudge.Reset(min(rtcNudgeFirst+time.Duration(s.nudges)*8*time.Millisecond, rtcNudgeLast))
+}
+
+// channelOpen takes note of an open data channel. When both are, so is the session.
+func (s *rtcSession) channelOpen(id int) {
+	if s.state != rtcOpening || s.raw[id] != nil {
+		return
+	}
+	raw, err := s.dc[id].Detach()
+	if err != nil {
+		s.finish(fmt.Errorf("open a data channel: %w", err))
+		return
+	}
+	s.raw[id] = raw
+	if s.opened++; s.opened < len(s.raw) {
+		return
+	}
+	sum := sha256.Sum256(s.pc.SCTP().Transport().GetRemoteCertificate())
+	if rtcHexPairs(sum[:]) != s.fingerprint {
+		// Pion has checked it; this is for the day that it does not.
+		s.finish(errors.New("the peer's certificate is not the one that it signed"))
+		return
+	}
+	s.state = rtcOpen
+	s.nudge.Stop()
+	s.alarm.Reset(s.rtc.cfg.MeasureInterval)
+	for _, tr := range s.pc.GetTransceivers() {
+		if sender := tr.Sender(); sender != nil && sender.Track() == webrtc.TrackLocal(s.idle) {
+			s.sender.Store(sender)
+		}
+	}
+	s.rtc.sink(Opened{Session: s.id, Path: s.path()})
+	for _, raw := range s.raw {
+		s.readers.Add(1)
+		go s.read(raw)
+	}
+}
+
+// read takes messages from a channel until it is closed.
+func (s *rtcSession) read(raw datachannel.ReadWriteCloser) {
+	defer s.readers.Done()
+	small := make([]byte, 2048)
+	for {
+		buf := small
+		n, text, err := raw.ReadDataChannel(buf)
+		if errors.Is(err, io.ErrShortBuffer) && n > len(buf) {
+			buf = make([]byte, n) // at most rtcReceiveWindow: SCTP holds no more
+			n, text, err = raw.ReadDataChannel(buf)
+		}
+		if err != nil {
+			s.post(rtcOp{kind: rtcOpHungUp})
+			return
+		}
+		if text || n == 0 || n > wire.MaxFrame {
+			s.rtc.refused.Add(1)
+			continue
+		}
+		if len(buf) == len(small) {
+			buf = append([]byte(nil), buf[:n]...)
+		}
+		s.rtc.sink(Received{Session: s.id, Data: buf[:n]})
+	}
+}
+
+// write sends a frame and watches the queue.
+func (s *rtcSession) write(frame []byte, fast bool) {
+	id, limit := rtcReliableID, uint64(rtcHardLimit)
+	if fast {
+		id, limit = rtcFastID, rtcFastLimit
+	}
+	if s.state != rtcOpen || s.dc[id].BufferedAmount()+uint64(len(frame)) > limit {
+		s.rtc.dropped.Add(1)
+		return
+	}
+	if _, err := s.raw[id].WriteDataChannel(frame, false); err != nil {
+		s.rtc.dropped.Add(1) // closed under our feet, which its reader is about to tell
+		return
+	}
+	if !fast && !s.high && s.dc[id].BufferedAmount() > rtcHighWater {
+		s.high = true
+		s.rtc.sink(Pressure{Session: s.id, High: true})
+	}
+}
+
+// drained is called when the reliable channel's queue has fallen to its low threshold.
+func (s *rtcSession) drained() {
+	if s.state == rtcClosing {
+		s.finish(nil)
+	} else if s.high && s.dc[rtcReliableID].BufferedAmount() <= rtcLowWater {
+		s.high = false
+		s.rtc.sink(Pressure{Session: s.id, High: false})
+	}
+}
+
+// close ends the session, after a moment in which queued frames can leave.
+func (s *rtcSession) close() {
+	if s.state == rtcOpen && s.dc[rtcReliableID].BufferedAmount() > 0 {
+		s.state = rtcClosing
+		s.flush = time.AfterFunc(rtcFlush, func() { s.post(rtcOp{kind: rtcOpFlushed}) })
+		s.dc[rtcReliableID].SetBufferedAmountLowThreshold(0)
+		return
+	}
+	s.finish(nil)
+}
+
+// finish ends the session for good. Closing a PeerConnection tells the other side at once (SCTP ABORT, DTLS
+// close_notify); closing it gracefully waits for what it started.
+func (s *rtcSession) finish(err error) {
+	s.state = rtcClosed
+	for _, t := range []*time.Timer{s.alarm, s.nudge, s.flush} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	s.sender.Store(nil)
+	if s.pc != nil {
+		done := make(chan struct{})
+		go func() {
+			_ = s.pc.GracefulClose()
+			s.readers.Wait()
+			close(done)
+		}()
+		timer := time.NewTimer(rtcStop)
+		select {
+		case <-done:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	s.early, s.gathered = nil, nil
+	s.rtc.sink(Closed{Session: s.id, Err: err})
+	s.rtc.ended(s)
+}
+
+// failure tells why pion gave up.
+func (s *rtcSession) failure() error {
+	if s.state == rtcOpen || s.state == rtcClosing {
+		return fmt.Errorf("nothing has come from the peer for %v", rtcDisconnected+rtcFailed)
+	}
+	return fmt.Errorf("open a link: failed: %s", s.stage())
+}
+
+// stage tells how far an opening session has come.
+func (s *rtcSession) stage() string {
+	if s.pc == nil || !s.described {
+		return "it was still gathering its own addresses"
+	}
+	if !s.remoteSet {
+		return "no answer came from the peer"
+	}
+	if !s.connected {
+		return "none of the peer's addresses answered (ICE)"
+	}
+	switch dtls := s.pc.SCTP().Transport().State(); dtls {
+	case webrtc.DTLSTransportStateConnected:
+		return "the addresses answered and the certificate is right, but no data channel opened (SCTP)"
+	default:
+		return fmt.Sprintf("an address answered, but no secure connection came about (DTLS is %s)", dtls)
+	}
+}
+
+// path is the way that the session takes now.
+func (s *rtcSession) path() Path {
+	ice := s.pc.SCTP().Transport().ICETransport()
+	pair, err := ice.GetSelectedCandidatePair()
+	if err != nil || pair == nil {
+		return Path{}
+	}
+	p := Path{
+		Kind:   pair.Local.Typ.String(),
+		Local:  net.JoinHostPort(pair.Local.Address, strconv.Itoa(int(pair.Local.Port))),
+		Remote: net.JoinHostPort(pair.Remote.Address, strconv.Itoa(int(pair.Remote.Port))),
+	}
+	if stats, ok := ice.GetSelectedCandidatePairStats(); ok {
+		p.RTT = time.Duration(stats.CurrentRoundTripTime * float64(time.Second))
+	}
+	return p
+}
