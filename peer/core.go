@@ -1,0 +1,353 @@
+package peer
+
+import (
+	"crypto/ed25519"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/gossip"
+	"peerchat/peer/negotiate"
+	"peerchat/peer/wire"
+	"peerchat/signaling"
+)
+
+// Limits of a Core.
+const (
+	// MaxLinks bounds the peers that one peer keeps links with.
+	MaxLinks = 64
+	// maxStrangers bounds the links being made by peers that are in no room of ours as far as we know; a big room's
+	// newcomer may be one, because the tracker tells only a sample.
+	maxStrangers = 16
+	// recentShown is how much of a room's own log is told when the room is joined, in events.
+	recentShown = 200
+	// strangerGrace is how long a link may serve no room before it is closed.
+	strangerGrace = 15 * time.Second
+	// trackerGrace is how long the word of a lost tracker still counts.
+	trackerGrace = 15 * time.Second
+	// deliveredEvery is the least time between two tellings of partial deliveries.
+	deliveredEvery = 100 * time.Millisecond
+)
+
+// Store is where a Core keeps the logs of its rooms.
+type Store interface {
+	gossip.Log
+	// Recent returns the newest events of room, at most limit, in display order.
+	Recent(room wire.Room, limit int) ([]wire.Event, error)
+}
+
+// CoreConfig is what a Core needs to know for its life.
+type CoreConfig struct {
+	Key   ed25519.PrivateKey
+	Name  string
+	Rooms []wire.Room // joined from the start
+	Agent string      // program and version, told to neighbours
+	Store Store
+	NewID func() uuid.UUID // UUIDv7
+	Seed  uint64
+}
+
+// Core is what one peer knows and decides: a function of what happens (Step) and of the time it is given. It is pure but
+// for its Store. The Node owns it and does what it puts out.
+type Core struct {
+	cfg    CoreConfig
+	self   wire.PeerID
+	rand   *rand.Rand
+	roster *roster
+	gossip *gossip.Machine
+
+	rooms    map[wire.Room]*room
+	order    []wire.Room // in the order joined
+	awaited  map[wire.Room]bool
+	ready    bool
+	stopping bool
+
+	links    map[wire.PeerID]*link
+	sessions map[uuid.UUID]*session
+
+	tracker   TrackerChanged
+	stun      []string
+	observed  string
+	lostSince time.Time // when the tracker was lost; zero while connected
+
+	drafts     []gossip.Draft // said in this batch, not published yet
+	draftRoom  wire.Room
+	unclaimed  bool      // deliveries changed since they were told
+	nextTell   time.Time // when deliveries may be told again
+	gossipWake time.Time
+	counters   map[string]uint64
+	encoded    encodedFrame
+	gout       gossip.Output
+	nout       negotiate.Output
+	refs       map[uint64]any // of pending RoomList queries
+	nextRef    uint64
+}
+
+// Input is one thing that happened to a Core: a Command, a signaling.ClientEvent, a TransportEvent or a Tick.
+type Input any
+
+// Tick is the passing of time, sent at CoreOutput.Wake or later.
+type Tick struct{}
+
+// Shutdown makes a Core say goodbye; the outputs of that Step and Flush are its last.
+type Shutdown struct{}
+
+// CoreOutput is what a Step wants done. The caller resets it between uses.
+type CoreOutput struct {
+	Ops    []Op      // in order
+	Events []Event   // for the user, in order
+	Wake   time.Time // when to send the next Tick; set by Flush
+}
+
+// Reset empties the output and keeps its memory.
+func (o *CoreOutput) Reset() {
+	clear(o.Ops)
+	clear(o.Events)
+	*o = CoreOutput{Ops: o.Ops[:0], Events: o.Events[:0]}
+}
+
+// Op is one call of the Transport or of Signaling.
+type Op interface{ op() }
+
+// The calls of Transport.
+type (
+	opOffer struct {
+		session uuid.UUID
+		remote  wire.PeerID
+	}
+	opAccept struct {
+		session uuid.UUID
+		remote  wire.PeerID
+		offer   Description
+	}
+	opAnswer struct {
+		session uuid.UUID
+		answer  Description
+	}
+	opCandidate struct {
+		session   uuid.UUID
+		candidate Candidate
+	}
+	opSend struct {
+		session uuid.UUID
+		frame   []byte
+		fast    bool
+	}
+	opClose struct{ session uuid.UUID }
+	opSTUN  struct{ urls []string }
+)
+
+// The calls of Signaling.
+type (
+	opJoin   struct{ room wire.Room }
+	opLeave  struct{ room wire.Room }
+	opRename struct{ name string }
+	opSignal struct {
+		to   wire.PeerID
+		data []byte
+	}
+	opList   struct{ ref any }
+	opRedial struct{}
+)
+
+func (opOffer) op()     {}
+func (opAccept) op()    {}
+func (opAnswer) op()    {}
+func (opCandidate) op() {}
+func (opSend) op()      {}
+func (opClose) op()     {}
+func (opSTUN) op()      {}
+func (opJoin) op()      {}
+func (opLeave) op()     {}
+func (opRename) op()    {}
+func (opSignal) op()    {}
+func (opList) op()      {}
+func (opRedial) op()    {}
+
+// NewCore makes a Core. Its first outputs come with Start.
+func NewCore(cfg CoreConfig) (*Core, error) {
+	self := wire.IDOf(cfg.Key)
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], cfg.Seed)
+	copy(seed[8:], self[:])
+	c := &Core{
+		cfg:      cfg,
+		self:     self,
+		rand:     rand.New(rand.NewChaCha8(seed)),
+		roster:   newRoster(Person{Peer: self, Name: cfg.Name}),
+		rooms:    map[wire.Room]*room{},
+		awaited:  map[wire.Room]bool{},
+		links:    map[wire.PeerID]*link{},
+		sessions: map[uuid.UUID]*session{},
+		tracker:  TrackerChanged{State: TrackerSearching},
+		counters: map[string]uint64{},
+		refs:     map[uint64]any{},
+	}
+	var err error
+	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Rand: c.rand})
+	return c, err
+}
+
+// Start joins the first rooms.
+func (c *Core) Start(now time.Time, out *CoreOutput) {
+	for _, r := range c.cfg.Rooms {
+		c.awaited[r] = true
+		c.joinRoom(now, r, out)
+	}
+	c.Flush(now, out)
+}
+
+// Step takes one input. Call Flush after the last of a batch.
+func (c *Core) Step(now time.Time, in Input, out *CoreOutput) {
+	if _, say := in.(Say); !say {
+		c.publish(now, out) // keep what was said before this in its place
+	}
+	switch in := in.(type) {
+	case Command:
+		c.command(now, in, out)
+	case signaling.ClientEvent:
+		c.signaled(now, in, out)
+	case TransportEvent:
+		c.transported(now, in, out)
+	case Tick:
+		c.tick(now, out)
+	case Shutdown:
+		c.shutdown(now, out)
+	}
+}
+
+func (c *Core) command(now time.Time, cmd Command, out *CoreOutput) {
+	if c.stopping {
+		return
+	}
+	switch cmd := cmd.(type) {
+	case JoinRoom:
+		c.joinRoom(now, cmd.Room, out)
+	case LeaveRoom:
+		c.leaveRoom(now, cmd.Room, out)
+	case Say:
+		c.say(now, cmd, out)
+	case Rename:
+		c.rename(cmd.Name, out)
+	case ListPeers:
+		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: PeersAnswer{Peers: c.peers()}})
+	case ListRooms:
+		c.listRooms(cmd.Ref, out)
+	case ShowNet:
+		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: c.net()})
+	case Reconnect:
+		out.Ops = append(out.Ops, opRedial{})
+		for _, id := range c.linkIDs() {
+			c.negotiate(now, c.links[id], negotiate.Want{Eager: true}, out)
+		}
+	}
+}
+
+// Flush ends a batch of Steps: what was held back to be sent together is sent, and Wake is set.
+func (c *Core) Flush(now time.Time, out *CoreOutput) {
+	c.publish(now, out)
+	c.stepGossip(now, gossip.Flush{}, out)
+	c.tellDelivered(now, out)
+	out.Wake = c.wake()
+}
+
+// wake is the earliest time at which something is to be done without any input.
+func (c *Core) wake() time.Time {
+	wake := c.gossipWake
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (wake.IsZero() || t.Before(wake)) {
+			wake = t
+		}
+	}
+	if c.unclaimed {
+		earlier(c.nextTell)
+	}
+	if !c.lostSince.IsZero() {
+		earlier(c.lostSince.Add(trackerGrace))
+	}
+	for _, l := range c.links {
+		earlier(l.wake)
+		earlier(l.idleUntil)
+	}
+	return wake
+}
+
+func (c *Core) tick(now time.Time, out *CoreOutput) {
+	if !c.gossipWake.IsZero() && !now.Before(c.gossipWake) {
+		c.stepGossip(now, gossip.Tick{}, out)
+	}
+	for _, id := range c.linkIDs() {
+		l := c.links[id]
+		if !l.wake.IsZero() && !now.Before(l.wake) {
+			c.negotiate(now, l, negotiate.Tick{}, out)
+		}
+		if !l.idleUntil.IsZero() && !now.Before(l.idleUntil) {
+			c.dropLink(now, l, "no room in common", out)
+		}
+	}
+	if !c.lostSince.IsZero() && !now.Before(c.lostSince.Add(trackerGrace)) {
+		c.lostSince = time.Time{}
+		c.roster.trackerGone(now, c.joined, &out.Events)
+		c.wantLinks(now, false, out)
+	}
+}
+
+// shutdown says goodbye to every neighbour; the Node closes transport and signaling after it.
+func (c *Core) shutdown(now time.Time, out *CoreOutput) {
+	c.stopping = true
+	for _, id := range c.linkIDs() {
+		if l := c.links[id]; l.up {
+			c.send(l, wire.Bye{Leaving: true, Reason: "leaving"}, false, out)
+		}
+	}
+}
+
+// joined reports whether this peer is in room.
+func (c *Core) joined(room wire.Room) bool { return c.rooms[room] != nil }
+
+func (c *Core) notice(room wire.Room, code, text string, out *CoreOutput) {
+	out.Events = append(out.Events, Notice{Room: room, Code: code, Text: text})
+}
+
+func (c *Core) failure(room wire.Room, code, text string, out *CoreOutput) {
+	out.Events = append(out.Events, Failure{Room: room, Code: code, Text: text})
+}
+
+// stepGossip gives the gossip machine an input and does what it puts out.
+func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
+	o := &c.gout
+	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0]}
+	err := c.gossip.Step(now, in, o)
+	c.gossipWake = o.Wake
+	c.encoded = encodedFrame{}
+	for _, s := range o.Sends {
+		if l := c.links[s.To]; l != nil && l.up {
+			c.send(l, s.Frame, s.Fast, out)
+		}
+	}
+	for _, d := range o.Delivers {
+		c.deliver(now, d, out)
+	}
+	for _, h := range o.Held {
+		c.held(now, h)
+	}
+	for _, f := range slices.Clone(o.Faults) {
+		c.fault(now, f, out)
+	}
+	if err != nil {
+		c.failure("", "log", "keeping the room's log failed: "+err.Error()+"; free disk space or check the profile directory", out)
+	}
+}
+
+func (c *Core) fault(now time.Time, f gossip.Fault, out *CoreOutput) {
+	c.counters["fault."+f.Code]++
+	if c.counters["fault."+f.Code] <= 100 { // a flood of faults must not flood the screen
+		c.failure(f.Room, f.Code, f.Text, out)
+	}
+	if l := c.links[f.Peer]; f.Drop && l != nil {
+		c.dropLink(now, l, f.Code, out)
+	}
+}

@@ -1,0 +1,457 @@
+package peer
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/gossip"
+	"peerchat/peer/negotiate"
+	"peerchat/peer/wire"
+)
+
+// link is what a Core knows of its connection with one peer: the negotiation of it, and, while it is up, the session in
+// use. There is one for every peer that a connection is wanted with, or that wants one with us.
+type link struct {
+	peer      wire.PeerID
+	pair      *negotiate.Machine
+	wanted    bool
+	wake      time.Time // of pair
+	idleUntil time.Time // when to close it because it serves no room; zero: it does
+
+	up      bool
+	session uuid.UUID // the one that sends go to
+	since   time.Time // of up or of not being up
+	path    Path
+	busy    bool
+	rooms   []wire.Room // the peer's rooms by its last Presence
+	pinged  presenceBucket
+}
+
+// session is one attempt at a connection, from its Offer or Accept until Closed.
+type session struct {
+	peer  wire.PeerID
+	open  bool // by the transport
+	hello bool // the other side's Hello has come
+	path  Path
+	busy  bool
+}
+
+// presenceBucket limits how often a neighbour may tell its Presence: a burst of 20, then 5 a second.
+type presenceBucket struct {
+	tokens float64
+	at     time.Time
+}
+
+func (b *presenceBucket) take(now time.Time) bool {
+	if b.at.IsZero() {
+		b.tokens = 20
+	} else {
+		b.tokens = min(20, b.tokens+5*max(0, now.Sub(b.at).Seconds()))
+	}
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// linkIDs are the peers of all links in a stable order, so that a run can be repeated from its seed.
+func (c *Core) linkIDs() []wire.PeerID {
+	return slices.SortedFunc(maps.Keys(c.links), func(a, b wire.PeerID) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// wantLinks makes the links that the rooms need, and lets go of those that none needs. Eager links are offered at once; for
+// the others the newcomer is given the time to offer.
+func (c *Core) wantLinks(now time.Time, eager bool, out *CoreOutput) {
+	if c.stopping {
+		return
+	}
+	for _, id := range c.roster.ids() {
+		if c.shared(id) {
+			c.wantLink(now, id, eager, out)
+		}
+	}
+	for _, id := range c.linkIDs() {
+		c.checkUse(now, c.links[id], out)
+	}
+}
+
+// shared reports whether a peer is in a room that we are in.
+func (c *Core) shared(id wire.PeerID) bool {
+	p := c.roster.people[id]
+	if p == nil {
+		return false
+	}
+	for room := range c.rooms {
+		if p.in(room) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Core) wantLink(now time.Time, id wire.PeerID, eager bool, out *CoreOutput) {
+	l := c.links[id]
+	if l != nil && l.wanted {
+		return
+	}
+	if l == nil {
+		if len(c.links) >= MaxLinks {
+			c.counters["links.refused"]++
+			return
+		}
+		l = c.newLink(now, id)
+	}
+	l.wanted = true
+	l.idleUntil = time.Time{}
+	c.negotiate(now, l, negotiate.Want{Eager: eager}, out)
+}
+
+func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
+	l := &link{peer: id, since: now, pair: negotiate.New(negotiate.Config{
+		Self: c.self, Remote: id, NewID: c.cfg.NewID, Rand: c.rand,
+	})}
+	c.links[id] = l
+	return l
+}
+
+// checkUse ends a link that serves no room: at once if it is not up, after a grace if it is, because its peer may be
+// about to join one.
+func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
+	switch {
+	case c.shared(l.peer):
+		l.idleUntil = time.Time{}
+	case l.up:
+		if l.idleUntil.IsZero() {
+			l.idleUntil = now.Add(strangerGrace)
+		}
+	case l.wanted:
+		c.dropLink(now, l, "not needed", out)
+	case l.idleUntil.IsZero():
+		l.idleUntil = now.Add(strangerGrace)
+	}
+}
+
+// dropLink closes everything with a peer and forgets the link.
+func (c *Core) dropLink(now time.Time, l *link, reason string, out *CoreOutput) {
+	if c.links[l.peer] != l {
+		return
+	}
+	if l.up {
+		c.send(l, wire.Bye{Reason: reason}, false, out)
+	}
+	c.negotiate(now, l, negotiate.Unwant{}, out)
+	c.linkDown(now, l, reason, false, out)
+	for _, id := range slices.SortedFunc(maps.Keys(c.sessions), compareIDs) {
+		if c.sessions[id].peer == l.peer {
+			out.Ops = append(out.Ops, opClose{session: id})
+			delete(c.sessions, id)
+		}
+	}
+	delete(c.links, l.peer)
+}
+
+func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
+
+// negotiate gives a pair's machine an input and does what it puts out.
+func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOutput) {
+	var o negotiate.Output
+	l.pair.Step(now, in, &o)
+	l.wake = o.Wake
+	for _, m := range o.Signals {
+		m.Sign(c.cfg.Key, l.peer)
+		data, err := m.Append(nil)
+		if err != nil {
+			c.counters["signal.unsendable"]++
+			continue
+		}
+		out.Ops = append(out.Ops, opSignal{to: l.peer, data: data})
+	}
+	for _, a := range o.Actions {
+		switch a := a.(type) {
+		case negotiate.Offer:
+			c.sessions[a.Session] = &session{peer: l.peer}
+			out.Ops = append(out.Ops, opOffer{session: a.Session, remote: l.peer})
+		case negotiate.Accept:
+			c.sessions[a.Session] = &session{peer: l.peer}
+			out.Ops = append(out.Ops, opAccept{session: a.Session, remote: l.peer, offer: Description(a.Offer)})
+		case negotiate.Answer:
+			out.Ops = append(out.Ops, opAnswer{session: a.Session, answer: Description(a.Answer)})
+		case negotiate.AddCandidate:
+			out.Ops = append(out.Ops, opCandidate{session: a.Session, candidate: Candidate(a.Candidate)})
+		case negotiate.CloseSession:
+			out.Ops = append(out.Ops, opClose{session: a.Session})
+		}
+	}
+	for _, ch := range o.Changes {
+		switch ch := ch.(type) {
+		case negotiate.LinkUp:
+			c.linkUp(now, l, ch.Session, out)
+		case negotiate.LinkMoved:
+			// What was on its way on the old session may be lost: compare the logs again.
+			c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
+			l.session, l.busy = ch.Session, false
+			if s := c.sessions[ch.Session]; s != nil {
+				l.path, l.busy = s.path, s.busy
+			}
+			c.share(now, l, out)
+		case negotiate.LinkDown:
+			c.linkDown(now, l, ch.Reason, false, out)
+		}
+	}
+}
+
+// linkUp begins to use a link: its session has carried the Hello of both sides.
+func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
+	l.session, l.up, l.since, l.busy = id, true, now, false
+	s := c.sessions[id]
+	if s != nil {
+		l.path, l.busy = s.path, s.busy
+	}
+	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Up: true, Path: l.path})
+	c.share(now, l, out)
+	c.checkUse(now, l, out)
+}
+
+// share tells gossip which rooms a link serves.
+func (c *Core) share(now time.Time, l *link, out *CoreOutput) {
+	var rooms []wire.Room
+	for _, r := range l.rooms {
+		if c.joined(r) {
+			rooms = append(rooms, r)
+		}
+	}
+	c.stepGossip(now, gossip.LinkUp{Peer: l.peer, Rooms: rooms}, out)
+	if l.busy {
+		c.stepGossip(now, gossip.LinkBusy{Peer: l.peer, Busy: true}, out)
+	}
+}
+
+// linkDown ends the use of a link. Leaving says that its peer told us that it goes for good.
+func (c *Core) linkDown(now time.Time, l *link, reason string, leaving bool, out *CoreOutput) {
+	if !l.up {
+		return
+	}
+	l.up, l.since, l.rooms = false, now, nil
+	c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
+	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Path: l.path, Reason: reason})
+	forget := leaving || c.tracker.State == TrackerLost || c.tracker.State == TrackerSearching
+	c.roster.unlinked(now, l.peer, forget, c.joined, &out.Events)
+	c.unclaimed = true // how many of a room hold a message may have changed
+}
+
+// transported takes what the transport reports.
+func (c *Core) transported(now time.Time, ev TransportEvent, out *CoreOutput) {
+	switch ev := ev.(type) {
+	case Described:
+		c.toPair(now, ev.Session, negotiate.Described{Session: ev.Session, Description: negotiate.Description(ev.Description)}, out)
+	case Gathered:
+		c.toPair(now, ev.Session, negotiate.Gathered{Session: ev.Session, Candidate: negotiate.Candidate(ev.Candidate)}, out)
+	case Opened:
+		if s := c.sessions[ev.Session]; s != nil {
+			s.open, s.path = true, ev.Path
+			c.sendTo(ev.Session, c.hello(ev.Session), false, out)
+			c.opened(now, ev.Session, s, out)
+		}
+	case Received:
+		c.received(now, ev, out)
+	case Pressure:
+		if s := c.sessions[ev.Session]; s != nil {
+			s.busy = ev.High
+			if l := c.links[s.peer]; l != nil && l.up && l.session == ev.Session {
+				c.setBusy(now, l, ev.High, out)
+			}
+		}
+	case Measured:
+		if s := c.sessions[ev.Session]; s != nil {
+			s.path = ev.Path
+			if l := c.links[s.peer]; l != nil && l.up && l.session == ev.Session {
+				l.path = ev.Path
+				out.Events = append(out.Events, LinkMeasured{Peer: l.peer, Path: ev.Path})
+			}
+		}
+	case Closed:
+		c.toPair(now, ev.Session, negotiate.Closed{Session: ev.Session, Err: ev.Err}, out)
+		delete(c.sessions, ev.Session)
+	}
+}
+
+// toPair gives the machine of a session's pair an input. Sessions that are forgotten are closed.
+func (c *Core) toPair(now time.Time, id uuid.UUID, in negotiate.Input, out *CoreOutput) {
+	s := c.sessions[id]
+	if s == nil {
+		return
+	}
+	if l := c.links[s.peer]; l != nil {
+		c.negotiate(now, l, in, out)
+	}
+}
+
+// opened tells the pair that a session works, once the transport is open and the other's Hello is there.
+func (c *Core) opened(now time.Time, id uuid.UUID, s *session, out *CoreOutput) {
+	if s.open && s.hello {
+		c.toPair(now, id, negotiate.Opened{Session: id}, out)
+	}
+}
+
+func (c *Core) setBusy(now time.Time, l *link, busy bool, out *CoreOutput) {
+	if l.busy != busy {
+		l.busy = busy
+		c.stepGossip(now, gossip.LinkBusy{Peer: l.peer, Busy: busy}, out)
+	}
+}
+
+func (c *Core) hello(id uuid.UUID) wire.Hello {
+	return wire.Hello{Version: wire.Version, Peer: c.self, Session: id, Agent: c.cfg.Agent, Presence: c.presence()}
+}
+
+func (c *Core) presence() wire.Presence {
+	return wire.Presence{Name: c.roster.self.Name, Rooms: slices.Clone(c.order)}
+}
+
+// received takes a frame from the network: the first is a Hello, all are checked.
+func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
+	s := c.sessions[ev.Session]
+	if s == nil {
+		return
+	}
+	l := c.links[s.peer]
+	if l == nil {
+		return
+	}
+	c.counters["frames.received"]++
+	c.counters["bytes.received"] += uint64(len(ev.Data))
+	frame, err := wire.DecodeFrame(ev.Data)
+	if err != nil {
+		c.counters["frames.bad"]++
+		c.failure("", "protocol", fmt.Sprintf("%s sent a frame that cannot be read (%v); its link is closed and made anew", c.roster.name(s.peer), err), out)
+		c.breakSession(now, ev.Session, s, "bad frame", out)
+		return
+	}
+	if hello, ok := frame.(wire.Hello); ok {
+		c.greeted(now, ev.Session, s, l, hello, out)
+		return
+	}
+	if !s.hello {
+		// The fast channel may overtake the Hello. What it carries is repaired later.
+		c.counters["frames.early"]++
+		return
+	}
+	switch f := frame.(type) {
+	case wire.Presence:
+		if !l.pinged.take(now) {
+			c.counters["presence.limited"]++
+			return
+		}
+		c.present(now, l, f, out)
+	case wire.Bye:
+		c.byed(now, ev.Session, l, f, out)
+	default:
+		if l.up {
+			c.stepGossip(now, gossip.Receive{From: s.peer, Frame: frame}, out)
+		}
+	}
+}
+
+// greeted takes the first frame of a session. The DTLS fingerprint that the peer signed is what makes it true.
+func (c *Core) greeted(now time.Time, id uuid.UUID, s *session, l *link, h wire.Hello, out *CoreOutput) {
+	switch {
+	case s.hello:
+		c.counters["frames.bad"]++
+		return
+	case h.Version != wire.Version:
+		c.failure("", "version", fmt.Sprintf("%s speaks version %d of the link protocol (%s), this program version %d; use the same release on both sides", h.Name, h.Version, h.Agent, wire.Version), out)
+		c.breakSession(now, id, s, "version", out)
+		return
+	case h.Peer != s.peer || h.Session != id:
+		c.failure("", "forged", fmt.Sprintf("the peer at the link to %s says that it is somebody else; the link is closed", c.roster.name(s.peer)), out)
+		c.breakSession(now, id, s, "forged hello", out)
+		return
+	}
+	s.hello = true
+	c.present(now, l, h.Presence, out)
+	c.opened(now, id, s, out)
+}
+
+// present takes what a neighbour says of itself.
+func (c *Core) present(now time.Time, l *link, p wire.Presence, out *CoreOutput) {
+	changed := !slices.Equal(l.rooms, p.Rooms)
+	l.rooms = slices.Clone(p.Rooms)
+	c.roster.presence(now, l.peer, p, c.joined, &out.Events)
+	if l.up && changed {
+		c.share(now, l, out)
+	}
+	c.checkUse(now, l, out)
+	c.unclaimed = true
+}
+
+// byed takes a neighbour's goodbye.
+func (c *Core) byed(now time.Time, id uuid.UUID, l *link, b wire.Bye, out *CoreOutput) {
+	if b.Leaving {
+		// It says so over the link that its identity authenticates, so the tracker's word need not be awaited.
+		if l.up {
+			c.linkDown(now, l, "left", true, out)
+		}
+		c.roster.unlinked(now, l.peer, true, c.joined, &out.Events)
+		c.dropLink(now, l, "left", out)
+		return
+	}
+	c.breakSession(now, id, c.sessions[id], cmp.Or(b.Reason, "closed by the other side"), out)
+}
+
+// breakSession closes one session for a reason; its pair makes another if the link is still wanted.
+func (c *Core) breakSession(now time.Time, id uuid.UUID, s *session, reason string, out *CoreOutput) {
+	if s == nil {
+		return
+	}
+	c.counters["session.broken"]++
+	c.toPair(now, id, negotiate.Closed{Session: id, Err: fmt.Errorf("%s", reason)}, out)
+	delete(c.sessions, id)
+	out.Ops = append(out.Ops, opClose{session: id})
+}
+
+// encodedFrame remembers the last encoding, because the same frame usually goes to many.
+type encodedFrame struct {
+	events *wire.Event
+	n      int
+	hops   uint8
+	live   bool
+	data   []byte
+}
+
+func (c *Core) encode(f wire.Frame) ([]byte, error) {
+	e, ok := f.(wire.Events)
+	if !ok || len(e.Events) == 0 {
+		return wire.AppendFrame(nil, f)
+	}
+	if m := &c.encoded; m.events == &e.Events[0] && m.n == len(e.Events) && m.hops == e.Hops && m.live == e.Live {
+		return m.data, nil
+	}
+	data, err := wire.AppendFrame(nil, f)
+	if err == nil {
+		c.encoded = encodedFrame{events: &e.Events[0], n: len(e.Events), hops: e.Hops, live: e.Live, data: data}
+	}
+	return data, err
+}
+
+func (c *Core) send(l *link, f wire.Frame, fast bool, out *CoreOutput) {
+	c.sendTo(l.session, f, fast, out)
+}
+
+func (c *Core) sendTo(id uuid.UUID, f wire.Frame, fast bool, out *CoreOutput) {
+	data, err := c.encode(f)
+	if err != nil {
+		c.counters["frames.unsendable"]++
+		return
+	}
+	c.counters["frames.sent"]++
+	c.counters["bytes.sent"] += uint64(len(data))
+	out.Ops = append(out.Ops, opSend{session: id, frame: data, fast: fast && len(data) <= wire.MaxFastFrame})
+}

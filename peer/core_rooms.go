@@ -1,0 +1,259 @@
+package peer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/gossip"
+	"peerchat/peer/wire"
+)
+
+// maxUnclaimed bounds the own messages of a room whose delivery is still followed.
+const maxUnclaimed = 4096
+
+// room is what a Core knows of a room that it is in.
+type room struct {
+	name  wire.Room
+	topic topic
+	// held is up to which own event each peer is known to hold the log.
+	held map[wire.PeerID]uint64
+	// unclaimed are own messages that not all members are known to hold yet, by Seq.
+	unclaimed []unclaimed
+}
+
+type unclaimed struct {
+	id   uuid.UUID
+	seq  uint64
+	told int // the last Delivered.Peers
+	of   int // the last Delivered.Of
+}
+
+// topic is the room's topic and the place in the log that set it.
+type topic struct {
+	text    string
+	lamport uint64
+	author  wire.PeerID
+}
+
+func (t topic) before(e *wire.Event) bool {
+	if t.lamport != e.Lamport {
+		return t.lamport < e.Lamport
+	}
+	return t.author.Less(e.Author)
+}
+
+func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
+	if c.joined(name) {
+		return
+	}
+	if len(c.rooms) >= wire.MaxRooms {
+		c.failure(name, "rooms", fmt.Sprintf("joining %s: you are in %d rooms, which is the most there can be; /leave one first", name, len(c.rooms)), out)
+		return
+	}
+	r := &room{name: name, held: map[wire.PeerID]uint64{}}
+	c.rooms[name] = r
+	c.order = append(c.order, name)
+	out.Ops = append(out.Ops, opJoin{room: name})
+	out.Events = append(out.Events, RoomJoined{Room: name, Members: c.roster.members(name)})
+	recent, err := c.cfg.Store.Recent(name, recentShown)
+	if err != nil {
+		c.failure(name, "log", fmt.Sprintf("reading the log of %s: %v", name, err), out)
+	}
+	for i := range recent {
+		c.show(r, &recent[i], true, out)
+	}
+	c.stepGossip(now, gossip.Subscribe{Room: name}, out)
+	c.tellPresence(out)
+	c.shareAll(now, out)
+	c.wantLinks(now, true, out)
+}
+
+func (c *Core) leaveRoom(now time.Time, name wire.Room, out *CoreOutput) {
+	if !c.joined(name) {
+		c.failure(name, "room", fmt.Sprintf("leaving %s: you are not in it", name), out)
+		return
+	}
+	delete(c.rooms, name)
+	delete(c.awaited, name)
+	c.order = slices.DeleteFunc(c.order, func(r wire.Room) bool { return r == name })
+	out.Ops = append(out.Ops, opLeave{room: name})
+	c.stepGossip(now, gossip.Unsubscribe{Room: name}, out)
+	out.Events = append(out.Events, RoomLeft{Room: name})
+	c.tellPresence(out)
+	c.shareAll(now, out)
+	c.wantLinks(now, false, out)
+	c.checkReady(out)
+}
+
+// shareAll tells gossip anew which rooms each link serves.
+func (c *Core) shareAll(now time.Time, out *CoreOutput) {
+	for _, id := range c.linkIDs() {
+		if l := c.links[id]; l.up {
+			c.share(now, l, out)
+		}
+	}
+}
+
+func (c *Core) tellPresence(out *CoreOutput) {
+	for _, id := range c.linkIDs() {
+		if l := c.links[id]; l.up {
+			c.send(l, c.presence(), false, out)
+		}
+	}
+}
+
+func (c *Core) rename(name string, out *CoreOutput) {
+	clean, err := wire.ParseName(name)
+	if err != nil {
+		c.failure("", "name", "changing your name: "+err.Error(), out)
+		return
+	}
+	was := c.roster.self.Name
+	if clean == was {
+		return
+	}
+	c.roster.self.Name = clean
+	out.Ops = append(out.Ops, opRename{name: clean})
+	c.tellPresence(out)
+	for _, room := range c.order {
+		out.Events = append(out.Events, MemberRenamed{Room: room, Person: c.roster.self, Was: was, Members: c.roster.count(room)})
+	}
+}
+
+// say takes what the user says. It is published with what else is said in the same batch.
+func (c *Core) say(now time.Time, s Say, out *CoreOutput) {
+	limit := wire.MaxText
+	if s.Kind == wire.KindTopic {
+		limit = wire.MaxTopic
+	}
+	switch {
+	case !c.joined(s.Room):
+		c.failure(s.Room, "room", fmt.Sprintf("not said: you are not in %s; /join it first", s.Room), out)
+		return
+	case len(s.Text) > limit:
+		c.failure(s.Room, "too-long", fmt.Sprintf("not said: the text is %d bytes long, at most %d fit; shorten it or say it in parts", len(s.Text), limit), out)
+		return
+	case !utf8.ValidString(s.Text):
+		c.failure(s.Room, "encoding", "not said: the text is not valid UTF-8", out)
+		return
+	case s.Text == "" && s.Kind != wire.KindTopic:
+		return
+	}
+	if len(c.drafts) > 0 && c.draftRoom != s.Room {
+		c.publish(now, out)
+	}
+	c.draftRoom = s.Room
+	c.drafts = append(c.drafts, gossip.Draft{Kind: s.Kind, Body: []byte(s.Text)})
+}
+
+// publish hands what was said to gossip.
+func (c *Core) publish(now time.Time, out *CoreOutput) {
+	if len(c.drafts) == 0 {
+		return
+	}
+	drafts := c.drafts
+	c.drafts = nil
+	c.stepGossip(now, gossip.Publish{Room: c.draftRoom, Name: c.roster.self.Name, Drafts: drafts}, out)
+}
+
+// deliver takes an event that gossip hands to its room.
+func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
+	r := c.rooms[d.Event.Room]
+	if r == nil {
+		return
+	}
+	c.show(r, &d.Event, d.History, out)
+	if d.Event.Author != c.self || d.History {
+		return
+	}
+	if len(r.unclaimed) >= maxUnclaimed {
+		r.unclaimed = slices.Delete(r.unclaimed, 0, maxUnclaimed/4)
+	}
+	r.unclaimed = append(r.unclaimed, unclaimed{id: d.Event.ID, seq: d.Event.Seq})
+	c.unclaimed = true
+}
+
+// show tells the user of an event, if it is of a kind that is shown.
+func (c *Core) show(r *room, e *wire.Event, history bool, out *CoreOutput) {
+	switch e.Kind {
+	case wire.KindTopic:
+		if r.topic.before(e) {
+			r.topic = topic{text: string(e.Body), lamport: e.Lamport, author: e.Author}
+		}
+	case wire.KindText, wire.KindAction:
+	default:
+		c.counters["events.unknown"]++
+		return
+	}
+	out.Events = append(out.Events, Message{
+		Room: e.Room, Person: Person{Peer: e.Author, Name: cmp.Or(e.Name, c.roster.name(e.Author))},
+		ID: e.ID, Seq: e.Seq, Lamport: e.Lamport, Kind: e.Kind, Text: string(e.Body), Sent: e.Time,
+		Self: e.Author == c.self, History: history,
+	})
+}
+
+// held takes the news that a peer holds own events.
+func (c *Core) held(now time.Time, h gossip.Held) {
+	if r := c.rooms[h.Room]; r != nil && r.held[h.Peer] < h.Seq {
+		r.held[h.Peer] = h.Seq
+		c.unclaimed = true
+	}
+}
+
+// tellDelivered tells how many members hold the own messages. A message that all hold is told at once and then forgotten;
+// partial figures are told a few times a second.
+func (c *Core) tellDelivered(now time.Time, out *CoreOutput) {
+	if !c.unclaimed {
+		return
+	}
+	partial := !now.Before(c.nextTell)
+	again := false
+	for _, name := range c.order {
+		r := c.rooms[name]
+		if len(r.unclaimed) == 0 {
+			continue
+		}
+		seqs := c.heldBy(r)
+		keep := r.unclaimed[:0]
+		for _, u := range r.unclaimed {
+			// seqs is sorted: the peers that hold u are those from the first that reaches it.
+			i, _ := slices.BinarySearch(seqs, u.seq)
+			peers, of := len(seqs)-i, len(seqs)
+			complete := peers == of && of > 0
+			if changed := peers != u.told || (of != u.of && peers > 0); changed {
+				if complete || partial {
+					u.told, u.of = peers, of
+					out.Events = append(out.Events, Delivered{Room: name, ID: u.id, Seq: u.seq, Peers: peers, Of: of})
+				} else {
+					again = true
+				}
+			}
+			if !complete {
+				keep = append(keep, u)
+			}
+		}
+		clear(r.unclaimed[len(keep):])
+		r.unclaimed = keep
+	}
+	c.unclaimed = again
+	if partial {
+		c.nextTell = now.Add(deliveredEvery)
+	}
+}
+
+// heldBy are the highest own events that each other member of a room is known to hold, sorted.
+func (c *Core) heldBy(r *room) []uint64 {
+	var seqs []uint64
+	for id, p := range c.roster.people {
+		if p.in(r.name) {
+			seqs = append(seqs, r.held[id])
+		}
+	}
+	slices.Sort(seqs)
+	return seqs
+}

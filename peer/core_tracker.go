@@ -1,0 +1,150 @@
+package peer
+
+import (
+	"fmt"
+	"time"
+
+	"peerchat/peer/negotiate"
+	"peerchat/peer/wire"
+	"peerchat/signaling"
+)
+
+// signaled takes what the signaling client reports.
+func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput) {
+	switch ev := ev.(type) {
+	case signaling.StateChanged:
+		c.trackerState(now, ev, out)
+	case signaling.Joined:
+		if !c.joined(ev.Room) {
+			return
+		}
+		c.roster.trackerRoom(now, ev.Room, ev.Members, ev.Count, c.joined, &out.Events)
+		delete(c.awaited, ev.Room)
+		c.wantLinks(now, true, out)
+		c.checkReady(out)
+	case signaling.MemberJoined:
+		c.roster.tracked[ev.Room] = ev.Count
+		c.roster.trackerJoined(now, ev.Room, ev.Member, c.joined, &out.Events)
+		if c.shared(ev.Member.Peer) && !c.stopping {
+			c.wantLink(now, ev.Member.Peer, false, out)
+		}
+	case signaling.MemberLeft:
+		c.roster.tracked[ev.Room] = ev.Count
+		c.roster.trackerLeft(now, ev.Room, ev.Peer, c.joined, &out.Events)
+		if l := c.links[ev.Peer]; l != nil {
+			c.checkUse(now, l, out)
+		}
+		c.unclaimed = true // a message that all the others hold is now held by all
+	case signaling.MemberRenamed:
+		if p := c.roster.people[ev.Member.Peer]; p != nil && p.mesh == nil {
+			c.roster.rename(p, ev.Member.Name, c.joined, &out.Events)
+		}
+	case signaling.Signaled:
+		c.relayed(now, ev, out)
+	case signaling.Refused:
+		c.refused(ev, out)
+	case signaling.RoomList:
+		c.answerRooms(ev, out)
+	}
+}
+
+// trackerState follows the signaling client's connection.
+func (c *Core) trackerState(now time.Time, ev signaling.StateChanged, out *CoreOutput) {
+	was := c.tracker
+	t := TrackerChanged{URL: ev.URL, Term: ev.Term, Leader: ev.Leader, Self: ev.Hosting, Trying: ev.Trying, Err: ev.Err}
+	switch {
+	case ev.State == signaling.Connected && ev.Hosting:
+		t.State = TrackerHosting
+	case ev.State == signaling.Connected:
+		t.State = TrackerConnected
+	case ev.State == signaling.Lost:
+		t.State = TrackerLost
+	default:
+		t.State = TrackerSearching
+	}
+	c.tracker = t
+	out.Events = append(out.Events, t)
+	if ev.State != signaling.Connected {
+		if c.lostSince.IsZero() && (was.State == TrackerConnected || was.State == TrackerHosting) {
+			c.lostSince = now
+		}
+		return
+	}
+	c.lostSince = time.Time{}
+	c.observed = ev.Observed
+	c.stun = ev.STUN
+	out.Ops = append(out.Ops, opSTUN{urls: ev.STUN})
+}
+
+// checkReady tells that the first rooms are joined at a tracker, once.
+func (c *Core) checkReady(out *CoreOutput) {
+	if c.ready || len(c.awaited) > 0 || (c.tracker.State != TrackerConnected && c.tracker.State != TrackerHosting) {
+		return
+	}
+	c.ready = true
+	out.Events = append(out.Events, Ready{Self: c.roster.self, Rooms: append([]wire.Room(nil), c.order...)})
+}
+
+// relayed takes a message that another peer sent through the tracker: half of a negotiation. The tracker's word for who
+// sent it counts for nothing, the signature does.
+func (c *Core) relayed(now time.Time, ev signaling.Signaled, out *CoreOutput) {
+	if ev.From == c.self || c.stopping {
+		return
+	}
+	m, err := negotiate.Parse(ev.Data)
+	if err != nil {
+		c.counters["signal.bad"]++
+		return
+	}
+	if err := m.Verify(ev.From, c.self); err != nil {
+		c.counters["signal.forged"]++
+		c.failure("", "forged", fmt.Sprintf("an offer in the name of %s came through the tracker with a wrong signature and was ignored: %v", c.roster.name(ev.From), err), out)
+		return
+	}
+	l := c.links[ev.From]
+	if l == nil {
+		if m.Kind != negotiate.KindOffer {
+			c.counters["signal.stray"]++
+			return
+		}
+		if !c.admit(ev.From) {
+			c.counters["links.refused"]++
+			return
+		}
+		l = c.newLink(now, ev.From)
+		l.wanted = c.shared(ev.From)
+		c.negotiate(now, l, negotiate.Want{}, out)
+	}
+	c.negotiate(now, l, negotiate.Remote{Message: m}, out)
+	c.checkUse(now, l, out)
+}
+
+// admit decides whether a peer without a link may make one.
+func (c *Core) admit(id wire.PeerID) bool {
+	if len(c.links) >= MaxLinks {
+		return false
+	}
+	if c.shared(id) {
+		return true
+	}
+	strangers := 0
+	for other := range c.links {
+		if !c.shared(other) {
+			strangers++
+		}
+	}
+	return strangers < maxStrangers
+}
+
+// refused tells what the tracker did not do.
+func (c *Core) refused(ev signaling.Refused, out *CoreOutput) {
+	c.counters["tracker.refused"]++
+	if ev.Op == "signal" { // the other is gone or busy; its pair tries again by itself
+		return
+	}
+	c.failure(ev.Room, "tracker", fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status), out)
+	if ev.Op == "join" {
+		delete(c.awaited, ev.Room)
+		c.checkReady(out)
+	}
+}

@@ -1,0 +1,219 @@
+package peer
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/wire"
+	"peerchat/signaling"
+)
+
+// inboxBound is how many bytes of frames may wait for a Node. What comes beyond is dropped and repaired by gossip.
+const inboxBound = 16 << 20
+
+// Signaling is a Node's way to its tracker. Every method returns at once; what comes of it is posted to the sink that it
+// was made with, as a signaling.ClientEvent. signaling.Client is one, signalingtest has one in memory.
+type Signaling interface {
+	Start()
+	Join(wire.Room)
+	Leave(wire.Room)
+	SetName(string)
+	Signal(to wire.PeerID, data []byte)
+	List(ref any)
+	Redial()
+	Close(context.Context) error
+}
+
+// Config is what a Node is made of.
+type Config struct {
+	Key          ed25519.PrivateKey
+	Name         string
+	Rooms        []wire.Room // joined from the start
+	Agent        string      // program and version, told to neighbours
+	Store        Store       // used by the Node's goroutine alone; closed by the caller after Done
+	NewTransport func(sink func(TransportEvent)) (Transport, error)
+	NewSignaling func(sink func(signaling.ClientEvent)) (Signaling, error)
+	// OnEvent is called from the Node's goroutine and must not block.
+	OnEvent func(Event)
+	Logger  *slog.Logger
+	Seed    uint64 // of jitter and choices; any value
+}
+
+// Node is the shell of a Core: it owns it in one goroutine, serves its Wake with one timer, and carries out what it puts
+// out. Everything else posts to its mailbox.
+type Node struct {
+	cfg       Config
+	core      *Core
+	inbox     *Mailbox[Input]
+	transport Transport
+	signaling Signaling
+	stop      chan struct{} // closed by Stop
+	stopOnce  chan struct{} // holds the token of the first Stop
+	done      chan struct{}
+}
+
+// New makes a Node and starts it.
+func New(cfg Config) (*Node, error) {
+	if _, err := wire.ParseName(cfg.Name); err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	core, err := NewCore(CoreConfig{
+		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Seed: cfg.Seed,
+		NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting the peer: %w", err)
+	}
+	n := &Node{
+		cfg: cfg, core: core, stop: make(chan struct{}), stopOnce: make(chan struct{}, 1), done: make(chan struct{}),
+		inbox: NewMailbox(inboxBound, func(in Input) int {
+			if r, ok := in.(Received); ok {
+				return len(r.Data) + 64
+			}
+			return 0
+		}),
+	}
+	n.stopOnce <- struct{}{}
+	if n.transport, err = cfg.NewTransport(func(ev TransportEvent) { n.inbox.Post(ev) }); err != nil {
+		return nil, fmt.Errorf("starting WebRTC: %w", err)
+	}
+	if n.signaling, err = cfg.NewSignaling(func(ev signaling.ClientEvent) { n.inbox.Post(ev) }); err != nil {
+		n.transport.Stop()
+		return nil, fmt.Errorf("starting signaling: %w", err)
+	}
+	go n.run()
+	return n, nil
+}
+
+// Do gives the Node a command and returns at once. After Stop it does nothing.
+func (n *Node) Do(cmd Command) { n.inbox.Post(cmd) }
+
+// Done is closed when the Node has stopped and everything that it started is closed.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Stop leaves: the neighbours and the tracker are told, everything is closed. It waits for that as long as ctx allows.
+func (n *Node) Stop(ctx context.Context) error {
+	select {
+	case <-n.stopOnce:
+		close(n.stop)
+	default:
+	}
+	select {
+	case <-n.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("leaving took too long: %w", context.Cause(ctx))
+	}
+}
+
+// run is the Node's goroutine: the only one that touches the Core.
+func (n *Node) run() {
+	defer close(n.done)
+	var out CoreOutput
+	n.core.Start(time.Now(), &out)
+	n.carryOut(&out)
+	n.signaling.Start()
+
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		n.arm(timer, out.Wake)
+		out.Reset()
+		select {
+		case <-n.inbox.Wake():
+			now := time.Now()
+			for _, in := range n.inbox.TryTake() {
+				n.core.Step(now, in, &out)
+				if len(out.Ops) > 1024 { // do not hold a flood back until its end
+					n.carryOut(&out)
+					out.Reset()
+				}
+			}
+			n.core.Flush(now, &out)
+		case now := <-timer.C:
+			n.core.Step(now, Tick{}, &out)
+			n.core.Flush(now, &out)
+		case <-n.stop:
+			n.finish(&out)
+			return
+		}
+		n.carryOut(&out)
+	}
+}
+
+// arm sets the one timer to wake, or far away.
+func (n *Node) arm(timer *time.Timer, wake time.Time) {
+	wait := time.Hour
+	if !wake.IsZero() {
+		wait = max(0, time.Until(wake))
+	}
+	timer.Reset(wait)
+}
+
+// finish says goodbye and closes everything.
+func (n *Node) finish(out *CoreOutput) {
+	now := time.Now()
+	for _, in := range n.inbox.TryTake() {
+		n.core.Step(now, in, out)
+	}
+	n.core.Flush(now, out)
+	n.core.Step(now, Shutdown{}, out)
+	n.core.Flush(now, out)
+	n.inbox.Close()
+	n.carryOut(out)
+	closed := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	go func() { closed <- n.signaling.Close(ctx) }()
+	n.transport.Stop()
+	if err := <-closed; err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		n.cfg.Logger.Debug("closing signaling", "err", err)
+	}
+	n.cfg.OnEvent(Stopped{})
+}
+
+// carryOut does what the Core put out.
+func (n *Node) carryOut(out *CoreOutput) {
+	for _, op := range out.Ops {
+		switch op := op.(type) {
+		case opSend:
+			n.transport.Send(op.session, op.frame, op.fast)
+		case opOffer:
+			n.transport.Offer(op.session, op.remote)
+		case opAccept:
+			n.transport.Accept(op.session, op.remote, op.offer)
+		case opAnswer:
+			n.transport.Answer(op.session, op.answer)
+		case opCandidate:
+			n.transport.Candidate(op.session, op.candidate)
+		case opClose:
+			n.transport.Close(op.session)
+		case opSTUN:
+			n.transport.SetSTUN(op.urls)
+		case opJoin:
+			n.signaling.Join(op.room)
+		case opLeave:
+			n.signaling.Leave(op.room)
+		case opRename:
+			n.signaling.SetName(op.name)
+		case opSignal:
+			n.signaling.Signal(op.to, op.data)
+		case opList:
+			n.signaling.List(op.ref)
+		case opRedial:
+			n.signaling.Redial()
+		}
+	}
+	for _, ev := range out.Events {
+		n.cfg.OnEvent(ev)
+	}
+}

@@ -1,0 +1,415 @@
+package peer
+
+import (
+	"cmp"
+	"container/heap"
+	"crypto/ed25519"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/history"
+	"peerchat/peer/wire"
+	"peerchat/signaling"
+)
+
+// world runs Cores in virtual time on an event heap: a tracker, links with delay and loss, peers that die and come
+// back. It has no goroutine and no clock, so a seed repeats a run exactly.
+type world struct {
+	rand  *rand.Rand
+	now   time.Time
+	queue worldHeap
+	next  uint64
+	peers []*simPeer
+
+	trackerUp bool
+	members   map[wire.Room][]wire.PeerID
+	sessions  map[uuid.UUID]*simSession
+	cut       map[[2]int]bool // pairs whose packets are lost
+	fastLoss  float64
+}
+
+type simPeer struct {
+	w      *world
+	n      int
+	key    ed25519.PrivateKey
+	id     wire.PeerID
+	name   string
+	store  *history.Memory
+	core   *Core
+	life   int // counts restarts: what was meant for an earlier life is lost
+	dead   bool
+	rooms  map[wire.Room]bool // as the tracker client keeps them
+	online bool
+	wake   uint64
+	ids    uint64
+	said   map[wire.Room][]string
+	events []Event // told in this life
+}
+
+// simSession is one attempt at a connection, with its two ends.
+type simSession struct {
+	ends    [2]*simPeer
+	life    [2]int
+	opened  bool
+	closed  [2]bool
+	arrives [2][2]time.Time // [sender][channel]: when the last frame arrives, to keep the order
+}
+
+type worldItem struct {
+	at  time.Time
+	seq uint64
+	do  func()
+}
+
+type worldHeap []worldItem
+
+func (h worldHeap) Len() int { return len(h) }
+func (h worldHeap) Less(i, j int) bool {
+	return cmp.Or(h[i].at.Compare(h[j].at), cmp.Compare(h[i].seq, h[j].seq)) < 0
+}
+func (h worldHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *worldHeap) Push(x any)   { *h = append(*h, x.(worldItem)) }
+func (h *worldHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func newWorld(seed uint64, peers int, rooms ...wire.Room) *world {
+	w := &world{
+		rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), trackerUp: true,
+		members: map[wire.Room][]wire.PeerID{}, sessions: map[uuid.UUID]*simSession{}, cut: map[[2]int]bool{},
+	}
+	for n := range peers {
+		var keySeed [32]byte
+		binary.LittleEndian.PutUint64(keySeed[:], seed)
+		keySeed[31] = byte(n)
+		p := &simPeer{w: w, n: n, key: ed25519.NewKeyFromSeed(keySeed[:]), name: fmt.Sprintf("p%d", n),
+			store: history.NewMemory(), said: map[wire.Room][]string{}}
+		p.id = wire.IDOf(p.key)
+		w.peers = append(w.peers, p)
+		w.after(w.delay(100), func() { p.start(rooms...) })
+	}
+	return w
+}
+
+func (w *world) after(d time.Duration, do func()) {
+	w.next++
+	heap.Push(&w.queue, worldItem{at: w.now.Add(d), seq: w.next, do: do})
+}
+
+// delay is a random one of up to ms milliseconds.
+func (w *world) delay(ms int) time.Duration {
+	return time.Duration(w.rand.Int64N(int64(ms)*1000)+1) * time.Microsecond
+}
+
+// run lets d pass.
+func (w *world) run(d time.Duration) {
+	end := w.now.Add(d)
+	for len(w.queue) > 0 && !w.queue[0].at.After(end) {
+		it := heap.Pop(&w.queue).(worldItem)
+		w.now = it.at
+		it.do()
+	}
+	w.now = end
+}
+
+func (w *world) peer(id wire.PeerID) *simPeer {
+	i := slices.IndexFunc(w.peers, func(p *simPeer) bool { return p.id == id })
+	return w.peers[i]
+}
+
+func pairKey(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
+
+// start brings a peer to life, with the store that it had.
+func (p *simPeer) start(rooms ...wire.Room) {
+	p.life++
+	p.dead, p.online, p.wake = false, false, 0
+	p.rooms, p.events = map[wire.Room]bool{}, nil
+	core, err := NewCore(CoreConfig{Key: p.key, Name: p.name, Rooms: rooms, Store: p.store, Seed: uint64(p.n), NewID: p.newID})
+	if err != nil {
+		panic(err)
+	}
+	p.core = core
+	var out CoreOutput
+	core.Start(p.w.now, &out)
+	p.carryOut(&out)
+	p.connect()
+}
+
+// kill ends a peer without a word; the tracker and the neighbours notice after their time-outs.
+func (p *simPeer) kill() {
+	p.dead = true
+	life := p.life
+	p.w.after(3*time.Second, func() {
+		if p.life == life {
+			p.w.forget(p)
+		}
+	})
+	for _, id := range p.w.sessionIDs() {
+		if s := p.w.sessions[id]; s.ends[0] == p || s.ends[1] == p {
+			p.w.breakSession(id, s, 5*time.Second)
+		}
+	}
+}
+
+func (p *simPeer) newID() uuid.UUID {
+	p.ids++
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[:8], uint64(p.w.now.UnixMilli())<<16|0x7000)
+	binary.BigEndian.PutUint64(id[8:], 1<<63|uint64(p.n)<<48|uint64(p.life)<<40|p.ids)
+	return id
+}
+
+// step gives the core inputs as one batch.
+func (p *simPeer) step(ins ...Input) {
+	if p.dead {
+		return
+	}
+	var out CoreOutput
+	for _, in := range ins {
+		p.core.Step(p.w.now, in, &out)
+	}
+	p.core.Flush(p.w.now, &out)
+	p.carryOut(&out)
+	if out.Wake.IsZero() {
+		return
+	}
+	p.wake++
+	wake, life := p.wake, p.life
+	p.w.after(max(0, out.Wake.Sub(p.w.now)), func() {
+		if p.wake == wake && p.life == life {
+			p.step(Tick{})
+		}
+	})
+}
+
+// later gives the core an input after a time, if it is still the same life by then.
+func (p *simPeer) later(d time.Duration, in Input) {
+	life := p.life
+	p.w.after(d, func() {
+		if p.life == life && !p.dead {
+			p.step(in)
+		}
+	})
+}
+
+func (p *simPeer) say(room wire.Room, text string) {
+	p.said[room] = append(p.said[room], text)
+	p.step(Say{Room: room, Kind: wire.KindText, Text: text})
+}
+
+func (p *simPeer) carryOut(out *CoreOutput) {
+	w := p.w
+	p.events = append(p.events, out.Events...)
+	for _, op := range out.Ops {
+		switch op := op.(type) {
+		case opOffer:
+			w.sessions[op.session] = &simSession{ends: [2]*simPeer{p, w.peer(op.remote)}, life: [2]int{p.life, 0}}
+			p.later(w.delay(3), Described{Session: op.session, Description: Description{SDP: "offer", Fingerprint: fingerprint(p)}})
+		case opAccept:
+			if s := w.sessions[op.session]; s != nil {
+				s.life[1] = p.life
+			}
+			p.later(w.delay(3), Described{Session: op.session, Description: Description{SDP: "answer", Fingerprint: fingerprint(p)}})
+		case opAnswer:
+			w.open(op.session)
+		case opSend:
+			w.send(p, op)
+		case opClose:
+			if s := w.sessions[op.session]; s != nil {
+				w.breakSession(op.session, s, w.delay(5))
+			}
+		case opJoin:
+			p.rooms[op.room] = true
+			if p.online {
+				w.join(p, op.room)
+			}
+		case opLeave:
+			delete(p.rooms, op.room)
+			if p.online {
+				w.leave(p, op.room)
+			}
+		case opSignal:
+			to := w.peer(op.to)
+			if p.online && to.online && w.trackerUp {
+				to.later(w.delay(20), signaling.Signaled{From: p.id, Name: p.name, Data: op.data})
+			}
+		case opList:
+			p.later(w.delay(10), signaling.RoomList{Ref: op.ref})
+		}
+	}
+}
+
+func fingerprint(p *simPeer) string {
+	var parts []string
+	for _, b := range p.id {
+		parts = append(parts, fmt.Sprintf("%02X", b))
+	}
+	return strings.Join(parts, ":")
+}
+
+// open brings a session up at both ends, unless one of them is gone or cannot reach the other.
+func (w *world) open(id uuid.UUID) {
+	s := w.sessions[id]
+	if s == nil || s.opened {
+		return
+	}
+	if s.gone() || w.cut[pairKey(s.ends[0].n, s.ends[1].n)] {
+		w.breakSession(id, s, 15*time.Second)
+		return
+	}
+	s.opened = true
+	for _, end := range s.ends {
+		end.later(w.delay(10), Opened{Session: id, Path: Path{Kind: "host"}})
+	}
+}
+
+func (s *simSession) gone() bool {
+	return s.ends[0].dead || s.ends[1].dead || s.ends[0].life != s.life[0] || s.ends[1].life != s.life[1]
+}
+
+// breakSession ends a session at both ends after a time.
+func (w *world) breakSession(id uuid.UUID, s *simSession, d time.Duration) {
+	for i, end := range s.ends {
+		if s.closed[i] {
+			continue
+		}
+		s.closed[i] = true
+		if s.life[i] == end.life {
+			end.later(d, Closed{Session: id, Err: errors.New("gone")})
+		}
+	}
+	w.after(d, func() { delete(w.sessions, id) })
+}
+
+func (w *world) sessionIDs() []uuid.UUID {
+	return slices.SortedFunc(maps.Keys(w.sessions), compareIDs)
+}
+
+// cutLink makes a pair lose all packets; the sessions notice after 5 s.
+func (w *world) cutLink(a, b int, cut bool) {
+	w.cut[pairKey(a, b)] = cut
+	if !cut {
+		return
+	}
+	for _, id := range w.sessionIDs() {
+		s := w.sessions[id]
+		if pairKey(s.ends[0].n, s.ends[1].n) == pairKey(a, b) {
+			w.breakSession(id, s, 5*time.Second)
+		}
+	}
+}
+
+func (w *world) send(p *simPeer, op opSend) {
+	s := w.sessions[op.session]
+	if s == nil || !s.opened || s.gone() || s.closed[0] || w.cut[pairKey(s.ends[0].n, s.ends[1].n)] {
+		return
+	}
+	from, channel := 0, 0
+	if s.ends[1] == p {
+		from = 1
+	}
+	if op.fast {
+		channel = 1
+		if w.rand.Float64() < w.fastLoss {
+			return
+		}
+	}
+	at := w.now.Add(w.delay(10))
+	if last := s.arrives[from][0]; channel == 0 && at.Before(last) {
+		at = last // the reliable channel keeps its order
+	}
+	s.arrives[from][channel] = at
+	s.ends[1-from].later(at.Sub(w.now), Received{Session: op.session, Data: op.frame})
+}
+
+// connect is the signaling client's connection.
+func (p *simPeer) connect() {
+	life := p.life
+	p.w.after(p.w.delay(50), func() {
+		if p.life != life || p.dead || p.online {
+			return
+		}
+		if !p.w.trackerUp {
+			p.connect()
+			return
+		}
+		p.online = true
+		p.step(signaling.StateChanged{State: signaling.Connected, URL: "ws://tracker"})
+		for _, room := range slices.Sorted(maps.Keys(p.rooms)) {
+			p.w.join(p, room)
+		}
+	})
+}
+
+func (w *world) join(p *simPeer, room wire.Room) {
+	list := w.members[room]
+	var sample []signaling.Member
+	for _, id := range list {
+		if id == p.id {
+			continue
+		}
+		other := w.peer(id)
+		sample = append(sample, signaling.Member{Peer: id, Name: other.name})
+		if !slices.Contains(list, p.id) {
+			other.later(w.delay(20), signaling.MemberJoined{Room: room, Member: signaling.Member{Peer: p.id, Name: p.name}, Count: len(list) + 1})
+		}
+	}
+	if !slices.Contains(list, p.id) {
+		w.members[room] = append(list, p.id)
+	}
+	p.later(w.delay(20), signaling.Joined{Room: room, Members: sample, Count: len(sample) + 1})
+}
+
+func (w *world) leave(p *simPeer, room wire.Room) {
+	list := w.members[room]
+	i := slices.Index(list, p.id)
+	if i < 0 {
+		return
+	}
+	list = slices.Delete(slices.Clone(list), i, i+1)
+	w.members[room] = list
+	for _, id := range list {
+		w.peer(id).later(w.delay(20), signaling.MemberLeft{Room: room, Peer: p.id, Count: len(list)})
+	}
+}
+
+func (w *world) forget(p *simPeer) {
+	for _, room := range slices.Sorted(maps.Keys(w.members)) {
+		w.leave(p, room)
+	}
+}
+
+// setTracker kills the tracker, or starts an empty one.
+func (w *world) setTracker(up bool) {
+	w.trackerUp = up
+	w.members = map[wire.Room][]wire.PeerID{}
+	for _, p := range w.peers {
+		if p.online && !up {
+			p.online = false
+			p.step(signaling.StateChanged{State: signaling.Lost, URL: "ws://tracker", Trying: "ws://tracker"})
+			p.connect()
+		}
+	}
+}
+
+// messages are the texts that p was shown in room in this life, by author, in the order shown.
+func (p *simPeer) messages(room wire.Room) map[wire.PeerID][]string {
+	shown := map[wire.PeerID][]string{}
+	for _, ev := range p.events {
+		if m, ok := ev.(Message); ok && m.Room == room {
+			shown[m.Person.Peer] = append(shown[m.Person.Peer], m.Text)
+		}
+	}
+	return shown
+}
