@@ -1,0 +1,63 @@
+# make run     open the chat (ARGS="--username Bob" passes flags)
+# make test    everything that a change must pass: vet, unit tests under the race detector, end-to-end tests
+# make help    all targets
+
+GO          ?= go
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@2026.1
+GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
+FUZZTIME    ?= 10s
+ARGS        ?=
+UNITS        = $(shell $(GO) list ./... | grep -v '/e2e')
+
+.DEFAULT_GOAL := build
+.PHONY: run build fmt lint test unit e2e fuzz bench vuln clean deps help
+
+run: ## open the chat; it hosts its own tracker if there is none
+	$(GO) run ./cmd/peerchat join $(ARGS)
+
+build: ## bin/peerchat, one static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/peerchat ./cmd/peerchat
+
+fmt: ## format the code
+	gofmt -w cmd configs peer signaling tui
+
+lint: ## what is not formatted, vetted or checked
+	@test -z "$$(gofmt -l cmd configs peer signaling tui)" || { echo "not formatted, run make fmt:"; gofmt -l cmd configs peer signaling tui; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+test: deps ## vet, unit tests with -race, end-to-end tests
+	$(GO) vet ./...
+	$(MAKE) --no-print-directory unit
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/peerchat
+	$(MAKE) --no-print-directory e2e
+
+unit: ## unit tests with -race
+	$(GO) test -race -timeout 5m $(UNITS)
+
+e2e: deps ## real processes in network namespaces
+	$(GO) test -count=1 -timeout 10m ./cmd/peerchat/e2e/...
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: ## the figures of docs/performance.md
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $(UNITS)
+
+vuln: ## known holes in what is used; needs the vulnerability database
+	$(GO) run $(GOVULNCHECK) ./...
+
+deps: ## install what the tests need (as root with apt-get), or say what is missing
+	@./.ci/deps
+
+clean: ## remove what was built
+	rm -rf bin dist
+	$(GO) clean -testcache
+
+help:
+	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
