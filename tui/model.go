@@ -1,0 +1,570 @@
+package tui
+
+import (
+	"net/url"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// spokeLately is how long somebody who spoke counts as taking part, for the filter of joins and leaves.
+const spokeLately = 30 * time.Minute
+
+// maxKnownRooms bounds the rooms remembered for completion, maxPeople the names remembered per room.
+const (
+	maxKnownRooms = 1000
+	maxPeople     = 4096
+)
+
+// ModelConfig is what a Model is made with.
+type ModelConfig struct {
+	Location *time.Location    // for times of day; nil is UTC
+	ASCII    bool              // no character beyond ASCII in what the program itself draws
+	Mouse    bool              // the mouse is on at the start
+	Bell     string            // "off", "mention" (also if empty) or "all"
+	Joins    string            // "all", "smart" (also if empty) or "none"
+	Keys     map[string]string // rebound keys: name of the key, such as "Ctrl+P" → operation, such as "room-previous"
+}
+
+// Effects is what comes out of an Update or a Key.
+type Effects struct {
+	Actions []Action
+	Bell    bool
+	Mouse   *bool // switch the mouse on or off
+	Redraw  bool  // paint every cell anew
+}
+
+// Model is the whole state of the screen. It is a pure value: its owner tells it the time and what happened, and draws what
+// it holds. It is not safe for concurrent use.
+type Model struct {
+	cfg  ModelConfig
+	keys map[string]string
+
+	self    Self
+	tracker Tracker
+	links   map[string]Link // those that are up
+	known   []RoomInfo      // the last answer to /list
+
+	rooms   []*room // in the order of entering
+	current int
+	lobby   *room  // in view while there is no room
+	joining string // to be shown as soon as it is entered
+
+	input      editor
+	history    history
+	kills      killRing
+	completing *completion
+
+	width, height int
+	layout        layout
+	showRooms     bool
+	showMembers   bool
+	focus         pane
+	cursor        int // the selected line of the focused list
+	bare          bool
+	mouse         bool
+	bell          string
+	joins         string
+	overlay       overlay // what lies over the screen or takes over the input line
+	flash         string  // a hint in place of the status line until the next key
+	escAt         time.Time
+	ctrlCAt       time.Time
+
+	now time.Time
+	out Effects
+}
+
+// room is one room's state.
+type room struct {
+	timeline
+	name     string
+	topic    string
+	topicBy  uint64 // lamport clock of the topic
+	members  map[string]Member
+	count    int
+	sorted   []Member // members by name, nil when it has to be made anew
+	unread   int
+	mentions int
+	draft    editor
+	joined   time.Time
+	spoke    map[string]spoke
+	owners   map[string]string // lower-case name → the first peer that had it
+	shared   map[string]bool   // lower-case names that more than one peer had
+}
+
+type spoke struct {
+	order uint64
+	at    time.Time
+}
+
+// NewModel makes a Model of a screen of 80 by 24.
+func NewModel(cfg ModelConfig) *Model {
+	if cfg.Location == nil {
+		cfg.Location = time.UTC
+	}
+	m := &Model{
+		cfg: cfg, keys: bindings(), links: map[string]Link{}, lobby: newRoom(""),
+		tracker:   Tracker{State: TrackerSearching},
+		showRooms: true, showMembers: true, mouse: cfg.Mouse, bell: cfg.Bell, joins: cfg.Joins,
+	}
+	for key, op := range cfg.Keys {
+		m.keys[key] = op
+	}
+	if m.bell == "" {
+		m.bell = "mention"
+	}
+	if m.joins == "" {
+		m.joins = "smart"
+	}
+	m.Resize(80, 24)
+	return m
+}
+
+func newRoom(name string) *room {
+	return &room{name: name, members: map[string]Member{}, spoke: map[string]spoke{}, owners: map[string]string{},
+		shared: map[string]bool{}}
+}
+
+// room is the room in view; the lobby where there is none.
+func (m *Model) room() *room {
+	if len(m.rooms) == 0 {
+		return m.lobby
+	}
+	return m.rooms[m.current]
+}
+
+func (m *Model) find(name string) *room {
+	for _, r := range m.rooms {
+		if r.name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// roomOr is the named room, or the one in view.
+func (m *Model) roomOr(name string) *room {
+	if r := m.find(name); r != nil {
+		return r
+	}
+	return m.room()
+}
+
+// Resize tells the size of the screen in cells.
+func (m *Model) Resize(width, height int) {
+	m.width, m.height = width, height
+	m.arrange()
+}
+
+// Tick tells the time, for the clock of the status line.
+func (m *Model) Tick(now time.Time) { m.now = now }
+
+// Update takes a Msg in.
+func (m *Model) Update(now time.Time, msg Msg) Effects {
+	m.now, m.out = now, Effects{}
+	switch msg := msg.(type) {
+	case Self:
+		m.self = Self{ID: SanitizeLine(msg.ID), Name: SanitizeLine(msg.Name)}
+	case Tracker:
+		m.updateTracker(msg)
+	case RoomJoined:
+		m.enter(msg)
+	case RoomLeft:
+		m.exit(msg.Room)
+	case MembersAre:
+		if r := m.find(msg.Room); r != nil {
+			r.setMembers(msg.Members, msg.Count)
+		}
+	case MemberJoined:
+		m.memberCame(msg)
+	case MemberLeft:
+		m.memberWent(msg)
+	case MemberRenamed:
+		m.memberRenamed(msg)
+	case Link:
+		m.updateLink(msg)
+	case Line:
+		m.addLine(msg)
+	case Delivered:
+		if r := m.find(msg.Room); r != nil {
+			if it := r.ids[msg.ID]; it != nil {
+				it.delivered, it.of = msg.Peers, msg.Of
+			}
+		}
+	case Topic:
+		if r := m.find(msg.Room); r != nil {
+			r.topic = SanitizeLine(msg.Text)
+		}
+	case Notice:
+		m.note(m.roomOr(msg.Room), itemNotice, Sanitize(msg.Text))
+	case Failure:
+		m.note(m.roomOr(msg.Room), itemError, Sanitize(msg.Text))
+	case Answer:
+		m.answer(m.roomOr(msg.Room), msg.Title, msg.Lines)
+	case Rooms:
+		m.known = append(m.known[:0], msg.Rooms[:min(len(msg.Rooms), maxKnownRooms)]...)
+		m.listRooms()
+	}
+	m.arrange()
+	return m.out
+}
+
+// note puts a line of this side into a timeline.
+func (m *Model) note(r *room, kind itemKind, text string) {
+	r.add(&item{kind: kind, at: m.now, text: strings.TrimRight(text, "\n")})
+}
+
+func (m *Model) fail(err error) { m.note(m.room(), itemError, Sanitize(err.Error())) }
+
+func (m *Model) answer(r *room, title string, lines []string) {
+	if title != "" {
+		m.note(r, itemNotice, SanitizeLine(title))
+	}
+	for _, line := range lines {
+		m.note(r, itemAnswer, Sanitize(line))
+	}
+	r.follow()
+}
+
+func (m *Model) updateTracker(t Tracker) {
+	t.URL, t.Leader = SanitizeLine(t.URL), SanitizeLine(t.Leader)
+	t.Trying, t.Err = SanitizeLine(t.Trying), SanitizeLine(t.Err)
+	before := m.tracker
+	m.tracker = t
+	if before.State == t.State && before.URL == t.URL && before.Term == t.Term && before.Leader == t.Leader {
+		return // an attempt more is no news; the status line tells of it
+	}
+	var text string
+	switch t.State {
+	case TrackerConnected:
+		text = "connected to the tracker at " + trackerHost(t.URL) + trackerWho(t)
+	case TrackerHosting:
+		text = "this is the tracker now, at " + trackerHost(t.URL) + trackerWho(t)
+	case TrackerLost:
+		text = "the tracker at " + trackerHost(before.URL) + " is gone; the chat goes on between the linked peers"
+		if before.URL == "" {
+			text = "the tracker is gone; the chat goes on between the linked peers"
+		}
+		if t.Err != "" {
+			text += " (" + t.Err + ")"
+		}
+	case TrackerElecting:
+		text = "the peers are electing a new tracker"
+	default:
+		return
+	}
+	m.note(m.room(), itemNotice, text)
+}
+
+func trackerWho(t Tracker) string {
+	switch {
+	case t.Leader != "" && !t.Self:
+		return " (" + t.Leader + "'s, term " + strconv.FormatUint(t.Term, 10) + ")"
+	case t.Term > 0:
+		return " (term " + strconv.FormatUint(t.Term, 10) + ")"
+	}
+	return ""
+}
+
+// trackerHost is the part of a tracker's URL that people care for.
+func trackerHost(s string) string {
+	if u, err := url.Parse(s); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return s
+}
+
+func (m *Model) enter(msg RoomJoined) {
+	name := SanitizeLine(msg.Room)
+	r := m.find(name)
+	if r == nil {
+		r = newRoom(name)
+		r.joined = m.now
+		if len(m.rooms) == 0 {
+			r.timeline, m.lobby.timeline = m.lobby.timeline, timeline{}
+			r.draft = m.input
+		}
+		m.rooms = append(m.rooms, r)
+		if m.joining == name {
+			m.show(len(m.rooms) - 1)
+		}
+	}
+	if m.joining == name {
+		m.joining = ""
+	}
+	r.setMembers(msg.Members, 0)
+}
+
+func (m *Model) exit(name string) {
+	for i, r := range m.rooms {
+		if r.name != name {
+			continue
+		}
+		if i == m.current {
+			r.draft = m.input
+		}
+		m.rooms = append(m.rooms[:i], m.rooms[i+1:]...)
+		switch {
+		case len(m.rooms) == 0:
+			m.current = 0
+			m.lobby = newRoom("")
+			m.note(m.lobby, itemNotice, "you left #"+name+"; enter a room with /join ROOM")
+		case i < m.current:
+			m.current--
+		case i == m.current:
+			m.current = min(i, len(m.rooms)-1)
+			m.input, m.completing = m.room().draft, nil
+			m.room().unread, m.room().mentions = 0, 0
+		}
+		return
+	}
+}
+
+// show turns to room number i. The input stays behind as that room's draft.
+func (m *Model) show(i int) {
+	if i < 0 || i >= len(m.rooms) || i == m.current {
+		return
+	}
+	old := m.room()
+	old.draft = m.input
+	old.leave()
+	m.current = i
+	m.input, m.completing = m.room().draft, nil
+	m.room().unread, m.room().mentions = 0, 0
+	m.history.at = len(m.history.entries)
+}
+
+func (r *room) setMembers(members []Member, count int) {
+	r.members = make(map[string]Member, len(members))
+	for _, mem := range members {
+		r.learn(Member{ID: SanitizeLine(mem.ID), Name: SanitizeLine(mem.Name)})
+	}
+	r.count = max(count, len(members))
+}
+
+// learn puts somebody into the room, or renames who is in it.
+func (r *room) learn(mem Member) {
+	r.members[mem.ID] = mem
+	r.sorted = nil
+	r.own(mem.ID, mem.Name)
+}
+
+// own notes who has a name, so that two of one name are told apart from then on.
+func (r *room) own(id, name string) {
+	key := strings.ToLower(name)
+	if first, ok := r.owners[key]; ok {
+		if first != id {
+			r.shared[key] = true
+		}
+		return
+	}
+	if len(r.owners) >= maxPeople {
+		clear(r.owners)
+		for _, mem := range r.members {
+			r.owners[strings.ToLower(mem.Name)] = mem.ID
+		}
+	}
+	r.owners[key] = id
+}
+
+// shownName is a name as the room shows it: with the tag where another peer has the same one.
+func (m *Model) shownName(r *room, id, name string) string {
+	if name == "" {
+		return "#" + Tag(id)
+	}
+	if r.shared[strings.ToLower(name)] {
+		return name + "#" + Tag(id)
+	}
+	return name
+}
+
+// people are the members, by name.
+func (r *room) people() []Member {
+	if r.sorted == nil && len(r.members) > 0 {
+		for _, mem := range r.members {
+			r.sorted = append(r.sorted, mem)
+		}
+		sort.Slice(r.sorted, func(i, j int) bool {
+			a, b := strings.ToLower(r.sorted[i].Name), strings.ToLower(r.sorted[j].Name)
+			if a != b {
+				return a < b
+			}
+			return r.sorted[i].ID < r.sorted[j].ID
+		})
+	}
+	return r.sorted
+}
+
+// others is how many members are not oneself, linked how many of them this peer has a link to.
+func (m *Model) others(r *room) (linked, others int) {
+	for id := range r.members {
+		if id == m.self.ID {
+			continue
+		}
+		others++
+		if _, up := m.links[id]; up {
+			linked++
+		}
+	}
+	return linked, max(others, r.count-1)
+}
+
+func (m *Model) memberCame(msg MemberJoined) {
+	r := m.find(msg.Room)
+	if r == nil {
+		return
+	}
+	mem := Member{ID: SanitizeLine(msg.Member.ID), Name: SanitizeLine(msg.Member.Name)}
+	_, there := r.members[mem.ID]
+	r.learn(mem)
+	r.count = max(msg.Count, len(r.members))
+	if !there && mem.ID != m.self.ID {
+		m.notePresence(r, mem, true)
+	}
+}
+
+func (m *Model) memberWent(msg MemberLeft) {
+	r := m.find(msg.Room)
+	if r == nil {
+		return
+	}
+	id := SanitizeLine(msg.Member.ID)
+	mem, there := r.members[id]
+	delete(r.members, id)
+	r.sorted = nil
+	r.count = max(msg.Count, len(r.members))
+	if there && id != m.self.ID {
+		m.notePresence(r, mem, false)
+	}
+}
+
+// notePresence tells of a join or leave, in the last line if that is of the same sort.
+func (m *Model) notePresence(r *room, mem Member, joined bool) {
+	recent := m.now.Sub(r.spoke[mem.ID].at) < spokeLately
+	name := m.shownName(r, mem.ID, mem.Name)
+	if last := r.last(); last != nil && last.kind == itemPresence {
+		if last.presence.add(mem.ID, name, joined, recent) {
+			return
+		}
+	}
+	p := &presence{by: map[string]*coming{}}
+	p.add(mem.ID, name, joined, recent)
+	r.add(&item{kind: itemPresence, at: m.now, presence: p})
+}
+
+func (m *Model) memberRenamed(msg MemberRenamed) {
+	mem := Member{ID: SanitizeLine(msg.Member.ID), Name: SanitizeLine(msg.Member.Name)}
+	was := SanitizeLine(msg.Was)
+	if mem.ID == m.self.ID {
+		m.self.Name = mem.Name
+	}
+	r := m.find(msg.Room)
+	if r == nil {
+		return
+	}
+	r.learn(mem)
+	if msg.Count > 0 {
+		r.count = max(msg.Count, len(r.members))
+	}
+	who := was + " is"
+	if mem.ID == m.self.ID {
+		who = "you are"
+	}
+	m.note(r, itemNotice, who+" now called "+m.shownName(r, mem.ID, mem.Name))
+}
+
+func (m *Model) updateLink(l Link) {
+	l.Peer, l.Name, l.Path = SanitizeLine(l.Peer), SanitizeLine(l.Name), SanitizeLine(l.Path)
+	if !l.Up {
+		delete(m.links, l.Peer)
+		return
+	}
+	m.links[l.Peer] = l
+}
+
+func (m *Model) addLine(l Line) {
+	r := m.find(l.Room)
+	if r == nil {
+		return
+	}
+	it := &item{
+		order: l.Order, peer: SanitizeLine(l.Peer), at: l.Sent, id: l.ID, name: SanitizeLine(l.Name), self: l.Self,
+		text: strings.TrimRight(Sanitize(l.Text), "\n"),
+	}
+	switch l.Kind {
+	case LineAction:
+		it.kind = itemAction
+	case LineTopic:
+		it.kind, it.text = itemTopic, SanitizeLine(l.Text)
+	}
+	it.mention = !l.Self && it.kind != itemTopic && mentions(it.text, m.self.Name)
+	if !r.add(it) {
+		return
+	}
+	r.own(it.peer, it.name)
+	if it.kind == itemTopic && l.Order >= r.topicBy {
+		r.topic, r.topicBy = it.text, l.Order
+	}
+	if s := r.spoke[it.peer]; l.Order >= s.order {
+		if len(r.spoke) >= maxPeople {
+			clear(r.spoke)
+		}
+		r.spoke[it.peer] = spoke{order: l.Order, at: l.Sent}
+	}
+	if l.Self {
+		if !l.History {
+			r.follow() // who speaks wants to see it
+		}
+		return
+	}
+	if l.History && l.Sent.Before(r.joined) {
+		return // what was said before one came is not unread
+	}
+	if r != m.room() {
+		r.unread++
+		if it.mention {
+			r.mentions++
+		}
+	}
+	if !l.History && (m.bell == "all" || m.bell == "mention" && it.mention) {
+		m.out.Bell = true
+	}
+}
+
+func (m *Model) listRooms() {
+	if len(m.known) == 0 {
+		m.answer(m.room(), "no rooms are known yet: make one with /join ROOM", nil)
+		return
+	}
+	lines := make([]string, 0, len(m.known))
+	for _, k := range m.known {
+		mark := " "
+		if k.Joined {
+			mark = m.sign("●", "*")
+		}
+		line := mark + " " + padRight("#"+SanitizeLine(k.Room), 20, "…") + padLeft(itoa(k.Members), 5, "")
+		if k.Topic != "" {
+			line += "  " + SanitizeLine(k.Topic)
+		}
+		lines = append(lines, line)
+	}
+	m.answer(m.room(), plural(len(m.known), "room", "rooms")+"; go to one with /join ROOM", lines)
+}
+
+// sign is a character of the program's own, or its ASCII stand-in.
+func (m *Model) sign(fancy, ascii string) string {
+	if m.cfg.ASCII {
+		return ascii
+	}
+	return fancy
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return itoa(n) + " " + many
+}

@@ -1,0 +1,317 @@
+package tui
+
+import (
+	"strings"
+	"time"
+)
+
+// role says what a piece of text means; the theme makes a style of it.
+type role uint8
+
+const (
+	rolePlain role = iota
+	roleDim
+	roleStrong
+	roleAlert   // something is wrong or awaited
+	roleUnread  // unread
+	roleMention // unread, and meant for me
+)
+
+// segment is a piece of the status line. Short stands in where there is little room; empty goes.
+type segment struct {
+	text, short string
+	role        role
+}
+
+// statusLine is the status line in at most width cells: the flash if there is one, else the segments that fit.
+func (m *Model) statusLine(width int) []segment {
+	if m.flash != "" {
+		return []segment{{text: truncate(m.flash, width, m.sign("…", "~"))}}
+	}
+	all := m.statusSegments()
+	for level := range 4 {
+		var line []segment
+		used := 0
+		for i, s := range all {
+			text := s.text
+			switch {
+			case level >= 1 && i == 0 && len(all) > 2, level >= 3 && i == 1 && m.layout.top.h > 0:
+				text = "" // the clock goes first, the room last and only where the top line has it
+			case level >= 2:
+				text = s.short
+			}
+			if text == "" {
+				continue
+			}
+			if used > 0 {
+				used++
+			}
+			text = "[" + text + "]"
+			used += textWidth(text)
+			line = append(line, segment{text: text, role: s.role})
+		}
+		if used <= width || level == 3 {
+			return line
+		}
+	}
+	return nil
+}
+
+// statusSegments are the clock, the room, and then whatever there is to tell.
+func (m *Model) statusSegments() []segment {
+	r := m.room()
+	clock := m.now.In(m.cfg.Location).Format("15:04")
+	if m.now.IsZero() {
+		clock = "--:--"
+	}
+	segments := []segment{{text: clock}}
+	switch {
+	case r.name == "":
+		segments = append(segments, segment{text: "no room", short: "no room"})
+	case m.layout.rooms.w == 0 && len(m.rooms) > 1:
+		at := itoa(m.current+1) + ":#" + r.name
+		segments = append(segments, segment{text: at, short: at})
+	default:
+		segments = append(segments, segment{text: "#" + r.name, short: "#" + r.name})
+	}
+	if r.scroll != nil {
+		down := m.sign("▼", "v")
+		s := segment{text: down + " more", short: down, role: roleDim}
+		if r.below > 0 {
+			s = segment{text: down + " " + itoa(r.below) + " new", short: down + itoa(r.below), role: roleUnread}
+		}
+		segments = append(segments, s)
+	}
+	if r.name != "" {
+		linked, others := m.others(r)
+		count := itoa(linked) + "/" + itoa(others)
+		s := segment{text: "peers " + count, short: count}
+		if linked == 0 && others > 0 {
+			s.role = roleAlert
+		}
+		segments = append(segments, s)
+	}
+	segments = append(segments, m.trackerSegment())
+	if s, ok := m.unreadSegment(); ok {
+		segments = append(segments, s)
+	}
+	return segments
+}
+
+// trackerSegment always tells who the tracker is, or what is being tried.
+func (m *Model) trackerSegment() segment {
+	t := m.tracker
+	host := trackerHost(t.URL)
+	trying := func(state string) segment {
+		s := segment{text: "tracker: " + state, short: "trk: " + state, role: roleAlert}
+		if t.Trying != "" {
+			s.text += ", " + truncate(t.Trying, 40, m.sign("…", "~"))
+		}
+		return s
+	}
+	switch t.State {
+	case TrackerConnected:
+		if t.Leader != "" {
+			who := truncate(t.Leader, 16, m.sign("…", "~"))
+			return segment{text: "tracker: " + who + ", term " + utoa(t.Term), short: "trk: " + who}
+		}
+		return segment{text: "tracker: " + host, short: "trk: " + truncate(host, 16, m.sign("…", "~"))}
+	case TrackerHosting:
+		text := "tracker: me, " + host
+		if t.Term > 0 {
+			text += ", term " + utoa(t.Term)
+		}
+		return segment{text: text, short: "trk: me"}
+	case TrackerLost:
+		return trying("lost")
+	case TrackerElecting:
+		return trying("electing")
+	}
+	return trying("searching")
+}
+
+func utoa(n uint64) string { return itoa(int(min(n, 1<<53))) }
+
+// unreadSegment lists rooms with something unread; '!' marks those where somebody said my name.
+func (m *Model) unreadSegment() (segment, bool) {
+	s := segment{role: roleUnread}
+	var long, short []string
+	for i, r := range m.rooms {
+		if r.unread == 0 {
+			continue
+		}
+		count := itoa(r.unread)
+		bang := ""
+		if r.mentions > 0 {
+			s.role = roleMention
+			bang = "!"
+		}
+		if len(long) < 6 {
+			long = append(long, "#"+truncate(r.name, 16, m.sign("…", "~"))+"("+count+bang+")")
+			short = append(short, itoa(i+1)+bang)
+		}
+	}
+	s.text, s.short = "unread: "+strings.Join(long, ", "), "new: "+strings.Join(short, ",")
+	return s, len(long) > 0
+}
+
+// topLine is what the top line says: the room, its topic, and how many are in it.
+func (m *Model) topLine() (room, topic, people string) {
+	r := m.room()
+	if r.name == "" {
+		return "peerchat", "", ""
+	}
+	return "#" + r.name, r.topic, plural(max(r.count, len(r.members)), "member", "members")
+}
+
+// roomLine is line i of the list of rooms, in width cells: number, name, and what is unread.
+func (m *Model) roomLine(i, width int) (text string, count string, as role) {
+	r := m.rooms[i]
+	mark := " "
+	if i == m.current {
+		mark, as = m.sign("▸", ">"), roleStrong
+	}
+	if r.unread > 0 {
+		count, as = itoa(min(r.unread, 999)), roleUnread
+		if r.mentions > 0 {
+			count, as = count+"!", roleMention
+		}
+	}
+	number := " "
+	if i < 9 {
+		number = itoa(i + 1)
+	}
+	name := width - 3 - textWidth(count)
+	if count != "" {
+		name--
+	}
+	text = mark + number + " " + padRight(r.name, max(0, name), m.sign("…", "~"))
+	return text, count, as
+}
+
+// memberLine is one line of the list of members: how the link is, the name, and its round trip.
+func (m *Model) memberLine(mem Member, width int) (sign, name, delay string, as role) {
+	l, up := m.links[mem.ID]
+	switch {
+	case mem.ID == m.self.ID:
+		sign = m.sign("◆", "@")
+	case up && l.Path == "relay":
+		sign = "~"
+	case up:
+		sign = m.sign("●", "*")
+	default:
+		sign, as = m.sign("○", "-"), roleDim
+	}
+	if up && l.RTT > 0 {
+		delay = rtt(l.RTT)
+	}
+	name = m.shownName(m.room(), mem.ID, mem.Name)
+	left := width - 2
+	if delay != "" {
+		left -= textWidth(delay) + 1
+	}
+	return sign, padRight(name, max(0, left), m.sign("…", "~")), delay, as
+}
+
+// rtt is a round trip as people read it.
+func rtt(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return "<1ms"
+	case d < 10*time.Second:
+		return itoa(int(d.Milliseconds())) + "ms"
+	}
+	return itoa(int(d.Seconds())) + "s"
+}
+
+// prompt is what stands before the input.
+func (m *Model) prompt() string {
+	o := m.overlay
+	switch o.mode {
+	case overlaySwitch:
+		return "go to room: "
+	case overlayRecall:
+		if o.miss {
+			return "typed, no match: "
+		}
+		return "typed: "
+	case overlayFind:
+		if o.miss {
+			return "find, no more: "
+		}
+		return "find: "
+	case overlayPaste:
+		return ""
+	}
+	name := m.self.Name
+	if name == "" {
+		return "> "
+	}
+	return truncate(name, max(3, min(14, m.width/5)), m.sign("…", "~")) + "> "
+}
+
+// promptText is what the input line shows, with its cursor.
+func (m *Model) promptText() string {
+	o := m.overlay
+	switch o.mode {
+	case overlaySwitch, overlayFind, overlayRecall:
+		return o.query.text
+	case overlayPaste:
+		lines := strings.Count(o.text, "\n") + 1
+		return "paste " + itoa(lines) + " lines into the input? Enter or y: yes, Esc or n: no"
+	}
+	return m.input.text
+}
+
+// hint is dim text behind the cursor: what to do in an empty input, or what a search found.
+func (m *Model) hint() string {
+	o := m.overlay
+	switch {
+	case o.mode == overlayRecall && o.at < len(m.history.entries):
+		return "  " + m.sign("→ ", "-> ") + strings.ReplaceAll(m.history.entries[o.at], "\n", m.sign("↵", "|"))
+	case o.mode == overlaySwitch:
+		var names []string
+		for i, at := range m.switchMatches() {
+			name := m.rooms[at].name
+			if i == o.at {
+				name = "[" + name + "]"
+			}
+			names = append(names, name)
+		}
+		if len(names) == 0 {
+			return "  no such room"
+		}
+		return "  " + strings.Join(names, " ")
+	case o.mode == overlayFind && o.query.text == "":
+		return m.sign("  ↑ older, ↓ newer, Enter stays, Esc goes back", "  Up older, Down newer, Enter stays, Esc goes back")
+	case o.mode != overlayNone || m.input.text != "":
+		return ""
+	case m.room().name == "":
+		return "/join ROOM enters a room, F1 helps"
+	}
+	return "message #" + m.room().name + ", F1 helps"
+}
+
+func (m *Model) inputWidth() int { return max(1, m.width-textWidth(m.prompt())-1) }
+
+// helpLines is the help page: headings start with '#', the rest is two columns.
+func (m *Model) helpLines() [][2]string {
+	lines := [][2]string{{"#Keys", ""}}
+	for _, k := range keyHelp() {
+		if m.cfg.ASCII {
+			k[0] = strings.NewReplacer("↑", "Up", "↓", "Down", "←", "Left", "→", "Right", "…", "..").Replace(k[0])
+			k[1] = strings.NewReplacer("↑", "Up", "↓", "Down", "←", "Left", "→", "Right", "…", "..").Replace(k[1])
+		}
+		lines = append(lines, k)
+	}
+	lines = append(lines, [2]string{}, [2]string{"#Commands", ""})
+	for _, c := range commands() {
+		lines = append(lines, [2]string{c.use(), c.help})
+	}
+	lines = append(lines, [2]string{"//text", "say a text that starts with a slash"})
+	on, off := m.sign("●", "*"), m.sign("○", "-")
+	return append(lines, [2]string{}, [2]string{"#Signs", ""},
+		[2]string{on + "  " + off + "  ~", "member is linked, not linked, linked through a relay"},
+		[2]string{m.sign("…  2/5  ✓", "..  2/5  ok"), "your message: nobody has it yet, 2 of 5 have it, all have it"},
+		[2]string{m.sign("3  3!", "3  3!"), "unread lines in a room; with your name in them"})
+}

@@ -1,0 +1,422 @@
+package tui
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gdamore/tcell/v2"
+	"github.com/rivo/tview"
+)
+
+// put writes s cell by cell from (x, y), at most width cells, and returns how many it took. Nothing in s means anything
+// to it: no tags, no escapes.
+func put(screen tcell.Screen, x, y, width int, s string, style tcell.Style) int {
+	used := 0
+	for s != "" {
+		cluster, shown, w := nextCluster(s)
+		s = s[len(cluster):]
+		if w == 0 {
+			continue
+		}
+		if used+w > width {
+			break
+		}
+		first, n := utf8.DecodeRuneInString(shown)
+		var more []rune
+		if len(shown) > n {
+			more = []rune(shown[n:])
+		}
+		screen.SetContent(x+used, y, first, more, style)
+		used += w
+	}
+	return used
+}
+
+// fill paints a row of blanks, or of a character of one cell.
+func fill(screen tcell.Screen, x, y, width int, r rune, style tcell.Style) {
+	for i := range max(width, 0) {
+		screen.SetContent(x+i, y, r, nil, style)
+	}
+}
+
+// part is one pane of the screen: a tview primitive that draws from the Model. All panes are drawn in tview's event
+// loop, which owns the Model.
+type part struct {
+	*tview.Box
+	model *Model
+	theme *theme
+	draw  func(p *part, screen tcell.Screen, r rect)
+}
+
+func newPart(m *Model, t *theme, draw func(*part, tcell.Screen, rect)) *part {
+	box := tview.NewBox()
+	box.SetBackgroundColor(tcell.ColorDefault)
+	return &part{Box: box, model: m, theme: t, draw: draw}
+}
+
+// Draw implements tview.Primitive.
+func (p *part) Draw(screen tcell.Screen) {
+	x, y, w, h := p.GetRect()
+	if w > 0 && h > 0 {
+		p.draw(p, screen, rect{x, y, w, h})
+	}
+}
+
+// root holds the panes and gives them their places. It has the focus all the time: which pane keys go to is the
+// Model's business.
+type root struct {
+	*tview.Box
+	app                                                *App
+	top, rooms, timeline, members, status, input, help *part
+}
+
+func newRoot(a *App) *root {
+	box := tview.NewBox()
+	box.SetBackgroundColor(tcell.ColorDefault)
+	m, t := a.model, &a.theme
+	return &root{
+		Box: box, app: a,
+		top: newPart(m, t, drawTop), rooms: newPart(m, t, drawRooms), timeline: newPart(m, t, drawTimeline),
+		members: newPart(m, t, drawMembers), status: newPart(m, t, drawStatus), input: newPart(m, t, drawInput),
+		help: newPart(m, t, drawHelp),
+	}
+}
+
+// Draw implements tview.Primitive.
+func (r *root) Draw(screen tcell.Screen) {
+	_, _, w, h := r.GetRect()
+	m := r.app.model
+	if w != m.width || h != m.height {
+		m.Resize(w, h)
+	}
+	screen.HideCursor()
+	l := m.layout
+	place := func(p *part, at rect) {
+		p.SetRect(at.x, at.y, at.w, at.h)
+		p.Draw(screen)
+	}
+	if m.overlay.mode == overlayHelp && !m.bare {
+		place(r.help, rect{0, 0, w, h})
+		return
+	}
+	place(r.top, l.top)
+	place(r.rooms, l.rooms)
+	place(r.timeline, l.timeline)
+	place(r.members, l.members)
+	place(r.status, l.status)
+	place(r.input, l.input)
+	bar := tview.Borders.Vertical
+	if m.cfg.ASCII {
+		bar = '|'
+	}
+	for y := l.timeline.y; y < l.timeline.y+l.timeline.h; y++ {
+		if l.rooms.w > 0 {
+			screen.SetContent(l.rooms.w, y, bar, nil, r.app.theme.line)
+		}
+		if l.members.w > 0 {
+			screen.SetContent(l.members.x-1, y, bar, nil, r.app.theme.line)
+		}
+	}
+}
+
+// PasteHandler implements tview.Primitive.
+func (r *root) PasteHandler() func(string, func(tview.Primitive)) {
+	return r.WrapPasteHandler(func(text string, _ func(tview.Primitive)) {
+		r.app.effects(r.app.model.Paste(r.app.cfg.Now(), text))
+	})
+}
+
+// MouseHandler implements tview.Primitive.
+func (r *root) MouseHandler() func(tview.MouseAction, *tcell.EventMouse, func(tview.Primitive)) (bool, tview.Primitive) {
+	return r.WrapMouseHandler(func(action tview.MouseAction, ev *tcell.EventMouse, _ func(tview.Primitive)) (bool, tview.Primitive) {
+		now := r.app.cfg.Now()
+		switch action {
+		case tview.MouseScrollUp:
+			r.app.model.Wheel(now, -3)
+		case tview.MouseScrollDown:
+			r.app.model.Wheel(now, 3)
+		case tview.MouseLeftDown:
+			x, y := ev.Position()
+			r.app.effects(r.app.model.Click(now, x, y))
+		default:
+			return false, nil
+		}
+		return true, nil
+	})
+}
+
+func drawTop(p *part, screen tcell.Screen, at rect) {
+	t := p.theme
+	more := p.model.sign("…", "~")
+	fill(screen, at.x, at.y, at.w, ' ', t.bar)
+	room, topic, people := p.model.topLine()
+	if textWidth(room)+textWidth(people)+4 > at.w {
+		people = ""
+	}
+	x := 1 + put(screen, at.x+1, at.y, at.w-1, truncate(room, at.w-2, more), t.barStrong)
+	end := at.w - 1
+	if people != "" {
+		end -= textWidth(people)
+		put(screen, at.x+end, at.y, at.w-end, people, t.bar)
+		end -= 2
+	}
+	if x += 2; topic != "" && x+4 < end {
+		put(screen, at.x+x, at.y, end-x, truncate(topic, end-x, more), t.bar)
+	}
+}
+
+func drawRooms(p *part, screen tcell.Screen, at rect) {
+	m := p.model
+	top := listTop(m.current, len(m.rooms), at.h)
+	if m.focus == paneRooms {
+		top = listTop(m.cursor, len(m.rooms), at.h)
+	}
+	for i := top; i < len(m.rooms) && i-top < at.h; i++ {
+		text, count, as := m.roomLine(i, at.w)
+		style := p.theme.role(as, false)
+		if m.focus == paneRooms && i == m.cursor {
+			style = p.theme.selected
+			fill(screen, at.x, at.y+i-top, at.w, ' ', style)
+		}
+		x := put(screen, at.x, at.y+i-top, at.w, text, style)
+		if count != "" {
+			put(screen, at.x+x+1, at.y+i-top, at.w-x-1, count, style)
+		}
+	}
+}
+
+func drawMembers(p *part, screen tcell.Screen, at rect) {
+	m := p.model
+	people := m.room().people()
+	top := 0
+	if m.focus == paneMembers {
+		top = listTop(m.cursor, len(people), at.h)
+	}
+	for i := top; i < len(people) && i-top < at.h; i++ {
+		y := at.y + i - top
+		if i-top == at.h-1 && i < len(people)-1 && m.focus != paneMembers {
+			put(screen, at.x+2, y, at.w-2, "and "+itoa(len(people)-i)+" more", p.theme.dim)
+			break
+		}
+		mem := people[i]
+		sign, name, delay, as := m.memberLine(mem, at.w)
+		style, dim := p.theme.name(mem.ID), p.theme.dim
+		if mem.ID == m.self.ID {
+			style = p.theme.own
+		}
+		if as == roleDim {
+			style = p.theme.dim
+		}
+		signStyle := p.theme.text
+		if m.focus == paneMembers && i == m.cursor {
+			style, dim, signStyle = p.theme.selected, p.theme.selected, p.theme.selected
+			fill(screen, at.x, y, at.w, ' ', style)
+		}
+		put(screen, at.x, y, at.w, sign, signStyle)
+		x := 2 + put(screen, at.x+2, y, at.w-2, name, style)
+		if delay != "" {
+			put(screen, at.x+x+1, y, at.w-x-1, delay, dim)
+		}
+	}
+}
+
+func drawTimeline(p *part, screen tcell.Screen, at rect) {
+	m := p.model
+	r := m.room()
+	nameWidth, textColumn := m.columns()
+	rows := m.viewRows(r, textColumn, at.h)
+	if len(rows) == 0 {
+		p.drawWelcome(screen, at)
+		return
+	}
+	for i, row := range rows {
+		y := at.y + at.h - len(rows) + i
+		if m.bare {
+			p.drawBare(screen, at, y, row)
+			continue
+		}
+		p.drawRow(screen, at, y, row, nameWidth)
+	}
+}
+
+func (p *part) drawWelcome(screen tcell.Screen, at rect) {
+	lines := []string{"It is quiet here.", "Type a line and press Enter to say it. F1 shows keys and commands."}
+	if p.model.room().name == "" {
+		lines = []string{"You are in no room yet.", "/join ROOM enters one. F1 shows keys and commands."}
+	}
+	y := at.y + max(0, at.h/2-1)
+	for _, line := range lines {
+		for _, part := range wrap(line, at.w-2) {
+			if y < at.y+at.h {
+				put(screen, at.x+max(0, (at.w-textWidth(part))/2), y, at.w, part, p.theme.dim)
+			}
+			y++
+		}
+	}
+}
+
+// drawRow draws one row: time, mark and name on an item's first one, then the text.
+func (p *part) drawRow(screen tcell.Screen, at rect, y int, row row, nameWidth int) {
+	m, t := p.model, p.theme
+	if row.kind == rowDay || row.kind == rowMarker {
+		p.drawRule(screen, at, y, row)
+		return
+	}
+	it := row.item
+	name, text := t.name(it.peer), t.text
+	if it.self {
+		name = t.own
+	}
+	switch row.kind {
+	case rowAction:
+		text = t.text.Italic(true)
+	case rowPresence, rowTopic, rowNotice:
+		name, text = t.dim, t.dim
+	case rowError:
+		name = t.alert
+	case rowAnswer:
+		name = t.dim
+	}
+	if row.first {
+		put(screen, at.x, y, min(5, at.w), row.stamp, t.dim)
+		if it.mention {
+			name = t.mention
+			if at.w > 6 {
+				put(screen, at.x+5, y, 1, "!", t.mention)
+			}
+		}
+	}
+	x, left := at.x+6, nameWidth
+	if row.mark != "" && left > textWidth(row.mark)+1 {
+		n := put(screen, x, y, left, row.mark, t.dim)
+		x, left = x+n+1, left-n-1
+	}
+	put(screen, x, y, min(left, at.x+at.w-x), padLeft(row.name, left, m.sign("…", "~")), name)
+	x += left + 2
+	p.putText(screen, x, y, at.x+at.w-x, row.text, text)
+}
+
+// putText writes text, with what is being searched for marked.
+func (p *part) putText(screen tcell.Screen, x, y, width int, text string, style tcell.Style) {
+	put(screen, x, y, width, text, style)
+	query := p.model.overlay.query.text
+	if p.model.overlay.mode != overlayFind || query == "" {
+		return
+	}
+	lower, query := strings.ToLower(text), strings.ToLower(query)
+	if len(lower) != len(text) {
+		return // lower case of another length: offsets would not fit
+	}
+	for from := 0; ; {
+		i := strings.Index(lower[from:], query)
+		if i < 0 {
+			return
+		}
+		i += from
+		before := textWidth(text[:i])
+		put(screen, x+before, y, width-before, text[i:i+len(query)], p.theme.match)
+		from = i + len(query)
+	}
+}
+
+// drawRule draws the line at a new day, or above what is new.
+func (p *part) drawRule(screen tcell.Screen, at rect, y int, row row) {
+	style, r := p.theme.line, '─'
+	if p.model.cfg.ASCII {
+		r = '-'
+	}
+	if p.model.bare {
+		put(screen, at.x, y, at.w, "--- "+row.text+" ---", style)
+		return
+	}
+	if row.kind == rowMarker {
+		style = p.theme.marker
+		fill(screen, at.x, y, at.w, r, style)
+		label := " " + row.text + " "
+		put(screen, at.x+max(0, at.w-len(label)-2), y, at.w, label, style)
+		return
+	}
+	fill(screen, at.x, y, at.w, r, style)
+	label := " " + truncate(row.text, at.w-4, "") + " "
+	put(screen, at.x+max(0, (at.w-textWidth(label))/2), y, at.w, label, style)
+}
+
+// drawBare draws a row as plain text from the left edge, for copying.
+func (p *part) drawBare(screen tcell.Screen, at rect, y int, row row) {
+	if row.kind == rowDay || row.kind == rowMarker {
+		p.drawRule(screen, at, y, row)
+		return
+	}
+	put(screen, at.x, y, at.w, row.text, p.theme.text)
+}
+
+func drawStatus(p *part, screen tcell.Screen, at rect) {
+	fill(screen, at.x, at.y, at.w, ' ', p.theme.bar)
+	x := 1
+	if at.w < 60 {
+		x = 0
+	}
+	for _, s := range p.model.statusLine(at.w - x) {
+		x += put(screen, at.x+x, at.y, at.w-x, s.text, p.theme.role(s.role, true)) + 1
+	}
+}
+
+func drawInput(p *part, screen tcell.Screen, at rect) {
+	m := p.model
+	prompt := m.prompt()
+	style := p.theme.strong
+	if m.overlay.mode == overlayPaste {
+		put(screen, at.x, at.y, at.w, m.promptText(), p.theme.alert)
+		return
+	}
+	if m.focus != paneInput {
+		style = p.theme.dim
+	}
+	x := put(screen, at.x, at.y, at.w, prompt, style)
+	text, pos := m.promptText(), m.input.pos
+	if m.overlay.mode != overlayNone {
+		pos = m.overlay.query.pos
+	}
+	rows, starts := wrapHard(text, m.inputWidth())
+	cursor := rowOf(starts, pos)
+	top := max(0, min(cursor-at.h/2, len(rows)-at.h))
+	for i := top; i < len(rows) && i-top < at.h; i++ {
+		put(screen, at.x+x, at.y+i-top, at.w-x, rows[i], p.theme.text)
+	}
+	cx := at.x + x + textWidth(text[starts[cursor]:pos])
+	if hint := m.hint(); hint != "" && len(rows) == 1 {
+		left := at.x + at.w - cx
+		put(screen, cx, at.y, left, truncate(hint, left, m.sign("…", "~")), p.theme.dim)
+	}
+	if m.focus == paneInput && cx < at.x+at.w {
+		screen.ShowCursor(cx, at.y+cursor-top)
+	}
+}
+
+func drawHelp(p *part, screen tcell.Screen, at rect) {
+	m := p.model
+	lines := m.helpLines()
+	fill(screen, at.x, at.y, at.w, ' ', p.theme.bar)
+	put(screen, at.x+1, at.y, at.w-1, "Help", p.theme.barStrong)
+	scroll := m.sign("↑ ↓ scroll, any other key closes", "Up Down scroll, any other key closes")
+	if w := textWidth(scroll); w+8 < at.w {
+		put(screen, at.x+at.w-w-1, at.y, w, scroll, p.theme.bar)
+	}
+	column := min(26, at.w/2)
+	top := max(0, min(m.overlay.at, len(lines)-(at.h-2)))
+	for i := top; i < len(lines) && i-top < at.h-2; i++ {
+		y, line := at.y+2+i-top, lines[i]
+		if heading, ok := strings.CutPrefix(line[0], "#"); ok {
+			put(screen, at.x+1, y, at.w-1, heading, p.theme.heading)
+			continue
+		}
+		put(screen, at.x+3, y, column-1, truncate(line[0], column-1, m.sign("…", "~")), p.theme.strong)
+		put(screen, at.x+column+3, y, at.w-column-3, truncate(line[1], at.w-column-3, m.sign("…", "~")), p.theme.text)
+	}
+}
+
+// untilNextMinute is how long the clock of the status line stays right.
+func untilNextMinute(now time.Time) time.Duration {
+	return now.Truncate(time.Minute).Add(time.Minute).Sub(now)
+}
