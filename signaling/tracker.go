@@ -1,0 +1,481 @@
+package signaling
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// DefaultPort is the tracker's port, for WebSocket (TCP) and STUN (UDP), wherever none is given.
+const DefaultPort = 5000
+
+// ErrPortTaken is in the error of NewTracker when another program has the port.
+var ErrPortTaken = errors.New("port taken")
+
+// TrackerConfig is what a Tracker is made of. Zero fields get defaults.
+type TrackerConfig struct {
+	Listen string // "host:port" or ":port"; default ":5000". Port 0 takes a free one.
+	// STUN is "same" (the default): answer STUN on the UDP port of the same number; "off"; or a "host:port" to listen on.
+	STUN string
+	// PublicAddr is the host name or address by which clients reach this tracker, if that is not the one they dialled.
+	PublicAddr      string
+	TLSCert, TLSKey string // PEM files; both or none
+	// Origins are allowed as the Origin of a browser's request besides none and the tracker's own: "https://example.org", or "*".
+	Origins []string
+	Limits  Limits
+	Logger  *slog.Logger
+	Seed    uint64
+	Term    uint64
+	Leader  wire.PeerID // zero for a stand-alone tracker
+	// Sample, Linger, DeadAfter and Ping are the hub's.
+	Sample                  int
+	Linger, DeadAfter, Ping time.Duration
+	// Handshake is the time that a connection has until its hello; default 5 s.
+	Handshake time.Duration
+	// WriteTimeout is how long a client may take to read what is written at once; default 5 s.
+	WriteTimeout time.Duration
+}
+
+// Tracker introduces peers to each other: it runs a Hub behind a WebSocket endpoint, and answers STUN.
+//
+// One goroutine owns the hub and what is said of a connection below; a connection has one goroutine that reads,
+// and one that writes while there is something to write. Both only post to the owner.
+type Tracker struct {
+	// Immutable after NewTracker.
+	cfg     TrackerConfig
+	log     *slog.Logger
+	ln      net.Listener
+	udp     net.PacketConn // nil if STUN is off
+	srv     *http.Server
+	secure  bool
+	metrics *metrics
+	pools   pools
+
+	inbox chan post
+	stop  chan struct{} // closed by Shutdown
+	done  chan struct{} // closed when the owner listens no more
+	ended chan struct{} // closed when everything has ended
+	once  sync.Once
+	begin sync.Once
+	wg    sync.WaitGroup
+
+	conns, peers, rooms atomic.Int64 // what the owner last counted, for healthz and metrics
+
+	// Owned by the owner goroutine.
+	hub    *Hub
+	out    HubOutput
+	now    time.Time
+	byID   map[ConnID]*conn
+	lastID ConnID
+	dirty  []*conn
+	later  []HubInput // what happened while the hub's output was being delivered
+}
+
+// post is what the owner hears.
+type post struct {
+	op   postOp
+	c    *conn
+	in   HubInput
+	data []byte
+	err  error
+	seen time.Time
+	note *ByeNote
+	ack  chan *ByeNote
+
+	nonce [32]byte
+}
+
+type postOp uint8
+
+const (
+	opStep     postOp = iota // in happened
+	opAdmit                  // may c come in? ack answers
+	opUpgraded               // c is a WebSocket now; challenge it with nonce
+	opPing                   // c is silent: send a ping
+	opPong                   // c sent a ping with data
+	opWrote                  // c's writer is done; err
+	opCut                    // cut c off with note; data goes before it
+	opEnded                  // c's reader is done; err, seen
+)
+
+// NewTracker binds the sockets. Nothing is answered before Start.
+func NewTracker(cfg TrackerConfig) (*Tracker, error) {
+	if cfg.Listen == "" {
+		cfg.Listen = ":" + strconv.Itoa(DefaultPort)
+	}
+	if cfg.STUN == "" {
+		cfg.STUN = "same"
+	}
+	if cfg.Handshake == 0 {
+		cfg.Handshake = 5 * time.Second
+	}
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = 5 * time.Second
+	}
+	if cfg.Ping == 0 {
+		cfg.Ping = 1500 * time.Millisecond
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	var conf *tls.Config
+	if cfg.TLSCert != "" || cfg.TLSKey != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("tracker: load TLS certificate %q and key %q: %w; give both as PEM files", cfg.TLSCert, cfg.TLSKey, err)
+		}
+		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	}
+	ln, udp, err := bind(cfg)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tracker{
+		cfg: cfg, log: cfg.Logger, ln: ln, udp: udp, secure: conf != nil,
+		inbox: make(chan post, 1024), stop: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{}),
+		byID: make(map[ConnID]*conn),
+		hub: NewHub(HubConfig{Seed: cfg.Seed, Term: cfg.Term, Leader: cfg.Leader, Limits: cfg.Limits, Sample: cfg.Sample,
+			Linger: cfg.Linger, DeadAfter: cfg.DeadAfter, Ping: cfg.Ping}),
+	}
+	t.metrics = newMetrics(t)
+	t.srv = newServer(t)
+	if conf != nil {
+		t.ln = tls.NewListener(ln, conf)
+	}
+	return t, nil
+}
+
+// bind opens the TCP and the UDP socket. With port 0 and STUN "same" both must be free under one number, so it tries
+// a few.
+func bind(cfg TrackerConfig) (net.Listener, net.PacketConn, error) {
+	lc := net.ListenConfig{KeepAlive: -1} // the protocol has its own pings
+	host, port, err := net.SplitHostPort(cfg.Listen)
+	if n, perr := strconv.ParseUint(port, 10, 16); err == nil && perr == nil {
+		port = strconv.FormatUint(n, 10)
+	} else {
+		return nil, nil, fmt.Errorf("tracker: listen on %q: want host:port or :port with a port from 0 to 65535, as in :%d", cfg.Listen, DefaultPort)
+	}
+	for try := 0; ; try++ {
+		ln, err := lc.Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			return nil, nil, bindError("TCP", cfg.Listen, err)
+		}
+		addr := cfg.STUN
+		switch cfg.STUN {
+		case "off":
+			return ln, nil, nil
+		case "same":
+			addr = net.JoinHostPort(host, strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+		}
+		udp, err := lc.ListenPacket(context.Background(), "udp", addr)
+		if err == nil {
+			return ln, udp, nil
+		}
+		ln.Close()
+		if port != "0" || try == 20 || cfg.STUN != "same" {
+			return nil, nil, bindError("UDP (STUN)", addr, err)
+		}
+	}
+}
+
+func bindError(what, addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("tracker: listen on %s %s: %w by another program; stop that, or choose another port with --listen", addr, what, ErrPortTaken)
+	}
+	return fmt.Errorf("tracker: listen on %s %s: %w; choose another address with --listen", addr, what, err)
+}
+
+// Start begins to answer, and returns at once.
+func (t *Tracker) Start() {
+	t.begin.Do(func() {
+		t.wg.Go(func() {
+			if err := t.srv.Serve(t.ln); !errors.Is(err, http.ErrServerClosed) {
+				t.log.Error("tracker no longer accepts connections", "err", err)
+			}
+		})
+		if t.udp != nil {
+			t.wg.Go(func() { serveSTUN(t.udp, t.metrics.stun, t.stop) })
+		}
+		go t.own()
+		t.log.Info("tracker is up", "url", t.URL(), "stun", t.cfg.STUN)
+	})
+}
+
+// Serve starts and returns when ctx is done and everybody has been told, within a second.
+func (t *Tracker) Serve(ctx context.Context) error {
+	t.Start()
+	select {
+	case <-ctx.Done():
+	case <-t.ended:
+	}
+	return t.Shutdown(context.Background())
+}
+
+// Shutdown tells the clients, closes everything and waits for it, which takes less than a second; ctx may cut it short.
+func (t *Tracker) Shutdown(ctx context.Context) error {
+	t.begin.Do(func() { go t.own() }) // never started: there is still an owner to end
+	t.once.Do(func() { close(t.stop) })
+	var err error
+	select {
+	case <-t.ended:
+	case <-ctx.Done():
+		err = fmt.Errorf("tracker: shut down: %w", ctx.Err())
+	}
+	return err
+}
+
+// MoveTo tells the clients to go to another tracker. Whoever comes later is told, too, until Shutdown.
+func (t *Tracker) MoveTo(url string) {
+	t.post(post{op: opStep, in: HubMoved{Tracker: url, Term: t.cfg.Term}})
+}
+
+// Addr is the address that the tracker listens on.
+func (t *Tracker) Addr() net.Addr { return t.ln.Addr() }
+
+func (t *Tracker) port() int { return t.ln.Addr().(*net.TCPAddr).Port }
+
+func (t *Tracker) urlFor(host string) string {
+	scheme := "ws"
+	if t.secure {
+		scheme = "wss"
+	}
+	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(t.port())) + "/ws"
+}
+
+// URL is where a program on this machine reaches the tracker.
+func (t *Tracker) URL() string {
+	ip, _ := netip.AddrFromSlice(t.ln.Addr().(*net.TCPAddr).IP)
+	if ip = ip.Unmap(); !ip.IsValid() || ip.IsUnspecified() {
+		return t.urlFor("127.0.0.1")
+	}
+	return t.urlFor(ip.String())
+}
+
+// URLs is where others reach the tracker, best first: PublicAddr, then the addresses of this machine that it listens on.
+func (t *Tracker) URLs() []string {
+	var urls []string
+	if t.cfg.PublicAddr != "" {
+		urls = append(urls, t.urlFor(t.cfg.PublicAddr))
+	}
+	ip, _ := netip.AddrFromSlice(t.ln.Addr().(*net.TCPAddr).IP)
+	if ip = ip.Unmap(); ip.IsValid() && !ip.IsUnspecified() {
+		return append(urls, t.urlFor(ip.String()))
+	}
+	addrs, _ := net.InterfaceAddrs() // without them there is nothing to add
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			urls = append(urls, t.urlFor(n.IP.String()))
+		}
+	}
+	return urls
+}
+
+// post hands p to the owner. It blocks while the owner is behind, which is how a flood slows down who makes it, and
+// returns false after the end.
+func (t *Tracker) post(p post) bool {
+	select {
+	case t.inbox <- p:
+		return true
+	case <-t.done:
+		return false
+	}
+}
+
+// own is the owner goroutine.
+func (t *Tracker) own() {
+	timer := time.NewTimer(math.MaxInt64)
+	defer timer.Stop()
+	for stopped := false; !stopped; {
+		select {
+		case p := <-t.inbox:
+			t.now = time.Now()
+			t.handle(p)
+			t.drain()
+		case <-timer.C:
+			t.now = time.Now()
+			t.step(HubTick{})
+		case <-t.stop:
+			t.now = time.Now()
+			stopped = true
+		}
+		t.flush()
+		t.count()
+		if !t.out.Wake.IsZero() {
+			timer.Reset(time.Until(t.out.Wake))
+		}
+	}
+	t.end()
+}
+
+// drain handles what else is waiting, so that what goes to one connection goes in one write.
+func (t *Tracker) drain() {
+	for range 512 {
+		select {
+		case p := <-t.inbox:
+			t.handle(p)
+		default:
+			return
+		}
+	}
+}
+
+func (t *Tracker) handle(p post) {
+	c := p.c
+	switch p.op {
+	case opStep:
+		t.step(p.in)
+	case opAdmit:
+		p.ack <- t.admit(c)
+	case opUpgraded:
+		c.upgraded = true
+		t.wg.Go(func() { c.greet(p.nonce) })
+		if !c.closing.Load() {
+			t.queue(c, opText, (&Challenge{Nonce: p.nonce}).Append(nil))
+		}
+		t.touch(c)
+	case opPing:
+		t.queue(c, opcodePing, nil)
+	case opPong:
+		t.queue(c, opcodePong, p.data)
+	case opWrote:
+		c.writing = false
+		if p.err != nil {
+			c.nc.Close() // which ends the reader
+		}
+		t.touch(c)
+	case opCut:
+		if p.data != nil {
+			t.queue(c, opText, p.data)
+		}
+		t.cut(c, p.note)
+	case opEnded:
+		if t.byID[c.id] == c {
+			delete(t.byID, c.id)
+			t.step(HubDropped{Conn: c.id, Seen: p.seen})
+			t.log.Debug("connection ended", "conn", c.id, "addr", c.addr, "err", p.err)
+		}
+	}
+}
+
+func (t *Tracker) admit(c *conn) *ByeNote {
+	t.lastID++
+	c.id = t.lastID
+	t.hub.Step(t.now, HubArrived{Conn: c.id, Addr: c.addr.Addr()}, &t.out)
+	if len(t.out.Close) > 0 {
+		// Refused before there is a WebSocket: what the hub said goes into the HTTP answer.
+		no, _ := t.out.Send[len(t.out.Send)-1].Msg.(*ByeNote)
+		t.deliver(c.id)
+		t.metrics.refused.Inc()
+		t.log.Info("connection refused", "addr", c.addr, "status", no.Status, "text", no.Text)
+		return no
+	}
+	t.byID[c.id] = c
+	t.deliver(0)
+	return nil
+}
+
+func (t *Tracker) step(in HubInput) {
+	t.hub.Step(t.now, in, &t.out)
+	t.deliver(0)
+}
+
+// deliver carries out what the hub wants, except for the connection but.
+func (t *Tracker) deliver(but ConnID) {
+	for i := range t.out.Send {
+		s := &t.out.Send[i]
+		if c := t.byID[s.Conn]; c != nil && s.Conn != but {
+			t.send(c, s.Msg)
+		}
+		s.Msg = nil
+	}
+	for _, id := range t.out.Close {
+		if c := t.byID[id]; c != nil && id != but {
+			t.close(c)
+		}
+	}
+	t.out.Send, t.out.Close = t.out.Send[:0], t.out.Close[:0]
+}
+
+// settle tells the hub what came of delivering.
+func (t *Tracker) settle() {
+	for len(t.later) > 0 {
+		in := t.later[0]
+		t.later = t.later[1:]
+		t.step(in)
+	}
+	t.later = nil
+}
+
+// flush starts a writer for every connection that has something to write and none.
+func (t *Tracker) flush() {
+	t.settle()
+	for i, c := range t.dirty {
+		c.dirty = false
+		t.write(c)
+		t.dirty[i] = nil
+	}
+	t.dirty = t.dirty[:0]
+}
+
+func (t *Tracker) count() {
+	t.conns.Store(int64(t.hub.Conns()))
+	t.peers.Store(int64(t.hub.Peers()))
+	t.rooms.Store(int64(t.hub.Rooms()))
+}
+
+// end is the owner's last act: everybody is told, has half a second to take it, and is closed.
+func (t *Tracker) end() {
+	t.wg.Go(func() {
+		t.srv.Shutdown(context.Background()) //nolint // Close below ends it
+	})
+	if t.udp != nil {
+		t.udp.Close()
+	}
+	t.ln.Close()
+	t.step(HubStopped{Text: "the tracker is shutting down"})
+	t.flush()
+	patience := time.NewTimer(500 * time.Millisecond)
+	defer patience.Stop()
+	forced := false
+	for len(t.byID) > 0 && !forced {
+		select {
+		case p := <-t.inbox:
+			t.now = time.Now()
+			t.handle(p)
+			t.drain()
+			t.flush()
+		case <-patience.C:
+			forced = true
+		}
+	}
+	for _, c := range t.byID {
+		if c.upgraded {
+			c.nc.Close()
+		}
+	}
+	t.srv.Close()
+	close(t.done)
+	for len(t.inbox) > 0 {
+		if p := <-t.inbox; p.op == opUpgraded {
+			p.c.nc.Close()
+		}
+	}
+	t.wg.Wait()
+	t.count()
+	t.log.Info("tracker is down")
+	close(t.ended)
+}
