@@ -1,5 +1,8 @@
 // Package gossip spreads the events of rooms over the links there are, and repairs what did not arrive.
 //
+// The parts: machine.go holds the state and the entry, order.go takes events in, broadcast.go sends live ones and tells who
+// holds what, repair.go compares logs and fetches what is missing. docs/gossip.md is the protocol on a page.
+//
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
 // anything of ours but peer/wire, nor touch sockets, goroutines, timers or time.Now.
@@ -17,12 +20,14 @@ import (
 // Log is where events are kept. The Machine is its only writer. Append must be durable against the death of the
 // process before it returns, because a sequence number that was sent must never be used again.
 type Log interface {
-	// Append adds events, each the next of its author in its room.
+	// Append adds events, each the next of its author in its room, all or none. It keeps no reference to them.
 	Append(events []wire.Event) error
 	// Range returns up to limit events of author in room with from <= Seq <= to, in order.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
 	// Heads returns how far each author's log of room goes, and the highest Lamport clock in it.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
+	// Rebase says that author's log of room goes on after base, which is above its head: what is between is given up.
+	Rebase(room wire.Room, author wire.PeerID, base uint64) error
 }
 
 // Config is what a Machine needs to know for its life.
@@ -80,6 +85,10 @@ type Draft struct {
 	Ref  any // returned in the Deliver of the event, so that the caller can tell which draft it was
 }
 
+// Flush says that no more input waits. A caller that drains a queue sends it at the end of each drain, so that what can be
+// said once for many inputs, acknowledgements above all, goes out once. Without it that waits for the next Tick.
+type Flush struct{}
+
 // Tick is the passing of time: the caller sends it at Output.Wake or later.
 type Tick struct{}
 
@@ -90,6 +99,7 @@ func (LinkDown) input()    {}
 func (LinkBusy) input()    {}
 func (Receive) input()     {}
 func (Publish) input()     {}
+func (Flush) input()       {}
 func (Tick) input()        {}
 
 // Output is what a Step wants done, in order within each slice. Step appends; the caller resets.
@@ -98,6 +108,7 @@ type Output struct {
 	Delivers []Deliver
 	Held     []Held
 	Faults   []Fault
+	Refused  []Refused
 	Wake     time.Time // when to send the next Tick; zero: not needed
 }
 
@@ -117,6 +128,13 @@ type Deliver struct {
 	Ref     any         // own events: Draft.Ref
 }
 
+// Refused tells that a draft was not said: it is in no log, and nobody was sent it.
+type Refused struct {
+	Room wire.Room
+	Ref  any // Draft.Ref
+	Err  error
+}
+
 // Held tells that peer is now known to hold the own events of room up to Seq.
 type Held struct {
 	Room wire.Room
@@ -128,7 +146,7 @@ type Held struct {
 type Fault struct {
 	Peer wire.PeerID // the neighbour it came from
 	Room wire.Room
-	Code string // "forged", "equivocation", "flood", "oversized", "sequence", "clock", "log"
+	Code string // "forged", "equivocation", "flood", "sequence", "clock", "log"
 	Text string
 	Drop bool
 }

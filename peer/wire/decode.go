@@ -280,7 +280,7 @@ func (r *reader) content(e *Event) {
 	}
 	e.ID = uuid.UUID(id)
 	e.Time = time.UnixMilli(int64(ms)).UTC()
-	if err := checkBody(e.Kind, e.Body); err != nil {
+	if err := CheckBody(e.Kind, e.Body); err != nil {
 		r.fail(err)
 	}
 }

@@ -264,11 +264,11 @@ func (e *Event) check() error {
 	if ms := e.Time.UnixMilli(); ms < 0 || ms > MaxTime || e.Time.Nanosecond()%1e6 != 0 {
 		return fmt.Errorf("time %v is not a millisecond between 1970 and 9999", e.Time)
 	}
-	return checkBody(e.Kind, e.Body)
+	return CheckBody(e.Kind, e.Body)
 }
 
-// checkBody tells whether body fits kind. A kind that is not known may have any body up to MaxText.
-func checkBody(kind Kind, body []byte) error {
+// CheckBody tells whether body fits kind: nil, or what is wrong with it. A kind that is not known may have any body up to MaxText.
+func CheckBody(kind Kind, body []byte) error {
 	limit := MaxText
 	if kind == KindTopic {
 		limit = MaxTopic

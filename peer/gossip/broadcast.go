@@ -1,0 +1,264 @@
+package gossip
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// publish makes events of drafts, stores them, and sends them to everybody linked.
+func (m *Machine) publish(now time.Time, in Publish, out *Output) {
+	refuse := func(d Draft, err error) {
+		out.Refused = append(out.Refused, Refused{Room: in.Room, Ref: d.Ref, Err: err})
+	}
+	r := m.rooms[in.Room]
+	if r == nil {
+		for _, d := range in.Drafts {
+			refuse(d, fmt.Errorf("say in %s: you are not in that room", in.Room))
+		}
+		return
+	}
+	said := make([]Draft, 0, len(in.Drafts))
+	events := make([]wire.Event, 0, len(in.Drafts))
+	for _, d := range in.Drafts {
+		if err := wire.CheckBody(d.Kind, d.Body); err != nil {
+			refuse(d, fmt.Errorf("say in %s: %w", in.Room, err))
+			continue
+		}
+		n := uint64(len(events)) + 1
+		said = append(said, d)
+		events = append(events, wire.Event{Room: r.name, Author: m.self, Seq: r.own.head + n, ID: m.cfg.NewID(),
+			Lamport: min(r.lamport+n, wire.MaxCounter), Time: now.UTC().Truncate(time.Millisecond), Kind: d.Kind,
+			Body: bytes.Clone(d.Body)})
+	}
+	if len(events) == 0 {
+		return
+	}
+	var err error
+	for batch := range slices.Chunk(events, wire.MaxBatch) {
+		if err = wire.SignBatch(m.cfg.Key, batch); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = m.cfg.Log.Append(events)
+	}
+	if err != nil {
+		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log",
+			Text: fmt.Sprintf("%d events cannot be stored, so nothing was sent: %v", len(events), err)})
+		for _, d := range said {
+			refuse(d, fmt.Errorf("say in %s: it cannot be stored: %w", in.Room, err))
+		}
+		return
+	}
+	last := &events[len(events)-1]
+	r.own.head, r.lamport = last.Seq, last.Lamport
+	if r.own.liveFrom == 0 {
+		r.own.liveFrom = events[0].Seq
+	}
+	r.own.liveAt = now
+	r.empty = false
+	for i := range events {
+		hash := events[i].Hash()
+		copy(r.own.recent[events[i].Seq%16][:], hash[:])
+		out.Delivers = append(out.Delivers, Deliver{Event: events[i], From: m.self, Ref: said[i].Ref})
+	}
+	m.push(now, r, events, out)
+	m.advanced(now, r, r.own)
+}
+
+// push sends own new events to every neighbour in the room.
+func (m *Machine) push(now time.Time, r *room, events []wire.Event, out *Output) {
+	for _, l := range m.linkList {
+		s := l.share(r)
+		switch {
+		case s == nil:
+			continue
+		case l.busy || s.lagging:
+			s.lagging = true // it is offered the events, and fetches them when it can
+			continue
+		}
+		m.sendEvents(l, events, true, 0, out)
+		m.watch(now, l, s, events)
+	}
+}
+
+// sendEvents sends events in as few frames as they need, and returns their number.
+func (m *Machine) sendEvents(l *link, events []wire.Event, live bool, hops uint8, out *Output) int {
+	frames := 0
+	for len(events) > 0 {
+		n := fit(events, wire.MaxFrame)
+		out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Events{Hops: hops, Live: live, Events: events[:n:n]}})
+		events = events[n:]
+		frames++
+	}
+	return frames
+}
+
+// advanced is told that a log went on: its author is to know, and so is everybody who may lack the events.
+func (m *Machine) advanced(now time.Time, r *room, a *authorLog) {
+	if l := m.links[a.author]; l != nil {
+		if s := l.share(r); s != nil {
+			m.ackSoon(now, s)
+		}
+	}
+	if !a.isChanged {
+		a.isChanged = true
+		r.changed = append(r.changed, a)
+	}
+	if r.offerAt.IsZero() {
+		r.offerAt = now.Add(m.jitter(offerMin, offerMax))
+		m.at(r.offerAt)
+	}
+}
+
+// offer tells each neighbour of the logs that went on and of which it is not known to have all. In a mesh this says
+// nothing new to most; it is what carries events further than the author's own links.
+func (m *Machine) offer(r *room, out *Output) {
+	r.offerAt = time.Time{}
+	slices.SortFunc(r.changed, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
+	for _, l := range m.linkList {
+		s := l.share(r)
+		if s == nil || l.busy { // a busy one gets a digest afterwards
+			continue
+		}
+		var heads []wire.Head
+		for _, a := range r.changed {
+			tired := a.liveFrom > 0 && a.hops >= wire.MaxHops // from here on it travels by digest
+			if a.author != l.peer && !tired && s.known[a.author].seq < a.head && s.offered[a.author] < a.head {
+				heads = append(heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
+				s.offered[a.author] = a.head
+			}
+		}
+		for part := range slices.Chunk(heads, wire.MaxHeads) {
+			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name, Heads: part}})
+		}
+	}
+	for _, a := range r.changed {
+		a.isChanged = false
+	}
+	r.changed = r.changed[:0]
+}
+
+// ackSoon has the neighbour's own events acknowledged, soon and together.
+func (m *Machine) ackSoon(now time.Time, s *share) {
+	if s.ack {
+		return
+	}
+	s.ack = true
+	s.ackAt = now.Add(ackDelay)
+	if next := s.acked.Add(ackInterval); next.After(s.ackAt) {
+		s.ackAt = next
+	}
+	m.at(s.ackAt)
+}
+
+// acknowledge sends the acknowledgements that are due; with flush, also those that only waited for company.
+func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
+	for _, l := range m.linkList {
+		for _, s := range l.shares {
+			if !s.ack || (s.ackAt.After(now) && !(flush && now.Sub(s.acked) >= ackInterval)) {
+				continue
+			}
+			s.ack, s.acked = false, now
+			if a := s.room.logs[l.peer]; a != nil && a.head > 0 {
+				head := wire.Head{Author: a.author, Base: a.base, Seq: a.head}
+				out.Sends = append(out.Sends, Send{To: l.peer, Fast: true,
+					Frame: wire.Have{Room: s.room.name, Heads: []wire.Head{head}}})
+			}
+		}
+	}
+}
+
+// hedge is an own event that a neighbour has not acknowledged.
+type hedge struct {
+	share *share
+	event wire.Event
+	sent  time.Time // the first copy
+	next  time.Time // when to send another
+	count int       // copies sent
+}
+
+// patience is how long an acknowledgement is waited for before the next copy.
+func (l *link) patience(copies int) time.Duration {
+	return max(hedgeDelay, 2*l.rtt) << (copies - 1)
+}
+
+// watch has events sent again on the unreliable channel if they are not acknowledged. Data channels retransmit after a
+// second, which is long in a conversation; in a flood the same would only add to it, and so it is left to them.
+func (m *Machine) watch(now time.Time, l *link, s *share, events []wire.Event) {
+	if len(l.hedges)+len(events) > maxHedges {
+		l.hedges = l.hedges[:0]
+		return
+	}
+	for i := range events {
+		if events[i].EncodedSize()+16 > wire.MaxFastFrame {
+			continue
+		}
+		h := hedge{share: s, event: events[i], sent: now, next: now.Add(l.patience(1)), count: 1}
+		l.hedges = append(l.hedges, h)
+		m.at(h.next)
+	}
+}
+
+// hedge sends again what was not acknowledged in time.
+func (m *Machine) hedge(now time.Time, l *link, out *Output) {
+	if l.busy {
+		l.hedges = l.hedges[:0]
+		return
+	}
+	var again []wire.Event
+	size := 16
+	send := func() {
+		if len(again) > 0 {
+			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: wire.Events{Live: true, Events: again}})
+		}
+		again, size = nil, 16
+	}
+	for i := range l.hedges {
+		h := &l.hedges[i]
+		if h.next.After(now) {
+			continue
+		}
+		if n := h.event.EncodedSize(); size+n > wire.MaxFastFrame {
+			send()
+			size += n
+		} else {
+			size += n
+		}
+		again = append(again, h.event)
+		h.count++
+		h.next = now.Add(l.patience(h.count))
+	}
+	send()
+	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.count >= maxCopies })
+}
+
+// acked is told that a neighbour holds the own events of a room up to seq.
+func (m *Machine) acked(now time.Time, l *link, s *share, seq uint64, out *Output) {
+	if seq = min(seq, s.room.own.head); seq <= s.held {
+		return
+	}
+	s.held = seq
+	out.Held = append(out.Held, Held{Room: s.room.name, Peer: l.peer, Seq: seq})
+	var last *hedge
+	for i := range l.hedges {
+		if h := &l.hedges[i]; h.share == s && h.event.Seq <= seq {
+			last = h
+		}
+	}
+	if last == nil {
+		return
+	}
+	sample := now.Sub(last.sent)
+	if last.count > 1 {
+		// Which copy is acknowledged cannot be told (Karn and Partridge, SIGCOMM 1987). Such a sample may move the
+		// estimate up by a step, so that it finds a path that is slower than assumed, but not run away.
+		sample = min(sample, 2*l.rtt)
+	}
+	l.rtt += (sample - l.rtt) / 8
+	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.share == s && h.event.Seq <= seq })
+}

@@ -1,0 +1,82 @@
+package gossip
+
+import (
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// Times and bounds of the protocol. What a neighbour or an author can make this machine keep or do is bounded by one of
+// them.
+const (
+	window = 1000 // events fetched of a log on first contact: of all logs of a room that is new here, else of one
+
+	maxAuthors   = 1 << 14 // logs in a room
+	maxKnown     = 1 << 15 // heads remembered of one neighbour, over all rooms
+	maxPending   = 256     // events of one log held back behind a gap
+	maxAhead     = 4096    // how far ahead of its log an event may be to be held back
+	maxHeldBytes = 8 << 20 // held back over all logs
+
+	maxWant    = 512 // events asked for in one range, and answered to one
+	maxAsks    = 64  // ranges asked of one neighbour at a time
+	maxServes  = 128 // ranges that one neighbour may have waiting here
+	serveBytes = 256 << 10
+	servePause = 2 * time.Millisecond // between answers of serveBytes to one neighbour
+
+	gapDelay      = 20 * time.Millisecond // a gap may close by itself: fast and reliable frames overtake each other
+	contactDelay  = 50 * time.Millisecond // how long the first event of an unknown author waits for a digest
+	contactTime   = 2 * time.Second       // how long a new room's first contact lasts
+	askTimeout    = 2 * time.Second
+	firstTimeout  = 150 * time.Millisecond // of the first question after a gap, which may be lost
+	strandedDelay = 2 * time.Second        // how long nobody has the next event before a log goes on without it
+
+	ackDelay    = time.Millisecond     // when the caller sends no Flush
+	ackInterval = 5 * time.Millisecond // between acknowledgements to one neighbour for one room
+	offerMin    = 30 * time.Millisecond
+	offerMax    = 60 * time.Millisecond
+	digestMin   = 4 * time.Second
+	digestMax   = 6 * time.Second
+	digestForce = 6 // every so many rounds the digest is sent though it seems to say nothing new
+
+	liveFor = 10 * time.Second // how long an event counts as live when it is relayed
+
+	maxHedges  = 16                    // own events per neighbour that are sent again when not acknowledged
+	maxCopies  = 4                     // of one event, the first included
+	hedgeDelay = 25 * time.Millisecond // least time before the second copy
+	firstRTT   = 12 * time.Millisecond // assumed before it is measured
+
+	clockSkew = 10 * time.Minute // of an author's wall clock, before it is remarked on
+	farAhead  = 1 << 20          // sequence numbers, likewise
+
+	// What a neighbour may waste: duplicates and needless frames cost tokens.
+	wasteRate  = 2_000 // tokens regained a second
+	wasteBurst = 20_000
+)
+
+// bucket is a token bucket; the zero value is full.
+type bucket struct {
+	used float64
+	at   time.Time
+}
+
+// take uses n tokens and reports whether there were as many.
+func (b *bucket) take(now time.Time, n float64) bool {
+	if d := now.Sub(b.at); d > 0 {
+		b.used = max(0, b.used-d.Seconds()*wasteRate)
+		b.at = now
+	}
+	b.used = min(b.used+n, wasteBurst+1)
+	return b.used <= wasteBurst
+}
+
+// fit is how many events, at least one, at the start of events go into one frame of at most size bytes.
+func fit(events []wire.Event, size int) int {
+	total := wire.EventOverhead
+	for i := range events {
+		total += events[i].EncodedSize()
+		if i > 0 && (total > size || i == wire.MaxEvents) {
+			return i
+		}
+	}
+	return len(events)
+}

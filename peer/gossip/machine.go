@@ -1,0 +1,471 @@
+package gossip
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// Machine spreads the events of the rooms that it is subscribed to. It is not for concurrent use.
+type Machine struct {
+	cfg      Config
+	self     wire.PeerID
+	verifier wire.Verifier
+
+	rooms    map[wire.Room]*room
+	roomList []*room // by name: maps have no order, and a machine must not depend on one
+	links    map[wire.PeerID]*link
+	linkList []*link // by peer
+
+	heldBytes int       // of all events held back behind gaps
+	due       time.Time // the earliest of all timers; zero: none
+	fresh     []arrival // reused by each Receive
+}
+
+// room is one room that this peer is in.
+type room struct {
+	name    wire.Room
+	lamport uint64
+	logs    map[wire.PeerID]*authorLog
+	sorted  []*authorLog // by author
+	own     *authorLog
+
+	behind  []*authorLog // those that may lack events
+	changed []*authorLog // those that went on since the last offer
+	empty   bool         // no event was here before the first contact
+	contact time.Time    // end of the first contact with a room that is new here; zero: it has not begun
+	budget  int          // events that may still be fetched during it
+
+	repairAt, offerAt, digestAt time.Time
+	rounds                      int // of anti-entropy
+}
+
+// authorLog is the log of one author in one room: events base+1 to head are in the Log.
+type authorLog struct {
+	author     wire.PeerID
+	base, head uint64
+
+	recent     [16][16]byte // hashes of the last events, by seq modulo 16
+	recentFrom uint64       // those up to it are not in recent
+
+	pending  map[uint64]held // behind a gap
+	ask      *ask            // the one question that is out
+	askAt    time.Time       // when to ask
+	gap      bool            // a live event came before its predecessors
+	stranded time.Time       // since when nobody has the next event
+
+	liveFrom uint64 // first of the run of live events at the head; 0: the head is not live
+	liveAt   time.Time
+	hops     uint8
+
+	isBehind, isChanged                  bool
+	warnedClock, warnedSeq, warnedDouble bool
+}
+
+// held is an event behind a gap.
+type held struct {
+	event wire.Event
+	hash  [32]byte
+	from  wire.PeerID
+	live  bool
+	hops  uint8
+}
+
+// ask is a question for events that is out.
+type ask struct {
+	to       *link
+	from, up uint64
+	adopt    bool // from is beyond the head: the log goes on at from
+	deadline time.Time
+}
+
+// link is a neighbour.
+type link struct {
+	peer   wire.PeerID
+	busy   bool
+	cut    bool // a fault was reported that ends the link: nothing of it counts any more
+	named  []wire.Room
+	shares []*share // by room
+	known  int      // heads in all shares
+	asks   int      // questions that are out
+	waste  bucket
+
+	rtt    time.Duration
+	hedges []hedge
+	serves []serve
+
+	serveAt time.Time
+}
+
+// span is what a neighbour says it holds of a log: events base+1 to seq.
+type span struct{ base, seq uint64 }
+
+// share is a room that is shared with a neighbour.
+type share struct {
+	room    *room
+	known   map[wire.PeerID]span
+	offered map[wire.PeerID]uint64 // heads that the neighbour was told of
+	held    uint64                 // own events that the neighbour is known to hold
+	lagging bool                   // a live event was not sent: nothing live is, until the neighbour has caught up
+	ack     bool                   // its events are to be acknowledged
+	acked   time.Time
+	ackAt   time.Time
+}
+
+// New makes a Machine without rooms and links.
+func New(cfg Config) (*Machine, error) {
+	switch {
+	case len(cfg.Key) != 64:
+		return nil, errors.New("gossip: Config.Key is not an Ed25519 private key")
+	case cfg.Log == nil:
+		return nil, errors.New("gossip: Config.Log is missing")
+	case cfg.NewID == nil:
+		return nil, errors.New("gossip: Config.NewID is missing")
+	case cfg.Rand == nil:
+		return nil, errors.New("gossip: Config.Rand is missing")
+	}
+	return &Machine{cfg: cfg, self: wire.IDOf(cfg.Key), rooms: make(map[wire.Room]*room),
+		links: make(map[wire.PeerID]*link)}, nil
+}
+
+// Step takes one input in and appends to out what is to be done. It returns an error for an input that does not exist;
+// whatever else goes wrong is a Fault or a Refused.
+func (m *Machine) Step(now time.Time, in Input, out *Output) error {
+	switch in := in.(type) {
+	case Subscribe:
+		m.subscribe(now, in.Room, out)
+	case Unsubscribe:
+		m.unsubscribe(in.Room)
+	case LinkUp:
+		m.linkUp(now, in, out)
+	case LinkDown:
+		m.linkDown(now, in.Peer)
+	case LinkBusy:
+		m.linkBusy(now, in, out)
+	case Receive:
+		m.receive(now, in, out)
+	case Publish:
+		m.publish(now, in, out)
+	case Flush:
+		m.acknowledge(now, true, out)
+	case Tick:
+	default:
+		return fmt.Errorf("gossip: input %T is not known", in)
+	}
+	if !m.due.IsZero() && !m.due.After(now) {
+		m.run(now, out)
+	}
+	out.Wake = m.due
+	return nil
+}
+
+// at lowers the machine's timer to t.
+func (m *Machine) at(t time.Time) { m.due = earlier(m.due, t) }
+
+// earlier is the earlier of two times, of which a zero one is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// passed tells whether the timer t, if set, has run out.
+func passed(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
+
+// jitter is a random duration from least to most.
+func (m *Machine) jitter(least, most time.Duration) time.Duration {
+	return least + time.Duration(m.cfg.Rand.Uint64()%uint64(most-least+1))
+}
+
+// run does what the timers ask for, and sets m.due anew.
+func (m *Machine) run(now time.Time, out *Output) {
+	for _, r := range m.roomList {
+		if passed(r.repairAt, now) {
+			m.repair(now, r, out)
+		}
+		if passed(r.offerAt, now) {
+			m.offer(r, out)
+		}
+		if passed(r.digestAt, now) {
+			m.antiEntropy(now, r, out)
+		}
+	}
+	for _, l := range m.linkList {
+		if passed(l.serveAt, now) {
+			m.serve(now, l, out)
+		}
+		m.hedge(now, l, out)
+	}
+	m.acknowledge(now, false, out)
+
+	m.due = time.Time{}
+	for _, r := range m.roomList {
+		m.at(r.repairAt)
+		m.at(r.offerAt)
+		m.at(r.digestAt)
+	}
+	for _, l := range m.linkList {
+		m.at(l.serveAt)
+		for i := range l.hedges {
+			m.at(l.hedges[i].next)
+		}
+		for _, s := range l.shares {
+			if s.ack {
+				m.at(s.ackAt)
+			}
+		}
+	}
+}
+
+func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
+	if m.rooms[name] != nil {
+		return
+	}
+	heads, lamport, err := m.cfg.Log.Heads(name)
+	if err != nil {
+		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: name, Code: "log",
+			Text: fmt.Sprintf("the log of room %s cannot be read: %v; nothing is sent or received there", name, err)})
+		return
+	}
+	r := &room{name: name, lamport: lamport, logs: make(map[wire.PeerID]*authorLog), empty: len(heads) == 0,
+		digestAt: now.Add(m.jitter(digestMin, digestMax))}
+	for _, h := range heads {
+		l := r.add(h.Author)
+		l.base, l.head, l.recentFrom = h.Base, h.Seq, h.Seq
+	}
+	r.own = r.add(m.self)
+	m.rooms[name] = r
+	at, _ := slices.BinarySearchFunc(m.roomList, name, func(r *room, n wire.Room) int { return cmp.Compare(r.name, n) })
+	m.roomList = slices.Insert(m.roomList, at, r)
+	m.at(r.digestAt)
+	for _, l := range m.linkList {
+		if slices.Contains(l.named, name) {
+			m.begin(l, r, out)
+		}
+	}
+}
+
+// add returns the log of author, made if need be.
+func (r *room) add(author wire.PeerID) *authorLog {
+	if l := r.logs[author]; l != nil {
+		return l
+	}
+	l := &authorLog{author: author}
+	r.logs[author] = l
+	at, _ := r.find(author)
+	r.sorted = slices.Insert(r.sorted, at, l)
+	return l
+}
+
+func (r *room) find(author wire.PeerID) (int, bool) {
+	return slices.BinarySearchFunc(r.sorted, author, func(l *authorLog, id wire.PeerID) int {
+		return bytes.Compare(l.author[:], id[:])
+	})
+}
+
+func (m *Machine) unsubscribe(name wire.Room) {
+	r := m.rooms[name]
+	if r == nil {
+		return
+	}
+	for _, l := range m.linkList {
+		m.end(l, r)
+	}
+	for _, l := range r.sorted {
+		for _, h := range l.pending {
+			m.heldBytes -= heldSize(&h.event)
+		}
+	}
+	delete(m.rooms, name)
+	m.roomList = slices.DeleteFunc(m.roomList, func(x *room) bool { return x == r })
+}
+
+func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {
+	if in.Peer == m.self {
+		return
+	}
+	l := m.links[in.Peer]
+	if l == nil {
+		l = &link{peer: in.Peer, rtt: firstRTT}
+		m.links[in.Peer] = l
+		at, _ := slices.BinarySearchFunc(m.linkList, in.Peer, func(l *link, id wire.PeerID) int {
+			return bytes.Compare(l.peer[:], id[:])
+		})
+		m.linkList = slices.Insert(m.linkList, at, l)
+	}
+	l.named = slices.Clone(in.Rooms)
+	for _, r := range m.roomList {
+		if slices.Contains(l.named, r.name) {
+			m.begin(l, r, out)
+		} else {
+			m.end(l, r)
+		}
+	}
+	for _, r := range m.roomList { // what was asked of this neighbour before may be asked of others
+		if len(r.behind) > 0 {
+			m.repairSoon(r, now)
+		}
+	}
+}
+
+// begin shares a room with a neighbour, and compares logs.
+func (m *Machine) begin(l *link, r *room, out *Output) {
+	if l.share(r) != nil {
+		return
+	}
+	s := &share{room: r, known: make(map[wire.PeerID]span), offered: make(map[wire.PeerID]uint64)}
+	at, _ := slices.BinarySearchFunc(l.shares, r.name, func(s *share, n wire.Room) int { return cmp.Compare(s.room.name, n) })
+	l.shares = slices.Insert(l.shares, at, s)
+	m.digest(l, s, false, nil, out)
+}
+
+// end stops sharing a room with a neighbour.
+func (m *Machine) end(l *link, r *room) {
+	s := l.share(r)
+	if s == nil {
+		return
+	}
+	l.known -= len(s.known)
+	l.shares = slices.DeleteFunc(l.shares, func(x *share) bool { return x == s })
+	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.share == s })
+	l.serves = slices.DeleteFunc(l.serves, func(v serve) bool { return v.share == s })
+	for _, a := range r.behind {
+		if a.ask != nil && a.ask.to == l {
+			a.drop()
+		}
+	}
+	m.forget(r)
+}
+
+// forget removes the logs of which nothing is here and which no neighbour claims any more.
+func (m *Machine) forget(r *room) {
+	idle := func(a *authorLog) bool {
+		if a == r.own || a.head > 0 || len(a.pending) > 0 || a.ask != nil {
+			return false
+		}
+		for _, l := range m.linkList {
+			if s := l.share(r); s != nil && s.known[a.author].seq > 0 {
+				return false
+			}
+		}
+		return true
+	}
+	r.behind = slices.DeleteFunc(r.behind, func(a *authorLog) bool {
+		if !idle(a) {
+			return false
+		}
+		delete(r.logs, a.author)
+		a.isBehind = false
+		return true
+	})
+	r.sorted = slices.DeleteFunc(r.sorted, func(a *authorLog) bool { return r.logs[a.author] != a })
+}
+
+func (m *Machine) linkDown(now time.Time, peer wire.PeerID) {
+	l := m.links[peer]
+	if l == nil {
+		return
+	}
+	delete(m.links, peer)
+	m.linkList = slices.DeleteFunc(m.linkList, func(x *link) bool { return x == l })
+	for _, r := range m.roomList {
+		m.end(l, r)
+		if len(r.behind) > 0 {
+			m.repairSoon(r, now)
+		}
+	}
+}
+
+func (m *Machine) linkBusy(now time.Time, in LinkBusy, out *Output) {
+	l := m.links[in.Peer]
+	if l == nil || l.busy == in.Busy {
+		return
+	}
+	l.busy = in.Busy
+	if l.busy {
+		l.hedges = l.hedges[:0]
+		return
+	}
+	for _, s := range l.shares {
+		m.digest(l, s, false, nil, out)
+	}
+	if len(l.serves) > 0 {
+		l.serveAt = now
+		m.at(now)
+	}
+	for _, r := range m.roomList {
+		if len(r.behind) > 0 {
+			m.repairSoon(r, now)
+		}
+	}
+}
+
+func (l *link) share(r *room) *share {
+	for _, s := range l.shares {
+		if s.room == r {
+			return s
+		}
+	}
+	return nil
+}
+
+// fault reports misbehaviour of a neighbour or of an author whose event came from it.
+func (m *Machine) fault(l *link, room wire.Room, code string, drop bool, out *Output, format string, args ...any) {
+	l.cut = l.cut || drop
+	out.Faults = append(out.Faults, Fault{Peer: l.peer, Room: room, Code: code, Text: fmt.Sprintf(format, args...), Drop: drop})
+}
+
+// wasted charges a neighbour for what was of no use, and reports whether it may go on.
+func (m *Machine) wasted(now time.Time, l *link, cost float64, out *Output) bool {
+	if l.cut {
+		return false
+	}
+	if l.waste.take(now, cost) {
+		return true
+	}
+	m.fault(l, "", "flood", true, out, "it sends more useless frames than the %d a second that are let pass", wasteRate)
+	return false
+}
+
+// receive takes a frame in.
+func (m *Machine) receive(now time.Time, in Receive, out *Output) {
+	l := m.links[in.From]
+	if l == nil || l.cut {
+		return
+	}
+	switch f := in.Frame.(type) {
+	case wire.Events:
+		m.events(now, l, f, out)
+	case wire.Digest:
+		if s := m.shared(now, l, f.Room, 1+float64(len(f.Heads))/16, out); s != nil {
+			m.digested(now, l, s, f, out)
+		}
+	case wire.Have:
+		if s := m.shared(now, l, f.Room, 1, out); s != nil {
+			for _, h := range f.Heads {
+				m.learn(now, l, s, h.Author, span{h.Base, h.Seq}, true, out)
+			}
+		}
+	case wire.Want:
+		if s := m.shared(now, l, f.Room, 1, out); s != nil {
+			m.wanted(now, l, s, f, out)
+		}
+	}
+}
+
+// shared is the share of a room with a neighbour; nil if there is none, or the neighbour has no tokens left for the frame.
+func (m *Machine) shared(now time.Time, l *link, name wire.Room, cost float64, out *Output) *share {
+	if !m.wasted(now, l, cost, out) {
+		return nil
+	}
+	if r := m.rooms[name]; r != nil {
+		return l.share(r)
+	}
+	return nil
+}

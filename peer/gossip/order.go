@@ -1,0 +1,248 @@
+package gossip
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// arrival is an event that is the next of its log, with how it came.
+type arrival struct {
+	held
+	room *room
+	log  *authorLog
+}
+
+func heldSize(e *wire.Event) int { return 400 + len(e.Body) + 32*len(e.Proof.Path) }
+
+// events takes events in: what is new and next of its log is appended to the Log, then delivered.
+func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
+	m.fresh = m.fresh[:0]
+	useless := 0
+	for i := range f.Events {
+		e := &f.Events[i]
+		r := m.rooms[e.Room]
+		if r == nil || l.share(r) == nil || !m.event(now, l, r, e, f, out) {
+			useless++
+		}
+		if l.cut {
+			break
+		}
+	}
+	if useless > 0 {
+		m.wasted(now, l, float64(useless), out)
+	}
+	m.settle(now, out)
+	clear(m.fresh) // let go of the bodies
+	if cap(m.fresh) > 2*wire.MaxEvents {
+		m.fresh = nil
+	}
+}
+
+// event takes one event in and reports whether it was of use.
+func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.Events, out *Output) bool {
+	s, a := l.share(r), r.logs[e.Author]
+	if a != nil && e.Seq <= a.head {
+		m.duplicate(now, l, s, a, e, out)
+		return false
+	}
+	hash := e.Hash()
+	if a != nil {
+		h, ok := a.pending[e.Seq]
+		switch {
+		case !ok:
+		case h.hash == hash && a.ask != nil && a.ask.adopt && e.Seq == a.ask.from: // it waited for just that
+			delete(a.pending, e.Seq)
+			m.heldBytes -= heldSize(&h.event)
+		case h.hash == hash:
+			return false
+		default:
+			m.double(l, r, a, e, out)
+			return false
+		}
+	}
+	if err := m.verifier.Verify(e); err != nil {
+		m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+		return false
+	}
+	if a == nil {
+		if len(r.logs) >= maxAuthors {
+			m.fault(l, r.name, "flood", false, out, "room %s has %d authors here: no more are let in", r.name, len(r.logs))
+			return false
+		}
+		a = r.add(e.Author)
+	}
+	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (f.Live && d < -clockSkew)) {
+		a.warnedClock = true
+		m.fault(l, r.name, "clock", false, out, "the clock of %s is off by %v", a.author.Tag(), d.Round(time.Second))
+	}
+	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from && !m.rebase(l, r, a, e.Seq-1, out) {
+		return false
+	}
+	m.learn(now, l, s, e.Author, span{seq: e.Seq}, false, out)
+	h := held{event: *e, hash: hash, from: l.peer, live: f.Live, hops: f.Hops}
+	if e.Seq != a.head+1 {
+		m.hold(now, l, r, a, h, out)
+		return true
+	}
+	m.accept(r, a, h)
+	for len(a.pending) > 0 {
+		next, ok := a.pending[a.head+1]
+		if !ok {
+			break
+		}
+		delete(a.pending, a.head+1)
+		m.heldBytes -= heldSize(&next.event)
+		m.accept(r, a, next)
+	}
+	return true
+}
+
+// accept puts an event, the next of its log, among the fresh ones. The log's head goes on at once, so that the next in the
+// same frame fits; settle takes it back if the Log does not take the events.
+func (m *Machine) accept(r *room, a *authorLog, h held) {
+	a.head++
+	copy(a.recent[a.head%16][:], h.hash[:])
+	m.fresh = append(m.fresh, arrival{h, r, a})
+}
+
+// settle appends the fresh events to the Log, and delivers them.
+func (m *Machine) settle(now time.Time, out *Output) {
+	if len(m.fresh) == 0 {
+		return
+	}
+	events := make([]wire.Event, len(m.fresh))
+	for i := range m.fresh {
+		events[i] = m.fresh[i].event
+	}
+	if err := m.cfg.Log.Append(events); err != nil {
+		for _, x := range slices.Backward(m.fresh) {
+			x.log.head = x.event.Seq - 1
+			x.log.recentFrom = x.log.head // the ring has lost what was before
+		}
+		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: events[0].Room, Code: "log", Text: fmt.Sprintf(
+			"%d events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
+		return
+	}
+	for i := range m.fresh {
+		x := &m.fresh[i]
+		r, a := x.room, x.log
+		r.lamport = max(r.lamport, x.event.Lamport)
+		r.empty = r.empty && !r.contact.IsZero() // a room in which something was said is not new, once contact is over
+		if !x.live {
+			a.liveFrom = 0
+		} else {
+			if a.liveFrom == 0 {
+				a.liveFrom = x.event.Seq
+			}
+			a.liveAt, a.hops = now, min(x.hops, wire.MaxHops)+1
+		}
+		a.stranded = time.Time{}
+		if a.ask != nil {
+			if a.head >= a.ask.up {
+				a.drop()
+			} else {
+				a.ask.deadline = now.Add(askTimeout)
+			}
+		}
+		if a.isBehind && a.ask == nil {
+			m.repairSoon(r, now)
+		}
+		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live})
+		if i+1 == len(m.fresh) || m.fresh[i+1].log != a {
+			m.advanced(now, r, a)
+		}
+	}
+}
+
+// hold keeps an event whose predecessors are missing, and has them asked for.
+func (m *Machine) hold(now time.Time, l *link, r *room, a *authorLog, h held, out *Output) {
+	e := &h.event
+	if a.head > 0 && e.Seq > a.head+farAhead && !a.warnedSeq {
+		a.warnedSeq = true
+		m.fault(l, r.name, "sequence", false, out, "event %d of %s came after its event %d", e.Seq, a.author.Tag(), a.head)
+	}
+	if !a.gap {
+		a.gap = true
+		switch {
+		case a.head == 0 && e.Seq > maxPending:
+			a.askAt = now.Add(contactDelay)
+		case l.peer != a.author:
+			a.askAt = now.Add(gapDelay)
+		default:
+			a.askAt = now
+		}
+	}
+	m.fallBehind(now, r, a)
+	size := heldSize(e)
+	if len(a.pending) >= maxPending || (a.head > 0 && e.Seq > a.head+maxAhead) || m.heldBytes+size > maxHeldBytes {
+		return // it will be asked for when its turn comes
+	}
+	// The body is a part of its frame, which would be kept as a whole.
+	e.Body = bytes.Clone(e.Body)
+	if a.pending == nil {
+		a.pending = make(map[uint64]held)
+	}
+	a.pending[e.Seq] = h
+	m.heldBytes += size
+}
+
+// rebase lets a log go on after base. The caller has a verified event that follows it.
+func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Output) bool {
+	if base <= a.head {
+		return true
+	}
+	if err := m.cfg.Log.Rebase(r.name, a.author, base); err != nil {
+		m.fault(l, r.name, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
+		return false
+	}
+	a.base, a.head, a.recentFrom = base, base, base
+	a.ask.adopt = false
+	for seq, h := range a.pending {
+		if seq <= base {
+			m.heldBytes -= heldSize(&h.event)
+			delete(a.pending, seq)
+		}
+	}
+	return true
+}
+
+// duplicate looks at an event whose place in the log is taken.
+func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *wire.Event, out *Output) {
+	if l.peer == a.author { // it may not know that we have it: acknowledgements can be lost
+		m.ackSoon(now, s)
+	}
+	if e.Seq <= a.base {
+		return
+	}
+	hash := e.Hash()
+	if e.Seq+16 > a.head && e.Seq > a.recentFrom {
+		if bytes.Equal(a.recent[e.Seq%16][:], hash[:16]) {
+			m.learn(now, l, s, a.author, span{seq: e.Seq}, false, out)
+			return
+		}
+	} else {
+		have, err := m.cfg.Log.Range(e.Room, e.Author, e.Seq, e.Seq, 1)
+		if err != nil || len(have) == 0 || have[0].Hash() == hash {
+			return
+		}
+	}
+	m.double(l, s.room, a, e, out)
+}
+
+// double handles an event that differs from the one that has its place.
+func (m *Machine) double(l *link, r *room, a *authorLog, e *wire.Event, out *Output) {
+	if m.verifier.Verify(e) != nil {
+		m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+		return
+	}
+	if a.warnedDouble {
+		return
+	}
+	a.warnedDouble = true
+	m.fault(l, r.name, "equivocation", false, out,
+		"%s signed two different events with the number %d: the first is kept, others may see the second", a.author.Tag(), e.Seq)
+}

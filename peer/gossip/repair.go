@@ -1,0 +1,389 @@
+package gossip
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// digest sends the heads of a room; with only, just those of these logs.
+func (m *Machine) digest(l *link, s *share, reply bool, only []*authorLog, out *Output) {
+	logs := s.room.sorted
+	if reply {
+		logs = only
+	}
+	heads := make([]wire.Head, 0, len(logs))
+	for _, a := range logs {
+		if a.head > 0 {
+			heads = append(heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
+		}
+	}
+	for {
+		n := min(len(heads), wire.MaxHeads)
+		out.Sends = append(out.Sends, Send{To: l.peer,
+			Frame: wire.Digest{Room: s.room.name, Reply: reply, Heads: heads[:n:n]}})
+		heads = heads[n:]
+		if n < wire.MaxHeads || (reply && len(heads) == 0) {
+			return
+		}
+	}
+}
+
+// digested takes a digest in, and answers with what the neighbour lacks.
+func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out *Output) {
+	if s.room.empty && s.room.contact.IsZero() && len(f.Heads) > 0 {
+		s.room.contact, s.room.budget = now.Add(contactTime), window
+	}
+	for _, h := range f.Heads {
+		m.learn(now, l, s, h.Author, span{h.Base, h.Seq}, true, out)
+	}
+	if f.Reply || len(f.Heads) == wire.MaxHeads {
+		return
+	}
+	var better []*authorLog
+	for _, a := range s.room.sorted {
+		if a.head > s.known[a.author].seq {
+			better = append(better, a)
+		}
+	}
+	if len(better) > 0 {
+		m.digest(l, s, true, better, out)
+	}
+}
+
+// antiEntropy compares logs with a random neighbour, unless that seems to have all that is here.
+func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
+	r.digestAt = now.Add(m.jitter(digestMin, digestMax))
+	r.rounds++
+	var free []*link
+	for _, l := range m.linkList {
+		if !l.busy && l.share(r) != nil {
+			free = append(free, l)
+		}
+	}
+	if len(free) == 0 {
+		return
+	}
+	l := free[m.cfg.Rand.Uint64()%uint64(len(free))]
+	s := l.share(r)
+	news := r.rounds%digestForce == 0
+	for _, a := range r.sorted {
+		news = news || a.head > s.known[a.author].seq
+	}
+	if news {
+		m.digest(l, s, false, nil, out)
+	}
+}
+
+// learn notes what a neighbour holds of a log. Told means that it said so, base included, as opposed to that it sent the
+// event up to which it is now known to go.
+func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k span, told bool, out *Output) {
+	was, ok := s.known[author]
+	if !ok {
+		if l.known >= maxKnown {
+			return
+		}
+		l.known++
+	}
+	if !told {
+		k.base = was.base
+	}
+	k.seq = max(k.seq, was.seq)
+	if k == was {
+		return
+	}
+	s.known[author] = k
+	r := s.room
+	if author == m.self {
+		m.acked(now, l, s, k.seq, out)
+	}
+	a := r.logs[author]
+	if told && a != nil && a.ask != nil && a.ask.to == l && k.base >= a.ask.from {
+		a.drop() // it cannot answer: ask for what it has, or ask another
+	}
+	if a != nil && k.seq <= a.head {
+		return
+	}
+	if told {
+		if a == nil {
+			if len(r.logs) >= maxAuthors {
+				return
+			}
+			a = r.add(author)
+		}
+		if !a.isBehind && m.links[author] != nil && author != l.peer {
+			a.askAt = now.Add(gapDelay) // the author's own copy is likely on its way
+		}
+		m.fallBehind(now, r, a)
+	}
+}
+
+// fallBehind has a log looked at by repair.
+func (m *Machine) fallBehind(now time.Time, r *room, a *authorLog) {
+	if !a.isBehind {
+		a.isBehind = true
+		r.behind = append(r.behind, a)
+	}
+	if a.ask == nil {
+		m.repairSoon(r, a.askAt)
+		if a.askAt.Before(now) {
+			m.repairSoon(r, now)
+		}
+	}
+}
+
+func (m *Machine) repairSoon(r *room, t time.Time) {
+	r.repairAt = earlier(r.repairAt, t)
+	m.at(r.repairAt)
+}
+
+// drop ends the question that is out.
+func (a *authorLog) drop() {
+	if a.ask != nil {
+		a.ask.to.asks--
+		a.ask = nil
+	}
+}
+
+// repair asks for what is missing: of each log one question at a time, of one neighbour that says it has the next event.
+func (m *Machine) repair(now time.Time, r *room, out *Output) {
+	r.repairAt = time.Time{}
+	quota := m.quota(now, r)
+	type question struct {
+		to     *link
+		ranges []wire.Range
+		fast   bool
+	}
+	var questions []*question
+	r.behind = slices.DeleteFunc(r.behind, func(a *authorLog) bool {
+		if a.ask != nil {
+			if a.ask.deadline.After(now) {
+				m.repairSoon(r, a.ask.deadline)
+				return false
+			}
+			// No answer: it may not have what it claimed. It is asked again when it claims it again.
+			to := a.ask.to
+			if s := to.share(r); s != nil && !(a.gap && to.peer == a.author) {
+				if _, ok := s.known[a.author]; ok {
+					delete(s.known, a.author)
+					to.known--
+				}
+			}
+			a.drop()
+			a.gap = false
+		}
+		if a.askAt.After(now) {
+			m.repairSoon(r, a.askAt)
+			return false
+		}
+		l, from, to, adopt, behind := m.choose(now, r, a, quota)
+		if !behind {
+			a.isBehind, a.gap = false, false
+			return true
+		}
+		if l == nil {
+			return false
+		}
+		a.ask = &ask{to: l, from: from, up: to, adopt: adopt, deadline: now.Add(askTimeout)}
+		fast := a.gap && to-from < 16
+		if fast {
+			a.ask.deadline = now.Add(max(firstTimeout, 3*l.rtt))
+		}
+		l.asks++
+		if a.head == 0 && now.Before(r.contact) {
+			r.budget = max(0, r.budget-int(min(quota, m.most(r, a)-from+1)))
+		}
+		m.repairSoon(r, a.ask.deadline)
+		at := slices.IndexFunc(questions, func(q *question) bool { return q.to == l })
+		if at < 0 {
+			at = len(questions)
+			questions = append(questions, &question{to: l, fast: true})
+		}
+		q := questions[at]
+		q.ranges = append(q.ranges, wire.Range{Author: a.author, From: from, To: to})
+		q.fast = q.fast && fast
+		return false
+	})
+	for _, q := range questions {
+		slices.SortFunc(q.ranges, func(a, b wire.Range) int { return bytes.Compare(a.Author[:], b.Author[:]) })
+		out.Sends = append(out.Sends, Send{To: q.to.peer, Frame: wire.Want{Room: r.name, Ranges: q.ranges},
+			Fast: q.fast && len(q.ranges) < 8})
+	}
+}
+
+// most is the highest sequence number that a neighbour claims of a log.
+func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
+	for _, l := range m.linkList {
+		if s := l.share(r); s != nil {
+			seq = max(seq, s.known[a.author].seq)
+		}
+	}
+	return seq
+}
+
+// choose finds whom to ask for which events of a log. behind is false if nothing is missing; l is nil if nobody can be
+// asked now. A neighbour can give the next event if its log begins before it. If the next event is had by nobody, the log
+// goes on (adopt) at the first that is: at once if it is empty here, within quota events of its head, and after
+// strandedDelay if not.
+func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l *link, from, to uint64, adopt, behind bool) {
+	behind = len(a.pending) > 0
+	start := a.head // questions begin after it
+	if a.head == 0 {
+		if top := m.most(r, a); top > quota {
+			start = top - quota
+		}
+	}
+	var able []*link
+	var next *link // the one whose log begins first, of those whose log begins too late
+	var base uint64
+	for _, x := range m.linkList {
+		s := x.share(r)
+		if s == nil {
+			continue
+		}
+		k := s.known[a.author]
+		if k.seq <= a.head {
+			continue
+		}
+		behind = true
+		switch {
+		case x.busy || x.cut || x.asks >= maxAsks || k.seq <= start:
+		case k.base <= start:
+			able = append(able, x)
+		case next == nil || k.base < base:
+			next, base = x, k.base
+		}
+	}
+	switch {
+	case len(able) > 0:
+		a.stranded = time.Time{}
+		l = able[m.cfg.Rand.Uint64()%uint64(len(able))]
+		if at := slices.IndexFunc(able, func(x *link) bool { return x.peer == a.author }); at >= 0 {
+			l = able[at]
+		}
+	case next == nil:
+		return nil, 0, 0, false, behind
+	case a.head > 0 && a.stranded.IsZero():
+		a.stranded = now
+		fallthrough
+	case a.head > 0 && now.Sub(a.stranded) < strandedDelay:
+		m.repairSoon(r, a.stranded.Add(strandedDelay))
+		return nil, 0, 0, false, true
+	default:
+		l, start = next, base
+	}
+	from = start + 1
+	to = min(l.share(r).known[a.author].seq, from+maxWant-1)
+	for seq := range a.pending {
+		if seq > from {
+			to = min(to, seq-1)
+		}
+	}
+	return l, from, to, start > a.head, true
+}
+
+// quota is how many events of a log that is empty here are fetched at most. On the first contact with a room that is new
+// here they share the window, the short ones having theirs whole; later each may have the window.
+func (m *Machine) quota(now time.Time, r *room) uint64 {
+	if r.contact.IsZero() || !now.Before(r.contact) {
+		return window
+	}
+	var sizes []uint64
+	for _, a := range r.behind {
+		if a.head == 0 && a.ask == nil {
+			sizes = append(sizes, m.most(r, a))
+		}
+	}
+	slices.Sort(sizes)
+	left := uint64(r.budget)
+	for i, n := range sizes {
+		fair := left / uint64(len(sizes)-i)
+		if n > fair {
+			return max(1, fair)
+		}
+		left -= n
+	}
+	return max(1, left)
+}
+
+// serve is a range that a neighbour asked for and has not been sent yet.
+type serve struct {
+	share    *share
+	log      *authorLog
+	from, to uint64
+}
+
+// wanted takes a question in.
+func (m *Machine) wanted(now time.Time, l *link, s *share, f wire.Want, out *Output) {
+	for _, q := range f.Ranges {
+		a := s.room.logs[q.Author]
+		if a == nil || q.From > a.head {
+			continue
+		}
+		if q.From <= a.base {
+			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: s.room.name,
+				Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
+			continue
+		}
+		v := serve{share: s, log: a, from: q.From, to: min(q.To, a.head, q.From+maxWant-1)}
+		if slices.ContainsFunc(l.serves, func(x serve) bool { return x.log == a && x.from <= v.from && x.to >= v.to }) {
+			continue
+		}
+		if len(l.serves) >= maxServes {
+			m.wasted(now, l, 10, out)
+			return
+		}
+		l.serves = append(l.serves, v)
+	}
+	if len(l.serves) > 0 && !l.busy && l.serveAt.IsZero() {
+		l.serveAt = now
+		m.at(now)
+	}
+}
+
+// serve answers questions, a bounded piece at a time.
+func (m *Machine) serve(now time.Time, l *link, out *Output) {
+	l.serveAt = time.Time{}
+	for sent := 0; len(l.serves) > 0 && !l.busy; {
+		if sent >= serveBytes {
+			l.serveAt = now.Add(servePause)
+			break
+		}
+		v := &l.serves[0]
+		a, r := v.log, v.share.room
+		events, err := m.cfg.Log.Range(r.name, a.author, v.from, v.to, 128)
+		if err != nil {
+			out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log",
+				Text: fmt.Sprintf("events %d to %d of %s cannot be read for a neighbour: %v", v.from, v.to, a.author.Tag(), err)})
+		}
+		if len(events) == 0 {
+			l.serves = slices.Delete(l.serves, 0, 1)
+			continue
+		}
+		for i := range events {
+			sent += events[i].EncodedSize()
+		}
+		live := a.liveFrom > 0 && v.from >= a.liveFrom && now.Sub(a.liveAt) < liveFor && a.hops < wire.MaxHops
+		frames := m.sendEvents(l, events, live, a.hops, out)
+		if a == r.own && frames == 1 && sent+16 <= wire.MaxFastFrame {
+			// It was likely lost on the reliable channel, which then stands still for a second.
+			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: out.Sends[len(out.Sends)-1].Frame})
+		}
+		v.from = events[len(events)-1].Seq + 1
+		if v.from <= v.to {
+			continue
+		}
+		if a == r.own && v.share.lagging {
+			if a.head > v.to && a.head-v.to <= 2*maxWant { // what was said meanwhile, and then it has caught up
+				v.to = a.head
+				continue
+			}
+			v.share.lagging = a.head > v.to
+		}
+		l.serves = slices.Delete(l.serves, 0, 1)
+	}
+	m.at(l.serveAt)
+}
