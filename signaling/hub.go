@@ -90,7 +90,7 @@ type HubConfig struct {
 	Leader wire.PeerID
 	Limits Limits
 	// Sample is the most members that a joiner is told of, and the most that are told of a change in a larger room;
-	// default 32. So the cost of a join does not grow with the room.
+	// default DefaultSample. So the cost of a join does not grow with the room.
 	Sample int
 	// Linger is how long a dropped connection keeps its rooms, so that a client that comes back causes no flapping;
 	// default 3 s. DeadAfter bounds it from when the client was last heard; default 4.5 s.
@@ -102,7 +102,7 @@ type HubConfig struct {
 func (c HubConfig) withDefaults() HubConfig {
 	c.Limits = c.Limits.withDefaults()
 	if c.Sample == 0 {
-		c.Sample = 32
+		c.Sample = DefaultSample
 	}
 	if c.Linger == 0 {
 		c.Linger = 3 * time.Second

@@ -18,6 +18,9 @@ const (
 	MaxData = 60 << 10
 	// MaxAgent is the longest agent, in bytes.
 	MaxAgent = 64
+	// DefaultSample is how many members of a room a tracker tells of at once. In a room with no more others everybody is told of
+	// everybody; in a larger one each hears of a random part.
+	DefaultSample = 32
 	// MaxListed is the most rooms that one answer lists.
 	MaxListed = 256
 )
