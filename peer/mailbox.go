@@ -20,6 +20,7 @@ type Mailbox[T any] struct {
 	wake  chan struct{} // holds a token while items may be waiting or after Close
 
 	mu      sync.Mutex
+	room    chan struct{} // made by who waits for room, closed when there is some
 	items   []T
 	spare   []T // the slice that the owner gave back, reused
 	weight  int
@@ -34,21 +35,56 @@ func NewMailbox[T any](bound int, weigh func(T) int) *Mailbox[T] {
 
 // Post adds an item. It reports false when the item was refused, for the bound or because the mailbox is closed.
 func (m *Mailbox[T]) Post(item T) bool {
+	ok, _ := m.put(item, false)
+	return ok
+}
+
+// PostWait is Post, but waits for room until done is closed. It is for posters whose own source can be held back, such
+// as the reader of one data channel, whose SCTP window then fills and slows its sender down.
+func (m *Mailbox[T]) PostWait(item T, done <-chan struct{}) bool {
+	for {
+		ok, room := m.put(item, true)
+		if ok || room == nil {
+			return ok
+		}
+		select {
+		case <-room:
+		case <-done:
+			return false
+		}
+	}
+}
+
+// put adds an item if it fits. If it does not, and the poster would wait, it returns what tells that there is room.
+func (m *Mailbox[T]) put(item T, wait bool) (ok bool, room <-chan struct{}) {
 	w := m.weigh(item)
 	m.mu.Lock()
-	if m.closed || (w > 0 && m.weight+w > m.bound) {
-		m.dropped++
-		m.mu.Unlock()
-		return false
+	defer m.mu.Unlock()
+	switch {
+	case m.closed:
+		return false, nil
+	case w > 0 && m.weight+w > m.bound:
+		if !wait || w > m.bound {
+			m.dropped++
+			return false, nil
+		}
+		if m.room == nil {
+			m.room = make(chan struct{})
+		}
+		return false, m.room
 	}
 	m.items = append(m.items, item)
 	m.weight += w
-	first := len(m.items) == 1
-	m.mu.Unlock()
-	if first {
+	if len(m.items) == 1 {
 		m.signal()
 	}
-	return true
+	return true, nil
+}
+
+func (m *Mailbox[T]) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
 }
 
 func (m *Mailbox[T]) signal() {
@@ -75,6 +111,7 @@ func (m *Mailbox[T]) TryTake() []T {
 		m.spare = nil
 	}
 	m.weight = 0
+	m.makeRoom()
 	return taken
 }
 
@@ -85,10 +122,7 @@ func (m *Mailbox[T]) Take(ctx context.Context) ([]T, error) {
 		if items := m.TryTake(); items != nil {
 			return items, nil
 		}
-		m.mu.Lock()
-		closed := m.closed
-		m.mu.Unlock()
-		if closed {
+		if m.isClosed() {
 			return nil, ErrClosed
 		}
 		select {
@@ -110,6 +144,15 @@ func (m *Mailbox[T]) Dropped() uint64 {
 func (m *Mailbox[T]) Close() {
 	m.mu.Lock()
 	m.closed = true
+	m.makeRoom()
 	m.mu.Unlock()
 	m.signal()
+}
+
+// makeRoom wakes those who wait in PostWait. The lock is held.
+func (m *Mailbox[T]) makeRoom() {
+	if m.room != nil {
+		close(m.room)
+		m.room = nil
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -72,4 +73,32 @@ func TestMailboxClosedGivesTheRestAndThenErrClosed(t *testing.T) {
 	if _, err := m.Take(ctx); !errors.Is(err, ErrClosed) {
 		t.Errorf("Take = %v, want ErrClosed", err)
 	}
+}
+
+func TestMailboxPostWaitHoldsThePosterBackUntilThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMailbox(10, func(w int) int { return w })
+		m.Post(8)
+		posted, done := false, make(chan struct{})
+		go func() { posted = m.PostWait(5, done) }()
+		synctest.Wait()
+		if posted {
+			t.Error("what does not fit was posted")
+		}
+		m.TryTake()
+		synctest.Wait()
+		if !posted {
+			t.Error("PostWait still waits though the mailbox was emptied")
+		}
+		gaveUp := make(chan bool, 1)
+		go func() { gaveUp <- !m.PostWait(9, done) }()
+		synctest.Wait()
+		close(done)
+		if !<-gaveUp {
+			t.Error("PostWait posted what does not fit when it was told to give up")
+		}
+		if m.PostWait(11, nil) {
+			t.Error("what can never fit was posted")
+		}
+	})
 }

@@ -14,8 +14,9 @@ import (
 	"peerchat/signaling"
 )
 
-// inboxBound is how many bytes of frames may wait for a Node. What comes beyond is dropped and repaired by gossip.
-const inboxBound = 16 << 20
+// inboxBound is how many bytes of frames may wait for a Node. Beyond it the readers of the links wait, so that their
+// senders are slowed down.
+const inboxBound = 4 << 20
 
 // Signaling is a Node's way to its tracker. Every method returns at once; what comes of it is posted to the sink that it
 // was made with, as a signaling.ClientEvent. signaling.Client is one, signalingtest has one in memory.
@@ -83,7 +84,7 @@ func New(cfg Config) (*Node, error) {
 		}),
 	}
 	n.stopOnce <- struct{}{}
-	if n.transport, err = cfg.NewTransport(func(ev TransportEvent) { n.inbox.Post(ev) }); err != nil {
+	if n.transport, err = cfg.NewTransport(n.fromTransport); err != nil {
 		return nil, fmt.Errorf("starting WebRTC: %w", err)
 	}
 	if n.signaling, err = cfg.NewSignaling(func(ev signaling.ClientEvent) { n.inbox.Post(ev) }); err != nil {
@@ -92,6 +93,15 @@ func New(cfg Config) (*Node, error) {
 	}
 	go n.run()
 	return n, nil
+}
+
+// fromTransport is the transport's sink.
+func (n *Node) fromTransport(ev TransportEvent) {
+	if _, frame := ev.(Received); frame {
+		n.inbox.PostWait(ev, n.stop)
+		return
+	}
+	n.inbox.Post(ev)
 }
 
 // Do gives the Node a command and returns at once. After Stop it does nothing.
