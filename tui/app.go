@@ -218,6 +218,17 @@ func (a *App) key(ev *tcell.EventKey) *tcell.EventKey {
 // keyOf names a stroke as the Model does.
 func keyOf(ev *tcell.EventKey) Key {
 	mod, key := ev.Modifiers(), ev.Key()
+	if key == tcell.KeyRune && mod&(tcell.ModAlt|tcell.ModCtrl) == tcell.ModAlt|tcell.ModCtrl {
+		// What Esc and a control character arrive as (tcell, input.go).
+		switch ev.Rune() {
+		case 'm', 'j':
+			key, mod = tcell.KeyEnter, tcell.ModAlt
+		case 'i':
+			key, mod = tcell.KeyTab, tcell.ModAlt
+		case 'h':
+			key, mod = tcell.KeyBackspace, tcell.ModAlt
+		}
+	}
 	var name string
 	switch {
 	case key == tcell.KeyRune:

@@ -154,8 +154,10 @@ func (m *Model) nicks() []string {
 		return strings.ToLower(list[i].name) < strings.ToLower(list[j].name)
 	})
 	var names []string
+	seen := map[string]bool{}
 	for _, n := range list {
-		if len(names) == 0 || names[len(names)-1] != n.name {
+		if !seen[n.name] {
+			seen[n.name] = true
 			names = append(names, n.name)
 		}
 	}

@@ -59,13 +59,14 @@ func (m *Model) arrange() {
 	if w >= wideEnough && l.timeline.h > 0 {
 		if m.showRooms {
 			l.rooms = rect{0, l.timeline.y, 16, l.timeline.h}
-			l.timeline.x += 17
-			l.timeline.w -= 17
+			l.timeline.x += 18 // a separator and a blank
+			l.timeline.w -= 18
 		}
 		if m.showMembers {
 			side := 16
 			if w >= 100 {
 				side = 20
+				l.timeline.w-- // room for a blank
 			}
 			l.members = rect{w - side, l.timeline.y, side, l.timeline.h}
 			l.timeline.w -= side + 1

@@ -9,9 +9,15 @@ import (
 	"github.com/rivo/tview"
 )
 
+// canvas is the screen during one frame. It remembers where clusters stand that terminals disagree about.
+type canvas struct {
+	tcell.Screen
+	doubtful []rect
+}
+
 // put writes s cell by cell from (x, y), at most width cells, and returns how many it took. Nothing in s means anything
 // to it: no tags, no escapes.
-func put(screen tcell.Screen, x, y, width int, s string, style tcell.Style) int {
+func (c *canvas) put(x, y, width int, s string, style tcell.Style) int {
 	used := 0
 	for s != "" {
 		cluster, shown, w := nextCluster(s)
@@ -26,17 +32,43 @@ func put(screen tcell.Screen, x, y, width int, s string, style tcell.Style) int 
 		var more []rune
 		if len(shown) > n {
 			more = []rune(shown[n:])
+			if spill := spillOf(shown) - w; spill > 0 {
+				c.doubtful = append(c.doubtful, rect{x + used + w, y, spill, 1})
+			}
 		}
-		screen.SetContent(x+used, y, first, more, style)
+		c.SetContent(x+used, y, first, more, style)
 		used += w
 	}
 	return used
 }
 
+// spillOf is how many cells a cluster takes on a terminal that does not know it as one.
+func spillOf(cluster string) int {
+	n := 0
+	for _, r := range cluster {
+		_, _, w := nextCluster(string(r))
+		n += w
+	}
+	return n
+}
+
+// settle ends the frame. A terminal that draws an emoji sequence as its parts writes over the cells behind it, and tcell,
+// which does not know, would leave the rest there for ever: so the blanks behind one get a style that makes no
+// difference to the eye but is another one, and are written again when the sequence comes and when it goes.
+func (c *canvas) settle() {
+	for _, r := range c.doubtful {
+		for x := r.x; x < r.x+r.w; x++ {
+			if main, _, style, _ := c.GetContent(x, r.y); main == ' ' {
+				c.SetContent(x, r.y, ' ', nil, style.Bold(true))
+			}
+		}
+	}
+}
+
 // fill paints a row of blanks, or of a character of one cell.
-func fill(screen tcell.Screen, x, y, width int, r rune, style tcell.Style) {
+func (c *canvas) fill(x, y, width int, r rune, style tcell.Style) {
 	for i := range max(width, 0) {
-		screen.SetContent(x+i, y, r, nil, style)
+		c.SetContent(x+i, y, r, nil, style)
 	}
 }
 
@@ -46,10 +78,10 @@ type part struct {
 	*tview.Box
 	model *Model
 	theme *theme
-	draw  func(p *part, screen tcell.Screen, r rect)
+	draw  func(*part, *canvas, rect)
 }
 
-func newPart(m *Model, t *theme, draw func(*part, tcell.Screen, rect)) *part {
+func newPart(m *Model, t *theme, draw func(*part, *canvas, rect)) *part {
 	box := tview.NewBox()
 	box.SetBackgroundColor(tcell.ColorDefault)
 	return &part{Box: box, model: m, theme: t, draw: draw}
@@ -57,9 +89,14 @@ func newPart(m *Model, t *theme, draw func(*part, tcell.Screen, rect)) *part {
 
 // Draw implements tview.Primitive.
 func (p *part) Draw(screen tcell.Screen) {
-	x, y, w, h := p.GetRect()
-	if w > 0 && h > 0 {
-		p.draw(p, screen, rect{x, y, w, h})
+	c := &canvas{Screen: screen}
+	p.paint(c)
+	c.settle()
+}
+
+func (p *part) paint(c *canvas) {
+	if x, y, w, h := p.GetRect(); w > 0 && h > 0 {
+		p.draw(p, c, rect{x, y, w, h})
 	}
 }
 
@@ -91,10 +128,12 @@ func (r *root) Draw(screen tcell.Screen) {
 		m.Resize(w, h)
 	}
 	screen.HideCursor()
+	c := &canvas{Screen: screen}
+	defer c.settle()
 	l := m.layout
 	place := func(p *part, at rect) {
 		p.SetRect(at.x, at.y, at.w, at.h)
-		p.Draw(screen)
+		p.paint(c)
 	}
 	if m.overlay.mode == overlayHelp && !m.bare {
 		place(r.help, rect{0, 0, w, h})
@@ -146,27 +185,27 @@ func (r *root) MouseHandler() func(tview.MouseAction, *tcell.EventMouse, func(tv
 	})
 }
 
-func drawTop(p *part, screen tcell.Screen, at rect) {
+func drawTop(p *part, screen *canvas, at rect) {
 	t := p.theme
 	more := p.model.sign("…", "~")
-	fill(screen, at.x, at.y, at.w, ' ', t.bar)
+	screen.fill(at.x, at.y, at.w, ' ', t.bar)
 	room, topic, people := p.model.topLine()
 	if textWidth(room)+textWidth(people)+4 > at.w {
 		people = ""
 	}
-	x := 1 + put(screen, at.x+1, at.y, at.w-1, truncate(room, at.w-2, more), t.barStrong)
+	x := 1 + screen.put(at.x+1, at.y, at.w-1, truncate(room, at.w-2, more), t.barStrong)
 	end := at.w - 1
 	if people != "" {
 		end -= textWidth(people)
-		put(screen, at.x+end, at.y, at.w-end, people, t.bar)
+		screen.put(at.x+end, at.y, at.w-end, people, t.bar)
 		end -= 2
 	}
 	if x += 2; topic != "" && x+4 < end {
-		put(screen, at.x+x, at.y, end-x, truncate(topic, end-x, more), t.bar)
+		screen.put(at.x+x, at.y, end-x, truncate(topic, end-x, more), t.bar)
 	}
 }
 
-func drawRooms(p *part, screen tcell.Screen, at rect) {
+func drawRooms(p *part, screen *canvas, at rect) {
 	m := p.model
 	top := listTop(m.current, len(m.rooms), at.h)
 	if m.focus == paneRooms {
@@ -177,16 +216,16 @@ func drawRooms(p *part, screen tcell.Screen, at rect) {
 		style := p.theme.role(as, false)
 		if m.focus == paneRooms && i == m.cursor {
 			style = p.theme.selected
-			fill(screen, at.x, at.y+i-top, at.w, ' ', style)
+			screen.fill(at.x, at.y+i-top, at.w, ' ', style)
 		}
-		x := put(screen, at.x, at.y+i-top, at.w, text, style)
+		x := screen.put(at.x, at.y+i-top, at.w, text, style)
 		if count != "" {
-			put(screen, at.x+x+1, at.y+i-top, at.w-x-1, count, style)
+			screen.put(at.x+x+1, at.y+i-top, at.w-x-1, count, style)
 		}
 	}
 }
 
-func drawMembers(p *part, screen tcell.Screen, at rect) {
+func drawMembers(p *part, screen *canvas, at rect) {
 	m := p.model
 	people := m.room().people()
 	top := 0
@@ -196,7 +235,7 @@ func drawMembers(p *part, screen tcell.Screen, at rect) {
 	for i := top; i < len(people) && i-top < at.h; i++ {
 		y := at.y + i - top
 		if i-top == at.h-1 && i < len(people)-1 && m.focus != paneMembers {
-			put(screen, at.x+2, y, at.w-2, "and "+itoa(len(people)-i)+" more", p.theme.dim)
+			screen.put(at.x+2, y, at.w-2, "and "+itoa(len(people)-i)+" more", p.theme.dim)
 			break
 		}
 		mem := people[i]
@@ -211,17 +250,17 @@ func drawMembers(p *part, screen tcell.Screen, at rect) {
 		signStyle := p.theme.text
 		if m.focus == paneMembers && i == m.cursor {
 			style, dim, signStyle = p.theme.selected, p.theme.selected, p.theme.selected
-			fill(screen, at.x, y, at.w, ' ', style)
+			screen.fill(at.x, y, at.w, ' ', style)
 		}
-		put(screen, at.x, y, at.w, sign, signStyle)
-		x := 2 + put(screen, at.x+2, y, at.w-2, name, style)
+		screen.put(at.x, y, at.w, sign, signStyle)
+		x := 2 + screen.put(at.x+2, y, at.w-2, name, style)
 		if delay != "" {
-			put(screen, at.x+x+1, y, at.w-x-1, delay, dim)
+			screen.put(at.x+x+1, y, at.w-x-1, delay, dim)
 		}
 	}
 }
 
-func drawTimeline(p *part, screen tcell.Screen, at rect) {
+func drawTimeline(p *part, screen *canvas, at rect) {
 	m := p.model
 	r := m.room()
 	nameWidth, textColumn := m.columns()
@@ -240,7 +279,7 @@ func drawTimeline(p *part, screen tcell.Screen, at rect) {
 	}
 }
 
-func (p *part) drawWelcome(screen tcell.Screen, at rect) {
+func (p *part) drawWelcome(screen *canvas, at rect) {
 	lines := []string{"It is quiet here.", "Type a line and press Enter to say it. F1 shows keys and commands."}
 	if p.model.room().name == "" {
 		lines = []string{"You are in no room yet.", "/join ROOM enters one. F1 shows keys and commands."}
@@ -249,7 +288,7 @@ func (p *part) drawWelcome(screen tcell.Screen, at rect) {
 	for _, line := range lines {
 		for _, part := range wrap(line, at.w-2) {
 			if y < at.y+at.h {
-				put(screen, at.x+max(0, (at.w-textWidth(part))/2), y, at.w, part, p.theme.dim)
+				screen.put(at.x+max(0, (at.w-textWidth(part))/2), y, at.w, part, p.theme.dim)
 			}
 			y++
 		}
@@ -257,7 +296,7 @@ func (p *part) drawWelcome(screen tcell.Screen, at rect) {
 }
 
 // drawRow draws one row: time, mark and name on an item's first one, then the text.
-func (p *part) drawRow(screen tcell.Screen, at rect, y int, row row, nameWidth int) {
+func (p *part) drawRow(screen *canvas, at rect, y int, row row, nameWidth int) {
 	m, t := p.model, p.theme
 	if row.kind == rowDay || row.kind == rowMarker {
 		p.drawRule(screen, at, y, row)
@@ -279,27 +318,27 @@ func (p *part) drawRow(screen tcell.Screen, at rect, y int, row row, nameWidth i
 		name = t.dim
 	}
 	if row.first {
-		put(screen, at.x, y, min(5, at.w), row.stamp, t.dim)
+		screen.put(at.x, y, min(5, at.w), row.stamp, t.dim)
 		if it.mention {
 			name = t.mention
 			if at.w > 6 {
-				put(screen, at.x+5, y, 1, "!", t.mention)
+				screen.put(at.x+5, y, 1, "!", t.mention)
 			}
 		}
 	}
 	x, left := at.x+6, nameWidth
 	if row.mark != "" && left > textWidth(row.mark)+1 {
-		n := put(screen, x, y, left, row.mark, t.dim)
+		n := screen.put(x, y, left, row.mark, t.dim)
 		x, left = x+n+1, left-n-1
 	}
-	put(screen, x, y, min(left, at.x+at.w-x), padLeft(row.name, left, m.sign("…", "~")), name)
+	screen.put(x, y, min(left, at.x+at.w-x), padLeft(row.name, left, m.sign("…", "~")), name)
 	x += left + 2
 	p.putText(screen, x, y, at.x+at.w-x, row.text, text)
 }
 
 // putText writes text, with what is being searched for marked.
-func (p *part) putText(screen tcell.Screen, x, y, width int, text string, style tcell.Style) {
-	put(screen, x, y, width, text, style)
+func (p *part) putText(screen *canvas, x, y, width int, text string, style tcell.Style) {
+	screen.put(x, y, width, text, style)
 	query := p.model.overlay.query.text
 	if p.model.overlay.mode != overlayFind || query == "" {
 		return
@@ -315,65 +354,65 @@ func (p *part) putText(screen tcell.Screen, x, y, width int, text string, style 
 		}
 		i += from
 		before := textWidth(text[:i])
-		put(screen, x+before, y, width-before, text[i:i+len(query)], p.theme.match)
+		screen.put(x+before, y, width-before, text[i:i+len(query)], p.theme.match)
 		from = i + len(query)
 	}
 }
 
 // drawRule draws the line at a new day, or above what is new.
-func (p *part) drawRule(screen tcell.Screen, at rect, y int, row row) {
+func (p *part) drawRule(screen *canvas, at rect, y int, row row) {
 	style, r := p.theme.line, '─'
 	if p.model.cfg.ASCII {
 		r = '-'
 	}
 	if p.model.bare {
-		put(screen, at.x, y, at.w, "--- "+row.text+" ---", style)
+		screen.put(at.x, y, at.w, "--- "+row.text+" ---", style)
 		return
 	}
 	if row.kind == rowMarker {
 		style = p.theme.marker
-		fill(screen, at.x, y, at.w, r, style)
+		screen.fill(at.x, y, at.w, r, style)
 		label := " " + row.text + " "
-		put(screen, at.x+max(0, at.w-len(label)-2), y, at.w, label, style)
+		screen.put(at.x+max(0, at.w-len(label)-2), y, at.w, label, style)
 		return
 	}
-	fill(screen, at.x, y, at.w, r, style)
+	screen.fill(at.x, y, at.w, r, style)
 	label := " " + truncate(row.text, at.w-4, "") + " "
-	put(screen, at.x+max(0, (at.w-textWidth(label))/2), y, at.w, label, style)
+	screen.put(at.x+max(0, (at.w-textWidth(label))/2), y, at.w, label, style)
 }
 
 // drawBare draws a row as plain text from the left edge, for copying.
-func (p *part) drawBare(screen tcell.Screen, at rect, y int, row row) {
+func (p *part) drawBare(screen *canvas, at rect, y int, row row) {
 	if row.kind == rowDay || row.kind == rowMarker {
 		p.drawRule(screen, at, y, row)
 		return
 	}
-	put(screen, at.x, y, at.w, row.text, p.theme.text)
+	screen.put(at.x, y, at.w, row.text, p.theme.text)
 }
 
-func drawStatus(p *part, screen tcell.Screen, at rect) {
-	fill(screen, at.x, at.y, at.w, ' ', p.theme.bar)
+func drawStatus(p *part, screen *canvas, at rect) {
+	screen.fill(at.x, at.y, at.w, ' ', p.theme.bar)
 	x := 1
 	if at.w < 60 {
 		x = 0
 	}
 	for _, s := range p.model.statusLine(at.w - x) {
-		x += put(screen, at.x+x, at.y, at.w-x, s.text, p.theme.role(s.role, true)) + 1
+		x += screen.put(at.x+x, at.y, at.w-x, s.text, p.theme.role(s.role, true)) + 1
 	}
 }
 
-func drawInput(p *part, screen tcell.Screen, at rect) {
+func drawInput(p *part, screen *canvas, at rect) {
 	m := p.model
 	prompt := m.prompt()
 	style := p.theme.strong
 	if m.overlay.mode == overlayPaste {
-		put(screen, at.x, at.y, at.w, m.promptText(), p.theme.alert)
+		screen.put(at.x, at.y, at.w, m.promptText(), p.theme.alert)
 		return
 	}
 	if m.focus != paneInput {
 		style = p.theme.dim
 	}
-	x := put(screen, at.x, at.y, at.w, prompt, style)
+	x := screen.put(at.x, at.y, at.w, prompt, style)
 	text, pos := m.promptText(), m.input.pos
 	if m.overlay.mode != overlayNone {
 		pos = m.overlay.query.pos
@@ -382,37 +421,37 @@ func drawInput(p *part, screen tcell.Screen, at rect) {
 	cursor := rowOf(starts, pos)
 	top := max(0, min(cursor-at.h/2, len(rows)-at.h))
 	for i := top; i < len(rows) && i-top < at.h; i++ {
-		put(screen, at.x+x, at.y+i-top, at.w-x, rows[i], p.theme.text)
+		screen.put(at.x+x, at.y+i-top, at.w-x, rows[i], p.theme.text)
 	}
 	cx := at.x + x + textWidth(text[starts[cursor]:pos])
 	if hint := m.hint(); hint != "" && len(rows) == 1 {
 		left := at.x + at.w - cx
-		put(screen, cx, at.y, left, truncate(hint, left, m.sign("…", "~")), p.theme.dim)
+		screen.put(cx, at.y, left, truncate(hint, left, m.sign("…", "~")), p.theme.dim)
 	}
 	if m.focus == paneInput && cx < at.x+at.w {
 		screen.ShowCursor(cx, at.y+cursor-top)
 	}
 }
 
-func drawHelp(p *part, screen tcell.Screen, at rect) {
+func drawHelp(p *part, screen *canvas, at rect) {
 	m := p.model
 	lines := m.helpLines()
-	fill(screen, at.x, at.y, at.w, ' ', p.theme.bar)
-	put(screen, at.x+1, at.y, at.w-1, "Help", p.theme.barStrong)
+	screen.fill(at.x, at.y, at.w, ' ', p.theme.bar)
+	screen.put(at.x+1, at.y, at.w-1, "Help", p.theme.barStrong)
 	scroll := m.sign("↑ ↓ scroll, any other key closes", "Up Down scroll, any other key closes")
 	if w := textWidth(scroll); w+8 < at.w {
-		put(screen, at.x+at.w-w-1, at.y, w, scroll, p.theme.bar)
+		screen.put(at.x+at.w-w-1, at.y, w, scroll, p.theme.bar)
 	}
 	column := min(26, at.w/2)
 	top := max(0, min(m.overlay.at, len(lines)-(at.h-2)))
 	for i := top; i < len(lines) && i-top < at.h-2; i++ {
 		y, line := at.y+2+i-top, lines[i]
 		if heading, ok := strings.CutPrefix(line[0], "#"); ok {
-			put(screen, at.x+1, y, at.w-1, heading, p.theme.heading)
+			screen.put(at.x+1, y, at.w-1, heading, p.theme.heading)
 			continue
 		}
-		put(screen, at.x+3, y, column-1, truncate(line[0], column-1, m.sign("…", "~")), p.theme.strong)
-		put(screen, at.x+column+3, y, at.w-column-3, truncate(line[1], at.w-column-3, m.sign("…", "~")), p.theme.text)
+		screen.put(at.x+3, y, column-1, truncate(line[0], column-1, m.sign("…", "~")), p.theme.strong)
+		screen.put(at.x+column+3, y, at.w-column-3, truncate(line[1], at.w-column-3, m.sign("…", "~")), p.theme.text)
 	}
 }
 
