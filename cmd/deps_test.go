@@ -1,0 +1,320 @@
+// Package cmd holds nothing but the test of the module's architecture: who may import whom, which code is pure,
+// and what every package must have. It owns no state and may be imported by nobody.
+package cmd
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module  = "peerchat"
+	maxFile = 600 // lines; a longer file is usually two
+)
+
+// mayImport says which packages of ours each package may import, tests aside. A package that is not in the list is
+// an error, so that a new one is thought about.
+var mayImport = map[string][]string{
+	"configs":                 {},
+	"tui":                     {},
+	"tui/tuitest":             {"tui"},
+	"peer/wire":               {},
+	"peer/profile":            {},
+	"peer/gossip":             {"peer/wire"},
+	"peer/negotiate":          {"peer/wire"},
+	"peer/history":            {"peer/wire"},
+	"signaling":               {"peer/wire"},
+	"signaling/signalingtest": {"peer/wire", "signaling"},
+	"peer":                    {"peer/wire", "peer/gossip", "peer/negotiate", "signaling"},
+	"peer/peertest":           {"peer", "peer/wire", "peer/gossip", "peer/negotiate", "peer/history", "signaling"},
+	"cmd":                     {},
+	"cmd/peerchat":            {"configs", "tui", "peer", "peer/wire", "peer/history", "peer/profile", "signaling"},
+	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"},
+	"cmd/peerchat/e2e/lab":    {},
+	"cmd/peerbench":           {"configs", "peer", "peer/wire", "peer/gossip", "peer/history", "peer/negotiate", "peer/profile", "signaling"},
+}
+
+// pure lists the packages and files that are functions of their arguments: they read no clock, start no goroutine,
+// use no shared source of chance, and touch no file or socket.
+var pure = []string{
+	"peer/wire", "peer/gossip", "peer/negotiate",
+	"signaling/hub*.go", "signaling/message.go", "signaling/encode.go", "signaling/decode.go", "signaling/scan.go",
+	"signaling/backoff.go", "signaling/limit.go", "signaling/addr.go",
+	"peer/core*.go", "peer/roster.go",
+	"tui/msg.go", "tui/command.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/editor.go", "tui/complete.go",
+	"tui/model.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go",
+}
+
+// impure are the calls that a pure package must not make: they read or wait for the machine's clock, or draw from a
+// source of chance that no seed controls.
+var impure = map[string][]string{
+	"time":                   {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+	"github.com/google/uuid": {"New", "NewString", "NewRandom", "NewUUID", "NewV6", "NewV7"},
+	"math/rand": {"Int", "Intn", "Int31", "Int31n", "Int63", "Int63n", "Uint32", "Uint64", "Float32", "Float64", "Perm", "Shuffle",
+		"Read", "Seed", "NormFloat64", "ExpFloat64"},
+	"math/rand/v2": {"Int", "IntN", "Int32", "Int32N", "Int64", "Int64N", "Uint", "UintN", "Uint32", "Uint32N", "Uint64", "Uint64N",
+		"N", "Float32", "Float64", "Perm", "Shuffle", "NormFloat64", "ExpFloat64"},
+}
+
+// worldly are the imports that a pure package must not have.
+var worldly = []string{"os", "net", "net/http", "crypto/rand", "io/ioutil", "os/exec", "syscall", "context", "log", "log/slog"}
+
+// source is one parsed file of the module.
+type source struct {
+	dir, path string // slash-separated, from the module's root
+	test      bool
+	lines     int
+	ast       *ast.File
+}
+
+func parseModule(t *testing.T) (files []source, fset *token.FileSet) {
+	t.Helper()
+	fset = token.NewFileSet()
+	root := ".."
+	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name := d.Name(); d.IsDir() && p != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "dist" || name == "bin") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, p)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		parsed, err := parser.ParseFile(fset, rel, text, parser.ParseComments|parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		files = append(files, source{dir: path.Dir(rel), path: rel, test: strings.HasSuffix(rel, "_test.go"),
+			lines: strings.Count(string(text), "\n"), ast: parsed})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 20 {
+		t.Fatalf("only %d Go files were found: is this the module's root?", len(files))
+	}
+	return files, fset
+}
+
+// imports of ours, without the module's name; and those of others.
+func (s source) imports() (ours, others []string) {
+	for _, spec := range s.ast.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			panic(err) // the parser has checked it
+		}
+		if rest, ok := strings.CutPrefix(p, module+"/"); ok {
+			ours = append(ours, rest)
+		} else {
+			others = append(others, p)
+		}
+	}
+	return ours, others
+}
+
+func isTestPackage(dir string) bool { return strings.HasSuffix(path.Base(dir), "test") }
+
+func TestImports(t *testing.T) {
+	files, _ := parseModule(t)
+	for _, f := range files {
+		allowed, known := mayImport[f.dir]
+		if !known {
+			t.Errorf("%s: package %s is not in the list of who may import whom; give it a line there", f.path, f.dir)
+			continue
+		}
+		if f.test {
+			continue
+		}
+		ours, _ := f.imports()
+		for _, p := range ours {
+			if !slices.Contains(allowed, p) {
+				t.Errorf("%s imports %s; package %s may import %v of ours", f.path, p, f.dir, allowed)
+			}
+			if isTestPackage(p) && !isTestPackage(f.dir) {
+				t.Errorf("%s imports %s, which is for tests only", f.path, p)
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasAComment(t *testing.T) {
+	files, _ := parseModule(t)
+	comments := map[string]string{}
+	for _, f := range files {
+		if f.test && f.dir != "cmd" && f.dir != "cmd/peerchat/e2e" { // these two hold nothing but tests
+			continue
+		}
+		comments[f.dir] += f.ast.Doc.Text()
+	}
+	for dir, comment := range comments {
+		if !strings.HasPrefix(comment, "Package ") && !strings.HasPrefix(comment, "Command ") {
+			t.Errorf("package %s has no package comment: it says what the package is, who owns its state, what it must never import", dir)
+		}
+	}
+}
+
+func TestPureCodeIsPure(t *testing.T) {
+	files, fset := parseModule(t)
+	matched := map[string]bool{}
+	for _, f := range files {
+		if f.test {
+			continue
+		}
+		for _, pattern := range pure {
+			hit := pattern == f.dir
+			if strings.HasSuffix(pattern, ".go") {
+				var err error
+				if hit, err = path.Match(pattern, f.path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !hit {
+				continue
+			}
+			matched[pattern] = true
+			checkPure(t, f, fset)
+		}
+	}
+	for _, pattern := range pure {
+		if !matched[pattern] {
+			t.Errorf("the list of pure code names %s, which does not exist", pattern)
+		}
+	}
+}
+
+func checkPure(t *testing.T, f source, fset *token.FileSet) {
+	t.Helper()
+	_, others := f.imports()
+	for _, p := range others {
+		if slices.Contains(worldly, p) {
+			t.Errorf("%s imports %s, but is pure", f.path, p)
+		}
+	}
+	names := map[string]string{} // of imported packages in this file
+	for _, spec := range f.ast.Imports {
+		p, _ := strconv.Unquote(spec.Path.Value)
+		name := path.Base(p)
+		if name == "v2" {
+			name = path.Base(path.Dir(p))
+		}
+		if spec.Name != nil {
+			name = spec.Name.Name
+		}
+		names[name] = p
+	}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			t.Errorf("%s starts a goroutine, but is pure", fset.Position(n.Pos()))
+		case *ast.SelectStmt:
+			t.Errorf("%s waits on channels, but is pure", fset.Position(n.Pos()))
+		case *ast.SelectorExpr:
+			if pkg, ok := n.X.(*ast.Ident); ok && slices.Contains(impure[names[pkg.Name]], n.Sel.Name) {
+				t.Errorf("%s uses %s.%s, but is pure: clock and chance are arguments", fset.Position(n.Pos()), pkg.Name, n.Sel.Name)
+			}
+		}
+		return true
+	})
+}
+
+func TestNoInit(t *testing.T) {
+	files, fset := parseModule(t)
+	for _, f := range files {
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
+				t.Errorf("%s: an init function runs before anybody asked for it", fset.Position(fn.Pos()))
+			}
+		}
+	}
+}
+
+func TestFilesStaySmall(t *testing.T) {
+	files, _ := parseModule(t)
+	for _, f := range files {
+		if f.lines > maxFile {
+			t.Errorf("%s has %d lines, more than %d: it is usually two files", f.path, f.lines, maxFile)
+		}
+	}
+}
+
+// Every module that go.mod requires has a reason in docs/dependencies.md, and nothing else has.
+func TestDependenciesHaveReasons(t *testing.T) {
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	required := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) (v\S+)$`).FindAllStringSubmatch(string(mod), -1) {
+		required[m[1]] = m[2]
+	}
+	reasons := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^` ]+) ([^` ]+)` \\| (.+) \\|$").FindAllStringSubmatch(string(doc), -1) {
+		reasons[m[1]] = m[2]
+		if len(strings.TrimSpace(m[3])) < 10 {
+			t.Errorf("docs/dependencies.md gives no reason for %s", m[1])
+		}
+	}
+	if len(required) < 10 {
+		t.Fatalf("only %d direct requirements were found in go.mod", len(required))
+	}
+	for name, version := range required {
+		if reasons[name] != version {
+			t.Errorf("go.mod requires %s %s; docs/dependencies.md says %q", name, version, reasons[name])
+		}
+	}
+	for name := range reasons {
+		if _, ok := required[name]; !ok {
+			t.Errorf("docs/dependencies.md explains %s, which go.mod does not require directly", name)
+		}
+	}
+}
+
+// What is imported is required directly, and what is required directly is imported.
+func TestGoModIsTidy(t *testing.T) {
+	files, _ := parseModule(t)
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) v\S+( // indirect)?$`).FindAllStringSubmatch(string(mod), -1) {
+		name, direct := m[1], m[2] == ""
+		for _, f := range files {
+			_, others := f.imports()
+			for _, p := range others {
+				if p == name || strings.HasPrefix(p, name+"/") {
+					used[name] = true
+				}
+			}
+		}
+		if direct != used[name] {
+			t.Errorf("go.mod: %s", fmt.Sprintf("%s is imported: %v, required directly: %v; run go mod tidy", name, used[name], direct))
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"peerchat/configs"
+)
+
+// errHelped says that help was asked for and given.
+var errHelped = errors.New("help was given")
+
+// envPrefix begins the environment variable of each flag: --no-host is PEERCHAT_NO_HOST.
+const envPrefix = "PEERCHAT_"
+
+// cli is the command line. A flag that was not given is nil, so that settings come from the file or the defaults instead.
+type cli struct {
+	Tracker    trackerFlags    `cmd:"" help:"Be a tracker: introduce peers to each other, by WebSocket and STUN."`
+	Join       joinFlags       `cmd:"" help:"Chat: find a tracker, or become one, and join rooms."`
+	Version    struct{}        `cmd:"" help:"Show which peerchat this is."`
+	Completion completionFlags `cmd:"" help:"Print a completion script for bash, zsh or fish."`
+	Help       helpFlags       `cmd:"" help:"Show the help of a command."`
+}
+
+type trackerFlags struct {
+	Listen     *string  `placeholder:"HOST:PORT" help:"Where to listen for peers (${tracker_listen})."`
+	STUN       *string  `name:"stun" placeholder:"HOST:PORT|off" help:"Where to answer STUN (as --listen)."`
+	PublicAddr *string  `placeholder:"HOST" help:"Host under which peers reach this machine, if not the one they dial."`
+	TLSCert    *string  `name:"tls-cert" placeholder:"FILE" help:"Certificate (PEM) for wss://; needs --tls-key."`
+	TLSKey     *string  `name:"tls-key" placeholder:"FILE" help:"Key (PEM) for wss://; needs --tls-cert."`
+	LAN        *bool    `name:"lan" negatable:"" help:"Announce this tracker on the local network by mDNS (on)."`
+	Interface  []string `placeholder:"NAME" help:"Announce on this network interface only; repeat for more."`
+	LogLevel   *string  `placeholder:"LEVEL" help:"Log debug, info, warn or error (${tracker_log_level})."`
+	LogFormat  *string  `placeholder:"FORMAT" help:"Log as text or json (text)."`
+	Config     *string  `placeholder:"FILE" help:"Read settings from a YAML file."`
+}
+
+type joinFlags struct {
+	Username  *string  `short:"u" placeholder:"NAME" help:"Your name as others see it."`
+	Room      []string `short:"r" placeholder:"NAME" help:"Room to join (general); repeat for more."`
+	Tracker   []string `short:"t" placeholder:"ADDR" help:"Tracker to use: HOST, HOST:PORT, ws:// or wss://; repeat for more, tried in order."`
+	STUN      []string `name:"stun" placeholder:"URL" help:"STUN server beside the tracker's; repeat for more."`
+	Listen    *string  `placeholder:"HOST:PORT" help:"Where to host a tracker if none is found (${peer_listen}), or the next free port."`
+	NoHost    *bool    `name:"no-host" help:"Never host a tracker; keep looking for one."`
+	Plain     *bool    `help:"Print a line an event, without a full screen. So it is when output is no terminal."`
+	JSON      *bool    `name:"json" help:"Print a JSON object an event, for programs."`
+	Profile   *string  `placeholder:"DIR" help:"Directory of identity and history (one per username)."`
+	LAN       *bool    `name:"lan" negatable:"" help:"Look for trackers on the local network by mDNS (on)."`
+	Interface []string `placeholder:"NAME" help:"Use this network interface only; repeat for more."`
+	LogLevel  *string  `placeholder:"LEVEL" help:"Log debug, info, warn or error (info to the profile's peerchat.log, warn to standard error)."`
+	LogFormat *string  `placeholder:"FORMAT" help:"Log as text or json (text)."`
+	Config    *string  `placeholder:"FILE" help:"Read settings from a YAML file."`
+
+	// Known to the command line's contract, and refused with a reason until there is sound.
+	Voice   bool    `hidden:""`
+	Muted   bool    `hidden:""`
+	Mic     *string `hidden:""`
+	Speaker *string `hidden:""`
+}
+
+type completionFlags struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"One of bash, zsh and fish."`
+}
+
+type helpFlags struct {
+	Command []string `arg:"" optional:"" help:"The command to show the help of."`
+}
+
+// action is a command that is ready to run.
+type action func(context.Context, console) error
+
+// helpExit leaves kong after it has printed help.
+type helpExit struct{}
+
+func newParser(con console) (*kong.Kong, *cli, error) {
+	flags := &cli{}
+	parser, err := kong.New(flags,
+		kong.Name("peerchat"),
+		kong.Description("P2P chat in a terminal. Start with: peerchat join --username Bob\n\n"+
+			"Each flag has an environment variable, too (--no-host is PEERCHAT_NO_HOST), and a key in the file of --config."),
+		kong.Writers(con.out, con.err),
+		kong.Exit(func(int) { panic(helpExit{}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Resolvers(environment(con.env)),
+		kong.Vars{
+			"tracker_listen":    configs.DefaultTracker().Listen,
+			"tracker_log_level": configs.DefaultTracker().LogLevel,
+			"peer_listen":       configs.DefaultPeer().Listen,
+		},
+	)
+	return parser, flags, err
+}
+
+// parseArgs finds out what to do. The error is errHelped, a *usageError, or nil.
+func parseArgs(args []string, con console) (do action, err error) {
+	parser, flags, err := newParser(con)
+	if err != nil {
+		return nil, fmt.Errorf("command line: %w", err)
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			if _, ok := r.(helpExit); !ok {
+				panic(r)
+			}
+			do, err = nil, errHelped
+		}
+	}()
+	if len(args) == 0 {
+		_, _ = parser.Parse([]string{"--help"})
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	switch ctx.Selected().Name {
+	case "tracker":
+		return func(ctx context.Context, con console) error { return runTracker(ctx, con, flags.Tracker) }, nil
+	case "join":
+		return func(ctx context.Context, con console) error { return runJoin(ctx, con, flags.Join) }, nil
+	case "version":
+		return func(_ context.Context, con console) error { return printVersion(con.out) }, nil
+	case "completion":
+		return func(_ context.Context, con console) error {
+			return printCompletion(con.out, flags.Completion.Shell, parser.Model)
+		}, nil
+	}
+	// help
+	if _, err := parser.Parse(append(flags.Help.Command, "--help")); err != nil {
+		return nil, &usageError{err}
+	}
+	return nil, errHelped
+}
+
+// envName is the environment variable of a flag.
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// environment gives each flag that was not given the value of its variable. An empty variable counts as none.
+func environment(lookup func(string) (string, bool)) kong.Resolver {
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if flag.Name == "help" {
+			return nil, nil
+		}
+		name := envName(flag.Name)
+		value, _ := lookup(name)
+		if value == "" {
+			return nil, nil
+		}
+		if !flag.IsBool() {
+			return value, nil
+		}
+		switch strings.ToLower(value) {
+		case "1", "true", "yes", "on":
+			return true, nil
+		case "0", "false", "no", "off":
+			return false, nil
+		}
+		return nil, fmt.Errorf("%s=%s: want on or off", name, value)
+	})
+}
+
+// settings of a tracker: flags and environment over the file over the defaults.
+func (f trackerFlags) settings() (configs.Tracker, error) {
+	c := configs.DefaultTracker()
+	if f.Config != nil {
+		var err error
+		if c, err = configs.LoadTracker(*f.Config); err != nil {
+			return c, &usageError{err}
+		}
+	}
+	over(&c.Listen, f.Listen)
+	over(&c.STUN, f.STUN)
+	over(&c.PublicAddr, f.PublicAddr)
+	over(&c.TLSCert, f.TLSCert)
+	over(&c.TLSKey, f.TLSKey)
+	over(&c.LAN, f.LAN)
+	overList(&c.Interface, f.Interface)
+	over(&c.LogLevel, f.LogLevel)
+	over(&c.LogFormat, f.LogFormat)
+	if err := c.Validate(); err != nil {
+		return c, &usageError{err}
+	}
+	return c, nil
+}
+
+// settings of a peer; see trackerFlags.settings.
+func (f joinFlags) settings() (configs.Peer, error) {
+	c := configs.DefaultPeer()
+	if f.Voice || f.Muted || f.Mic != nil || f.Speaker != nil {
+		return c, &usageError{errors.New("this version has no voice: leave out --voice, --muted, --mic and --speaker; text works without them")}
+	}
+	if f.Config != nil {
+		var err error
+		if c, err = configs.LoadPeer(*f.Config); err != nil {
+			return c, &usageError{err}
+		}
+	}
+	over(&c.Username, f.Username)
+	overList(&c.Room, f.Room)
+	c.Tracker = append(f.Tracker, c.Tracker...) // the file's are tried after those of the command line
+	overList(&c.STUN, f.STUN)
+	over(&c.Listen, f.Listen)
+	over(&c.NoHost, f.NoHost)
+	over(&c.LAN, f.LAN)
+	overList(&c.Interface, f.Interface)
+	over(&c.Plain, f.Plain)
+	over(&c.JSON, f.JSON)
+	over(&c.Profile, f.Profile)
+	over(&c.LogLevel, f.LogLevel)
+	over(&c.LogFormat, f.LogFormat)
+	if err := c.Validate(); err != nil {
+		return c, &usageError{err}
+	}
+	if f.Username != nil && *f.Username == "" {
+		return c, &usageError{errors.New("username is empty: give one with --username NAME, or leave the flag out")}
+	}
+	return c, nil
+}
+
+func over[T any](setting *T, flag *T) {
+	if flag != nil {
+		*setting = *flag
+	}
+}
+
+func overList(setting *[]string, flag []string) {
+	if len(flag) > 0 {
+		*setting = flag
+	}
+}

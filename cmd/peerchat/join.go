@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"peerchat/configs"
+	"peerchat/peer"
+	"peerchat/peer/history"
+	"peerchat/peer/profile"
+	"peerchat/peer/wire"
+	"peerchat/signaling"
+)
+
+// mode is the front end of a peer.
+type mode int
+
+const (
+	modeScreen mode = iota
+	modePlain
+	modeJSON
+)
+
+// joining is everything that a running peer is made of, in the order in which it is opened.
+type joining struct {
+	con      console
+	settings configs.Peer
+	mode     mode
+	name     string
+	rooms    []wire.Room
+	profile  *profile.Profile
+	logger   *slog.Logger
+	finder   *finder
+	store    history.Store
+	events   *peer.Mailbox[peer.Event]
+	node     *peer.Node
+	notes    []peer.Event // told before the first event of the node
+}
+
+// runJoin is `peerchat join`.
+func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
+	j := &joining{con: con}
+	if j.settings, err = flags.settings(); err != nil {
+		return err
+	}
+	if j.rooms, err = parseRooms(j.settings.Room); err != nil {
+		return &usageError{err}
+	}
+	for _, addr := range j.settings.Tracker {
+		if _, err := signaling.ParseAddr(addr); err != nil {
+			return &usageError{fmt.Errorf("tracker: %w", err)}
+		}
+	}
+	j.mode = chooseMode(j.settings, con.tty())
+	if j.name, err = j.username(); err != nil {
+		return &usageError{err}
+	}
+
+	dir := j.settings.Profile
+	if dir == "" {
+		dir = profile.DefaultDir(j.name)
+	}
+	if j.profile, err = profile.Open(dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.profile.Close()) }()
+	key, created, err := j.profile.Key()
+	if err != nil {
+		return err
+	}
+
+	closeLog, err := j.openLog()
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	j.logger.Info("starting", "version", version(), "peer", wire.IDOf(key), "profile", j.profile.Dir(), "new_identity", created)
+
+	if j.store, err = history.Open(j.profile.HistoryFile()); err != nil {
+		return fmt.Errorf("%w; if the file cannot be mended, move it away: the others still have the messages", err)
+	}
+	defer func() { err = errors.Join(err, j.store.Close()) }()
+
+	j.finder = newFinder(j.settings, j.profile, j.logger)
+	defer func() { err = errors.Join(err, j.finder.close()) }()
+	if note := j.finder.mendKnown(); note != "" {
+		j.notes = append(j.notes, peer.Notice{Code: "profile", Text: note})
+	}
+
+	j.events = peer.NewMailbox(1<<30, func(peer.Event) int { return 0 })
+	for _, n := range j.notes {
+		j.events.Post(n)
+	}
+	j.node, err = peer.New(peer.Config{
+		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Seed: seed(), Logger: j.logger,
+		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
+			rtc, err := peer.NewRTC(peer.RTCConfig{Interfaces: j.settings.Interface, Logger: j.logger}, sink)
+			if err != nil {
+				return nil, err
+			}
+			if len(j.settings.STUN) == 0 {
+				return rtc, nil
+			}
+			rtc.SetSTUN(j.settings.STUN)
+			return withSTUN{rtc, j.settings.STUN}, nil
+		},
+		NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
+			return signaling.NewClient(signaling.ClientConfig{
+				Key: key, Name: j.name, Agent: agent(), Sources: j.finder.sources(), Host: j.finder.hoster(),
+				Sink: func(ev signaling.ClientEvent) { sink(j.finder.correct(ev)) }, Logger: j.logger, Seed: seed(),
+			}), nil
+		},
+		OnEvent: func(ev peer.Event) { j.events.Post(ev) },
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { // whatever way the front end ended; a second Stop does nothing
+		stop, cancel := context.WithTimeout(context.Background(), leavePatience)
+		defer cancel()
+		if serr := j.node.Stop(stop); err == nil {
+			err = serr
+		}
+	}()
+	if j.mode == modeScreen {
+		return j.runScreen(ctx)
+	}
+	return j.runLines(ctx)
+}
+
+// runLines is the plain and the JSON mode.
+func (j *joining) runLines(ctx context.Context) error {
+	reading, stopReading := context.WithCancel(context.Background())
+	defer stopReading()
+	var print printer = &jsonPrinter{now: time.Now, profile: j.profile.Dir()}
+	if j.mode == modePlain {
+		print = newPlainPrinter(time.Now, !j.con.tty().in)
+	}
+	m := &lineMode{
+		node: j.node, events: j.events, lines: make(chan []inputLine), out: newOutput(j.con.out), print: print,
+		dial: j.finder.dial, seen: j.remember, view: view{room: j.rooms[0], rooms: j.rooms},
+	}
+	// A read of standard input cannot be interrupted: this goroutine ends with its input, or with the process.
+	go readLines(reading, j.con.in, m.lines)
+	return m.run(ctx)
+}
+
+// remember keeps the trackers that this peer was connected to, for the next start.
+func (j *joining) remember(ev peer.Event) {
+	t, ok := ev.(peer.TrackerChanged)
+	if !ok || t.State != peer.TrackerConnected || t.URL == "" {
+		return
+	}
+	j.finder.moved(t.URL)
+	if err := j.profile.AddTracker(t.URL, time.Now()); err != nil {
+		j.logger.Warn("remembering the tracker", "err", err)
+	}
+}
+
+// openLog sends the log to the profile while the screen is open, else to standard error.
+func (j *joining) openLog() (closeLog func(), err error) {
+	level := j.settings.LogLevel
+	if j.mode != modeScreen {
+		if level == "" {
+			level = "warn"
+		}
+		j.logger = newLogger(j.con.err, level, j.settings.LogFormat)
+		return func() {}, nil
+	}
+	if level == "" {
+		level = "info"
+	}
+	file, err := openLog(j.profile.LogFile())
+	if err != nil {
+		return nil, err
+	}
+	j.logger = newLogger(file, level, j.settings.LogFormat)
+	return func() { _ = file.Close() }, nil
+}
+
+// chooseMode takes the screen where there is one to take.
+func chooseMode(c configs.Peer, t terminal) mode {
+	switch {
+	case c.JSON:
+		return modeJSON
+	case c.Plain, !t.in, !t.out, t.dumb:
+		return modePlain
+	}
+	return modeScreen
+}
+
+func parseRooms(names []string) ([]wire.Room, error) {
+	var rooms []wire.Room
+	seen := map[wire.Room]bool{}
+	for _, n := range names {
+		r, err := wire.ParseRoom(n)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[r] {
+			seen[r] = true
+			rooms = append(rooms, r)
+		}
+	}
+	if len(rooms) > wire.MaxRooms {
+		return nil, fmt.Errorf("%d rooms: one can be in at most %d", len(rooms), wire.MaxRooms)
+	}
+	return rooms, nil
+}
+
+// username is what the settings say, or what the user answers, or the system's name for the user.
+func (j *joining) username() (string, error) {
+	if j.settings.Username != "" {
+		return wire.ParseName(j.settings.Username)
+	}
+	login := loginName()
+	t := j.con.tty()
+	if !t.in || !t.out || j.settings.JSON {
+		return login, nil
+	}
+	// One byte at a time, so that nothing is taken from what comes after the line.
+	in := bufio.NewReaderSize(oneByte{j.con.in}, 16)
+	for range 3 {
+		fmt.Fprintf(j.con.out, "Your name [%s]: ", login)
+		answer, err := in.ReadString('\n')
+		if err != nil && (answer == "" || !errors.Is(err, io.EOF)) {
+			return "", errors.New("no username was given: use --username NAME")
+		}
+		if strings.TrimSpace(answer) == "" {
+			return login, nil
+		}
+		name, err := wire.ParseName(strings.TrimRight(answer, "\r\n"))
+		if err == nil {
+			return name, nil
+		}
+		fmt.Fprintln(j.con.out, err)
+	}
+	return "", errors.New("no usable username was given: use --username NAME")
+}
+
+// oneByte reads no further than it is asked to.
+type oneByte struct{ r io.Reader }
+
+func (o oneByte) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 1)]) }
+
+// loginName is the user's name on this system, or "guest".
+func loginName() string {
+	if u, err := user.Current(); err == nil {
+		// Windows says DOMAIN\name.
+		if name, err := wire.ParseName(filepath.Base(strings.ReplaceAll(u.Username, `\`, "/"))); err == nil {
+			return name
+		}
+	}
+	return "guest"
+}
+
+func seed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// withSTUN is a Transport that uses more STUN servers than the tracker offers.
+type withSTUN struct {
+	peer.Transport
+	more []string
+}
+
+func (t withSTUN) SetSTUN(urls []string) {
+	t.Transport.SetSTUN(append(append([]string{}, t.more...), urls...))
+}

@@ -1,0 +1,379 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+	"peerchat/tui"
+)
+
+// Bounds of line mode.
+const (
+	// maxUnsaid is how many own messages, and bytes of them, may be on their way into the log. Input beyond is not read.
+	maxUnsaid      = 4096
+	maxUnsaidBytes = 4 << 20
+	// unsaidPatience is how long a message may stay away before it is taken for lost and input is read on.
+	unsaidPatience = 2 * time.Second
+	// At the end of input, that many may pass until this peer is in its rooms, and then until what was said is delivered.
+	joinPatience    = 5 * time.Second
+	deliverPatience = 2 * time.Second
+	// leavePatience bounds saying goodbye, flushPatience the reader of the last lines.
+	leavePatience = 700 * time.Millisecond
+	flushPatience = 250 * time.Millisecond
+)
+
+// printer turns what happened into lines: text for people, or JSON for programs. It appends to b, whole lines only.
+type printer interface {
+	event(b []byte, ev peer.Event, v *view) []byte
+	problem(b []byte, code, text string) []byte
+	notice(b []byte, code, text string) []byte
+	help(b []byte, topic string) []byte
+}
+
+// doer is a peer.Node, as far as line mode needs it.
+type doer interface {
+	Do(peer.Command)
+	Stop(context.Context) error
+}
+
+// view is what line mode knows of the world, for its answers.
+type view struct {
+	self  peer.Person
+	room  wire.Room   // where text goes
+	rooms []wire.Room // joined, in that order
+	topic map[wire.Room]string
+	count map[wire.Room]int
+}
+
+// pending are the own messages of a room that are not known to be held by all.
+type pending struct {
+	seq  uint64 // the last one said
+	held uint64 // up to which all members hold them
+}
+
+// lineMode is the plain and the JSON mode: lines in, lines out. One goroutine owns it, in run.
+type lineMode struct {
+	node   doer
+	events *peer.Mailbox[peer.Event]
+	lines  chan []inputLine
+	out    *output
+	print  printer
+	dial   func(addr string) error // adds a tracker by hand
+	seen   func(peer.Event)        // told of each event first; may be nil
+
+	view    view
+	buf     []byte
+	queue   []inputLine
+	ended   bool      // no more input
+	unsaid  []int     // sizes of own messages that did not come back yet, oldest first
+	bytes   int       // their sum
+	movedAt time.Time // when unsaid last shrank
+	said    map[wire.Room]*pending
+	ready   bool
+	stopped bool
+}
+
+// run works until the input ends, a command or ctx says to leave, or standard output is gone.
+func (m *lineMode) run(ctx context.Context) error {
+	m.said = map[wire.Room]*pending{}
+	m.view.topic, m.view.count = map[wire.Room]string{}, map[wire.Room]int{}
+	tick := time.NewTicker(100 * time.Millisecond) // only for patience; it is stopped while nothing is waited for
+	defer tick.Stop()
+	var deadline time.Time // of the end of input
+	quit := false
+	for !quit && !m.stopped && m.out.err == nil {
+		var lines <-chan []inputLine
+		if len(m.queue) == 0 && !m.ended {
+			lines = m.lines
+		}
+		var ticks <-chan time.Time
+		if len(m.unsaid) > 0 || m.ended {
+			ticks = tick.C
+		}
+		select {
+		case <-m.events.Wake():
+			for _, ev := range m.events.TryTake() {
+				m.take(ev)
+			}
+		case batch := <-lines:
+			m.queue = batch
+		case <-m.out.written:
+			if n := m.out.drained(); n > 0 {
+				m.problem("overflow", fmt.Sprintf("%d lines were dropped: whoever reads this output was too slow", n))
+			}
+		case <-ticks:
+			m.patience(time.Now())
+		case <-ctx.Done():
+			quit = true
+		}
+		if m.typed() {
+			quit = true
+		}
+		if m.ended && len(m.queue) == 0 && !quit {
+			if deadline.IsZero() {
+				deadline = time.Now().Add(joinPatience + deliverPatience)
+			}
+			quit = m.finished(&deadline)
+		}
+		m.out.flush()
+	}
+	return m.leave()
+}
+
+// leave says goodbye, prints what comes until then, and gives the last lines to their reader.
+func (m *lineMode) leave() error {
+	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
+	defer cancel()
+	stopErr := m.node.Stop(ctx)
+	for _, ev := range m.events.TryTake() {
+		m.take(ev)
+	}
+	err := m.out.close(flushPatience)
+	switch {
+	case errors.Is(err, syscall.EPIPE):
+		return nil // nobody wants to know any more
+	case err != nil:
+		return fmt.Errorf("write to standard output: %w", err)
+	}
+	return stopErr
+}
+
+// take prints an event and keeps what it tells.
+func (m *lineMode) take(ev peer.Event) {
+	if m.seen != nil {
+		m.seen(ev)
+	}
+	v := &m.view
+	switch ev := ev.(type) {
+	case peer.Ready:
+		v.self, m.ready = ev.Self, true
+	case peer.Stopped:
+		m.stopped = true
+	case peer.RoomJoined:
+		v.joined(ev.Room)
+		v.count[ev.Room] = len(ev.Members) + 1
+	case peer.RoomLeft:
+		v.left(ev.Room)
+		delete(m.said, ev.Room)
+	case peer.MemberJoined:
+		v.count[ev.Room] = ev.Members
+	case peer.MemberLeft:
+		v.count[ev.Room] = ev.Members
+	case peer.MemberRenamed:
+		if ev.Person.Peer == v.self.Peer {
+			v.self = ev.Person
+		}
+	case peer.Message:
+		if ev.Kind == wire.KindTopic {
+			v.topic[ev.Room] = ev.Text
+		}
+		if ev.Self && !ev.History {
+			m.landed()
+			m.pending(ev.Room).seq = ev.Seq
+		}
+	case peer.Delivered:
+		if p := m.pending(ev.Room); ev.Peers >= ev.Of && ev.Seq > p.held {
+			p.held = ev.Seq
+		}
+	case peer.Failure:
+		switch ev.Code {
+		case "room", "too-long", "encoding": // what was said was refused
+			m.landed()
+		case "rooms": // there are too many to join another
+			v.left(ev.Room)
+		case "log":
+			m.unsaid, m.bytes = nil, 0
+		}
+	}
+	m.buf = m.print.event(m.buf[:0], ev, v)
+	m.out.add(m.buf)
+}
+
+func (m *lineMode) pending(room wire.Room) *pending {
+	p := m.said[room]
+	if p == nil {
+		p = &pending{}
+		m.said[room] = p
+	}
+	return p
+}
+
+// landed takes note that an own message came back.
+func (m *lineMode) landed() {
+	if len(m.unsaid) == 0 {
+		return
+	}
+	m.bytes -= m.unsaid[0]
+	m.unsaid = m.unsaid[1:]
+	m.movedAt = time.Now()
+}
+
+// patience gives up messages that do not come back, so that input flows on.
+func (m *lineMode) patience(now time.Time) {
+	if len(m.unsaid) > 0 && now.Sub(m.movedAt) > unsaidPatience {
+		m.unsaid, m.bytes = nil, 0
+	}
+}
+
+// finished reports, at the end of the input, whether what was said had its chance to be delivered.
+func (m *lineMode) finished(deadline *time.Time) bool {
+	now := time.Now()
+	if now.After(*deadline) {
+		return true
+	}
+	if !m.ready || len(m.unsaid) > 0 {
+		return false
+	}
+	if limit := now.Add(deliverPatience); limit.Before(*deadline) {
+		*deadline = limit
+	}
+	for room, p := range m.said {
+		if p.held < p.seq && m.view.count[room] > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// typed does what the input says, as long as there is some and the Node keeps up. It reports whether to leave.
+func (m *lineMode) typed() (quit bool) {
+	for len(m.queue) > 0 && len(m.unsaid) < maxUnsaid && m.bytes < maxUnsaidBytes {
+		line := m.queue[0]
+		m.queue = m.queue[1:]
+		var coded *codedError
+		switch {
+		case errors.Is(line.err, errInputEnd):
+			m.ended = true
+		case errors.As(line.err, &coded):
+			m.problem(coded.code, coded.text)
+		case line.err != nil:
+			m.problem("input", fmt.Sprintf("reading standard input failed: %v; leaving", line.err))
+			m.ended = true
+		default:
+			action, err := tui.ParsePlain(line.text, string(m.view.room))
+			if err != nil {
+				m.problem("command", err.Error())
+			} else if action != nil && m.do(action) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// do carries out what was typed. It reports whether to leave.
+func (m *lineMode) do(a tui.Action) (quit bool) {
+	switch a := a.(type) {
+	case tui.Say:
+		m.say(a.Room, wire.KindText, a.Text)
+	case tui.Me:
+		m.say(a.Room, wire.KindAction, a.Text)
+	case tui.SetTopic:
+		m.say(a.Room, wire.KindTopic, a.Text)
+	case tui.Join:
+		m.node.Do(peer.JoinRoom{Room: wire.Room(a.Room)})
+		m.view.joined(wire.Room(a.Room))
+		m.view.room = wire.Room(a.Room)
+	case tui.Switch:
+		if !m.view.in(wire.Room(a.Room)) {
+			m.problem("room", fmt.Sprintf("you are not in %s; enter it with /join %s", wire.Room(a.Room), a.Room))
+			break
+		}
+		m.view.room = wire.Room(a.Room)
+	case tui.Leave:
+		m.node.Do(peer.LeaveRoom{Room: wire.Room(a.Room)})
+		m.view.left(wire.Room(a.Room))
+	case tui.List:
+		m.node.Do(peer.ListRooms{Ref: "rooms"})
+	case tui.Names:
+		m.node.Do(peer.ListPeers{Ref: wire.Room(a.Room)})
+	case tui.Peers:
+		m.node.Do(peer.ListPeers{Ref: "peers"})
+	case tui.Net:
+		m.node.Do(peer.ShowNet{Ref: "net"})
+	case tui.Nick:
+		m.node.Do(peer.Rename{Name: a.Name})
+	case tui.AskTopic:
+		text := m.view.topic[wire.Room(a.Room)]
+		if text == "" {
+			text = "none; set one with /topic TEXT"
+		}
+		m.note("topic", fmt.Sprintf("topic of %s: %s", wire.Room(a.Room), text))
+	case tui.Connect:
+		if err := m.dial(a.Addr); err != nil {
+			m.problem("address", err.Error())
+			break
+		}
+		m.node.Do(peer.Reconnect{})
+	case tui.Reconnect:
+		m.node.Do(peer.Reconnect{})
+	case tui.Version:
+		m.note("version", versionText())
+	case tui.Help:
+		m.buf = m.print.help(m.buf[:0], a.Topic)
+		m.out.add(m.buf)
+	case tui.Quit:
+		return true
+	default: // what concerns a screen: /clear, /bell, /mouse, /joins, /find
+		m.note("screen", "that is for the full screen; it does nothing here")
+	}
+	return false
+}
+
+func (m *lineMode) say(room string, kind wire.Kind, text string) {
+	m.node.Do(peer.Say{Room: wire.Room(room), Kind: kind, Text: text})
+	if len(m.unsaid) == 0 {
+		m.movedAt = time.Now()
+	}
+	m.unsaid = append(m.unsaid, len(text))
+	m.bytes += len(text)
+}
+
+func (m *lineMode) problem(code, text string) {
+	m.buf = m.print.problem(m.buf[:0], code, text)
+	m.out.add(m.buf)
+}
+
+func (m *lineMode) note(code, text string) {
+	m.buf = m.print.notice(m.buf[:0], code, text)
+	m.out.add(m.buf)
+}
+
+func (v *view) in(room wire.Room) bool {
+	for _, r := range v.rooms {
+		if r == room {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *view) joined(room wire.Room) {
+	if v.in(room) {
+		return
+	}
+	v.rooms = append(v.rooms, room)
+	if v.room == "" {
+		v.room = room
+	}
+}
+
+func (v *view) left(room wire.Room) {
+	for i, r := range v.rooms {
+		if r == room {
+			v.rooms = append(v.rooms[:i:i], v.rooms[i+1:]...)
+			break
+		}
+	}
+	if v.room == room {
+		v.room = ""
+		if len(v.rooms) > 0 {
+			v.room = v.rooms[len(v.rooms)-1]
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+	"peerchat/tui"
+)
+
+// maxNames bounds the names that plain mode remembers, to see which are borne by two.
+const maxNames = 10_000
+
+// plainPrinter prints a line an event, for people, pipes and screen readers: no colour, no cursor movement. Everything that
+// comes from elsewhere is sanitised.
+type plainPrinter struct {
+	now  func() time.Time
+	echo bool // print own messages too: they are not on the screen because they were typed there
+
+	bearers map[string]wire.PeerID // of names, in lower case; the first of each
+	doubt   map[string]bool        // names with more than one bearer
+	tracker string                 // the last line about it
+}
+
+func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
+	return &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}}
+}
+
+func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
+	now := p.now()
+	switch ev := ev.(type) {
+	case peer.Ready:
+		p.meet(ev.Self)
+		return line(b, now, fmt.Sprintf("-!- you are %s#%s in %s", tui.SanitizeLine(ev.Self.Name), ev.Self.Peer.Tag(), roomList(ev.Rooms)))
+	case peer.TrackerChanged:
+		text := trackerLine(ev)
+		if text == "" || text == p.tracker {
+			return b
+		}
+		p.tracker = text
+		return line(b, now, "-!- "+text)
+	case peer.RoomJoined:
+		if len(ev.Members) == 0 {
+			return b
+		}
+		names := make([]string, 0, len(ev.Members))
+		for _, m := range ev.Members {
+			names = append(names, p.name(m))
+		}
+		return line(b, now, fmt.Sprintf("-!- in %s are %s", ev.Room, strings.Join(names, ", ")))
+	case peer.RoomLeft:
+		return line(b, now, fmt.Sprintf("<-- you left %s", ev.Room))
+	case peer.MemberJoined:
+		return line(b, now, fmt.Sprintf("--> %s joined %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
+	case peer.MemberLeft:
+		return line(b, now, fmt.Sprintf("<-- %s left %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
+	case peer.MemberRenamed:
+		return line(b, now, fmt.Sprintf("-!- %s is now called %s", tui.SanitizeLine(ev.Was), p.name(ev.Person)))
+	case peer.LinkChanged:
+		if !ev.Up {
+			why := ""
+			if ev.Reason != "" {
+				why = ": " + tui.SanitizeLine(ev.Reason)
+			}
+			return line(b, now, fmt.Sprintf("-!- no link to %s any more%s", p.name(ev.Person), why))
+		}
+		return line(b, now, fmt.Sprintf("-!- linked to %s%s", p.name(ev.Person), pathText(ev.Path)))
+	case peer.Message:
+		if ev.Self && !ev.History && !p.echo {
+			return b
+		}
+		return p.message(b, now, ev, v)
+	case peer.Notice:
+		return line(b, now, "-!- "+tui.Sanitize(ev.Text))
+	case peer.Failure:
+		return line(b, now, "-!- error: "+tui.Sanitize(ev.Text))
+	case peer.Answer:
+		for _, text := range answerLines(ev) {
+			b = line(b, now, "-!- "+text)
+		}
+	}
+	return b
+}
+
+func (p *plainPrinter) message(b []byte, now time.Time, m peer.Message, v *view) []byte {
+	at := now
+	if m.History {
+		at = m.Sent.Local()
+	}
+	if y, mo, d := at.Date(); m.History && !sameDay(now, y, mo, d) {
+		b = at.AppendFormat(b, "2006-01-02 ")
+	}
+	where := ""
+	if len(v.rooms) > 1 {
+		where = m.Room.String() + " "
+	}
+	text := tui.Sanitize(m.Text)
+	switch m.Kind {
+	case wire.KindAction:
+		return line(b, at, fmt.Sprintf("%s* %s %s", where, p.name(m.Person), text))
+	case wire.KindTopic:
+		if text == "" {
+			return line(b, at, fmt.Sprintf("-!- %s cleared the topic of %s", p.name(m.Person), m.Room))
+		}
+		return line(b, at, fmt.Sprintf("-!- %s set the topic of %s to: %s", p.name(m.Person), m.Room, text))
+	}
+	return line(b, at, fmt.Sprintf("%s<%s> %s", where, p.name(m.Person), text))
+}
+
+func sameDay(t time.Time, y int, m time.Month, d int) bool {
+	ty, tm, td := t.Date()
+	return ty == y && tm == m && td == d
+}
+
+func (p *plainPrinter) problem(b []byte, _, text string) []byte {
+	return line(b, p.now(), "-!- error: "+tui.SanitizeLine(text))
+}
+
+func (p *plainPrinter) notice(b []byte, _, text string) []byte {
+	return line(b, p.now(), "-!- "+tui.SanitizeLine(text))
+}
+
+func (p *plainPrinter) help(b []byte, topic string) []byte {
+	for _, l := range tui.HelpText(topic) {
+		b = line(b, p.now(), "-!- "+l)
+	}
+	if topic == "" {
+		b = line(b, p.now(), "-!- without a slash work too: peers, room NAME, send TEXT, connect HOST PORT, help, exit")
+	}
+	return b
+}
+
+// meet takes note of who bears a name.
+func (p *plainPrinter) meet(who peer.Person) {
+	name := strings.ToLower(who.Name)
+	if first, ok := p.bearers[name]; ok {
+		if first != who.Peer {
+			p.doubt[name] = true
+		}
+		return
+	}
+	if len(p.bearers) < maxNames {
+		p.bearers[name] = who.Peer
+	}
+}
+
+// name is what to call somebody: with the tag where two bear the same name.
+func (p *plainPrinter) name(who peer.Person) string {
+	p.meet(who)
+	name := tui.SanitizeLine(who.Name)
+	if p.doubt[strings.ToLower(who.Name)] {
+		name += "#" + who.Peer.Tag()
+	}
+	return name
+}
+
+// line appends "15:04 text"; the further lines of a text are indented under the first.
+func line(b []byte, at time.Time, text string) []byte {
+	b = at.AppendFormat(b, "15:04 ")
+	for rest := text; ; {
+		first, after, more := strings.Cut(rest, "\n")
+		b = append(b, first...)
+		b = append(b, '\n')
+		if !more {
+			return b
+		}
+		b = append(b, "      "...)
+		rest = after
+	}
+}
