@@ -30,7 +30,7 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 		}
 		n := uint64(len(events)) + 1
 		said = append(said, d)
-		events = append(events, wire.Event{Room: r.name, Author: m.self, Seq: r.own.head + n, ID: m.cfg.NewID(),
+		events = append(events, wire.Event{Room: r.name, Author: m.self, Seq: r.own.head + n, Name: in.Name, ID: m.cfg.NewID(),
 			Lamport: min(r.lamport+n, wire.MaxCounter), Time: now.UTC().Truncate(time.Millisecond), Kind: d.Kind,
 			Body: bytes.Clone(d.Body)})
 	}

@@ -45,6 +45,7 @@ func BenchmarkDecodeSinglesByReflection(b *testing.B) {
 		Room    string
 		Author  []byte
 		Seq     uint64
+		Name    string
 		ID      []byte
 		Lamport uint64
 		Time    uint64

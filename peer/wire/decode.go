@@ -61,10 +61,8 @@ func DecodeFrame(b []byte) (f Frame, err error) {
 // DecodeEvent reads what AppendEvent wrote, as strictly as DecodeFrame does. The body is a part of b.
 func DecodeEvent(b []byte) (Event, error) {
 	r := &reader{b: b}
-	if n := r.array("event", 12, 12); n != 12 && r.err == nil {
-		r.fail(errEncoding)
-	}
-	e := r.single(r.room(""))
+	r.array("event", 13, 13)
+	e := r.single(r.room(""), "")
 	if r.err == nil && len(r.b) > 0 {
 		r.failf("%d bytes follow its end", len(r.b))
 	}
@@ -85,13 +83,9 @@ func (r *reader) hello() Frame {
 }
 
 func (r *reader) presence() Presence {
-	p := Presence{Name: string(r.text("username", 1, 4*MaxName))}
-	if r.err == nil {
-		if name, err := ParseName(p.Name); err != nil {
-			r.fail(err)
-		} else if name != p.Name {
-			r.failf("username %q is not in its canonical form", clip(p.Name))
-		}
+	p := Presence{Name: r.name("")}
+	if p.Name == "" {
+		r.failf("username is empty")
 	}
 	n := r.array("rooms", 0, MaxRooms)
 	if n > 0 {
@@ -121,6 +115,23 @@ func (r *reader) room(last Room) Room {
 		return ""
 	}
 	return room
+}
+
+// name reads a username, which may be empty, and returns last if it is the same.
+func (r *reader) name(last string) string {
+	b := r.text("username", 0, 4*MaxName)
+	if r.err != nil || len(b) == 0 {
+		return ""
+	}
+	if string(b) == last {
+		return last
+	}
+	name := string(b)
+	if err := checkName(name); err != nil {
+		r.fail(err)
+		return ""
+	}
+	return name
 }
 
 func (r *reader) heads(least int) []Head {
@@ -167,30 +178,32 @@ func (r *reader) ranges() []Range {
 // Smallest encodings, in bytes: of a batch's event beside its body, and of a single event.
 const (
 	minContent = 1 + 17 + 1 + 1 + 1 + 1
-	minSingle  = 1 + 2 + 34 + 1 + 17 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 66
+	minSingle  = 1 + 2 + 34 + 1 + 1 + 17 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 66
 )
 
 func (r *reader) events() Frame {
 	f := Events{Hops: uint8(r.uint("hops", 0, 255)), Live: r.bool("live")}
 	items := r.array("events", 1, MaxEvents)
 	var room Room
+	var name string
 	checks := false // some single event might belong to a whole batch
 	for i := 0; i < items && r.err == nil; i++ {
-		fields := r.array("event", 5, 12)
+		fields := r.array("event", 6, 13)
 		room = r.room(room)
 		switch {
 		case r.err != nil:
-		case fields == 12:
+		case fields == 13:
 			if f.Events == nil {
 				f.Events = make([]Event, 0, min(items, len(r.b)/minSingle+1))
 			}
-			e := r.single(room)
+			e := r.single(room, name)
+			name = e.Name
 			checks = checks || (e.Proof.Size > 1 && e.Proof.Index == 0)
 			f.Events = append(f.Events, e)
-		case fields == 5:
+		case fields == 6:
 			f.Events = r.batch(f.Events, room)
 		default:
-			r.failf("an event has %d items: want 12, or 5 for a batch", fields)
+			r.failf("an event has %d items: want 13, or 6 for a batch", fields)
 		}
 		if len(f.Events) > MaxEvents {
 			r.failf("more than %d events", MaxEvents)
@@ -213,9 +226,10 @@ func (r *reader) checkSingles(events []Event, items int) {
 	}
 }
 
-// single reads an event with its proof; the array's head and the room are read.
-func (r *reader) single(room Room) Event {
+// single reads an event with its proof; the array's head and the room are read. lastName is that of the event before.
+func (r *reader) single(room Room, lastName string) Event {
 	e := Event{Room: room, Author: r.peer("author"), Seq: r.uint("seq", 1, MaxCounter)}
+	e.Name = r.name(lastName)
 	r.content(&e)
 	e.Proof.Index = uint8(r.uint("index", 0, MaxBatch-1))
 	e.Proof.Size = uint8(r.uint("size", 1, MaxBatch))
@@ -242,6 +256,7 @@ func (r *reader) single(room Room) Event {
 // batch reads a whole batch and appends its events; the array's head and the room are read.
 func (r *reader) batch(events []Event, room Room) []Event {
 	author, seq := r.peer("author"), r.uint("seq", 1, MaxCounter-MaxBatch)
+	name := r.name("")
 	sig := r.bytes("sig", 64, 64)
 	n := r.array("batch", 2, MaxBatch)
 	if r.err == nil && n*minContent > len(r.b) {
@@ -256,7 +271,7 @@ func (r *reader) batch(events []Event, room Room) []Event {
 	}
 	for i := range n {
 		r.array("event", 5, 5)
-		e := Event{Room: room, Author: author, Seq: seq + uint64(i)}
+		e := Event{Room: room, Author: author, Seq: seq + uint64(i), Name: name}
 		r.content(&e)
 		if r.err != nil {
 			return events

@@ -18,12 +18,12 @@ const (
 	typeBye      = 7
 )
 
-// EventOverhead bounds what an encoded event takes beside its Room, Body and Path, in bytes.
+// EventOverhead bounds what an encoded event takes beside its Room, Name, Body and Path, in bytes.
 const EventOverhead = 200
 
 // EncodedSize bounds the length of the event in a frame, in bytes. Frame heads take less than EventOverhead again.
 func (e *Event) EncodedSize() int {
-	return EventOverhead + len(e.Room) + len(e.Body) + 32*len(e.Proof.Path)
+	return EventOverhead + len(e.Room) + len(e.Name) + len(e.Body) + 32*len(e.Proof.Path)
 }
 
 // AppendFrame appends the encoding of f to dst. It refuses what DecodeFrame would refuse; dst is then returned as it was.
@@ -81,10 +81,8 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 }
 
 func appendPresence(b []byte, p Presence) ([]byte, error) {
-	if name, err := ParseName(p.Name); err != nil {
+	if err := checkName(p.Name); err != nil {
 		return nil, err
-	} else if name != p.Name {
-		return nil, fmt.Errorf("username %q is not in its canonical form", clip(p.Name))
 	}
 	if len(p.Rooms) > MaxRooms {
 		return nil, fmt.Errorf("%d rooms: at most %d are allowed", len(p.Rooms), MaxRooms)
@@ -187,8 +185,9 @@ func appendEvents(b []byte, f Events) ([]byte, error) {
 // AppendEvent appends the encoding of a single event with its proof, an item of an Events frame. It checks nothing:
 // e must come from DecodeFrame, DecodeEvent or SignBatch.
 func AppendEvent(b []byte, e *Event) []byte {
-	b = appendText(appendArray(b, 12), e.Room)
+	b = appendText(appendArray(b, 13), e.Room)
 	b = appendUint(appendBytes(b, e.Author[:]), e.Seq)
+	b = appendText(b, e.Name)
 	b = appendContent(b, e)
 	b = appendUint(appendUint(b, uint64(e.Proof.Index)), uint64(e.Proof.Size))
 	b = appendHead(b, majorBytes, uint64(32*len(e.Proof.Path)))
@@ -200,8 +199,9 @@ func AppendEvent(b []byte, e *Event) []byte {
 
 func appendBatch(b []byte, events []Event) []byte {
 	first := &events[0]
-	b = appendText(appendArray(b, 5), first.Room)
+	b = appendText(appendArray(b, 6), first.Room)
 	b = appendUint(appendBytes(b, first.Author[:]), first.Seq)
+	b = appendText(b, first.Name)
 	b = appendArray(appendBytes(b, first.Proof.Sig[:]), len(events))
 	for i := range events {
 		b = appendContent(appendArray(b, 5), &events[i])
@@ -227,7 +227,7 @@ func wholeBatch(events []Event) int {
 	for i := 1; i < n; i++ {
 		e := &events[i]
 		if int(e.Proof.Index) != i || e.Proof.Size != first.Proof.Size || e.Seq != first.Seq+uint64(i) ||
-			e.Author != first.Author || e.Room != first.Room || e.Proof.Sig != first.Proof.Sig {
+			e.Author != first.Author || e.Room != first.Room || e.Name != first.Name || e.Proof.Sig != first.Proof.Sig {
 			return 1
 		}
 	}
@@ -264,7 +264,28 @@ func (e *Event) check() error {
 	if ms := e.Time.UnixMilli(); ms < 0 || ms > MaxTime || e.Time.Nanosecond()%1e6 != 0 {
 		return fmt.Errorf("time %v is not a millisecond between 1970 and 9999", e.Time)
 	}
+	if e.Name != "" {
+		if err := checkName(e.Name); err != nil {
+			return err
+		}
+	}
 	return CheckBody(e.Kind, e.Body)
+}
+
+// checkName tells whether a username is canonical. It is on the path of every event, hence the short cut for ASCII.
+func checkName(s string) error {
+	plain := len(s) > 0 && len(s) <= MaxName && s[0] != ' ' && s[len(s)-1] != ' '
+	for i := 0; i < len(s) && plain; i++ {
+		plain = s[i] >= ' ' && s[i] < 0x7f
+	}
+	if plain {
+		return nil
+	}
+	name, err := ParseName(s)
+	if err == nil && name != s {
+		err = fmt.Errorf("username %q is not in its canonical form", clip(s))
+	}
+	return err
 }
 
 // CheckBody tells whether body fits kind: nil, or what is wrong with it. A kind that is not known may have any body up to MaxText.

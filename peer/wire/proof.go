@@ -26,10 +26,10 @@ func (e *Event) Hash() [32]byte {
 
 func (e *Event) hash(scratch []byte) [32]byte {
 	b := append(scratch[:0], leafDomain...)
-	b = appendArray(b, 8)
+	b = appendArray(b, 9)
 	b = appendText(b, e.Room)
 	b = appendBytes(b, e.Author[:])
-	b = appendUint(b, e.Seq)
+	b = appendText(appendUint(b, e.Seq), e.Name)
 	b = appendContent(b, e)
 	return sha256.Sum256(b)
 }

@@ -43,6 +43,7 @@ func TestNothingInAnEventCanBeChanged(t *testing.T) {
 		for _, e := range batch {
 			refused(t, e, "other room", func(e *Event) { e.Room = "dev" })
 			refused(t, e, "other author", func(e *Event) { e.Author = IDOf(testKey(2)) })
+			refused(t, e, "other name", func(e *Event) { e.Name = "eve" })
 			refused(t, e, "other seq", func(e *Event) { e.Seq++ })
 			refused(t, e, "other id", func(e *Event) { e.ID[15] ^= 1 })
 			refused(t, e, "other lamport", func(e *Event) { e.Lamport++ })

@@ -19,15 +19,16 @@
 //	Bye      [7, leaving, reason]
 //
 // version, hops, base, seq, from and to are unsigned integers; live, reply and leaving are booleans; peer and author are
-// byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form.
+// byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
+// event may be empty.
 //
 // An item of Events is a single event with its proof,
 //
-//	[room, author, seq, id, lamport, time, kind, body, index, size, path, sig]
+//	[room, author, seq, name, id, lamport, time, kind, body, index, size, path, sig]
 //
-// or a whole batch of 2 to MaxBatch events of consecutive seq that share one signature:
+// or a whole batch of 2 to MaxBatch events of one name and consecutive seq that share one signature:
 //
-//	[room, author, seq, sig, [[id, lamport, time, kind, body] ...]]
+//	[room, author, seq, name, sig, [[id, lamport, time, kind, body] ...]]
 //
 // lamport is an unsigned integer, time the milliseconds since 1970 as an unsigned integer, kind 1 to 255, body a byte
 // string, path a byte string of 32 bytes for each sibling hash, sig a byte string of 64. The batch form carries no paths,
@@ -38,7 +39,7 @@
 //
 // The leaf of an event is SHA-256(0x00, "peerchat event v1", 0x00, E), E being the CBOR array
 //
-//	[room, author, seq, id, lamport, time, kind, body]
+//	[room, author, seq, name, id, lamport, time, kind, body]
 //
 // A node is SHA-256(0x01, left, right); the tree over the leaves of a batch has the shape of RFC 9162 section 2.1. The
 // author signs, with Ed25519, the bytes "peerchat event batch v1", 0x00, the number of leaves (one byte), the root.

@@ -23,7 +23,7 @@ func testBatch(tb testing.TB, key ed25519.PrivateKey, seq uint64, n int) []Event
 	events := make([]Event, n)
 	for i := range events {
 		events[i] = Event{
-			Room: "general", Author: IDOf(key), Seq: seq + uint64(i), Lamport: seq + uint64(i) + 7,
+			Room: "general", Name: "bob", Author: IDOf(key), Seq: seq + uint64(i), Lamport: seq + uint64(i) + 7,
 			ID:   uuid.UUID(bytes.Repeat([]byte{byte(i + 1)}, 16)),
 			Time: time.UnixMilli(1_790_000_000_000 + int64(i)).UTC(), Kind: KindText,
 			Body: fmt.Appendf(nil, "line %d", seq+uint64(i)),
@@ -150,6 +150,7 @@ func TestEncoderRefusesWhatTheDecoderWould(t *testing.T) {
 		"no events":          Events{},
 		"too many events":    Events{Events: make([]Event, MaxEvents+1)},
 		"event without room": event(func(e *Event) { e.Room = "" }),
+		"name with newline":  event(func(e *Event) { e.Name = "a\nb" }),
 		"seq 0":              event(func(e *Event) { e.Seq = 0 }),
 		"seq too high":       event(func(e *Event) { e.Seq = MaxCounter + 1 }),
 		"lamport 0":          event(func(e *Event) { e.Lamport = 0 }),
@@ -247,6 +248,7 @@ func TestEventSurvivesTheStore(t *testing.T) {
 func TestEncodedSizeBoundsAnyEvent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := Event{Room: Room(rapid.StringMatching(`[a-z]{1,64}`).Draw(t, "room")),
+			Name:    rapid.StringMatching(`[a-z]{0,32}`).Draw(t, "name"),
 			Seq:     rapid.Uint64Range(1, MaxCounter).Draw(t, "seq"),
 			Lamport: rapid.Uint64Range(1, MaxCounter).Draw(t, "lamport"),
 			Time:    time.UnixMilli(rapid.Int64Range(0, MaxTime).Draw(t, "time")).UTC(),
