@@ -1,27 +1,11 @@
 package signaling
 
 import (
-	"context"
 	"encoding/json"
 	"time"
 
 	"peerchat/peer/wire"
 )
-
-// Signaling is a peer's way to a tracker: a Client, or a fake of signalingtest. Every method but Close only posts and returns at
-// once; what comes of it is a ClientEvent.
-type Signaling interface {
-	Start()
-	Join(room wire.Room)
-	Leave(room wire.Room)
-	SetName(name string)
-	Signal(to wire.PeerID, data []byte)
-	List(ref any)
-	Redial()
-	Close(ctx context.Context) error
-}
-
-var _ Signaling = (*Client)(nil)
 
 // ClientEvent is what a Client reports to its sink: one of the types below. The sink must not block.
 type ClientEvent interface{ clientEvent() }
