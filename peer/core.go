@@ -23,7 +23,7 @@ const (
 	// newcomer may be one, because the tracker tells only a sample.
 	maxStrangers = 16
 	// recentShown is how much of a room's own log is told when the room is joined, in events.
-	recentShown = 200
+	recentShown = 1000
 	// strangerGrace is how long a link may serve no room before it is closed.
 	strangerGrace = 15 * time.Second
 	// trackerGrace is how long the word of a lost tracker still counts.

@@ -126,6 +126,7 @@ func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
 // about to join one.
 func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 	switch {
+	case c.links[l.peer] != l: // dropped already
 	case c.shared(l.peer):
 		l.idleUntil = time.Time{}
 	case l.up:
@@ -204,6 +205,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 			c.share(now, l, out)
 		case negotiate.LinkDown:
 			c.linkDown(now, l, ch.Reason, false, out)
+			c.checkUse(now, l, out)
 		}
 	}
 }
