@@ -37,6 +37,7 @@ type joining struct {
 	settings configs.Peer
 	mode     mode
 	name     string
+	self     wire.PeerID
 	rooms    []wire.Room
 	profile  *profile.Profile
 	logger   *slog.Logger
@@ -79,15 +80,17 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		return err
 	}
 
+	j.self = wire.IDOf(key)
+
 	closeLog, err := j.openLog()
 	if err != nil {
 		return err
 	}
 	defer closeLog()
-	j.logger.Info("starting", "version", version(), "peer", wire.IDOf(key), "profile", j.profile.Dir(), "new_identity", created)
+	j.logger.Info("starting", "version", version(), "peer", j.self, "profile", j.profile.Dir(), "new_identity", created)
 
-	if j.store, err = history.Open(j.profile.HistoryFile()); err != nil {
-		return fmt.Errorf("%w; if the file cannot be mended, move it away: the others still have the messages", err)
+	if err = j.openHistory(); err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, j.store.Close()) }()
 
@@ -186,6 +189,19 @@ func (j *joining) openLog() (closeLog func(), err error) {
 	}
 	j.logger = newLogger(file, level, j.settings.LogFormat)
 	return func() { _ = file.Close() }, nil
+}
+
+// openHistory opens the logs of the rooms. A damaged file has been moved away by then: a new one is begun.
+func (j *joining) openHistory() (err error) {
+	j.store, err = history.Open(j.profile.HistoryFile())
+	var corrupt *history.CorruptError
+	if errors.As(err, &corrupt) {
+		j.logger.Warn("beginning a new history", "err", err)
+		j.notes = append(j.notes, peer.Notice{Code: "history", Text: fmt.Sprintf(
+			"the history was damaged and is begun anew; the others still have what was said, the old file is kept as %s", corrupt.Aside)})
+		j.store, err = history.Open(j.profile.HistoryFile())
+	}
+	return err
 }
 
 // chooseMode takes the screen where there is one to take.

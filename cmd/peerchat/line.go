@@ -270,13 +270,13 @@ func (m *lineMode) typed() (quit bool) {
 func (m *lineMode) do(a tui.Action) (quit bool) {
 	switch a := a.(type) {
 	case tui.Say:
-		m.say(a.Room, wire.KindText, a.Text)
+		m.say(a, len(a.Text))
 	case tui.Me:
-		m.say(a.Room, wire.KindAction, a.Text)
+		m.say(a, len(a.Text))
 	case tui.SetTopic:
-		m.say(a.Room, wire.KindTopic, a.Text)
+		m.say(a, len(a.Text))
 	case tui.Join:
-		m.node.Do(peer.JoinRoom{Room: wire.Room(a.Room)})
+		m.node.Do(toCommand(a))
 		m.view.joined(wire.Room(a.Room))
 		m.view.room = wire.Room(a.Room)
 	case tui.Switch:
@@ -286,18 +286,8 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 		}
 		m.view.room = wire.Room(a.Room)
 	case tui.Leave:
-		m.node.Do(peer.LeaveRoom{Room: wire.Room(a.Room)})
+		m.node.Do(toCommand(a))
 		m.view.left(wire.Room(a.Room))
-	case tui.List:
-		m.node.Do(peer.ListRooms{Ref: "rooms"})
-	case tui.Names:
-		m.node.Do(peer.ListPeers{Ref: wire.Room(a.Room)})
-	case tui.Peers:
-		m.node.Do(peer.ListPeers{Ref: "peers"})
-	case tui.Net:
-		m.node.Do(peer.ShowNet{Ref: "net"})
-	case tui.Nick:
-		m.node.Do(peer.Rename{Name: a.Name})
 	case tui.AskTopic:
 		text := m.view.topic[wire.Room(a.Room)]
 		if text == "" {
@@ -310,8 +300,6 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 			break
 		}
 		m.node.Do(peer.Reconnect{})
-	case tui.Reconnect:
-		m.node.Do(peer.Reconnect{})
 	case tui.Version:
 		m.note("version", versionText())
 	case tui.Help:
@@ -319,19 +307,24 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 		m.out.add(m.buf)
 	case tui.Quit:
 		return true
-	default: // what concerns a screen: /clear, /bell, /mouse, /joins, /find
-		m.note("screen", "that is for the full screen; it does nothing here")
+	default:
+		if cmd := toCommand(a); cmd != nil {
+			m.node.Do(cmd)
+		} else { // what concerns a screen: /clear, /bell, /mouse, /joins, /find
+			m.note("screen", "that is for the full screen; it does nothing here")
+		}
 	}
 	return false
 }
 
-func (m *lineMode) say(room string, kind wire.Kind, text string) {
-	m.node.Do(peer.Say{Room: wire.Room(room), Kind: kind, Text: text})
+// say has the Node say something, and keeps account of it until it comes back.
+func (m *lineMode) say(a tui.Action, size int) {
+	m.node.Do(toCommand(a))
 	if len(m.unsaid) == 0 {
 		m.movedAt = time.Now()
 	}
-	m.unsaid = append(m.unsaid, len(text))
-	m.bytes += len(text)
+	m.unsaid = append(m.unsaid, size)
+	m.bytes += size
 }
 
 func (m *lineMode) problem(code, text string) {

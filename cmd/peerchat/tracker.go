@@ -32,7 +32,7 @@ func runTracker(ctx context.Context, con console, flags trackerFlags) (err error
 	}
 	tracker.Start()
 	if urls := tracker.URLs(); len(urls) > 0 {
-		logger.Info("peers reach it with: peerchat join --tracker " + urls[0])
+		logger.Info("peers reach it with: peerchat join --tracker " + shortURL(urls[0]))
 	}
 	if settings.LAN {
 		advert, aerr := signaling.AdvertiseLAN(tracker, settings.Interface, logger)

@@ -24,9 +24,9 @@ func trackerLine(t peer.TrackerChanged) string {
 	}
 	switch t.State {
 	case peer.TrackerHosting:
-		return fmt.Sprintf("no tracker answered, so this peer is the tracker now: %s", t.URL)
+		return fmt.Sprintf("no tracker answered, so this peer is the tracker now: %s", shortURL(t.URL))
 	case peer.TrackerConnected:
-		return fmt.Sprintf("connected to the tracker %s", tui.SanitizeLine(t.URL))
+		return fmt.Sprintf("connected to the tracker %s", shortURL(tui.SanitizeLine(t.URL)))
 	case peer.TrackerLost:
 		return fmt.Sprintf("lost the tracker%s%s", why, trying)
 	case peer.TrackerElecting:
@@ -132,7 +132,7 @@ func peersLines(list []peer.PeerInfo) []string {
 }
 
 func netLines(n peer.NetAnswer) []string {
-	t := fmt.Sprintf("%s %s", n.Tracker.State, tui.SanitizeLine(n.Tracker.URL))
+	t := fmt.Sprintf("%s %s", n.Tracker.State, shortURL(tui.SanitizeLine(n.Tracker.URL)))
 	if n.Tracker.Term > 0 {
 		t += fmt.Sprintf(", term %d", n.Tracker.Term)
 	}
