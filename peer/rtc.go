@@ -26,6 +26,7 @@ const (
 	rtcHardLimit      = 4 << 20   // … and frames are dropped
 	rtcFastLimit      = 64 << 10  // bytes unacknowledged on the fast channel above which frames are dropped
 	rtcMaxMessage     = wire.MaxFrame + 1024
+	rtcSmall          = 2 << 10   // bytes of a reader's buffer while no message is longer
 	rtcReceiveWindow  = 512 << 10 // bytes that SCTP holds for a peer whose frames are not taken
 	rtcFlush          = 30 * time.Millisecond
 	rtcStop           = time.Second
@@ -54,8 +55,9 @@ type RTCConfig struct {
 	OpenTimeout time.Duration
 	// MeasureInterval is the time between two Measured of an open session; zero: 5 s.
 	MeasureInterval time.Duration
-	// OnTrack gets the audio of a session when its first packet has come, in a goroutine of its own that must end
-	// when the track's Read fails. Nil: audio is read and thrown away.
+	// OnTrack gets the audio track of each session when it is negotiated, long before there is audio, in a goroutine of
+	// its own. It need not be read; up to a second of the oldest audio waits in it, and what comes then is thrown
+	// away. Its Read fails when the session ends. Nil: audio is ignored.
 	OnTrack func(session uuid.UUID, remote wire.PeerID, track *webrtc.TrackRemote)
 }
 

@@ -275,18 +275,9 @@ func (s *rtcSession) build() error {
 			s.post(rtcOp{kind: rtcOpHungUp})
 		}
 	})
-	pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
-		if s.rtc.cfg.OnTrack != nil {
-			s.rtc.cfg.OnTrack(s.id, s.remote, track)
-			return
-		}
-		buf := make([]byte, 1500)
-		for {
-			if _, _, err := track.Read(buf); err != nil {
-				return
-			}
-		}
-	})
+	if s.rtc.cfg.OnTrack != nil {
+		pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { s.rtc.cfg.OnTrack(s.id, s.remote, track) })
+	}
 	s.idle, err = webrtc.NewTrackLocalStaticRTP(rtcL16.RTPCodecCapability, "voice", "peerchat")
 	if err != nil {
 		return err
@@ -404,12 +395,12 @@ func (s *rtcSession) channelOpen(id int) {
 // read takes messages from a channel until it is closed.
 func (s *rtcSession) read(raw datachannel.ReadWriteCloser) {
 	defer s.readers.Done()
-	small := make([]byte, 2048)
+	buf, few := make([]byte, rtcSmall), 0
 	for {
-		buf := small
 		n, text, err := raw.ReadDataChannel(buf)
-		if errors.Is(err, io.ErrShortBuffer) && n > len(buf) {
-			buf = make([]byte, n) // at most rtcReceiveWindow: SCTP holds no more
+		// A message that does not fit stays, and its length is not told. SCTP holds no more than its window.
+		for errors.Is(err, io.ErrShortBuffer) && len(buf) < rtcReceiveWindow {
+			buf = make([]byte, min(8*len(buf), rtcReceiveWindow))
 			n, text, err = raw.ReadDataChannel(buf)
 		}
 		if err != nil {
@@ -418,12 +409,15 @@ func (s *rtcSession) read(raw datachannel.ReadWriteCloser) {
 		}
 		if text || n == 0 || n > wire.MaxFrame {
 			s.rtc.refused.Add(1)
-			continue
+		} else {
+			s.rtc.sink(Received{Session: s.id, Data: append(make([]byte, 0, n), buf[:n]...)})
 		}
-		if len(buf) == len(small) {
-			buf = append([]byte(nil), buf[:n]...)
+		if few++; n > rtcSmall {
+			few = 0
 		}
-		s.rtc.sink(Received{Session: s.id, Data: buf[:n]})
+		if len(buf) > wire.MaxFrame || few >= 64 && len(buf) > rtcSmall {
+			buf = make([]byte, rtcSmall)
+		}
 	}
 }
 

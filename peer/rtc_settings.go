@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/logging"
+	"github.com/pion/transport/v4/packetio"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -40,6 +42,8 @@ const (
 	// at all times. It must stay above the longest round trip that has to work (300 ms) and the 200 ms by which the
 	// other side may delay its acknowledgement; earlier losses are found by its tail loss probe after 200 ms.
 	rtcRTO = 550 * time.Millisecond
+	// How much audio of one source waits to be read: about a second.
+	rtcAudioBuffer = 32 << 10
 	// After a loss, SCTP's window does not fall below this many bytes.
 	rtcMinWindow = 16 << 10
 )
@@ -91,6 +95,13 @@ func newRTCAPI(cfg RTCConfig) (*webrtc.API, error) {
 	e.EnableSCTPZeroChecksum(true)
 	// Pion's own readers keep 64 KiB for each channel; ours begin small.
 	e.DetachDataChannels()
+	// Audio that nobody reads costs no goroutine and this much memory; what comes on top is thrown away.
+	e.SetFireOnTrackBeforeFirstRTP(true)
+	e.BufferFactory = func(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
+		b := packetio.NewBuffer()
+		b.SetLimitSize(rtcAudioBuffer)
+		return b
+	}
 	return webrtc.NewAPI(
 		webrtc.WithMediaEngine(&media),
 		webrtc.WithSettingEngine(e),

@@ -1,0 +1,274 @@
+package peer
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/pion/webrtc/v4"
+
+	"peerchat/peer/wire"
+)
+
+// rtcEnd returns the Closed of a session, whatever comes before it.
+func rtcEnd(t testing.TB, from chan TransportEvent, within time.Duration, what string) error {
+	t.Helper()
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	for {
+		select {
+		case ev := <-from:
+			if c, ok := ev.(Closed); ok {
+				return c.Err
+			}
+		case <-timer.C:
+			t.Fatalf("%s: no Closed within %v", what, within)
+		}
+	}
+}
+
+func TestRTCCloseIsNoticedAtOnce(t *testing.T) {
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	p.open(5 * time.Second)
+	p.a.Send(p.session, []byte("the last words"), false)
+	p.a.Close(p.session)
+	start := time.Now()
+	if got := rtcWait[Received](t, p.evB, time.Second, "what was sent before Close"); string(got.Data) != "the last words" {
+		t.Errorf("what was sent before Close arrived as %q", got.Data)
+	}
+	if err := rtcEnd(t, p.evB, time.Second, "the other side of Close"); err == nil {
+		t.Error("the other side's Closed says that it closed the session itself")
+	}
+	if d := time.Since(start); d > 500*time.Millisecond {
+		t.Errorf("the other side noticed Close after %v", d)
+	}
+	if err := rtcEnd(t, p.evA, 2*time.Second, "the closing side"); err != nil {
+		t.Errorf("the closing side's Closed has an error: %v", err)
+	}
+	p.a.Send(p.session, []byte("too late"), false)
+	if d, _ := p.a.Dropped(); d != 1 {
+		t.Errorf("%d frames were counted as dropped after one was sent on a closed session", d)
+	}
+}
+
+func TestRTCRefusesWhatWasNotSigned(t *testing.T) {
+	other := "00" + strings.Repeat(":00", 31)
+	for name, mangle := range map[string]func(Description) Description{
+		"another signed fingerprint": func(d Description) Description { d.Fingerprint = other; return d },
+		"another fingerprint in the SDP": func(d Description) Description {
+			d.SDP = strings.ReplaceAll(d.SDP, d.Fingerprint, other)
+			return d
+		},
+		"a second fingerprint": func(d Description) Description {
+			d.SDP += "a=fingerprint:sha-256 " + other + "\r\n"
+			return d
+		},
+		"a second hash": func(d Description) Description {
+			d.SDP += "a=fingerprint:sha-1 " + d.Fingerprint + "\r\n"
+			return d
+		},
+		"no fingerprint": func(d Description) Description {
+			d.SDP = strings.ReplaceAll(d.SDP, "a=fingerprint:", "a=finger:")
+			return d
+		},
+		"33 KiB":   func(d Description) Description { d.SDP += strings.Repeat("a=x\r\n", 6600); return d },
+		"not SDP":  func(d Description) Description { d.SDP = "hello"; return d },
+		"no media": func(d Description) Description { d.SDP, _, _ = strings.Cut(d.SDP, "m="); return d },
+		"100 candidates": func(d Description) Description {
+			d.SDP += strings.Repeat("a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n", 100)
+			return d
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+			p.mangle = mangle
+			p.a.Offer(p.session, wire.PeerID{2})
+			if err := rtcEnd(t, p.evB, 5*time.Second, "the answerer"); err == nil {
+				t.Error("the answerer took it")
+			}
+		})
+	}
+}
+
+// The signed fingerprint is that of another certificate than the one DTLS then meets: what a tracker in the middle would
+// have to do.
+func TestRTCRefusesAnotherCertificate(t *testing.T) {
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	cert, err := newRTCCertificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mangle = func(d Description) Description {
+		forged, err := rtcDescription(&webrtc.SessionDescription{}, *cert)
+		if err != nil {
+			t.Error(err)
+		}
+		d.SDP = strings.ReplaceAll(d.SDP, d.Fingerprint, forged.Fingerprint)
+		d.Fingerprint = forged.Fingerprint
+		return d
+	}
+	p.a.Offer(p.session, wire.PeerID{2})
+	if err := rtcEnd(t, p.evB, 10*time.Second, "the answerer"); err == nil {
+		t.Error("the answerer ended the session without an error")
+	}
+	if err := rtcEnd(t, p.evA, 10*time.Second, "the offerer"); err == nil {
+		t.Error("the offerer ended the session without an error")
+	}
+}
+
+func TestRTCTellsHowFarItCame(t *testing.T) {
+	cfg := rtcTestConfig()
+	cfg.OpenTimeout = 300 * time.Millisecond
+	events := make(chan TransportEvent, 100)
+	r, err := NewRTC(cfg, func(ev TransportEvent) { events <- ev })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Stop()
+	r.Offer(uuid.Must(uuid.NewV7()), wire.PeerID{2})
+	if err := rtcEnd(t, events, 5*time.Second, "an offer without an answer"); err == nil || !strings.Contains(err.Error(), "no answer") {
+		t.Errorf("an offer without an answer ended with %v", err)
+	}
+}
+
+func TestRTCStopClosesEverything(t *testing.T) {
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	p.open(5 * time.Second)
+	start := time.Now()
+	p.a.Stop()
+	if d := time.Since(start); d > rtcStop+200*time.Millisecond {
+		t.Errorf("Stop took %v", d)
+	}
+	if err := rtcEnd(t, p.evA, 0+time.Second, "the stopped side"); err != nil {
+		t.Errorf("the stopped side's Closed has an error: %v", err)
+	}
+	if err := rtcEnd(t, p.evB, time.Second, "the other side"); err == nil {
+		t.Error("the other side's Closed has no error")
+	}
+	late := uuid.Must(uuid.NewV7())
+	p.a.Offer(late, wire.PeerID{2})
+	if err := rtcEnd(t, p.evA, time.Second, "an offer after Stop"); !errors.Is(err, errRTCStopped) {
+		t.Errorf("an offer after Stop ended with %v", err)
+	}
+}
+
+func TestRTCHoldsBackASlowReader(t *testing.T) {
+	release := make(chan struct{})
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	slow := p.b.sink
+	p.b.sink = func(ev TransportEvent) {
+		if _, ok := ev.(Received); ok {
+			<-release
+		}
+		slow(ev)
+	}
+	p.open(5 * time.Second)
+	frame := make([]byte, 64<<10)
+	const frames = 160 // 10 MiB
+	for range frames {
+		p.a.Send(p.session, frame, false)
+	}
+	if ev := rtcWait[Pressure](t, p.evA, 5*time.Second, "a slow reader"); !ev.High {
+		t.Error("the first Pressure is not high")
+	}
+	held := p.a.lookup(p.session).dc[rtcReliableID].BufferedAmount()
+	if held > rtcHardLimit {
+		t.Errorf("%d bytes are queued for a slow reader", held)
+	}
+	close(release)
+	if ev := rtcWait[Pressure](t, p.evA, 10*time.Second, "the reader is quick again"); ev.High {
+		t.Error("the second Pressure is high")
+	}
+	dropped, _ := p.a.Dropped()
+	if dropped == 0 {
+		t.Error("10 MiB for a slow reader and nothing was dropped")
+	}
+	for range frames - int(dropped) {
+		rtcWait[Received](t, p.evB, 10*time.Second, "a frame that was not dropped")
+	}
+	for range 1000 {
+		p.a.Send(p.session, make([]byte, wire.MaxFastFrame), true)
+	}
+}
+
+func TestRTCRefusesTextAndOversize(t *testing.T) {
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	p.open(5 * time.Second)
+	s := p.a.lookup(p.session)
+	if _, err := s.raw[rtcReliableID].WriteDataChannel([]byte("text"), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.raw[rtcReliableID].WriteDataChannel(make([]byte, wire.MaxFrame+1), false); err != nil {
+		t.Fatal(err)
+	}
+	p.a.Send(p.session, []byte("a frame"), false)
+	if got := rtcWait[Received](t, p.evB, 5*time.Second, "a frame after refused ones"); string(got.Data) != "a frame" {
+		t.Errorf("%d bytes of something that is no frame were taken", len(got.Data))
+	}
+	if _, refused := p.b.Dropped(); refused != 2 {
+		t.Errorf("%d messages were counted as refused, want 2", refused)
+	}
+}
+
+func TestRTCAudioNeedsNoNegotiation(t *testing.T) {
+	tracks := make(chan *webrtc.TrackRemote, 2)
+	cfg := rtcTestConfig()
+	cfg.OnTrack = func(_ uuid.UUID, _ wire.PeerID, track *webrtc.TrackRemote) { tracks <- track }
+	p := newRTCPair(t, cfg, cfg)
+	p.mangle = func(d Description) Description {
+		if !strings.Contains(d.SDP, "L16/16000") || !strings.Contains(d.SDP, "a=sendrecv") {
+			t.Errorf("a description has no L16 in both directions:\n%s", d.SDP)
+		}
+		return d
+	}
+	p.open(5 * time.Second)
+	var sending []*webrtc.TrackLocalStaticRTP
+	for _, r := range []*RTC{p.a, p.b} {
+		track, err := webrtc.NewTrackLocalStaticRTP(rtcL16.RTPCodecCapability, "mic", "peerchat")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.ReplaceTrack(p.session, track); err != nil {
+			t.Fatal(err)
+		}
+		sending = append(sending, track)
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for seq := uint16(0); ; seq++ {
+			for _, track := range sending {
+				_, _ = track.Write(append([]byte{0x80, 107, byte(seq >> 8), byte(seq), 0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 640)...))
+			}
+			select {
+			case <-tick.C:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	for range 2 {
+		select {
+		case track := <-tracks:
+			_ = track.SetReadDeadline(time.Now().Add(5 * time.Second))
+			for range 50 {
+				packet, _, err := track.ReadRTP()
+				if err != nil {
+					t.Fatalf("read audio: %v", err)
+				}
+				if len(packet.Payload) != 640 {
+					t.Fatalf("an audio packet carries %d bytes", len(packet.Payload))
+				}
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("no audio track on one of the sides")
+		}
+	}
+	if err := p.a.ReplaceTrack(p.session, nil); err != nil {
+		t.Errorf("stop sending audio: %v", err)
+	}
+}
