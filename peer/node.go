@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +18,10 @@ import (
 // inboxBound is how many bytes of frames may wait for a Node. Beyond it the readers of the links wait, so that their
 // senders are slowed down.
 const inboxBound = 4 << 20
+
+// maxServed is how many inputs are taken between two Flushes: enough that a flood is cheap, and so few that acknowledgements
+// and what was said do not wait for its end.
+const maxServed = 128
 
 // Signaling is a Node's way to its tracker. Every method returns at once; what comes of it is posted to the sink that it
 // was made with, as a signaling.ClientEvent. signaling.Client is one, signalingtest has one in memory.
@@ -52,6 +57,7 @@ type Node struct {
 	cfg       Config
 	core      *Core
 	inbox     *Mailbox[Input]
+	out       CoreOutput // reused; its Wake is that of the last Flush
 	transport Transport
 	signaling Signaling
 	stop      chan struct{} // closed by Stop
@@ -128,58 +134,51 @@ func (n *Node) Stop(ctx context.Context) error {
 // run is the Node's goroutine: the only one that touches the Core.
 func (n *Node) run() {
 	defer close(n.done)
-	var out CoreOutput
-	n.core.Start(time.Now(), &out)
-	n.carryOut(&out)
+	n.core.Start(time.Now(), &n.out)
+	n.carryOut()
 	n.signaling.Start()
 
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		n.arm(timer, out.Wake)
-		out.Reset()
+		n.arm(timer)
 		select {
 		case <-n.inbox.Wake():
-			now := time.Now()
-			for _, in := range n.inbox.TryTake() {
-				n.core.Step(now, in, &out)
-				if len(out.Ops) > 1024 { // do not hold a flood back until its end
-					n.carryOut(&out)
-					out.Reset()
-				}
+			for batch := range slices.Chunk(n.inbox.TryTake(), maxServed) {
+				n.serve(batch...)
 			}
-			n.core.Flush(now, &out)
-		case now := <-timer.C:
-			n.core.Step(now, Tick{}, &out)
-			n.core.Flush(now, &out)
+		case <-timer.C:
+			n.serve(Tick{})
 		case <-n.stop:
-			n.finish(&out)
+			n.finish()
 			return
 		}
-		n.carryOut(&out)
 	}
 }
 
-// arm sets the one timer to wake, or far away.
-func (n *Node) arm(timer *time.Timer, wake time.Time) {
+// serve gives the Core a batch of inputs and carries out what comes of it.
+func (n *Node) serve(batch ...Input) {
+	now := time.Now()
+	for _, in := range batch {
+		n.core.Step(now, in, &n.out)
+	}
+	n.core.Flush(now, &n.out)
+	n.carryOut()
+}
+
+// arm sets the one timer to the Core's Wake, or far away.
+func (n *Node) arm(timer *time.Timer) {
 	wait := time.Hour
-	if !wake.IsZero() {
+	if wake := n.out.Wake; !wake.IsZero() {
 		wait = max(0, time.Until(wake))
 	}
 	timer.Reset(wait)
 }
 
 // finish says goodbye and closes everything.
-func (n *Node) finish(out *CoreOutput) {
-	now := time.Now()
-	for _, in := range n.inbox.TryTake() {
-		n.core.Step(now, in, out)
-	}
-	n.core.Flush(now, out)
-	n.core.Step(now, Shutdown{}, out)
-	n.core.Flush(now, out)
+func (n *Node) finish() {
+	n.serve(append(slices.Clone(n.inbox.TryTake()), Shutdown{})...)
 	n.inbox.Close()
-	n.carryOut(out)
 	closed := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -191,9 +190,9 @@ func (n *Node) finish(out *CoreOutput) {
 	n.cfg.OnEvent(Stopped{})
 }
 
-// carryOut does what the Core put out.
-func (n *Node) carryOut(out *CoreOutput) {
-	for _, op := range out.Ops {
+// carryOut does what the Core put out, and keeps its Wake.
+func (n *Node) carryOut() {
+	for _, op := range n.out.Ops {
 		switch op := op.(type) {
 		case opSend:
 			n.transport.Send(op.session, op.frame, op.fast)
@@ -223,7 +222,10 @@ func (n *Node) carryOut(out *CoreOutput) {
 			n.signaling.Redial()
 		}
 	}
-	for _, ev := range out.Events {
+	for _, ev := range n.out.Events {
 		n.cfg.OnEvent(ev)
 	}
+	wake := n.out.Wake
+	n.out.Reset()
+	n.out.Wake = wake
 }
