@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ const (
 	monitorVar = "PEERCHAT_CRASH_MONITOR"
 	// orderly is all that comes through the pipe if there was no crash.
 	orderly = 0x04
+	// reportLines is how much of a report is shown.
+	reportLines = 16
 	// maxReport bounds a report, in bytes.
 	maxReport = 1 << 20
 )
@@ -93,9 +96,11 @@ func monitorCrash(pipe io.Reader, ready io.Writer, terminal *os.File, report str
 		fmt.Fprintln(terminal, "peerchat was killed.")
 		return exitFailed
 	}
-	fmt.Fprintf(terminal, "peerchat crashed; this is a mistake in it. The history is safe, start it again.\n\n%s\n", text)
+	shown := bytes.SplitAfterN(text, []byte{'\n'}, reportLines+1)
 	if err := os.WriteFile(report, text, 0o600); err == nil {
-		fmt.Fprintf(terminal, "This report is kept in %s; please pass it on to the developers.\n", report)
+		shown = shown[:min(len(shown), reportLines)]
+		defer fmt.Fprintf(terminal, "\nThe whole report is in %s; please pass it on to the developers.\n", report)
 	}
+	fmt.Fprintf(terminal, "peerchat crashed, which is a mistake in it. What was said is kept; start it again.\n\n%s", bytes.Join(shown, nil))
 	return exitFailed
 }

@@ -13,6 +13,9 @@ import (
 // maxNames bounds the names that plain mode remembers, to see which are borne by two.
 const maxNames = 10_000
 
+// retellAfter is how often a search that goes on is told of.
+const retellAfter = 30 * time.Second
+
 // plainPrinter prints a line an event, for people, pipes and screen readers: no colour, no cursor movement. Everything that
 // comes from elsewhere is sanitised.
 type plainPrinter struct {
@@ -21,7 +24,8 @@ type plainPrinter struct {
 
 	bearers map[string]wire.PeerID // of names, in lower case; the first of each
 	doubt   map[string]bool        // names with more than one bearer
-	tracker string                 // the last line about it
+	tracker peer.TrackerChanged    // the last that was printed
+	told    time.Time              // when
 }
 
 func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
@@ -35,12 +39,10 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		p.meet(ev.Self)
 		return line(b, now, fmt.Sprintf("-!- you are %s#%s in %s", tui.SanitizeLine(ev.Self.Name), ev.Self.Peer.Tag(), roomList(ev.Rooms)))
 	case peer.TrackerChanged:
-		text := trackerLine(ev)
-		if text == "" || text == p.tracker {
+		if !p.tell(ev, now) {
 			return b
 		}
-		p.tracker = text
-		return line(b, now, "-!- "+text)
+		return line(b, now, "-!- "+trackerLine(ev))
 	case peer.RoomJoined:
 		if len(ev.Members) == 0 {
 			return b
@@ -130,6 +132,18 @@ func (p *plainPrinter) help(b []byte, topic string) []byte {
 		b = line(b, p.now(), "-!- without a slash work too: peers, room NAME, send TEXT, connect HOST PORT, help, exit")
 	}
 	return b
+}
+
+// tell decides whether a change of the tracker's state is worth a line: a search tells of each try.
+func (p *plainPrinter) tell(t peer.TrackerChanged, now time.Time) bool {
+	last := p.tracker
+	news := t.State != last.State || t.URL != last.URL && t.State != peer.TrackerSearching && t.State != peer.TrackerLost
+	firstFailure := t.Err != nil && last.Err == nil
+	if !news && !firstFailure && now.Sub(p.told) < retellAfter {
+		return false
+	}
+	p.tracker, p.told = t, now
+	return true
 }
 
 // meet takes note of who bears a name.

@@ -13,7 +13,7 @@ import (
 
 // The words for people that plain mode and the screen share.
 
-// trackerLine says how this peer stands to its tracker, or nothing where there is nothing to say.
+// trackerLine says how this peer stands to its tracker.
 func trackerLine(t peer.TrackerChanged) string {
 	why, trying := "", ""
 	if t.Err != nil {
@@ -28,14 +28,14 @@ func trackerLine(t peer.TrackerChanged) string {
 	case peer.TrackerConnected:
 		return fmt.Sprintf("connected to the tracker %s", shortURL(tui.SanitizeLine(t.URL)))
 	case peer.TrackerLost:
-		return fmt.Sprintf("lost the tracker%s%s", why, trying)
+		return "lost the tracker" + why + trying
 	case peer.TrackerElecting:
 		return "the peers elect a new tracker"
 	}
-	if why == "" && trying == "" {
-		return ""
+	if why == "" {
+		return "looking for a tracker" + trying
 	}
-	return fmt.Sprintf("no tracker yet%s%s", why, trying)
+	return "no tracker yet" + why + trying
 }
 
 // pathText says how a link goes: " (host, 0.4 ms)".
