@@ -1,0 +1,504 @@
+// Package peertest has transports for tests: Network, which is in memory, and VNet, which is the WebRTC one over a
+// simulated network. It is imported by tests only.
+//
+// A Network owns all of its sessions and one goroutine, which hands every event to its sink at its time. Both work in a
+// testing/synctest bubble.
+package peertest
+
+import (
+	"container/heap"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+)
+
+// The marks of the WebRTC transport.
+const (
+	highWater = 1 << 20
+	hardLimit = 4 << 20
+	// Lifeless is how long a path may be cut until its sessions are closed.
+	Lifeless = 4500 * time.Millisecond
+)
+
+// Network connects transports in memory. Its methods may be called at any time, from sinks too; nothing blocks.
+type Network struct {
+	mu       sync.Mutex
+	rand     *rand.Rand
+	nodes    map[wire.PeerID]*node
+	sessions map[uuid.UUID]*session
+	delay    time.Duration
+	fastLoss float64
+	failing  func(offerer, answerer wire.PeerID) bool
+	cut      map[pair]bool
+	stalled  map[pair]bool // by (sender, receiver)
+	tasks    tasks
+	seq      uint64
+	wake     chan struct{}
+	stop     chan struct{}
+	done     chan struct{}
+}
+
+type pair struct{ a, b wire.PeerID }
+
+func both(a, b wire.PeerID) pair {
+	if b.Less(a) {
+		a, b = b, a
+	}
+	return pair{a, b}
+}
+
+// NewNetwork makes a network without delay or loss. Close it.
+func NewNetwork(seed uint64) *Network {
+	n := &Network{
+		rand: rand.New(rand.NewPCG(seed, 0)), nodes: map[wire.PeerID]*node{}, sessions: map[uuid.UUID]*session{},
+		cut: map[pair]bool{}, stalled: map[pair]bool{},
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	go n.run()
+	return n
+}
+
+// Close stops the network; events that are on their way are lost.
+func (n *Network) Close() {
+	close(n.stop)
+	<-n.done
+}
+
+// SetDelay sets how long everything takes one way, from now on.
+func (n *Network) SetDelay(d time.Duration) { n.locked(func() { n.delay = d }) }
+
+// SetFastLoss sets which part of the frames on the unreliable channel is lost, from 0 to 1.
+func (n *Network) SetFastLoss(p float64) { n.locked(func() { n.fastLoss = p }) }
+
+// SetFailing sets which new sessions never open: they are closed after Lifeless with an error. Nil: none.
+func (n *Network) SetFailing(f func(offerer, answerer wire.PeerID) bool) {
+	n.locked(func() { n.failing = f })
+}
+
+// Cut holds up everything between two peers. If that lasts for Lifeless, their sessions are closed.
+func (n *Network) Cut(a, b wire.PeerID) {
+	n.locked(func() {
+		n.cut[both(a, b)] = true
+		for _, s := range n.sessions {
+			if both(s.ends[0].self(), s.ends[1].self()) == both(a, b) && s.cutAt.IsZero() {
+				n.mark(s)
+			}
+		}
+	})
+}
+
+// Heal undoes Cut.
+func (n *Network) Heal(a, b wire.PeerID) {
+	n.locked(func() {
+		delete(n.cut, both(a, b))
+		for _, s := range n.sessions {
+			if both(s.ends[0].self(), s.ends[1].self()) == both(a, b) {
+				s.cutAt = time.Time{}
+				n.release(s)
+			}
+		}
+	})
+}
+
+// Stall makes one peer take nothing that another sends, so that its send queue fills; Unstall undoes it.
+func (n *Network) Stall(from, to wire.PeerID) {
+	n.locked(func() { n.stalled[pair{from, to}] = true })
+}
+
+// Unstall undoes Stall.
+func (n *Network) Unstall(from, to wire.PeerID) {
+	n.locked(func() {
+		delete(n.stalled, pair{from, to})
+		for _, s := range n.sessions {
+			n.release(s)
+		}
+	})
+}
+
+// Sessions is how many sessions there are at a peer.
+func (n *Network) Sessions(id wire.PeerID) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := 0
+	for _, s := range n.sessions {
+		for _, e := range s.ends {
+			if e.node != nil && e.node.id == id && !e.closed {
+				count++
+			}
+		}
+	}
+	return count
+}
+
+// Transport makes the transport of a peer. A second one of the same peer takes the place of the first, as after a
+// restart.
+func (n *Network) Transport(id wire.PeerID, sink func(peer.TransportEvent)) peer.Transport {
+	nd := &node{net: n, id: id, sink: sink}
+	n.locked(func() { n.nodes[id] = nd })
+	return nd
+}
+
+func (n *Network) locked(f func()) {
+	n.mu.Lock()
+	f()
+	n.mu.Unlock()
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// node implements peer.Transport.
+type node struct {
+	net     *Network
+	id      wire.PeerID
+	sink    func(peer.TransportEvent)
+	stopped bool
+}
+
+type session struct {
+	id    uuid.UUID
+	ends  [2]end // offerer, answerer
+	fails bool
+	open  bool
+	cutAt time.Time
+}
+
+type end struct {
+	node   *node
+	peer   wire.PeerID // the end's ID even if its node is not known yet
+	closed bool
+	high   bool
+	queue  [][]byte // held by a cut or a stall
+	queued int
+}
+
+func (e *end) self() wire.PeerID { return e.peer }
+
+func fingerprint(id wire.PeerID) string {
+	sum := sha256.Sum256(id[:])
+	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+}
+
+func (d *node) describe(session uuid.UUID, kind string) peer.Description {
+	f := fingerprint(d.id)
+	return peer.Description{SDP: fmt.Sprintf("%s %s %s\r\n", kind, session, f), Fingerprint: f}
+}
+
+// Offer implements peer.Transport.
+func (d *node) Offer(id uuid.UUID, remote wire.PeerID) {
+	d.net.locked(func() {
+		if d.refused(id) {
+			return
+		}
+		s := &session{id: id}
+		s.ends[0] = end{node: d, peer: d.id}
+		s.ends[1] = end{peer: remote}
+		d.net.sessions[id] = s
+		d.net.expire(s)
+		d.net.emit(0, d, peer.Described{Session: id, Description: d.describe(id, "offer")})
+	})
+}
+
+// Accept implements peer.Transport.
+func (d *node) Accept(id uuid.UUID, remote wire.PeerID, offer peer.Description) {
+	d.net.locked(func() {
+		if d.stopped {
+			d.net.emit(0, d, peer.Closed{Session: id, Err: errStopped})
+			return
+		}
+		s := d.net.sessions[id]
+		if s != nil && s.ends[1].node != nil {
+			return
+		}
+		want := (&node{id: remote}).describe(id, "offer")
+		if s == nil || s.ends[0].closed || s.ends[0].peer != remote || offer != want {
+			d.net.emit(0, d, peer.Closed{Session: id, Err: errors.New("take the peer's offer: nobody made it")})
+			return
+		}
+		s.ends[1] = end{node: d, peer: d.id}
+		s.fails = d.net.failing != nil && d.net.failing(remote, d.id)
+		d.net.emit(0, d, peer.Described{Session: id, Description: d.describe(id, "answer")})
+	})
+}
+
+// Answer implements peer.Transport.
+func (d *node) Answer(id uuid.UUID, answer peer.Description) {
+	n := d.net
+	n.locked(func() {
+		s := n.sessions[id]
+		if s == nil || s.ends[0].node != d || s.ends[0].closed || s.open {
+			return
+		}
+		if a := s.ends[1].node; a == nil || answer != a.describe(id, "answer") {
+			n.close(s, 0, errors.New("take the peer's answer: nobody gave it"))
+			return
+		}
+		n.at(2*n.delay, func() { n.tryOpen(s) })
+	})
+}
+
+// Candidate implements peer.Transport.
+func (d *node) Candidate(uuid.UUID, peer.Candidate) {}
+
+// SetSTUN implements peer.Transport.
+func (d *node) SetSTUN([]string) {}
+
+// Send implements peer.Transport.
+func (d *node) Send(id uuid.UUID, frame []byte, fast bool) {
+	n := d.net
+	n.locked(func() {
+		s := n.sessions[id]
+		i := s.endOf(d)
+		if i < 0 || !s.open || s.ends[i].closed || len(frame) > wire.MaxFrame {
+			return
+		}
+		e, other := &s.ends[i], &s.ends[1-i]
+		if n.held(s, i) {
+			if !fast && e.queued+len(frame) <= hardLimit {
+				e.queue = append(e.queue, frame)
+				if e.queued += len(frame); e.queued > highWater && !e.high {
+					e.high = true
+					n.emit(0, d, peer.Pressure{Session: id, High: true})
+				}
+			}
+			return
+		}
+		if fast && n.rand.Float64() < n.fastLoss {
+			return
+		}
+		n.deliver(s, other, frame)
+	})
+}
+
+// Close implements peer.Transport.
+func (d *node) Close(id uuid.UUID) {
+	d.net.locked(func() {
+		if s := d.net.sessions[id]; s.endOf(d) >= 0 {
+			d.net.close(s, s.endOf(d), nil)
+		}
+	})
+}
+
+// Stop implements peer.Transport.
+func (d *node) Stop() {
+	d.net.locked(func() {
+		d.stopped = true
+		for _, s := range d.net.sessions {
+			if i := s.endOf(d); i >= 0 {
+				d.net.close(s, i, nil)
+			}
+		}
+	})
+}
+
+var errStopped = errors.New("open a session: the transport is stopped")
+
+func (d *node) refused(id uuid.UUID) bool {
+	if d.stopped {
+		d.net.emit(0, d, peer.Closed{Session: id, Err: errStopped})
+		return true
+	}
+	return d.net.sessions[id] != nil
+}
+
+func (s *session) endOf(d *node) int {
+	if s != nil {
+		for i := range s.ends {
+			if s.ends[i].node == d {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func (n *Network) isCut(s *session) bool { return n.cut[both(s.ends[0].peer, s.ends[1].peer)] }
+
+// held reports whether what end i sends cannot arrive now.
+func (n *Network) held(s *session, i int) bool {
+	return n.isCut(s) || n.stalled[pair{s.ends[i].peer, s.ends[1-i].peer}]
+}
+
+func (n *Network) tryOpen(s *session) {
+	if s.open || s.fails || s.ends[0].closed || s.ends[1].closed || n.isCut(s) {
+		return // expire closes it
+	}
+	s.open = true
+	for i := range s.ends {
+		n.emit(0, s.ends[i].node, peer.Opened{Session: s.id, Path: n.path()})
+	}
+}
+
+func (n *Network) path() peer.Path {
+	return peer.Path{Kind: "host", Local: "192.0.2.1:1", Remote: "192.0.2.2:2", RTT: 2 * n.delay}
+}
+
+// expire closes a session that does not open.
+func (n *Network) expire(s *session) {
+	n.at(Lifeless+2*n.delay, func() {
+		if !s.open {
+			n.die(s, errors.New("open a link: it never opened"))
+		}
+	})
+}
+
+// mark begins the time after which a cut session is dead.
+func (n *Network) mark(s *session) {
+	at := time.Now()
+	s.cutAt = at
+	n.at(Lifeless, func() {
+		if s.cutAt == at && s.open {
+			n.die(s, fmt.Errorf("nothing has come from the peer for %v", Lifeless))
+		}
+	})
+}
+
+func (n *Network) die(s *session, err error) {
+	for i := range s.ends {
+		if e := &s.ends[i]; e.node != nil && !e.closed {
+			e.closed = true
+			n.emit(0, e.node, peer.Closed{Session: s.id, Err: err})
+		}
+	}
+	delete(n.sessions, s.id)
+}
+
+// close closes one end; the other notices after the delay, if anything gets through to it.
+func (n *Network) close(s *session, i int, err error) {
+	e := &s.ends[i]
+	if e.closed {
+		return
+	}
+	e.closed = true
+	n.emit(0, e.node, peer.Closed{Session: s.id, Err: err})
+	other := &s.ends[1-i]
+	if other.node == nil || other.closed {
+		delete(n.sessions, s.id)
+		return
+	}
+	if !s.open {
+		return // as in WebRTC, the other end learns nothing and fails in time
+	}
+	tell := func() {
+		if !other.closed {
+			other.closed = true
+			n.emit(0, other.node, peer.Closed{Session: s.id, Err: errors.New("the peer closed the link")})
+		}
+		delete(n.sessions, s.id)
+	}
+	if n.isCut(s) {
+		return // mark does it
+	}
+	n.at(n.delay, tell)
+}
+
+func (n *Network) deliver(s *session, to *end, frame []byte) {
+	n.at(n.delay, func() {
+		if !to.closed {
+			to.node.net.emit(0, to.node, peer.Received{Session: s.id, Data: append([]byte(nil), frame...)})
+		}
+	})
+}
+
+// release sends what was held up.
+func (n *Network) release(s *session) {
+	for i := range s.ends {
+		e := &s.ends[i]
+		if n.held(s, i) || len(e.queue) == 0 {
+			continue
+		}
+		for _, f := range e.queue {
+			n.deliver(s, &s.ends[1-i], f)
+		}
+		e.queue, e.queued = nil, 0
+		if e.high {
+			e.high = false
+			n.emit(0, e.node, peer.Pressure{Session: s.id, High: false})
+		}
+	}
+}
+
+// task is work at a time; those of the same time are done in the order made.
+type task struct {
+	at   time.Time
+	seq  uint64
+	do   func() // with mu held
+	node *node  // or an event for its sink
+	ev   peer.TransportEvent
+}
+
+func (n *Network) at(d time.Duration, do func()) {
+	n.seq++
+	heap.Push(&n.tasks, &task{at: time.Now().Add(d), seq: n.seq, do: do})
+}
+
+func (n *Network) emit(d time.Duration, to *node, ev peer.TransportEvent) {
+	n.seq++
+	heap.Push(&n.tasks, &task{at: time.Now().Add(d), seq: n.seq, node: to, ev: ev})
+}
+
+func (n *Network) run() {
+	defer close(n.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		n.mu.Lock()
+		var due *task
+		wait := time.Hour
+		if len(n.tasks) > 0 {
+			if wait = time.Until(n.tasks[0].at); wait <= 0 {
+				due = heap.Pop(&n.tasks).(*task)
+				if due.do != nil {
+					due.do()
+				}
+			}
+		}
+		n.mu.Unlock()
+		if due != nil {
+			if due.node != nil {
+				due.node.sink(due.ev)
+			}
+			select {
+			case <-n.stop:
+				return
+			default:
+				continue
+			}
+		}
+		timer.Reset(wait)
+		select {
+		case <-n.wake:
+		case <-timer.C:
+		case <-n.stop:
+			return
+		}
+	}
+}
+
+type tasks []*task
+
+func (t tasks) Len() int { return len(t) }
+func (t tasks) Less(i, j int) bool {
+	if !t[i].at.Equal(t[j].at) {
+		return t[i].at.Before(t[j].at)
+	}
+	return t[i].seq < t[j].seq
+}
+func (t tasks) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
+func (t *tasks) Push(x any)   { *t = append(*t, x.(*task)) }
+func (t *tasks) Pop() any {
+	old := *t
+	x := old[len(old)-1]
+	*t = old[:len(old)-1]
+	return x
+}

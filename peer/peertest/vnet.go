@@ -1,0 +1,90 @@
+package peertest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/vnet"
+)
+
+// VNet is a simulated network of hosts with one address each, for WebRTC transports (peer.RTCConfig.Net). Its addresses are
+// 10.0.0.1, 10.0.0.2 … It works in a testing/synctest bubble, where time costs nothing. Tests with a VNet must not run in
+// parallel: vnet counts its hardware addresses without a lock.
+type VNet struct {
+	// Nets are the hosts.
+	Nets []transport.Net
+
+	router *vnet.Router
+	mu     sync.Mutex // guards what follows: the router calls the filter from its goroutine
+	rand   *rand.Rand
+	loss   float64
+	cut    map[string]bool
+}
+
+// NewVNet makes a network of so many hosts, with a delay one way. It stops with the test.
+func NewVNet(t testing.TB, hosts int, delay time.Duration, seed uint64) *VNet {
+	t.Helper()
+	logs := logging.NewDefaultLoggerFactory()
+	logs.DefaultLogLevel = logging.LogLevelDisabled
+	router, err := vnet.NewRouter(&vnet.RouterConfig{CIDR: "10.0.0.0/24", MinDelay: delay, LoggerFactory: logs})
+	if err != nil {
+		t.Fatalf("make a virtual router: %v", err)
+	}
+	v := &VNet{router: router, rand: rand.New(rand.NewPCG(seed, 0)), cut: map[string]bool{}}
+	for i := range hosts {
+		n, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{HostAddress(i)}})
+		if err != nil {
+			t.Fatalf("make a virtual host: %v", err)
+		}
+		if err := router.AddNet(n); err != nil {
+			t.Fatalf("connect a virtual host: %v", err)
+		}
+		v.Nets = append(v.Nets, n)
+	}
+	router.AddChunkFilter(v.pass)
+	if err := router.Start(); err != nil {
+		t.Fatalf("start a virtual router: %v", err)
+	}
+	t.Cleanup(func() { _ = router.Stop() })
+	return v
+}
+
+// HostAddress is the IP address of a host.
+func HostAddress(i int) string { return fmt.Sprintf("10.0.0.%d", i+1) }
+
+// SetLoss sets which part of all packets is lost, from 0 to 1.
+func (v *VNet) SetLoss(p float64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.loss = p
+}
+
+// SetCut cuts a host off, or connects it again.
+func (v *VNet) SetCut(host int, cut bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.cut[HostAddress(host)] = cut
+}
+
+func (v *VNet) pass(c vnet.Chunk) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.cut[host(c.SourceAddr().String())] || v.cut[host(c.DestinationAddr().String())] {
+		return false
+	}
+	return v.loss == 0 || v.rand.Float64() >= v.loss
+}
+
+func host(hostport string) string {
+	for i := range hostport {
+		if hostport[i] == ':' {
+			return hostport[:i]
+		}
+	}
+	return hostport
+}
