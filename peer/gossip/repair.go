@@ -368,8 +368,8 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 		}
 		live := a.liveFrom > 0 && v.from >= a.liveFrom && now.Sub(a.liveAt) < liveFor && a.hops < wire.MaxHops
 		frames := m.sendEvents(l, events, live, a.hops, out)
-		if a == r.own && frames == 1 && sent+16 <= wire.MaxFastFrame {
-			// It was likely lost on the reliable channel, which then stands still for a second.
+		if a == r.own && frames == 1 && sent+16 <= wire.MaxFastFrame && len(l.hedges) > 0 {
+			// It was said just now, and likely lost on the reliable channel, which then stands still for a second.
 			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: out.Sends[len(out.Sends)-1].Frame})
 		}
 		v.from = events[len(events)-1].Seq + 1

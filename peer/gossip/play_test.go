@@ -1,0 +1,170 @@
+package gossip
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+// forge makes an event as author n would, then lets change spoil it.
+func (w *world) forge(n *node, seq uint64, text string, change func(*wire.Event)) wire.Event {
+	e := []wire.Event{{Room: general, Author: n.id, Seq: seq, Lamport: seq, Time: w.now, Name: n.name, Kind: wire.KindText,
+		Body: []byte(text)}}
+	if err := wire.SignBatch(n.key, e); err != nil {
+		w.t.Fatalf("sign: %v", err)
+	}
+	if change != nil {
+		change(&e[0])
+	}
+	return e[0]
+}
+
+func TestPlays(t *testing.T) {
+	plays := map[string]struct {
+		names string
+		play  func(w *world)
+	}{
+		"first message": {"ann bob", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.link(a, b)
+			w.run(time.Second)
+			w.say(a, "hello")
+			w.run(time.Second)
+			w.say(b, "hello ann", "how are you?")
+			w.run(time.Second)
+		}},
+		"three in a row": {"ann bob cyd", func(w *world) {
+			w.link(w.node("ann"), w.node("bob"))
+			w.link(w.node("bob"), w.node("cyd"))
+			w.run(time.Second)
+			w.say(w.node("ann"), "can cyd hear me?")
+			w.run(200 * time.Millisecond)
+			w.say(w.node("cyd"), "yes")
+			w.run(200 * time.Millisecond)
+		}},
+		"gap and repair": {"ann bob", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.link(a, b)
+			w.say(a, "one")
+			w.run(time.Second)
+			w.logf("— what ann sends now is lost on its way —")
+			links := a.links[b].era
+			w.say(a, "two")
+			w.queue = nil
+			w.run(10 * time.Millisecond)
+			a.links[b].era = links
+			w.say(a, "three")
+			w.run(time.Second)
+		}},
+		"lossy link": {"ann bob", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.link(a, b)
+			w.run(time.Second)
+			w.loss = 1
+			w.say(a, "hello?")
+			w.run(30 * time.Millisecond)
+			w.loss = 0
+			w.run(2 * time.Second)
+		}},
+		"link heals": {"ann bob", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.link(a, b)
+			w.say(a, "one")
+			w.run(time.Second)
+			w.unlink(a, b)
+			w.say(a, "two", "three")
+			w.say(b, "are you there?")
+			w.run(time.Second)
+			w.link(a, b)
+			w.run(time.Second)
+		}},
+		"slow neighbour": {"ann bob", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.link(a, b)
+			w.run(100 * time.Millisecond)
+			w.logf("— ann's queue to bob is full —")
+			w.step(a, LinkBusy{b.id, true})
+			w.say(a, "one")
+			w.say(a, "two")
+			w.run(100 * time.Millisecond)
+			w.logf("— it has room again —")
+			w.step(a, LinkBusy{b.id, false})
+			w.say(a, "three")
+			w.run(100 * time.Millisecond)
+			w.say(a, "four")
+			w.run(100 * time.Millisecond)
+		}},
+		"equivocation": {"ann bob cyd", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.link(a, b)
+			w.run(time.Second)
+			w.logf("ann signs two events with the number 1")
+			for _, text := range []string{"yes", "no", "no"} {
+				w.step(b, Receive{a.id, wire.Events{Live: true, Events: []wire.Event{w.forge(a, 1, text, nil)}}})
+			}
+			w.run(100 * time.Millisecond)
+		}},
+		"forged": {"ann bob cyd", func(w *world) {
+			a, b, c := w.node("ann"), w.node("bob"), w.node("cyd")
+			w.link(b, c)
+			w.run(time.Second)
+			w.logf("cyd relays an event of ann with a changed body")
+			e := w.forge(a, 1, "I like cyd", func(e *wire.Event) { e.Body = []byte("I love cyd") })
+			w.step(b, Receive{c.id, wire.Events{Live: true, Hops: 1, Events: []wire.Event{e}}})
+			w.run(100 * time.Millisecond)
+		}},
+		"store fails": {"ann bob", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.link(a, b)
+			w.run(time.Second)
+			a.broken = errors.New("disk is full")
+			w.say(a, "nobody hears this")
+			a.broken = nil
+			w.say(a, "but this")
+			b.broken = errors.New("disk is full")
+			w.run(100 * time.Millisecond)
+			b.broken = nil
+			w.run(10 * time.Second)
+		}},
+	}
+	for name, p := range plays {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 7, strings.Fields(p.names)...)
+			w.log = new(strings.Builder)
+			p.play(w)
+			file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "_")+".txt")
+			got := []byte(w.log.String())
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("the play %q went differently (-update accepts it):\n%s\nwant:\n%s", name, got, want)
+			}
+		})
+	}
+}
+
+func TestNewWantsAWholeConfig(t *testing.T) {
+	if _, err := New(Config{}); err == nil {
+		t.Error("a machine was made from nothing")
+	}
+	if _, err := New(Config{Key: make(ed25519.PrivateKey, 64)}); err == nil {
+		t.Error("a machine was made without a log")
+	}
+}

@@ -1,0 +1,222 @@
+package gossip
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// bounded fails if a machine keeps more than it may, or something of neighbours that are gone.
+func (w *world) bounded() {
+	w.t.Helper()
+	for _, n := range w.nodes {
+		m := n.machine
+		if len(m.links) != len(n.links) || len(m.linkList) != len(n.links) {
+			w.t.Fatalf("%s keeps %d links: it has %d", n.name, len(m.links), len(n.links))
+		}
+		bytes := 0
+		for _, r := range m.roomList {
+			for _, a := range r.sorted {
+				if len(a.pending) > maxPending {
+					w.t.Fatalf("%s holds %d events of %s back: at most %d are allowed", n.name, len(a.pending), w.name(a.author), maxPending)
+				}
+				for _, h := range a.pending {
+					bytes += heldSize(&h.event)
+				}
+			}
+			if len(r.sorted) != len(r.logs) {
+				w.t.Fatalf("%s has %d logs in order and %d in all", n.name, len(r.sorted), len(r.logs))
+			}
+		}
+		if bytes != m.heldBytes || bytes > maxHeldBytes {
+			w.t.Fatalf("%s holds %d bytes back and counts %d", n.name, bytes, m.heldBytes)
+		}
+		asks := make(map[*link]int)
+		for _, r := range m.roomList {
+			for _, a := range r.sorted {
+				if a.ask != nil {
+					asks[a.ask.to]++
+				}
+			}
+		}
+		for _, l := range m.linkList {
+			if len(l.hedges) > maxHedges || len(l.serves) > maxServes || l.asks > maxAsks || l.asks != asks[l] {
+				w.t.Fatalf("%s keeps %d hedges, %d answers, %d questions (it counts %d) for %s", n.name, len(l.hedges),
+					len(l.serves), asks[l], l.asks, w.name(l.peer))
+			}
+			known := 0
+			for _, s := range l.shares {
+				known += len(s.known)
+			}
+			if known != l.known {
+				w.t.Fatalf("%s knows %d heads of %s and counts %d", n.name, known, w.name(l.peer), l.known)
+			}
+		}
+	}
+}
+
+// TestWhateverHappensEverybodyGetsEverything runs random schedules of talk, loss, delay, reordering, duplication, cuts,
+// heals, full queues and restarts. What must hold of each delivery is checked in world.deliver.
+func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		names := []string{"ann", "bob", "cyd", "dan", "eve"}[:rapid.IntRange(2, 5).Draw(t, "peers")]
+		w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
+		w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.2, 0.5}).Draw(t, "loss")
+		w.repeat = rapid.SampledFrom([]float64{0, 0.1}).Draw(t, "repeat")
+		slow := time.Duration(rapid.IntRange(1, 200).Draw(t, "delay ms")) * time.Millisecond
+		w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
+		w.mesh()
+		pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
+		for i := range rapid.IntRange(1, 40).Draw(t, "acts") {
+			a, b := pick("a"), pick("b")
+			switch rapid.IntRange(0, 9).Draw(t, "act") {
+			case 0, 1, 2, 3:
+				texts := make([]string, rapid.SampledFrom([]int{1, 1, 2, 40}).Draw(t, "lines"))
+				for j := range texts {
+					texts[j] = fmt.Sprintf("%s %d.%d", a.name, i, j)
+				}
+				w.say(a, texts...)
+			case 4:
+				w.unlink(a, b)
+			case 5:
+				if a != b && a.links[b] == nil {
+					w.link(a, b)
+				}
+			case 6:
+				w.restart(a)
+			case 7:
+				if a.links[b] != nil {
+					w.step(a, LinkBusy{b.id, rapid.Bool().Draw(t, "busy")})
+				}
+			case 8: // what waits in a receiver's mailbox is dropped
+				if len(w.queue) > 0 {
+					w.queue = w.queue[:rapid.IntRange(0, len(w.queue)-1).Draw(t, "keep")]
+				}
+			default:
+				w.run(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
+			}
+			w.bounded()
+		}
+		w.loss = 0
+		for i, a := range w.nodes {
+			for _, b := range w.nodes[:i] {
+				if a.links[b] != nil {
+					w.step(a, LinkBusy{b.id, false})
+					w.step(b, LinkBusy{a.id, false})
+				}
+			}
+		}
+		if !rapid.Bool().Draw(t, "heal to a chain") {
+			w.mesh()
+		} else {
+			for i, a := range w.nodes[1:] {
+				if a.links[w.nodes[i]] == nil {
+					w.link(a, w.nodes[i])
+				}
+			}
+		}
+		w.run(5 * time.Minute)
+		w.converged()
+		w.bounded()
+		for _, n := range w.nodes {
+			for code, count := range n.faults {
+				t.Fatalf("%s reports %d faults %q among honest peers", n.name, count, code)
+			}
+		}
+	})
+}
+
+func TestAMeshCostsOneCopyPerPeer(t *testing.T) {
+	w := newWorld(t, 3, "ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "joe")
+	w.delay = func() time.Duration { return time.Millisecond + time.Duration(w.rand.Int64N(int64(4*time.Millisecond))) }
+	w.mesh()
+	w.run(time.Second)
+	for i := range 100 {
+		for _, n := range w.nodes {
+			w.say(n, fmt.Sprintf("%s %d", n.name, i))
+		}
+		w.run(20 * time.Millisecond)
+	}
+	w.run(10 * time.Second)
+	w.converged()
+	if c := w.copies(); c > 1.001 {
+		t.Errorf("a message reached each of 10 linked peers %.3f times: want once", c)
+	}
+	for _, n := range w.nodes {
+		for _, o := range w.nodes {
+			if n != o && n.held[o.id] != 100 {
+				t.Errorf("%s knows that %s holds %d of its 100 lines", n.name, o.name, n.held[o.id])
+			}
+		}
+	}
+}
+
+func TestAFloodIsNoMisbehaviour(t *testing.T) {
+	w := newWorld(t, 4, "ann", "bob", "cyd")
+	w.delay = func() time.Duration { return 200 * time.Microsecond }
+	w.mesh()
+	w.run(time.Second)
+	before := w.sent
+	lines := make([]string, 20)
+	for i := range 500 { // 20,000 a second
+		for j := range lines {
+			lines[j] = fmt.Sprint(i, j)
+		}
+		w.say(w.node("ann"), lines...)
+		w.run(time.Millisecond)
+	}
+	sent := w.sent - before
+	w.run(10 * time.Second)
+	w.converged()
+	if most := 2*500 + 2*500/5 + 500; sent > most {
+		t.Errorf("10,000 events to two peers in 1,000 frames caused %d frames altogether: want at most %d", sent, most)
+	}
+	for _, n := range w.nodes {
+		if len(n.faults) > 0 {
+			t.Errorf("%s complains: %v", n.name, n.faults)
+		}
+	}
+}
+
+func TestALateJoinerStartsWithTheWindow(t *testing.T) {
+	for _, authors := range []int{1, 3} {
+		w := newWorld(t, 5, "ann", "bob", "cyd")
+		w.mesh()
+		lines := make([]string, 400)
+		for i := range 5 {
+			for j := range lines {
+				lines[j] = fmt.Sprint(i, j)
+			}
+			for _, n := range w.nodes[:authors] {
+				w.say(n, lines...)
+			}
+			w.run(time.Second)
+		}
+		w.say(w.node("cyd"), "short")
+		w.run(time.Second)
+		dan := w.add("dan", 9)
+		w.mesh()
+		w.run(20 * time.Second)
+		total := 0
+		for _, n := range w.nodes[:3] {
+			got := dan.delivered[n.id]
+			total += len(got)
+			if len(got) == 0 || got[len(got)-1] != uint64(len(n.said)) && len(n.said) > 0 {
+				if len(n.said) > 0 {
+					t.Errorf("%d authors: of the %d lines of %s the newcomer has %d", authors, len(n.said), n.name, len(got))
+				}
+			}
+		}
+		if total < window*9/10 || total > window {
+			t.Errorf("%d authors: the newcomer fetched %d events: want about, and at most, %d", authors, total, window)
+		}
+		w.say(w.node("ann"), "hello dan")
+		w.say(dan, "hello")
+		w.run(time.Second)
+		if got := dan.delivered[w.node("ann").id]; got[len(got)-1] != uint64(len(w.node("ann").said)) {
+			t.Errorf("%d authors: the newcomer does not get what is said next", authors)
+		}
+	}
+}

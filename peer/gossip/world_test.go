@@ -1,0 +1,437 @@
+package gossip
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/ed25519"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer/history"
+	"peerchat/peer/wire"
+)
+
+const general wire.Room = "general"
+
+var epoch = time.UnixMilli(1_790_000_000_000).UTC()
+
+// failer is what a test and a rapid property have in common.
+type failer interface {
+	Helper()
+	Fatalf(string, ...any)
+}
+
+// world is a small network of machines in virtual time. Each pair of linked nodes has a reliable ordered channel and a
+// fast one; loss delays the first, as a retransmission does, and drops from the second.
+type world struct {
+	t     failer
+	now   time.Time
+	rand  *rand.Rand
+	nodes []*node
+	queue []packet // by time, then order of sending
+	sent  int
+
+	delay  func() time.Duration
+	loss   float64       // of packets
+	repeat float64       // of fast packets, that come twice
+	rto    time.Duration // what a loss costs on the reliable channel
+
+	payloads map[wire.PeerID]map[uuid.UUID]int // event copies that reached each peer
+	log      *strings.Builder                  // the play, if it is wanted
+}
+
+type packet struct {
+	at       time.Time
+	n        int
+	from, to *node
+	era      int // of the link: packets of a link that went down are lost
+	data     []byte
+	fast     bool
+}
+
+type node struct {
+	name      string
+	key       ed25519.PrivateKey
+	id        wire.PeerID
+	store     *history.Memory
+	machine   *Machine
+	wake      time.Time
+	links     map[*node]*wireLink
+	ids       uint64
+	said      []string // what this node was refused not
+	delivered map[wire.PeerID][]uint64
+	texts     map[uuid.UUID]string
+	faults    map[string]int
+	held      map[wire.PeerID]uint64
+	broken    error // of the store: Append returns it
+}
+
+type wireLink struct {
+	era     int
+	arrives time.Time // of the last reliable packet
+}
+
+// nodeLog is a node's store, which can be made to fail.
+type nodeLog struct {
+	*history.Memory
+	n *node
+}
+
+func (l nodeLog) Append(events []wire.Event) error {
+	if l.n.broken != nil {
+		return l.n.broken
+	}
+	return l.Memory.Append(events)
+}
+
+func newWorld(t failer, seed uint64, names ...string) *world {
+	w := &world{t: t, now: epoch, rand: rand.New(rand.NewPCG(seed, 1)), payloads: make(map[wire.PeerID]map[uuid.UUID]int),
+		delay: func() time.Duration { return 5 * time.Millisecond }, rto: time.Second}
+	for i, name := range names {
+		w.add(name, byte(i+1))
+	}
+	return w
+}
+
+func (w *world) add(name string, key byte) *node {
+	n := &node{name: name, store: history.NewMemory(), links: make(map[*node]*wireLink), faults: make(map[string]int),
+		key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{key}, ed25519.SeedSize)), held: make(map[wire.PeerID]uint64),
+		delivered: make(map[wire.PeerID][]uint64), texts: make(map[uuid.UUID]string)}
+	n.id = wire.IDOf(n.key)
+	w.payloads[n.id] = make(map[uuid.UUID]int)
+	w.nodes = append(w.nodes, n)
+	w.start(n)
+	return n
+}
+
+// start gives a node a new machine over its store.
+func (w *world) start(n *node) {
+	w.t.Helper()
+	m, err := New(Config{Key: n.key, Log: nodeLog{n.store, n}, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
+		NewID: func() (id uuid.UUID) {
+			n.ids++
+			copy(id[:], n.id[:6])
+			id[6], id[8] = 0x70, 0x80
+			binary.BigEndian.PutUint32(id[12:], uint32(n.ids))
+			return id
+		}})
+	if err != nil {
+		w.t.Fatalf("new machine: %v", err)
+	}
+	n.machine, n.wake = m, time.Time{}
+	w.step(n, Subscribe{general})
+}
+
+func (w *world) node(name string) *node {
+	for _, n := range w.nodes {
+		if n.name == name {
+			return n
+		}
+	}
+	w.t.Fatalf("no node %q", name)
+	return nil
+}
+
+func (w *world) name(id wire.PeerID) string {
+	for _, n := range w.nodes {
+		if n.id == id {
+			return n.name
+		}
+	}
+	return id.Tag()
+}
+
+func (w *world) logf(format string, args ...any) {
+	if w.log != nil {
+		fmt.Fprintf(w.log, "%7.1f ms  ", float64(w.now.Sub(epoch).Microseconds())/1000)
+		fmt.Fprintf(w.log, format+"\n", args...)
+	}
+}
+
+// step gives a node an input and does what it says.
+func (w *world) step(n *node, in Input) {
+	w.t.Helper()
+	var out Output
+	if err := n.machine.Step(w.now, in, &out); err != nil {
+		w.t.Fatalf("%s: step %#v: %v", n.name, in, err)
+	}
+	n.wake = out.Wake
+	for _, d := range out.Delivers {
+		w.deliver(n, d)
+	}
+	for _, f := range out.Faults {
+		n.faults[f.Code]++
+		w.logf("%s reports %s of %s: %s%s", n.name, f.Code, w.name(f.Peer), f.Text, map[bool]string{true: " (drops the link)"}[f.Drop])
+	}
+	for _, r := range out.Refused {
+		w.logf("%s cannot say %q: %v", n.name, r.Ref, r.Err)
+	}
+	for _, h := range out.Held {
+		n.held[h.Peer] = h.Seq
+		w.logf("%s knows that %s holds its events up to %d", n.name, w.name(h.Peer), h.Seq)
+	}
+	for _, s := range out.Sends {
+		w.send(n, s)
+	}
+}
+
+// deliver checks what must hold of every delivery.
+func (w *world) deliver(n *node, d Deliver) {
+	w.t.Helper()
+	e := d.Event
+	if last := n.delivered[e.Author]; len(last) > 0 && last[len(last)-1]+1 != e.Seq {
+		w.t.Fatalf("%s is delivered %d of %s after %d", n.name, e.Seq, w.name(e.Author), last[len(last)-1])
+	}
+	n.delivered[e.Author] = append(n.delivered[e.Author], e.Seq)
+	n.texts[e.ID] = string(e.Body)
+	if e.Author == n.id && d.From == n.id {
+		n.said = append(n.said, string(e.Body))
+	}
+	how := ""
+	if d.History {
+		how = ", as history"
+	}
+	w.logf("%s is delivered %s:%d %q from %s%s", n.name, w.name(e.Author), e.Seq, e.Body, w.name(d.From), how)
+}
+
+func (w *world) send(n *node, s Send) {
+	w.t.Helper()
+	to := w.nodes[slices.IndexFunc(w.nodes, func(x *node) bool { return x.id == s.To })]
+	data, err := wire.AppendFrame(nil, s.Frame)
+	if err != nil {
+		w.t.Fatalf("%s sends what cannot be encoded: %v", n.name, err)
+	}
+	if s.Fast && len(data) > wire.MaxFastFrame {
+		w.t.Fatalf("%s sends a frame of %d bytes on the fast channel", n.name, len(data))
+	}
+	l := n.links[to]
+	if l == nil {
+		w.t.Fatalf("%s sends to %s, to which it has no link", n.name, to.name)
+	}
+	note := ""
+	p := packet{at: w.now.Add(w.delay()), n: w.sent, from: n, to: to, era: l.era, data: data, fast: s.Fast}
+	w.sent++
+	lost := w.rand.Float64() < w.loss
+	switch {
+	case s.Fast && lost:
+		note = ", which is lost"
+	case s.Fast:
+		if w.rand.Float64() < w.repeat {
+			w.push(p)
+			p.at = p.at.Add(w.delay())
+		}
+	default:
+		if lost {
+			p.at = p.at.Add(w.rto)
+		}
+		if p.at.Before(l.arrives) {
+			p.at = l.arrives // in order
+		}
+		l.arrives = p.at
+	}
+	w.logf("%s → %s  %s%s%s", n.name, to.name, w.describe(s.Frame), map[bool]string{true: ", fast"}[s.Fast], note)
+	if s.Fast && lost {
+		return
+	}
+	w.push(p)
+}
+
+func (w *world) push(p packet) {
+	at, _ := slices.BinarySearchFunc(w.queue, p, func(a, b packet) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.n, b.n), -1)
+	})
+	w.queue = slices.Insert(w.queue, at, p)
+}
+
+func (w *world) describe(f wire.Frame) string {
+	var b strings.Builder
+	switch f := f.(type) {
+	case wire.Events:
+		b.WriteString("events")
+		for _, e := range f.Events {
+			fmt.Fprintf(&b, " %s:%d", w.name(e.Author), e.Seq)
+		}
+		if f.Live {
+			fmt.Fprintf(&b, " (live, %d hops)", f.Hops)
+		}
+	case wire.Digest:
+		fmt.Fprintf(&b, "%s%s", map[bool]string{true: "answer to digest", false: "digest"}[f.Reply], w.heads(f.Heads))
+	case wire.Have:
+		fmt.Fprintf(&b, "have%s", w.heads(f.Heads))
+	case wire.Want:
+		b.WriteString("want")
+		for _, r := range f.Ranges {
+			fmt.Fprintf(&b, " %s:%d-%d", w.name(r.Author), r.From, r.To)
+		}
+	}
+	return b.String()
+}
+
+func (w *world) heads(heads []wire.Head) string {
+	var b strings.Builder
+	for _, h := range heads {
+		fmt.Fprintf(&b, " %s:%d", w.name(h.Author), h.Seq)
+		if h.Base > 0 {
+			fmt.Fprintf(&b, "(after %d)", h.Base)
+		}
+	}
+	if len(heads) == 0 {
+		return " of nothing"
+	}
+	return b.String()
+}
+
+// link links two nodes, or unlinks them.
+func (w *world) link(a, b *node) {
+	w.logf("— %s and %s are linked —", a.name, b.name)
+	for _, p := range [][2]*node{{a, b}, {b, a}} {
+		era := 0
+		if l := p[0].links[p[1]]; l != nil {
+			era = l.era
+		}
+		p[0].links[p[1]] = &wireLink{era: era + w.sent + 1}
+	}
+	b.links[a].era = a.links[b].era
+	w.step(a, LinkUp{b.id, []wire.Room{general}})
+	w.step(b, LinkUp{a.id, []wire.Room{general}})
+}
+
+func (w *world) unlink(a, b *node) {
+	if a.links[b] == nil {
+		return
+	}
+	w.logf("— the link of %s and %s is cut —", a.name, b.name)
+	delete(a.links, b)
+	delete(b.links, a)
+	w.step(a, LinkDown{b.id})
+	w.step(b, LinkDown{a.id})
+}
+
+// mesh links everybody who is not.
+func (w *world) mesh() {
+	for i, a := range w.nodes {
+		for _, b := range w.nodes[:i] {
+			if a.links[b] == nil {
+				w.link(b, a)
+			}
+		}
+	}
+}
+
+// restart kills a node and starts it again with the same store.
+func (w *world) restart(n *node) {
+	w.logf("— %s is killed and starts again —", n.name)
+	for _, x := range w.nodes {
+		w.unlink(n, x)
+	}
+	w.start(n)
+}
+
+func (w *world) say(n *node, texts ...string) {
+	w.t.Helper()
+	var drafts []Draft
+	for _, s := range texts {
+		drafts = append(drafts, Draft{Kind: wire.KindText, Body: []byte(s), Ref: s})
+	}
+	w.logf("%s says %q", n.name, texts)
+	w.step(n, Publish{Room: general, Name: n.name, Drafts: drafts})
+}
+
+// run lets the network run for d.
+func (w *world) run(d time.Duration) {
+	w.t.Helper()
+	end := w.now.Add(d)
+	for {
+		var next *node
+		for _, n := range w.nodes {
+			if !n.wake.IsZero() && (next == nil || n.wake.Before(next.wake)) {
+				next = n
+			}
+		}
+		if len(w.queue) > 0 && (next == nil || !w.queue[0].at.After(next.wake)) {
+			p := w.queue[0]
+			if p.at.After(end) {
+				break
+			}
+			w.queue = w.queue[1:]
+			if p.at.After(w.now) {
+				w.now = p.at
+			}
+			w.arrive(p)
+			continue
+		}
+		if next == nil || next.wake.After(end) {
+			break
+		}
+		if next.wake.After(w.now) {
+			w.now = next.wake
+		}
+		w.step(next, Tick{})
+	}
+	w.now = end
+}
+
+func (w *world) arrive(p packet) {
+	w.t.Helper()
+	if l := p.from.links[p.to]; l == nil || l.era != p.era {
+		return
+	}
+	f, err := wire.DecodeFrame(p.data)
+	if err != nil {
+		w.t.Fatalf("%s cannot decode what %s sent: %v", p.to.name, p.from.name, err)
+	}
+	if e, ok := f.(wire.Events); ok {
+		for i := range e.Events {
+			w.payloads[p.to.id][e.Events[i].ID]++
+		}
+	}
+	w.step(p.to, Receive{p.from.id, f})
+	w.step(p.to, Flush{})
+}
+
+// converged fails unless everybody was delivered everything that was said, once and in order, and nothing else.
+func (w *world) converged() {
+	w.t.Helper()
+	for _, author := range w.nodes {
+		for _, n := range w.nodes {
+			got := n.delivered[author.id]
+			if len(got) != len(author.said) {
+				w.t.Fatalf("%s said %d lines, %s was delivered %d of them: %v", author.name, len(author.said), n.name, len(got), got)
+			}
+			if len(got) > 0 && got[0] != 1 {
+				w.t.Fatalf("%s was first delivered number %d of %s", n.name, got[0], author.name)
+			}
+			events, err := n.store.Range(general, author.id, 1, 1<<40, 1<<20)
+			if err != nil || len(events) != len(got) {
+				w.t.Fatalf("%s stores %d events of %s, %v: %d were delivered", n.name, len(events), author.name, err, len(got))
+			}
+			for i, e := range events {
+				if string(e.Body) != author.said[i] {
+					w.t.Fatalf("%s has %q as line %d of %s, who said %q", n.name, e.Body, i+1, author.name, author.said[i])
+				}
+			}
+		}
+	}
+}
+
+// copies is the mean number of times that a payload reached a peer other than its author.
+func (w *world) copies() float64 {
+	total, events := 0, 0
+	for _, n := range w.nodes {
+		for _, c := range w.payloads[n.id] {
+			total += c
+		}
+		for author, seqs := range n.delivered {
+			if author != n.id {
+				events += len(seqs)
+			}
+		}
+	}
+	return float64(total) / float64(events)
+}
