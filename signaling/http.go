@@ -108,10 +108,7 @@ func (t *Tracker) serveWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.ws = ws
-	ws.SetPingHandler(func(data string) error {
-		t.post(post{op: opPong, c: c, data: []byte(data)})
-		return nil
-	})
+	ws.SetPingHandler(c.pong)
 	ws.SetCloseHandler(func(int, string) error { return nil })
 	ok := t.post(post{op: opUpgraded, c: c, nonce: newNonce()})
 	select {

@@ -93,10 +93,12 @@ type HubConfig struct {
 	// default DefaultSample. So the cost of a join does not grow with the room.
 	Sample int
 	// Linger is how long a dropped connection keeps its rooms, so that a client that comes back causes no flapping;
-	// default 3 s. DeadAfter bounds it from when the client was last heard; default 4.5 s.
-	Linger, DeadAfter time.Duration
-	// Ping is the silence that a client is told to end with a ping; default 1.5 s.
-	Ping time.Duration
+	// default 3 s. It ends when the client has not been heard for three times the ping that it was told.
+	Linger time.Duration
+	// Ping is the silence that a client is told to end with a ping; default 1.5 s. Where that would make more than PingBudget
+	// pings a second in all (default 4,000), clients are told to take longer, and their deaths show later.
+	Ping       time.Duration
+	PingBudget int
 }
 
 func (c HubConfig) withDefaults() HubConfig {
@@ -110,8 +112,8 @@ func (c HubConfig) withDefaults() HubConfig {
 	if c.Ping == 0 {
 		c.Ping = 1500 * time.Millisecond
 	}
-	if c.DeadAfter == 0 {
-		c.DeadAfter = 3 * c.Ping
+	if c.PingBudget == 0 {
+		c.PingBudget = 4000
 	}
 	return c
 }
@@ -144,6 +146,7 @@ type hubPeer struct {
 	name    string
 	conn    ConnID // zero while lingering
 	rooms   []membership
+	ping    time.Duration
 	epoch   uint32 // counts hellos and drops; older entries of Hub.linger are void
 	session uint32 // counts hellos; memberships of an older one wait to be confirmed
 }
@@ -270,6 +273,7 @@ func (h *Hub) hello(now time.Time, in HubHello, out *HubOutput) {
 			Text: "replaced: the same identity has connected again, from " + c.addr.String()}, out)
 	}
 	p.conn, c.peer = in.Conn, p
+	p.ping = max(h.cfg.Ping, time.Duration(len(h.peers))*time.Second/time.Duration(h.cfg.PingBudget)).Round(time.Millisecond)
 	p.epoch++
 	p.session++
 	if len(p.rooms) > 0 {
@@ -278,7 +282,7 @@ func (h *Hub) hello(now time.Time, in HubHello, out *HubOutput) {
 	}
 	out.Send = append(out.Send, HubSend{in.Conn, &HelloAnswer{
 		Re: in.Req.ID, Observed: in.Observed, STUN: in.STUN, Term: h.cfg.Term, Leader: h.cfg.Leader,
-		Resumed: known && in.Req.Resume, Ping: int(h.cfg.Ping / time.Millisecond),
+		Resumed: known && in.Req.Resume, Ping: int(p.ping / time.Millisecond),
 	}})
 	if known {
 		h.rename(p, in.Req.Name, out)
@@ -402,7 +406,7 @@ func (h *Hub) dropped(now time.Time, in HubDropped, out *HubOutput) {
 	p.conn = 0
 	p.epoch++
 	until := now.Add(h.cfg.Linger)
-	if dead := in.Seen.Add(h.cfg.DeadAfter); !in.Seen.IsZero() && dead.Before(until) {
+	if dead := in.Seen.Add(3 * p.ping); !in.Seen.IsZero() && dead.Before(until) {
 		until = dead
 	}
 	if len(p.rooms) == 0 || !until.After(now) {

@@ -40,9 +40,10 @@ type TrackerConfig struct {
 	Seed    uint64
 	Term    uint64
 	Leader  wire.PeerID // zero for a stand-alone tracker
-	// Sample, Linger, DeadAfter and Ping are the hub's.
-	Sample                  int
-	Linger, DeadAfter, Ping time.Duration
+	// Sample, Linger, Ping and PingBudget are the hub's.
+	Sample       int
+	Linger, Ping time.Duration
+	PingBudget   int
 	// Handshake is the time that a connection has until its hello; default 5 s.
 	Handshake time.Duration
 	// WriteTimeout is how long a client may take to read what is written at once; default 5 s.
@@ -105,7 +106,6 @@ const (
 	opAdmit                  // may c come in? ack answers
 	opUpgraded               // c is a WebSocket now; challenge it with nonce
 	opPing                   // c is silent: send a ping
-	opPong                   // c sent a ping with data
 	opWrote                  // c's writer is done; err
 	opCut                    // cut c off with note; data goes before it
 	opEnded                  // c's reader is done; err, seen
@@ -149,7 +149,7 @@ func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 		inbox: make(chan post, 1024), stop: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{}),
 		byID: make(map[ConnID]*conn),
 		hub: NewHub(HubConfig{Seed: cfg.Seed, Term: cfg.Term, Leader: cfg.Leader, Limits: cfg.Limits, Sample: cfg.Sample,
-			Linger: cfg.Linger, DeadAfter: cfg.DeadAfter, Ping: cfg.Ping}),
+			Linger: cfg.Linger, Ping: cfg.Ping, PingBudget: cfg.PingBudget}),
 	}
 	t.metrics = newMetrics(t)
 	t.srv = newServer(t)
@@ -203,7 +203,7 @@ func bindError(what, addr string, err error) error {
 func (t *Tracker) Start() {
 	t.begin.Do(func() {
 		t.wg.Go(func() {
-			if err := t.srv.Serve(t.ln); !errors.Is(err, http.ErrServerClosed) {
+			if err := t.srv.Serve(t.ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				t.log.Error("tracker no longer accepts connections", "err", err)
 			}
 		})
@@ -349,8 +349,6 @@ func (t *Tracker) handle(p post) {
 		t.touch(c)
 	case opPing:
 		t.queue(c, opcodePing, nil)
-	case opPong:
-		t.queue(c, opcodePong, p.data)
 	case opWrote:
 		c.writing = false
 		if p.err != nil {
