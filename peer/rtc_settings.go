@@ -25,7 +25,7 @@ var rtcL16 = webrtc.RTPCodecParameters{
 	PayloadType:        107,
 }
 
-// What each of these costs when it is otherwise was measured; see docs/decisions/0010-rtc-settings.md.
+// What each of these costs when it is otherwise was measured; see docs/decisions/rtc-settings.md.
 const (
 	// A peer that vanished is closed after the sum of the first two, within one keep-alive.
 	rtcDisconnected = 2 * time.Second
@@ -39,13 +39,13 @@ const (
 	// DTLS sends a flight again after this, then doubles.
 	rtcDTLSFlight = 60 * time.Millisecond
 	// SCTP's retransmission timer has a floor of 1 s in pion, but the ceiling wins over it, so that this is its value
-	// at all times. It must stay above the longest round trip that has to work (300 ms) and the 200 ms by which the
-	// other side may delay its acknowledgement; earlier losses are found by its tail loss probe after 200 ms.
-	rtcRTO = 550 * time.Millisecond
+	// at all times: about what a lost packet costs. It must stay above the longest round trip that has to work well,
+	// 300 ms: below it, every flight is taken for lost.
+	rtcRTO = 330 * time.Millisecond
 	// How much audio of one source waits to be read: about a second.
 	rtcAudioBuffer = 32 << 10
 	// After a loss, SCTP's window does not fall below this many bytes.
-	rtcMinWindow = 16 << 10
+	rtcMinWindow = 32 << 10
 )
 
 func newRTCCertificate() (*webrtc.Certificate, error) {
