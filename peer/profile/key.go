@@ -3,6 +3,7 @@ package profile
 import (
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"os"
 )
 
-// maxKeyFile bounds what is read of a key file, in bytes; a real one has 119.
+// maxKeyFile bounds what is read of a key file, in bytes; a real one has 197.
 const maxKeyFile = 4096
 
 // Key reads the identity key, and makes one where there is none yet. It never changes a file that is
@@ -65,7 +66,8 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 }
 
 // ParseKey reads a key file: one PEM block "PRIVATE KEY" that holds an Ed25519 key as PKCS #8 (RFC 5958, 8410), and
-// nothing else. What it accepts is encoded again to the same bytes.
+// nothing else. Its header "Public-Key" repeats the public half in hexadecimal, so that a flipped bit is a damaged key and not
+// another identity. What it accepts is encoded again to the same bytes.
 func ParseKey(data []byte) (ed25519.PrivateKey, error) {
 	if len(data) > maxKeyFile {
 		return nil, fmt.Errorf("longer than %d bytes", maxKeyFile)
@@ -83,7 +85,7 @@ func ParseKey(data []byte) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("a %T, want an Ed25519 key", parsed)
 	}
 	if string(encodeKey(key)) != string(data) {
-		return nil, errors.New("there is more in it than the key")
+		return nil, errors.New("it is not as it was written: the private key, its public key and the form do not agree")
 	}
 	return key, nil
 }
@@ -93,5 +95,6 @@ func encodeKey(key ed25519.PrivateKey) []byte {
 	if err != nil {
 		panic("profile: an Ed25519 key cannot be encoded: " + err.Error()) // there is no such key
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	public := hex.EncodeToString(key.Public().(ed25519.PublicKey))
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Headers: map[string]string{"Public-Key": public}, Bytes: der})
 }

@@ -90,6 +90,19 @@ func TestKeyIsNeverOverwritten(t *testing.T) {
 			}
 			write(t, path, data[:len(data)/2])
 		}, []string{"damaged"}},
+		{"another character", func(t *testing.T, path string) {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := bytes.LastIndex(data, []byte("\n-----END")) - 10
+			if data[at] == 'A' { // base64 before and after
+				data[at] = 'B'
+			} else {
+				data[at] = 'A'
+			}
+			write(t, path, data)
+		}, []string{"damaged", "do not agree"}},
 		{"another kind of PEM", func(t *testing.T, path string) {
 			write(t, path, []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
 		}, []string{"damaged", "PRIVATE KEY"}},
