@@ -99,7 +99,11 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 		o := p.begin(b, "ready").str("peer", idString(ev.Self.Peer)).str("username", ev.Self.Name)
 		return o.any("rooms", ev.Rooms).str("profile", p.profile).end()
 	case peer.TrackerChanged:
-		o := p.begin(b, "tracker").str("state", string(ev.State)).str("url", ev.URL).uint("term", ev.Term).
+		url := ev.URL
+		if !strings.Contains(url, "://") { // words for people about what is being tried
+			url = ""
+		}
+		o := p.begin(b, "tracker").str("state", string(ev.State)).str("url", url).uint("term", ev.Term).
 			str("leader", idString(ev.Leader)).bool("self", ev.Self)
 		if ev.Trying != "" {
 			o.str("trying", ev.Trying)
