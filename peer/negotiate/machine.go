@@ -165,6 +165,10 @@ func (m *Machine) described(in Described, out *Output) {
 	if s == nil || s.described {
 		return
 	}
+	if s.own && m.link != nil {
+		m.drop(s, out) // another one was faster
+		return
+	}
 	s.described = true
 	msg := Message{
 		Kind: KindOffer, Session: s.id, SDP: in.Description.SDP, Fingerprint: in.Description.Fingerprint,
@@ -285,6 +289,7 @@ func (m *Machine) opened(now time.Time, id uuid.UUID, out *Output) {
 	}
 	if s.replaces {
 		for _, old := range slices.Clone(m.sessions) {
+			old.replaces = false // what else was offered meanwhile is surplus of this one
 			if old != s && old.open {
 				m.drop(old, out)
 			}
