@@ -301,8 +301,15 @@ func (m *Model) moveFocus(by int) {
 	}
 	m.focus = order[(at+by+len(order))%len(order)]
 	m.cursor = 0
-	if m.focus == paneRooms {
+	keys := m.sign("↑ ↓", "Up Down")
+	switch m.focus {
+	case paneRooms:
 		m.cursor = m.current
+		m.flash = "rooms: " + keys + " choose, Enter goes there, Esc goes back"
+	case paneTimeline:
+		m.flash = "timeline: " + keys + " scroll, Esc goes back"
+	case paneMembers:
+		m.flash = "members: " + keys + " choose, Enter names them, Esc goes back"
 	}
 }
 

@@ -490,7 +490,8 @@ func (m *Model) addLine(l Line) {
 	}
 	it := &item{
 		order: l.Order, peer: SanitizeLine(l.Peer), at: l.Sent, id: l.ID, name: SanitizeLine(l.Name), self: l.Self,
-		text: strings.TrimRight(Sanitize(l.Text), "\n"),
+		history: l.History,
+		text:    strings.TrimRight(Sanitize(l.Text), "\n"),
 	}
 	switch l.Kind {
 	case LineAction:

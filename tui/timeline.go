@@ -38,6 +38,7 @@ type item struct {
 	name    string
 	text    string
 	self    bool
+	history bool
 	mention bool
 
 	delivered, of int
@@ -175,6 +176,9 @@ func (t *timeline) add(it *item) bool {
 	if at == 0 && len(t.items) >= maxLines {
 		return false // older than all that is shown
 	}
+	if it.history {
+		at = t.letPass(it, at)
+	}
 	t.items = append(t.items, nil)
 	copy(t.items[at+1:], t.items[at:])
 	t.items[at] = it
@@ -190,6 +194,18 @@ func (t *timeline) add(it *item) bool {
 	}
 	t.trim()
 	return true
+}
+
+// letPass moves what happened on this side behind a fetched event that was said before it: else all that was
+// noted before the history came would stand above it. It returns the event's place.
+func (t *timeline) letPass(it *item, at int) int {
+	if at < len(t.items) && t.items[at].order == it.order {
+		return at
+	}
+	for ; at > 0 && t.items[at-1].peer == local && t.items[at-1].at.After(it.at); at-- {
+		t.items[at-1].order = it.order
+	}
+	return at
 }
 
 // trim drops the oldest lines beyond the bounds, some at once so that it is not done for every line.

@@ -46,6 +46,10 @@ func (c *canvas) put(x, y, width int, s string, style tcell.Style) int {
 func spillOf(cluster string) int {
 	n := 0
 	for _, r := range cluster {
+		if r >= 0x1f1e6 && r <= 0x1f1ff || r >= 0x1f3fb && r <= 0x1f3ff {
+			n += 2 // flag letters and skin tones, which have no width of their own only within a sequence
+			continue
+		}
 		_, _, w := nextCluster(string(r))
 		n += w
 	}

@@ -1,0 +1,238 @@
+package tui_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+
+	"peerchat/tui"
+	"peerchat/tui/tuitest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden screens")
+
+// noon is the clock of the golden screens.
+var noon = time.Date(2026, 3, 14, 12, 4, 0, 0, time.UTC)
+
+func config() tui.Config {
+	return tui.Config{Now: func() time.Time { return noon }, Location: time.UTC, Color: tui.Color16}
+}
+
+// The people of the golden screens, by the first letters of their IDs.
+const (
+	aliceID = "a1iceaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	bobID   = "k3fdbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	bob2ID  = "zz77bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	carolID = "c2azccccccccccccccccccccccccccccccccccccccccccccccccc"
+	daveID  = "d4ve4444444444444444444444444444444444444444444444444"
+)
+
+func line(room, peer, name, text string, order uint64, ago time.Duration) tui.Line {
+	return tui.Line{Room: room, ID: fmt.Sprintf("%s-%d-%s", room, order, peer), Peer: peer, Name: name, Text: text, Order: order,
+		Sent: noon.Add(-ago), Self: peer == aliceID}
+}
+
+// scene is an ordinary day: three rooms, five people, all kinds of lines.
+func scene() []tui.Msg {
+	everybody := []tui.Member{{ID: aliceID, Name: "alice"}, {ID: bobID, Name: "bob"}, {ID: carolID, Name: "carol"}}
+	action := line("general", carolID, "carol", "waves", 6, 3*time.Minute)
+	action.Kind = tui.LineAction
+	topic := line("general", bobID, "bob", "peers only, no servers", 2, 22*time.Hour)
+	topic.Kind = tui.LineTopic
+	return []tui.Msg{
+		tui.Self{ID: aliceID, Name: "alice"},
+		tui.Tracker{State: tui.TrackerConnected, URL: "ws://127.0.0.1:5000/v1"},
+		tui.RoomJoined{Room: "general", Members: everybody},
+		tui.RoomJoined{Room: "dev", Members: everybody},
+		tui.RoomJoined{Room: "music", Members: everybody[:1]},
+		tui.Link{Peer: bobID, Name: "bob", Up: true, Path: "host", RTT: 24 * time.Millisecond},
+		tui.Link{Peer: carolID, Name: "carol", Up: true, Path: "relay", RTT: 131 * time.Millisecond},
+		line("general", carolID, "carol", "see you tomorrow", 1, 23*time.Hour),
+		topic,
+		line("general", aliceID, "alice", "good morning!", 3, 2*time.Hour),
+		line("general", bobID, "bob", "morning. The tracker died an hour ago, carol hosts it now, and nobody noticed.", 4, 5*time.Minute),
+		line("general", carolID, "carol", "alice: that is rather the point", 5, 4*time.Minute),
+		action,
+		line("general", aliceID, "alice", "two\nlines", 7, 2*time.Minute),
+		tui.Delivered{Room: "general", ID: "general-3-" + aliceID, Peers: 3, Of: 3},
+		tui.Delivered{Room: "general", ID: "general-7-" + aliceID, Peers: 1, Of: 3},
+		tui.MemberJoined{Room: "general", Member: tui.Member{ID: daveID, Name: "dave"}, Count: 4},
+		line("general", daveID, "dave", "日本語も絵文字も 👩‍👩‍👧‍👦 幅が合います", 8, time.Minute),
+		tui.MemberLeft{Room: "general", Member: tui.Member{ID: daveID, Name: "dave"}, Count: 3},
+		line("general", aliceID, "alice", "still nobody has this one", 9, 0),
+		line("dev", bobID, "bob", "alice, the build is green", 3, time.Minute),
+		line("dev", bobID, "bob", "shall I tag it?", 4, time.Minute),
+		line("music", bobID, "bob", "new record", 4, time.Minute),
+	}
+}
+
+// golden compares the screen with testdata/NAME.golden.
+func golden(t *testing.T, term *tuitest.Term, name string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	got := term.Text()
+	if r := tuitest.IsClean(got); r != 0 {
+		t.Errorf("%U is on the screen:\n%s", r, got)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("no golden screen (make it with -update): %v", err)
+	}
+	if got != string(want) {
+		t.Errorf("the screen is not as in %s (-update rewrites it); it is\n%s\nand should be\n%s", path, got, want)
+	}
+}
+
+// settled posts a last Msg and waits until the screen shows it, so that all before it is shown too.
+func settled(t *testing.T, term *tuitest.Term) {
+	t.Helper()
+	term.Post(tui.Notice{Room: "general", Text: "end of scene"})
+	term.Want("all that was posted is shown", "scene")
+}
+
+func TestGoldenScreens(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		w, h int
+		cfg  func(*tui.Config)
+	}{
+		{"wide", 120, 40, nil},
+		{"normal", 80, 24, nil},
+		{"narrow", 60, 16, nil},
+		{"small", 40, 10, nil},
+		{"mono", 80, 24, func(c *tui.Config) { c.Color = tui.ColorNone }},
+		{"ascii", 80, 24, func(c *tui.Config) { c.ASCII = true }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := config()
+			if c.cfg != nil {
+				c.cfg(&cfg)
+			}
+			term := tuitest.Start(t, cfg, c.w, c.h)
+			term.Post(scene()...)
+			settled(t, term)
+			golden(t, term, c.name)
+			if c.name != "mono" {
+				return
+			}
+			term.Each(func(x, y int, text string, style tcell.Style) {
+				if fg, bg, _ := style.Decompose(); fg != tcell.ColorDefault || bg != tcell.ColorDefault {
+					t.Fatalf("without colour, cell %d,%d %q has colours %v on %v", x, y, text, fg, bg)
+				}
+			})
+		})
+	}
+}
+
+func TestGoldenStates(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		w, h int
+		do   func(term *tuitest.Term)
+	}{
+		{"start", 80, 12, func(term *tuitest.Term) {
+			term.Post(tui.Self{ID: aliceID, Name: "alice"},
+				tui.Tracker{State: tui.TrackerSearching, Trying: "ws://10.0.0.7:5000, attempt 3"})
+			term.Want("what is being tried", "attempt 3")
+		}},
+		{"lost", 100, 12, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(tui.Tracker{State: tui.TrackerLost, URL: "ws://127.0.0.1:5000/v1", Trying: "again in 4 s", Err: "connection refused"})
+			term.Want("what is being tried", "again in 4 s]")
+		}},
+		{"elected", 100, 12, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/v1", Leader: "carol", Term: 3})
+			term.Want("who the tracker is", "[tracker: carol, term 3]")
+		}},
+		{"help", 80, 24, func(term *tuitest.Term) {
+			term.Press(tcell.KeyF1, tcell.ModNone)
+			term.Want("the help", "complete names")
+		}},
+		{"answers", 80, 24, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(tui.Rooms{Rooms: []tui.RoomInfo{{Room: "general", Members: 3, Joined: true, Topic: "peers only"},
+				{Room: "games", Members: 12}}})
+			term.Type("/names\n/topic\n/help join\n/jion x\n")
+			term.Want("the nearest command", "/join?")
+		}},
+		{"hostile", 80, 24, func(term *tuitest.Term) {
+			term.Post(scene()[:3]...)
+			evil := "\x1b]0;owned\x07[red]evil[-]"
+			term.Post(tui.MemberJoined{Room: "general", Member: tui.Member{ID: "evi1", Name: evil}})
+			for i, text := range []string{
+				"\x1b[31mred\x1b[0m \x1b[2J\u009b2J", "[red]tag[-] [::b]bold[::-] [\"region\"]", "NUL \x00 and BEL \x07 and BS \b\b\b",
+				strings.Repeat("w", 400), "bidi \u202eexe.txt\u202c \u2066x\u2069", "invalid \xff\xfe utf-8", "zalgo " + "e" + strings.Repeat("\u0301", 40),
+				"wide 👩‍👩‍👧‍👦👍🏽🇩🇪 日本語", "line\u2028sep \u200b zero \ufeff", "שלום مرحبا",
+			} {
+				term.Post(line("general", "evi1", evil, text, uint64(i+2), time.Minute))
+			}
+			term.Post(tui.Topic{Room: "general", Text: "topic \x1b[2J [red]red"}, tui.Failure{Text: "failed: \x1b[5m blink\x07"})
+			term.Want("all of it", "blink")
+		}},
+		{"scrolled", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Press(tcell.KeyPgUp, tcell.ModNone)
+			term.Want("older lines", "The tracker died")
+			term.Post(line("general", bobID, "bob", "one more", 20, 0), line("general", bobID, "bob", "and another", 21, 0))
+			term.Want("what is below", "▼ 2 new")
+		}},
+		{"marker", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Alt('2')
+			term.Want("the other room", "shall I tag it?")
+			term.Post(line("general", bobID, "bob", "said while you were away", 20, 0))
+			term.Want("it is unread", "[unread: #general(1)")
+			term.Press(tcell.KeyCtrlP, tcell.ModCtrl)
+			term.Want("the marker", " new ")
+		}},
+		{"find", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Press(tcell.KeyCtrlF, tcell.ModCtrl)
+			term.Type("morning")
+			term.Press(tcell.KeyUp, tcell.ModNone)
+			term.Want("the older match", "good morning!")
+		}},
+		{"input", 60, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Type("first line")
+			term.Press(tcell.KeyEnter, tcell.ModAlt)
+			term.Type("the second line is longer than the screen is wide, so it wraps")
+			term.Want("the input has grown", "so it wraps")
+		}},
+		{"bare", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Alt('l')
+			term.Want("plain text", "12:04 alice: still nobody has this one")
+		}},
+		{"paste", 80, 8, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Paste("a\nb\nc\nd\ne")
+			term.Want("the question", "paste 5 lines")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			term := tuitest.Start(t, config(), c.w, c.h)
+			c.do(term)
+			golden(t, term, c.name)
+		})
+	}
+}
