@@ -178,7 +178,7 @@ type hedge struct {
 	share *share
 	event wire.Event
 	sent  time.Time // the first copy
-	next  time.Time // when to send another
+	next  time.Time // when to send another, or to give up; zero: now
 	count int       // copies sent
 }
 
@@ -223,6 +223,10 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		if h.next.After(now) {
 			continue
 		}
+		if h.count == maxCopies {
+			h.next = time.Time{}
+			continue
+		}
 		if n := h.event.EncodedSize(); size+n > wire.MaxFastFrame {
 			send()
 			size += n
@@ -231,10 +235,12 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		}
 		again = append(again, h.event)
 		h.count++
-		h.next = now.Add(l.patience(h.count))
+		if h.next = now.Add(l.patience(h.count)); h.count == maxCopies {
+			h.next = h.sent.Add(hedgeMemory) // kept on, to measure how long the acknowledgement takes
+		}
 	}
 	send()
-	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.count >= maxCopies })
+	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.next.IsZero() })
 }
 
 // acked is told that a neighbour holds the own events of a room up to seq.

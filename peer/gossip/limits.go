@@ -12,6 +12,7 @@ const (
 	window = 1000 // events fetched of a log on first contact: of all logs of a room that is new here, else of one
 
 	maxAuthors   = 1 << 14 // logs in a room
+	maxClaims    = 1 << 11 // logs of a room that exist only because one neighbour claims them
 	maxKnown     = 1 << 15 // heads remembered of one neighbour, over all rooms
 	maxPending   = 256     // events of one log held back behind a gap
 	maxAhead     = 4096    // how far ahead of its log an event may be to be held back
@@ -40,10 +41,11 @@ const (
 
 	liveFor = 10 * time.Second // how long an event counts as live when it is relayed
 
-	maxHedges  = 16                    // own events per neighbour that are sent again when not acknowledged
-	maxCopies  = 4                     // of one event, the first included
-	hedgeDelay = 25 * time.Millisecond // least time before the second copy
-	firstRTT   = 12 * time.Millisecond // assumed before it is measured
+	maxHedges   = 16                    // own events per neighbour that are sent again when not acknowledged
+	maxCopies   = 4                     // of one event, the first included
+	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
+	hedgeMemory = 2 * time.Second       // how long an acknowledgement is of interest
+	firstRTT    = 12 * time.Millisecond // assumed before it is measured
 
 	clockSkew = 10 * time.Minute // of an author's wall clock, before it is remarked on
 	farAhead  = 1 << 20          // sequence numbers, likewise

@@ -63,6 +63,8 @@ type authorLog struct {
 	liveAt   time.Time
 	hops     uint8
 
+	claimed *link // nothing of the log is here yet: this neighbour said that it exists
+
 	isBehind, isChanged                  bool
 	warnedClock, warnedSeq, warnedDouble bool
 }
@@ -93,6 +95,7 @@ type link struct {
 	shares []*share // by room
 	known  int      // heads in all shares
 	asks   int      // questions that are out
+	claims int      // logs that exist because of it
 	waste  bucket
 
 	rtt    time.Duration
@@ -343,6 +346,14 @@ func (m *Machine) end(l *link, r *room) {
 	m.forget(r)
 }
 
+// real ends the state of a log that exists only because of a neighbour's claim.
+func (a *authorLog) real() {
+	if a.claimed != nil {
+		a.claimed.claims--
+		a.claimed = nil
+	}
+}
+
 // forget removes the logs of which nothing is here and which no neighbour claims any more.
 func (m *Machine) forget(r *room) {
 	idle := func(a *authorLog) bool {
@@ -360,6 +371,7 @@ func (m *Machine) forget(r *room) {
 		if !idle(a) {
 			return false
 		}
+		a.real()
 		delete(r.logs, a.author)
 		a.isBehind = false
 		return true

@@ -82,6 +82,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from && !m.rebase(l, r, a, e.Seq-1, out) {
 		return false
 	}
+	a.real()
 	m.learn(now, l, s, e.Author, span{seq: e.Seq}, false, out)
 	h := held{event: *e, hash: hash, from: l.peer, live: f.Live, hops: f.Hops}
 	if e.Seq != a.head+1 {

@@ -109,10 +109,12 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 	}
 	if told {
 		if a == nil {
-			if len(r.logs) >= maxAuthors {
+			if len(r.logs) >= maxAuthors/2 || l.claims >= maxClaims {
 				return
 			}
 			a = r.add(author)
+			a.claimed = l
+			l.claims++
 		}
 		if !a.isBehind && m.links[author] != nil && author != l.peer {
 			a.askAt = now.Add(gapDelay) // the author's own copy is likely on its way
@@ -158,6 +160,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		fast   bool
 	}
 	var questions []*question
+	var unreal []*authorLog
 	r.behind = slices.DeleteFunc(r.behind, func(a *authorLog) bool {
 		if a.ask != nil {
 			if a.ask.deadline.After(now) {
@@ -182,6 +185,10 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		l, from, to, adopt, behind := m.choose(now, r, a, quota)
 		if !behind {
 			a.isBehind, a.gap = false, false
+			if a.claimed != nil { // nobody could show an event of it
+				a.real()
+				unreal = append(unreal, a)
+			}
 			return true
 		}
 		if l == nil {
@@ -207,6 +214,12 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		q.fast = q.fast && fast
 		return false
 	})
+	if len(unreal) > 0 {
+		for _, a := range unreal {
+			delete(r.logs, a.author)
+		}
+		r.sorted = slices.DeleteFunc(r.sorted, func(a *authorLog) bool { return r.logs[a.author] != a })
+	}
 	for _, q := range questions {
 		slices.SortFunc(q.ranges, func(a, b wire.Range) int { return bytes.Compare(a.Author[:], b.Author[:]) })
 		out.Sends = append(out.Sends, Send{To: q.to.peer, Frame: wire.Want{Room: r.name, Ranges: q.ranges},

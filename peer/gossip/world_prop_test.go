@@ -130,7 +130,9 @@ func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
 
 func TestAMeshCostsOneCopyPerPeer(t *testing.T) {
 	w := newWorld(t, 3, "ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ivy", "joe")
-	w.delay = func() time.Duration { return time.Millisecond + time.Duration(w.rand.Int64N(int64(4*time.Millisecond))) }
+	w.delay = func() time.Duration {
+		return time.Millisecond + time.Duration(w.rand.Int64N(int64(4*time.Millisecond)))
+	}
 	w.mesh()
 	w.run(time.Second)
 	for i := range 100 {
