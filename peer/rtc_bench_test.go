@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
 )
 
 // BenchmarkRTCSetup is the time from Offer to Opened on both sides, over loopback, with descriptions handed over in
@@ -59,22 +61,94 @@ func memory() memoryUse {
 	return memoryUse{m.HeapAlloc, m.StackInuse}
 }
 
-// BenchmarkRTCRoundTrip is a frame of 200 bytes to the other side and back.
+// BenchmarkRTCRoundTrip is a frame of 200 bytes to the other side and back, each next to one on a bare pion data channel.
 func BenchmarkRTCRoundTrip(b *testing.B) {
 	p := newRTCPair(b, rtcTestConfig(), rtcTestConfig())
 	p.open(5 * time.Second)
+	bare := newBarePair(b)
 	frame := make([]byte, 200)
-	var took []time.Duration
+	var ours, theirs []time.Duration
 	for b.Loop() {
 		start := time.Now()
 		p.a.Send(p.session, frame, false)
 		p.b.Send(p.session, rtcWait[Received](b, p.evB, time.Second, "there").Data, false)
 		rtcWait[Received](b, p.evA, time.Second, "and back")
-		took = append(took, time.Since(start))
+		ours = append(ours, time.Since(start))
+		start = time.Now()
+		if err := bare.Send(frame); err != nil {
+			b.Fatal(err)
+		}
+		<-bare.back
+		theirs = append(theirs, time.Since(start))
 	}
-	slices.Sort(took)
-	b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1000, "p50-µs")
-	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds())/1000, "p99-µs")
+	slices.Sort(ours)
+	slices.Sort(theirs)
+	micros := func(d []time.Duration, at int) float64 { return float64(d[len(d)*at/100].Nanoseconds()) / 1000 }
+	b.ReportMetric(micros(ours, 50), "p50-µs")
+	b.ReportMetric(micros(ours, 99), "p99-µs")
+	b.ReportMetric(micros(theirs, 50), "bare-p50-µs")
+	b.ReportMetric(micros(theirs, 99), "bare-p99-µs")
+}
+
+// barePair is pion with its defaults: one data channel whose other end sends everything back.
+type barePair struct {
+	*webrtc.DataChannel
+	back chan struct{}
+}
+
+func newBarePair(b *testing.B) barePair {
+	var e webrtc.SettingEngine
+	e.SetIncludeLoopbackCandidate(true)
+	e.SetInterfaceFilter(func(name string) bool { return name == "lo" })
+	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	api := webrtc.NewAPI(webrtc.WithSettingEngine(e))
+	var pcs [2]*webrtc.PeerConnection
+	for i := range pcs {
+		pc, err := api.NewPeerConnection(webrtc.Configuration{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = pc.GracefulClose() })
+		pcs[i] = pc
+	}
+	pcs[1].OnDataChannel(func(dc *webrtc.DataChannel) {
+		dc.OnMessage(func(m webrtc.DataChannelMessage) { _ = dc.Send(m.Data) })
+	})
+	dc, err := pcs[0].CreateDataChannel("bare", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := barePair{dc, make(chan struct{}, 1)}
+	open := make(chan struct{})
+	dc.OnOpen(func() { close(open) })
+	dc.OnMessage(func(webrtc.DataChannelMessage) { p.back <- struct{}{} })
+	describe := func(pc *webrtc.PeerConnection, d webrtc.SessionDescription, err error) webrtc.SessionDescription {
+		if err != nil {
+			b.Fatal(err)
+		}
+		done := webrtc.GatheringCompletePromise(pc)
+		if err := pc.SetLocalDescription(d); err != nil {
+			b.Fatal(err)
+		}
+		<-done
+		return *pc.LocalDescription()
+	}
+	offer, err := pcs[0].CreateOffer(nil)
+	offer = describe(pcs[0], offer, err)
+	if err := pcs[1].SetRemoteDescription(offer); err != nil {
+		b.Fatal(err)
+	}
+	answer, err := pcs[1].CreateAnswer(nil)
+	answer = describe(pcs[1], answer, err)
+	if err := pcs[0].SetRemoteDescription(answer); err != nil {
+		b.Fatal(err)
+	}
+	select {
+	case <-open:
+	case <-time.After(10 * time.Second):
+		b.Fatal("a bare data channel did not open within 10 s")
+	}
+	return p
 }
 
 // BenchmarkRTCThroughput is one-way frames of 1 KiB, paced by Pressure.

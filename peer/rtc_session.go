@@ -435,10 +435,21 @@ func (s *rtcSession) write(frame []byte, fast bool) {
 		s.rtc.dropped.Add(1) // closed under our feet, which its reader is about to tell
 		return
 	}
-	if !fast && !s.high && s.dc[id].BufferedAmount() > rtcHighWater {
+	if fast {
+		return
+	}
+	switch queued, waiting := s.dc[id].BufferedAmount(), uint64(s.posted.Load()); {
+	case !s.high && queued+waiting > rtcHighWater:
 		s.high = true
 		s.rtc.sink(Pressure{Session: s.id, High: true})
+	case s.high && queued <= rtcLowWater && waiting == 0:
+		s.relieved() // it was never much in SCTP's queue, so SCTP will not tell
 	}
+}
+
+func (s *rtcSession) relieved() {
+	s.high = false
+	s.rtc.sink(Pressure{Session: s.id, High: false})
 }
 
 // drained is called when the reliable channel's queue has fallen to its low threshold.
@@ -446,8 +457,7 @@ func (s *rtcSession) drained() {
 	if s.state == rtcClosing {
 		s.finish(nil)
 	} else if s.high && s.dc[rtcReliableID].BufferedAmount() <= rtcLowWater {
-		s.high = false
-		s.rtc.sink(Pressure{Session: s.id, High: false})
+		s.relieved()
 	}
 }
 
