@@ -7,6 +7,7 @@ STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@2026.1
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 FUZZTIME    ?= 10s
 ARGS        ?=
+BENCHARGS   ?=
 UNITS        = $(shell $(GO) list ./... | grep -v '/e2e')
 
 .DEFAULT_GOAL := build
@@ -46,8 +47,8 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-bench: ## the figures of docs/performance.md
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m $(UNITS)
+bench: deps ## measure the figures of docs/performance.md (BENCHARGS="-rounds 3 -only paced")
+	$(GO) run ./cmd/bench $(BENCHARGS)
 
 vuln: ## known holes in what is used; needs the vulnerability database
 	$(GO) run $(GOVULNCHECK) ./...

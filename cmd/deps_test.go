@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"cmd/peerchat":            {"configs", "tui", "peer", "peer/wire", "peer/history", "peer/profile", "signaling"},
 	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"},
 	"cmd/peerchat/e2e/lab":    {},
-	"cmd/peerbench":           {"configs", "peer", "peer/wire", "peer/gossip", "peer/history", "peer/negotiate", "peer/profile", "signaling"},
+	"cmd/bench":               {"cmd/peerchat/e2e/lab", "peer", "peer/wire", "signaling"},
 }
 
 // pure lists the packages and files that are functions of their arguments: they read no clock, start no goroutine,
@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 var pure = []string{
 	"peer/wire", "peer/gossip", "peer/negotiate",
 	"signaling/hub*.go", "signaling/message.go", "signaling/encode.go", "signaling/decode.go", "signaling/scan.go",
-	"signaling/backoff.go", "signaling/limit.go", "signaling/addr.go",
+	"signaling/backoff.go", "signaling/limit.go",
 	"peer/core*.go", "peer/roster.go",
 	"tui/msg.go", "tui/command.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/editor.go", "tui/complete.go",
 	"tui/model.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go",

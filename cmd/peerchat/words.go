@@ -132,7 +132,7 @@ func peersLines(list []peer.PeerInfo) []string {
 }
 
 func netLines(n peer.NetAnswer) []string {
-	t := fmt.Sprintf("%s %s", n.Tracker.State, shortURL(tui.SanitizeLine(n.Tracker.URL)))
+	t := strings.TrimSpace(fmt.Sprintf("%s %s", n.Tracker.State, shortURL(tui.SanitizeLine(n.Tracker.URL))))
 	if n.Tracker.Term > 0 {
 		t += fmt.Sprintf(", term %d", n.Tracker.Term)
 	}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+)
+
+func someone(b byte, name string) peer.Person {
+	var id wire.PeerID
+	for i := range id {
+		id[i] = b
+	}
+	return peer.Person{Peer: id, Name: name}
+}
+
+var noon = time.Date(2026, 1, 2, 12, 4, 5, 6, time.UTC)
+
+// allEvents has one event of each type, with hostile text where somebody else chooses it.
+func allEvents() []peer.Event {
+	bob := someone(7, "bob")
+	evil := someone(9, "evil\x1b[2J\u202e")
+	path := peer.Path{Kind: "host", Local: "127.0.0.1:1", Remote: "127.0.0.1:2", RTT: 1500 * time.Microsecond}
+	info := peer.PeerInfo{Person: evil, State: "linked", Rooms: []wire.Room{"general"}, Path: path, Since: noon}
+	tracker := peer.TrackerChanged{State: peer.TrackerLost, URL: "ws://h:5000/ws", Term: 3, Leader: bob.Peer, Trying: "h", Err: errors.New("no\x1b")}
+	text := "a\x00b\x1b[31m\n\u202e\U000e0041 \"q\" \\ <&> \u0085 \xff 🙂"
+	return []peer.Event{
+		peer.Ready{Self: bob, Rooms: []wire.Room{"general", "dev"}},
+		tracker,
+		peer.TrackerChanged{State: peer.TrackerSearching, URL: "a tracker of our own"},
+		peer.TrackerChanged{State: peer.TrackerHosting, URL: "ws://127.0.0.1:5000/ws", Self: true},
+		peer.RoomJoined{Room: "dev", Members: []peer.Person{evil}},
+		peer.RoomLeft{Room: "dev"},
+		peer.MemberJoined{Room: "general", Person: evil, Members: 2},
+		peer.MemberLeft{Room: "general", Person: evil, Members: 1},
+		peer.MemberRenamed{Room: "general", Person: bob, Was: "evil\x1b", Members: 1},
+		peer.LinkChanged{Person: evil, Up: true, Path: path},
+		peer.LinkChanged{Person: evil, Reason: "gone\x07"},
+		peer.LinkMeasured{Peer: evil.Peer, Path: path},
+		peer.Message{Room: "general", Person: evil, ID: uuid.UUID{1}, Seq: 4, Lamport: 5, Kind: wire.KindText, Text: text, Sent: noon, History: true},
+		peer.Message{Room: "general", Person: bob, ID: uuid.UUID{2}, Seq: 5, Lamport: 6, Kind: wire.KindAction, Text: "waves", Sent: noon, Self: true},
+		peer.Message{Room: "general", Person: bob, ID: uuid.UUID{3}, Seq: 6, Lamport: 7, Kind: wire.KindTopic, Text: "t", Sent: noon},
+		peer.Delivered{Room: "general", ID: uuid.UUID{2}, Seq: 5, Peers: 1, Of: 2},
+		peer.Notice{Room: "general", Code: "c", Text: "n\x1b"},
+		peer.Failure{Code: "c", Text: "f\x1b"},
+		peer.Answer{Ref: "peers", Value: peer.PeersAnswer{Peers: []peer.PeerInfo{info}}},
+		peer.Answer{Ref: wire.Room("general"), Value: peer.PeersAnswer{Peers: []peer.PeerInfo{info}}},
+		peer.Answer{Ref: "rooms", Value: peer.RoomsAnswer{Rooms: []peer.RoomInfo{{Room: "general", Members: 2, Joined: true, Topic: "x\x1b"}}}},
+		peer.Answer{Ref: "net", Value: peer.NetAnswer{Self: bob, Tracker: tracker, Peers: []peer.PeerInfo{info}, Counters: map[string]uint64{"a": 1}}},
+		peer.Stopped{},
+	}
+}
+
+// wantFields is what the contract of the command line promises for each type of line.
+var wantFields = map[string][]string{
+	"ready": {"peer", "username", "rooms", "profile"}, "tracker": {"state", "url", "term", "leader", "self"},
+	"member": {"room", "peer", "name", "state", "members"}, "link": {"peer", "name", "state", "path", "rtt_ms"},
+	"message":   {"room", "peer", "name", "id", "seq", "text", "sent", "self", "history"},
+	"delivered": {"room", "id", "peers", "of"}, "notice": {"code", "text"}, "error": {"code", "text"},
+	"peers": {"peers"}, "names": {"room", "peers"}, "rooms": {"rooms"}, "net": {"tracker", "peers", "counters"}, "help": {"text"},
+	"room": {"room", "state"},
+}
+
+func TestJSONLinesKeepTheContract(t *testing.T) {
+	p := &jsonPrinter{now: func() time.Time { return noon }, profile: "/p"}
+	var out []byte
+	for _, ev := range allEvents() {
+		out = p.event(out, ev, &view{})
+	}
+	out = p.help(p.notice(p.problem(out, "code", "text"), "code", "text"), "")
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Errorf("not JSON (%v): %s", err, line)
+			continue
+		}
+		kind, _ := fields["type"].(string)
+		seen[kind] = true
+		if !strings.HasPrefix(line, `{"type":"`) || fields["time"] != "2026-01-02T12:04:05.000000006Z" {
+			t.Errorf("the line does not begin with type and time: %s", line)
+		}
+		for _, name := range wantFields[kind] {
+			if _, ok := fields[name]; !ok {
+				t.Errorf("a %s line has no %s: %s", kind, name, line)
+			}
+		}
+		for _, r := range strings.TrimSuffix(line, "\n") {
+			if unicode.IsControl(r) || r == utf8.RuneError && !strings.Contains(line, `\ufffd`) {
+				t.Errorf("the character %U stands raw in %s", r, line)
+			}
+		}
+	}
+	for kind := range wantFields {
+		if !seen[kind] {
+			t.Errorf("no event makes a line of type %s", kind)
+		}
+	}
+}
+
+func TestJSONKeepsTheText(t *testing.T) {
+	p := &jsonPrinter{now: time.Now}
+	text := "a\x00b\x1b[31m\r\n\t\u202e\U000e0041\u2028 \"q\" \\ <&> \u0085\x7f 🙂 \ufffd"
+	line := p.event(nil, peer.Message{Text: text}, nil)
+	var got struct{ Text, Sent string }
+	if err := json.Unmarshal(line, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Text != text {
+		t.Errorf("the text came out as %q, want %q", got.Text, text)
+	}
+}
+
+// Any string becomes a JSON string that means the same, up to what is not UTF-8.
+func FuzzAppendJSONString(f *testing.F) {
+	f.Add("plain")
+	f.Add("a\x00\x1b\u202e\U000e0041\u2028\xff\"\\")
+	f.Fuzz(func(t *testing.T, s string) {
+		b := appendJSONString(nil, s)
+		var got string
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatalf("%q became %q, which is not JSON: %v", s, b, err)
+		}
+		if want := string([]rune(s)); got != want {
+			t.Errorf("%q came back as %q", want, got)
+		}
+		if i := strings.IndexFunc(string(b), unicode.IsControl); i >= 0 {
+			t.Errorf("%q holds a raw control character", b)
+		}
+	})
+}
+
+func BenchmarkJSONMessage(b *testing.B) {
+	p := &jsonPrinter{now: time.Now}
+	m := peer.Message{Room: "general", Person: someone(7, "bob"), Text: "a line of the usual length, more or less", Sent: noon}
+	var buf []byte
+	for b.Loop() {
+		buf = p.event(buf[:0], m, nil)
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/uuid"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/*.golden")
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; look at the difference, and run go test -update if it is meant. Got:\n%s\nwant:\n%s", file, got, want)
+	}
+}
+
+func TestPlainLines(t *testing.T) {
+	p := newPlainPrinter(func() time.Time { return noon }, true)
+	v := &view{rooms: []wire.Room{"general"}}
+	var out []byte
+	for _, ev := range allEvents() {
+		if m, ok := ev.(peer.Message); ok {
+			m.Sent, m.History = m.Sent.Add(-24*time.Hour), false // no local time in a golden file
+			ev = m
+		}
+		out = p.event(out, ev, v)
+	}
+	out = p.event(out, peer.Message{Room: "general", Person: someone(8, "Bob"), ID: uuid.UUID{4}, Kind: wire.KindText, Text: "another bob"}, v)
+	v.rooms = append(v.rooms, "dev")
+	out = p.event(out, peer.Message{Room: "dev", Person: someone(7, "bob"), ID: uuid.UUID{5}, Kind: wire.KindText, Text: "two\nlines"}, v)
+	out = p.notice(p.problem(out, "code", "wrong"), "code", "right")
+	for line := range strings.Lines(string(out)) {
+		if i := strings.IndexFunc(strings.TrimSuffix(line, "\n"), unicode.IsControl); i >= 0 || strings.ContainsRune(line, 0x202e) {
+			t.Errorf("a line can restyle a terminal: %q", line)
+		}
+	}
+	golden(t, "testdata/plain.golden", string(out))
+}
+
+func TestPlainShowsOldLinesWithTheirTime(t *testing.T) {
+	p := newPlainPrinter(func() time.Time { return noon }, true)
+	m := peer.Message{Room: "general", Person: someone(8, "ann"), Kind: wire.KindText, Text: "old", Sent: noon.AddDate(0, 0, -3), History: true}
+	got := string(p.event(nil, m, &view{}))
+	if want := m.Sent.Local().Format("2006-01-02 15:04") + " <ann> old\n"; got != want {
+		t.Errorf("an old line is %q, want %q", got, want)
+	}
+}
+
+func TestPlainDoesNotRepeatWhatWasTyped(t *testing.T) {
+	p := newPlainPrinter(func() time.Time { return noon }, false)
+	m := peer.Message{Person: someone(8, "ann"), Kind: wire.KindText, Text: "typed", Self: true}
+	if got := p.event(nil, m, &view{}); len(got) > 0 {
+		t.Errorf("what was typed on the terminal is printed again: %q", got)
+	}
+}
+
+// A search that goes on for hours does not fill the screen.
+func TestPlainTellsOfASearchNowAndThen(t *testing.T) {
+	now := noon
+	p := newPlainPrinter(func() time.Time { return now }, true)
+	lines := 0
+	for i := range 600 { // ten tries a second for a minute
+		now = now.Add(100 * time.Millisecond)
+		t := peer.TrackerChanged{State: peer.TrackerSearching, Trying: strings.Repeat("x", i%7)}
+		if i > 0 {
+			t.Err = os.ErrDeadlineExceeded
+		}
+		lines += strings.Count(string(p.event(nil, t, &view{})), "\n")
+	}
+	if lines < 2 || lines > 5 {
+		t.Errorf("a minute of searching is told in %d lines, want 2 to 5", lines)
+	}
+}
