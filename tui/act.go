@@ -100,6 +100,10 @@ func (m *Model) names(name string) {
 		return
 	}
 	lines := make([]string, 0, len(r.members))
+	longest := 0
+	for _, mem := range r.people() {
+		longest = max(longest, min(24, textWidth(mem.Name)+5))
+	}
 	for i, mem := range r.people() {
 		if i == 500 {
 			lines = append(lines, "… and "+itoa(len(r.members)-i)+" more")
@@ -118,7 +122,7 @@ func (m *Model) names(name string) {
 		if mem.ID == m.self.ID {
 			state = "you"
 		}
-		lines = append(lines, padRight(mem.Name+"#"+Tag(mem.ID), 22, "…")+" "+state)
+		lines = append(lines, padRight(mem.Name+"#"+Tag(mem.ID), longest, "…")+"  "+state)
 	}
 	m.answer(m.room(), plural(len(r.members), "person", "people")+" in #"+r.name, lines)
 }

@@ -56,7 +56,7 @@ func (m *Model) arrange() {
 		l.top = rect{0, 0, w, 1}
 	}
 	l.timeline = rect{0, l.top.h, w, rest - l.top.h}
-	if w >= wideEnough && l.timeline.h > 0 {
+	if w >= wideEnough && l.timeline.h > 0 && len(m.rooms) > 0 {
 		if m.showRooms {
 			l.rooms = rect{0, l.timeline.y, 16, l.timeline.h}
 			l.timeline.x += 18 // a separator and a blank

@@ -45,6 +45,10 @@ func scene() []tui.Msg {
 	action.Kind = tui.LineAction
 	topic := line("general", bobID, "bob", "peers only, no servers", 2, 22*time.Hour)
 	topic.Kind = tui.LineTopic
+	old := func(l tui.Line) tui.Line {
+		l.History = true
+		return l
+	}
 	return []tui.Msg{
 		tui.Self{ID: aliceID, Name: "alice"},
 		tui.Tracker{State: tui.TrackerConnected, URL: "ws://127.0.0.1:5000/v1"},
@@ -53,9 +57,9 @@ func scene() []tui.Msg {
 		tui.RoomJoined{Room: "music", Members: everybody[:1]},
 		tui.Link{Peer: bobID, Name: "bob", Up: true, Path: "host", RTT: 24 * time.Millisecond},
 		tui.Link{Peer: carolID, Name: "carol", Up: true, Path: "relay", RTT: 131 * time.Millisecond},
-		line("general", carolID, "carol", "see you tomorrow", 1, 23*time.Hour),
-		topic,
-		line("general", aliceID, "alice", "good morning!", 3, 2*time.Hour),
+		old(line("general", aliceID, "alice", "good morning!", 3, 2*time.Hour)),
+		old(line("general", carolID, "carol", "see you tomorrow", 1, 23*time.Hour)),
+		old(topic),
 		line("general", bobID, "bob", "morning. The tracker died an hour ago, carol hosts it now, and nobody noticed.", 4, 5*time.Minute),
 		line("general", carolID, "carol", "alice: that is rather the point", 5, 4*time.Minute),
 		action,
@@ -165,6 +169,7 @@ func TestGoldenStates(t *testing.T) {
 			term.Post(scene()...)
 			term.Post(tui.Rooms{Rooms: []tui.RoomInfo{{Room: "general", Members: 3, Joined: true, Topic: "peers only"},
 				{Room: "games", Members: 12}}})
+			term.Want("the rooms", "#games")
 			term.Type("/names\n/topic\n/help join\n/jion x\n")
 			term.Want("the nearest command", "/join?")
 		}},
@@ -188,7 +193,7 @@ func TestGoldenStates(t *testing.T) {
 			term.Press(tcell.KeyPgUp, tcell.ModNone)
 			term.Want("older lines", "The tracker died")
 			term.Post(line("general", bobID, "bob", "one more", 20, 0), line("general", bobID, "bob", "and another", 21, 0))
-			term.Want("what is below", "▼ 2 new")
+			term.Want("what is below", "[▼ 2 new]")
 		}},
 		{"marker", 80, 14, func(term *tuitest.Term) {
 			term.Post(scene()...)
@@ -205,6 +210,7 @@ func TestGoldenStates(t *testing.T) {
 			term.Want("the scene", "still nobody")
 			term.Press(tcell.KeyCtrlF, tcell.ModCtrl)
 			term.Type("morning")
+			term.Want("what is searched for", "find: morning")
 			term.Press(tcell.KeyUp, tcell.ModNone)
 			term.Want("the older match", "good morning!")
 		}},
@@ -214,7 +220,7 @@ func TestGoldenStates(t *testing.T) {
 			term.Type("first line")
 			term.Press(tcell.KeyEnter, tcell.ModAlt)
 			term.Type("the second line is longer than the screen is wide, so it wraps")
-			term.Want("the input has grown", "so it wraps")
+			term.Want("the input has grown", "o it wraps")
 		}},
 		{"bare", 80, 14, func(term *tuitest.Term) {
 			term.Post(scene()...)

@@ -29,32 +29,41 @@ func (m *Model) statusLine(width int) []segment {
 		return []segment{{text: truncate(m.flash, width, m.sign("…", "~"))}}
 	}
 	all := m.statusSegments()
-	for level := range 4 {
-		var line []segment
-		used := 0
-		for i, s := range all {
-			text := s.text
-			switch {
-			case level >= 1 && i == 0 && len(all) > 2, level >= 3 && i == 1 && m.layout.top.h > 0:
-				text = "" // the clock goes first, the room last and only where the top line has it
-			case level >= 2:
-				text = s.short
-			}
-			if text == "" {
-				continue
-			}
-			if used > 0 {
-				used++
-			}
-			text = "[" + text + "]"
-			used += textWidth(text)
-			line = append(line, segment{text: text, role: s.role})
+	// What goes first where there is little room: the clock, then long forms from the end, last the room if
+	// the top line has it.
+	drop := func(i int) { all[i].text = "" }
+	shorten := func(i int) { all[i].text = all[i].short }
+	for step := -1; step < len(all); step++ {
+		switch {
+		case step < 0:
+		case step == 0:
+			drop(0)
+		case step < len(all)-1:
+			shorten(len(all) - step)
+		case m.layout.top.h > 0:
+			drop(1)
 		}
-		if used <= width || level == 3 {
+		if line, used := bracketed(all); used <= width || step == len(all)-1 {
 			return line
 		}
 	}
 	return nil
+}
+
+// bracketed puts what has a text in brackets, and counts the cells with a blank between each.
+func bracketed(all []segment) (line []segment, used int) {
+	for _, s := range all {
+		if s.text == "" {
+			continue
+		}
+		if used > 0 {
+			used++
+		}
+		s.text = "[" + s.text + "]"
+		used += textWidth(s.text)
+		line = append(line, s)
+	}
+	return line, used
 }
 
 // statusSegments are the clock, the room, and then whatever there is to tell.

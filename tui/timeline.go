@@ -303,7 +303,9 @@ func (m *Model) rowsOf(r *room, i, width int) []row {
 		rows = append(rows, row{kind: rowMarker, item: it, text: "new"})
 	}
 	body[0].first = true
-	body[0].stamp = day.Format("15:04")
+	if it.kind != itemAnswer {
+		body[0].stamp = day.Format("15:04")
+	}
 	return append(rows, body...)
 }
 
@@ -380,7 +382,8 @@ func (m *Model) bodyOf(r *room, it *item, width int) []row {
 	case itemError:
 		put(rowError, "error", wrap(it.text, width))
 	case itemAnswer:
-		put(rowAnswer, it.name, wrap(it.text, width))
+		name, _ := m.columns()
+		put(rowAnswer, "", wrap(it.text, width+name)) // the names' column is free
 	}
 	return rows
 }

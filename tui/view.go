@@ -319,7 +319,8 @@ func (p *part) drawRow(screen *canvas, at rect, y int, row row, nameWidth int) {
 	case rowError:
 		name = t.alert
 	case rowAnswer:
-		name = t.dim
+		screen.put(at.x+8, y, at.w-8, row.text, t.text)
+		return
 	}
 	if row.first {
 		screen.put(at.x, y, min(5, at.w), row.stamp, t.dim)

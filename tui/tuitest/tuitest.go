@@ -103,6 +103,7 @@ func Start(t testing.TB, cfg tui.Config, w, h int) *Term {
 		term.App.Stop()
 		term.WaitEnd("the screen ends when it is told to")
 	})
+	term.WantThat("a first frame", func(string) bool { return true })
 	return term
 }
 
@@ -142,42 +143,56 @@ func (term *Term) Type(text string) {
 			term.Press(tcell.KeyEnter, tcell.ModNone)
 			continue
 		}
-		term.screen.InjectKey(tcell.KeyRune, r, tcell.ModNone)
+		term.key(tcell.KeyRune, r, tcell.ModNone)
 	}
 }
 
 // Press strikes keys that are no characters.
-func (term *Term) Press(key tcell.Key, mod tcell.ModMask) { term.screen.InjectKey(key, 0, mod) }
+func (term *Term) Press(key tcell.Key, mod tcell.ModMask) { term.key(key, 0, mod) }
 
 // Alt strikes a character with Alt.
-func (term *Term) Alt(r rune) { term.screen.InjectKey(tcell.KeyRune, r, tcell.ModAlt) }
+func (term *Term) Alt(r rune) { term.key(tcell.KeyRune, r, tcell.ModAlt) }
+
+func (term *Term) key(key tcell.Key, r rune, mod tcell.ModMask) {
+	term.t.Helper()
+	term.post(tcell.NewEventKey(key, r, mod))
+}
+
+// post waits for room in the terminal's queue of events, where PostEvent gives up.
+func (term *Term) post(ev tcell.Event) {
+	term.t.Helper()
+	deadline := time.Now().Add(patience)
+	for term.screen.PostEvent(ev) != nil {
+		if time.Now().After(deadline) {
+			term.t.Fatalf("the screen takes no more events; it is\n%s", term.Text())
+		}
+		select {
+		case <-term.screen.shown:
+		case <-time.After(time.Millisecond): // while it pastes it shows nothing
+		}
+	}
+}
 
 // Paste pastes text as a terminal with bracketed paste does.
 func (term *Term) Paste(text string) {
-	_ = term.screen.PostEvent(tcell.NewEventPaste(true))
+	term.t.Helper()
+	term.post(tcell.NewEventPaste(true))
 	for _, r := range text {
 		switch r {
 		case '\n':
-			term.screen.InjectKey(tcell.KeyCtrlJ, 0, tcell.ModCtrl)
+			term.key(tcell.KeyCtrlJ, 0, tcell.ModCtrl)
 		case '\t':
-			term.screen.InjectKey(tcell.KeyTab, 0, tcell.ModNone)
+			term.key(tcell.KeyTab, 0, tcell.ModNone)
 		default:
-			term.screen.InjectKey(tcell.KeyRune, r, tcell.ModNone)
+			term.key(tcell.KeyRune, r, tcell.ModNone)
 		}
 	}
-	term.screen.post(tcell.NewEventPaste(false))
-}
-
-// post waits for room in the queue of events, where PostEvent gives up.
-func (s *screen) post(ev tcell.Event) {
-	for s.PostEvent(ev) != nil {
-		<-s.shown
-	}
+	term.post(tcell.NewEventPaste(false))
 }
 
 // Mouse makes a mouse event.
 func (term *Term) Mouse(x, y int, buttons tcell.ButtonMask) {
-	term.screen.InjectMouse(x, y, buttons, tcell.ModNone)
+	term.post(tcell.NewEventMouse(x, y, buttons, tcell.ModNone))
 }
 
 // Resize changes the size of the terminal.
