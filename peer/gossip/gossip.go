@@ -36,6 +36,9 @@ type Config struct {
 	Log Log
 	// NewID makes the IDs of own events (UUIDv7).
 	NewID func() uuid.UUID
+	// Fresh says that Log lost what it held, while Key has been in use before. Own logs that are empty then go on after
+	// the time of Subscribe in milliseconds since 1970, so that no number is used again that is out there already.
+	Fresh bool
 	// Rand drives jitter and the choice of neighbours; seeded by the caller.
 	Rand interface{ Uint64() uint64 }
 }

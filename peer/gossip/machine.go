@@ -243,6 +243,14 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 		l.base, l.head, l.recentFrom = h.Base, h.Seq, h.Seq
 	}
 	r.own = r.add(m.self)
+	if base := uint64(max(0, now.UnixMilli())); m.cfg.Fresh && r.own.head == 0 && base > 0 {
+		if err := m.cfg.Log.Rebase(name, m.self, base); err != nil {
+			out.Faults = append(out.Faults, Fault{Peer: m.self, Room: name, Code: "log",
+				Text: fmt.Sprintf("the own log of room %s cannot be begun anew: %v; nothing is sent or received there", name, err)})
+			return
+		}
+		r.own.base, r.own.head, r.own.recentFrom = base, base, base
+	}
 	m.rooms[name] = r
 	at, _ := slices.BinarySearchFunc(m.roomList, name, func(r *room, n wire.Room) int { return cmp.Compare(r.name, n) })
 	m.roomList = slices.Insert(m.roomList, at, r)

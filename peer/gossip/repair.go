@@ -109,7 +109,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 	}
 	if told {
 		if a == nil {
-			if len(r.logs) >= maxAuthors/2 || l.claims >= maxClaims {
+			if k.base == k.seq || len(r.logs) >= maxAuthors/2 || l.claims >= maxClaims {
 				return
 			}
 			a = r.add(author)
@@ -258,7 +258,7 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 			continue
 		}
 		k := s.known[a.author]
-		if k.seq <= a.head {
+		if k.seq <= max(a.head, k.base) { // nothing new, or nothing at all: a log may be pruned to its head
 			continue
 		}
 		behind = true

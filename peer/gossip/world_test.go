@@ -69,6 +69,7 @@ type node struct {
 	texts     map[uuid.UUID]string
 	faults    map[string]int
 	held      map[wire.PeerID]uint64
+	fresh     bool  // the store lost what it held
 	broken    error // of the store: Append returns it
 }
 
@@ -113,7 +114,7 @@ func (w *world) add(name string, key byte) *node {
 // start gives a node a new machine over its store.
 func (w *world) start(n *node) {
 	w.t.Helper()
-	m, err := New(Config{Key: n.key, Log: nodeLog{n.store, n}, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
+	m, err := New(Config{Key: n.key, Log: nodeLog{n.store, n}, Fresh: n.fresh, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
 		NewID: func() (id uuid.UUID) {
 			n.ids++
 			copy(id[:], n.id[:6])
