@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+)
+
+// fakeNode answers commands as a Node does, without a network: what is said comes back as a Message, unless hold is set.
+type fakeNode struct {
+	events *peer.Mailbox[peer.Event]
+
+	mu      sync.Mutex
+	hold    bool // keep what is said until release
+	held    []peer.Say
+	done    []peer.Command
+	seq     uint64
+	deliver bool // tell that everybody has it
+	stops   int
+}
+
+func (n *fakeNode) Do(cmd peer.Command) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.done = append(n.done, cmd)
+	say, ok := cmd.(peer.Say)
+	switch {
+	case !ok:
+	case n.hold:
+		n.held = append(n.held, say)
+	default:
+		n.say(say)
+	}
+}
+
+func (n *fakeNode) say(say peer.Say) {
+	n.seq++
+	n.events.Post(peer.Message{Room: say.Room, Kind: say.Kind, Text: say.Text, Seq: n.seq, Self: true})
+	if n.deliver {
+		n.events.Post(peer.Delivered{Room: say.Room, Seq: n.seq, Peers: 1, Of: 1})
+	}
+}
+
+func (n *fakeNode) release(count int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for range min(count, len(n.held)) {
+		n.say(n.held[0])
+		n.held = n.held[1:]
+	}
+}
+
+func (n *fakeNode) said() (texts []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.done {
+		if s, ok := c.(peer.Say); ok {
+			texts = append(texts, fmt.Sprintf("%s %s", s.Room, s.Text))
+		}
+	}
+	return texts
+}
+
+func (n *fakeNode) Stop(context.Context) error {
+	n.mu.Lock()
+	n.stops++
+	n.mu.Unlock()
+	n.events.Post(peer.Stopped{})
+	return nil
+}
+
+// newLineMode makes a line mode that reads in and writes to out, inside a bubble.
+func newLineMode(t *testing.T, in io.Reader, out io.Writer) (*lineMode, *fakeNode) {
+	events := peer.NewMailbox(1<<30, func(peer.Event) int { return 0 })
+	node := &fakeNode{events: events}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	m := &lineMode{
+		node: node, events: events, lines: make(chan []inputLine), out: newOutput(out),
+		print: &jsonPrinter{now: time.Now}, dial: func(string) error { return nil },
+		view: view{room: "general", rooms: []wire.Room{"general"}},
+	}
+	go readLines(ctx, in, m.lines)
+	return m, node
+}
+
+func ready(n *fakeNode, others int) {
+	joined := peer.RoomJoined{Room: "general"}
+	for i := range others {
+		joined.Members = append(joined.Members, someone(byte(i+1), "other"))
+	}
+	n.events.Post(joined)
+	n.events.Post(peer.Ready{Self: someone(99, "me"), Rooms: []wire.Room{"general"}})
+}
+
+func TestLinesGoWhereTheyShould(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		m, node := newLineMode(t, strings.NewReader("one\n/me two\nroom dev\nthree\n/switch general\nfour\n/switch nowhere\n//five\n/x\n"), &out)
+		ready(node, 0)
+		if err := m.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"#general one", "#general two", "#dev three", "#general four", "#general /five"}
+		if got := node.said(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("said %q, want %q", got, want)
+		}
+		for _, text := range []string{"you are not in #nowhere", "there is no command /x"} {
+			if !strings.Contains(out.String(), text) {
+				t.Errorf("the output does not say %q:\n%s", text, out.String())
+			}
+		}
+	})
+}
+
+// A flood is read no faster than the Node takes it, and nothing of it is lost.
+func TestFloodIsHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const lines = 3 * maxUnsaid
+		var in strings.Builder
+		for i := range lines {
+			fmt.Fprintf(&in, "line %d\n", i)
+		}
+		m, node := newLineMode(t, strings.NewReader(in.String()), io.Discard)
+		node.hold = true
+		ready(node, 0)
+		ended := make(chan error, 1)
+		go func() { ended <- m.run(t.Context()) }()
+		synctest.Wait()
+		if n := len(node.said()); n != maxUnsaid {
+			t.Errorf("%d messages were given to a Node that takes none, want %d", n, maxUnsaid)
+		}
+		for range lines/100 + 1 {
+			node.release(100)
+			synctest.Wait()
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		got := node.said()
+		if len(got) != lines {
+			t.Fatalf("%d lines were said of %d", len(got), lines)
+		}
+		for i, text := range got {
+			if want := fmt.Sprintf("#general line %d", i); text != want {
+				t.Fatalf("line %d is %q, want %q", i, text, want)
+			}
+		}
+	})
+}
+
+// A Node that loses what was said does not stop the input for ever.
+func TestLostMessagesDoNotStopTheInput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, node := newLineMode(t, strings.NewReader(strings.Repeat("x\n", maxUnsaid+1)), io.Discard)
+		node.hold = true
+		ready(node, 0)
+		start := time.Now()
+		if err := m.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(node.said()); n != maxUnsaid+1 {
+			t.Errorf("%d lines were said, want %d", n, maxUnsaid+1)
+		}
+		if d := time.Since(start); d > 15*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+func TestEndOfInputWaitsForDelivery(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		others   int
+		deliver  bool
+		ready    bool
+		min, max time.Duration
+	}{
+		{"nobody else is there", 0, false, true, 0, 200 * time.Millisecond},
+		{"all have it", 1, true, true, 0, 200 * time.Millisecond},
+		{"somebody does not take it", 1, false, true, deliverPatience, deliverPatience + time.Second},
+		{"there is no tracker", 0, false, false, joinPatience, joinPatience + deliverPatience + time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, node := newLineMode(t, strings.NewReader("last words"), io.Discard)
+				node.deliver = tt.deliver
+				if tt.ready {
+					ready(node, tt.others)
+				}
+				start := time.Now()
+				if err := m.run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if d := time.Since(start); d < tt.min || d > tt.max {
+					t.Errorf("it left after %v, want %v to %v", d, tt.min, tt.max)
+				}
+				if got := node.said(); len(got) != 1 || node.stops != 1 {
+					t.Errorf("said %q and stopped %d times, want the last words and one stop", got, node.stops)
+				}
+			})
+		})
+	}
+}
+
+func TestLeavingAtOnce(t *testing.T) {
+	for name, in := range map[string]string{"exit": "exit\n", "quit": "/quit\n", "signal": ""} {
+		synctest.Test(t, func(t *testing.T) {
+			r, w := io.Pipe() // stays open: the input has not ended
+			defer w.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			m, node := newLineMode(t, r, io.Discard)
+			ready(node, 3)
+			ended := make(chan error, 1)
+			start := time.Now()
+			go func() { ended <- m.run(ctx) }()
+			if in == "" {
+				cancel()
+			} else if _, err := io.WriteString(w, in); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-ended; err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(start); d > time.Second || node.stops != 1 {
+				t.Errorf("%s: it left after %v with %d stops, want at once with one", name, d, node.stops)
+			}
+		})
+	}
+}
+
+// brokenPipe is standard output after its reader has gone.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, syscall.EPIPE }
+
+// fullDisk is standard output that goes to a file on a full disk.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestClosedOutputEndsCleanly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			out  io.Writer
+			want error
+		}{{brokenPipe{}, nil}, {fullDisk{}, syscall.ENOSPC}} {
+			r, w := io.Pipe()
+			m, node := newLineMode(t, r, tt.out)
+			ready(node, 1)
+			if err := m.run(t.Context()); !errors.Is(err, tt.want) || (tt.want == nil && err != nil) {
+				t.Errorf("%T: run says %v, want %v", tt.out, err, tt.want)
+			}
+			if node.stops != 1 {
+				t.Errorf("%T: the peer was stopped %d times, want once", tt.out, node.stops)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A reader that does not read stops nothing, and is told what it missed when it reads again.
+func TestDeafReaderIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		in, typed := io.Pipe()
+		m, node := newLineMode(t, in, w)
+		ready(node, 0)
+		ended := make(chan error, 1)
+		go func() { ended <- m.run(t.Context()) }()
+		text := strings.Repeat("x", 10_000)
+		const messages = 2 * maxUnwritten / 10_000
+		for range messages {
+			node.events.Post(peer.Message{Room: "general", Person: someone(1, "ann"), Kind: wire.KindText, Text: text})
+		}
+		synctest.Wait()
+		if n := len(node.events.TryTake()); n != 0 {
+			t.Errorf("%d events wait for a reader that does not read", n)
+		}
+		got := make(chan string, 1)
+		go func() {
+			all, _ := io.ReadAll(r)
+			got <- string(all)
+		}()
+		synctest.Wait()
+		if err := typed.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		all := <-got
+		if n := strings.Count(all, `"type":"message"`); n == 0 || n >= messages {
+			t.Errorf("%d of %d messages were read, want some but not all", n, messages)
+		}
+		if !strings.Contains(all, `"code":"overflow"`) {
+			t.Error("nothing says that lines were dropped")
+		}
+	})
+}
