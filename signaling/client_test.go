@@ -4,10 +4,18 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"peerchat/peer/wire"
@@ -154,5 +162,274 @@ func TestTwoClientsMeet(t *testing.T) {
 	b.Signal(wire.IDOf(testKey(9)), []byte(`1`))
 	if m := await[Refused](b, "a signal to a stranger is refused", nil); m.Status != NotFound || m.Op != "signal" {
 		t.Errorf("want NOT_FOUND, got %+v", m)
+	}
+}
+
+func TestResumeWithoutFlapping(t *testing.T) {
+	tr := testTracker(t, nil)
+	a, b := newPlayer(t, 1, nil, at(tr.URL())), newPlayer(t, 2, nil, at(tr.URL()))
+	a.Join("x")
+	await[Joined](a, "a joins", nil)
+	b.Join("x")
+	await[Joined](b, "b joins", nil)
+	await[MemberJoined](a, "a hears of b", nil)
+	b.Redial()
+	if s := await(b, "b comes back", connected); !s.Resumed {
+		t.Errorf("b's session is resumed, got %+v", s)
+	}
+	if j := await[Joined](b, "b is in its room again", nil); j.Count != 2 {
+		t.Errorf("b finds a still there, got %+v", j)
+	}
+	b.Signal(a.id, []byte("1"))
+	a.mu.Lock()
+	for _, e := range a.all {
+		switch e.(type) {
+		case MemberLeft, MemberJoined:
+			t.Errorf("a sees no flapping, but %+v", e)
+		}
+	}
+	a.mu.Unlock()
+	await[Signaled](a, "the link through the tracker works again", nil)
+}
+
+// TestTrackerRestarts kills the tracker without a goodbye and starts another on the same port.
+func TestTrackerRestarts(t *testing.T) {
+	tr := testTracker(t, nil)
+	p := newPlayer(t, 1, nil, at(tr.URL()))
+	p.Join("x")
+	await[Joined](p, "in the room", nil)
+	tr.Shutdown(context.Background())
+	if s := await(p, "the loss shows", func(s StateChanged) bool { return s.State == Lost }); s.URL != tr.URL() || s.Err == nil {
+		t.Errorf("the loss is told with the URL and why, got %+v", s)
+	}
+	p.Signal(wire.IDOf(testKey(1)), []byte(`"while away"`))
+	testTracker(t, func(c *TrackerConfig) { c.Listen = tr.Addr().String() })
+	if s := await(p, "the client is back", connected); s.Resumed {
+		t.Errorf("the new tracker knows nobody, got %+v", s)
+	}
+	await[Joined](p, "the room is joined again by itself", nil)
+	if m := await[Signaled](p, "what was said meanwhile goes out", nil); string(m.Data) != `"while away"` {
+		t.Errorf("the signal waited, got %+v", m)
+	}
+}
+
+func TestReplacedClientStaysAway(t *testing.T) {
+	tr := testTracker(t, nil)
+	first := newPlayer(t, 1, nil, at(tr.URL()))
+	await(first, "the first connects", connected)
+	second := newPlayer(t, 1, nil, at(tr.URL()))
+	await(second, "the second connects", connected)
+	s := await(first, "the first is replaced", func(s StateChanged) bool { return s.State == Lost })
+	if s.Err == nil || !s.Retry.IsZero() || s.Trying != "" {
+		t.Errorf("the first says why and tries nothing, got %+v", s)
+	}
+	first.List("still down")
+	if l := await[RoomList](first, "the first is not connected", nil); l.Err == nil {
+		t.Errorf("no list without a connection, got %+v", l)
+	}
+	never[StateChanged](first, "the first stays away")
+	first.Redial()
+	await(first, "told to, the first comes back", connected)
+	await(second, "and replaces the second", func(s StateChanged) bool { return s.State == Lost })
+}
+
+func TestMoved(t *testing.T) {
+	old, next := testTracker(t, nil), testTracker(t, nil)
+	a := newPlayer(t, 1, nil, at(old.URL()))
+	a.Join("x")
+	await[Joined](a, "in the room", nil)
+	old.MoveTo(next.URL())
+	if s := await(a, "a moves", connected); s.URL != next.URL() {
+		t.Errorf("a goes where it is sent, got %+v", s)
+	}
+	await[Joined](a, "in the room there", nil)
+	b := newPlayer(t, 2, nil, at(old.URL()))
+	if s := await(b, "b is sent on at once", connected); s.URL != next.URL() {
+		t.Errorf("b goes where it is sent, got %+v", s)
+	}
+}
+
+// TestHungTrackerIsLeft tries a tracker that accepts and says nothing, one that is not there, and nonsense, before a good one.
+func TestHungTrackerIsLeft(t *testing.T) {
+	tr := testTracker(t, nil)
+	hung, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hung.Close()
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	gone := testTracker(t, nil)
+	gone.Shutdown(context.Background())
+	p := newPlayer(t, 1, func(c *ClientConfig) { c.Handshake = 200 * time.Millisecond },
+		at(hung.Addr().String(), web.Listener.Addr().String(), "not an address", gone.URL()), at(tr.URL()))
+	if s := await[StateChanged](p, "the first try shows", nil); s.State != Searching || !strings.Contains(s.Trying, "(named), try 1") {
+		t.Errorf("people see what is tried, got %+v", s)
+	}
+	if s := await(p, "the good one is found", connected); s.URL != tr.URL() {
+		t.Errorf("the good tracker is %s, got %+v", tr.URL(), s)
+	}
+}
+
+// TestSilentTrackerIsLost puts a wire between client and tracker that can be cut without anybody being told.
+func TestSilentTrackerIsLost(t *testing.T) {
+	tr := testTracker(t, nil)
+	var cut atomic.Bool
+	p := newPlayer(t, 1, func(c *ClientConfig) {
+		c.Request = 300 * time.Millisecond
+		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &deafConn{nc, &cut}, nil
+		}
+	}, at(tr.URL()))
+	await(p, "connects", connected)
+	cut.Store(true)
+	p.List("into the void")
+	s := await(p, "a tracker that does not answer is lost", func(s StateChanged) bool { return s.State == Lost })
+	if !strings.Contains(s.Err.Error(), "did not answer") {
+		t.Errorf("the reason is that it did not answer, got %v", s.Err)
+	}
+	cut.Store(false)
+	await(p, "and found again", connected)
+}
+
+// deafConn swallows what is written while cut.
+type deafConn struct {
+	net.Conn
+	cut *atomic.Bool
+}
+
+func (c *deafConn) Write(b []byte) (int, error) {
+	if c.cut.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+// TestHostThenBackToTheNamed lets a client host a tracker when none answers, and return to the named one when that appears.
+func TestHostThenBackToTheNamed(t *testing.T) {
+	named := testTracker(t, nil)
+	addr := named.Addr().String()
+	named.Shutdown(context.Background())
+	hosts := 0
+	p := newPlayer(t, 1, func(c *ClientConfig) {
+		c.Probe = 50 * time.Millisecond
+		c.Host = func(context.Context) (string, error) {
+			if hosts++; hosts == 1 {
+				return "", errors.New("the port is taken")
+			}
+			return testTracker(t, nil).URL(), nil
+		}
+	}, at(addr))
+	p.Join("x")
+	s := await(p, "it hosts", connected)
+	if !s.Hosting {
+		t.Errorf("the tracker is in this process, got %+v", s)
+	}
+	await[Joined](p, "in the room of the own tracker", nil)
+	testTracker(t, func(c *TrackerConfig) { c.Listen = addr })
+	if s := await(p, "it returns to the named one", connected); s.Hosting || s.URL != "ws://"+addr+"/ws" {
+		t.Errorf("the named tracker is preferred, got %+v", s)
+	}
+	await[Joined](p, "in the room there", nil)
+}
+
+func TestBadSignals(t *testing.T) {
+	p := newPlayer(t, 1, func(c *ClientConfig) { c.SignalWait = 50 * time.Millisecond })
+	for data, want := range map[string]Status{"not JSON": RequestError, `"` + strings.Repeat("x", MaxData) + `"`: RequestError, "1": ServerError} {
+		p.Signal(p.id, []byte(data))
+		if r := await[Refused](p, "without a tracker, or at all", nil); r.Status != want || r.Op != "signal" || r.Peer != p.id {
+			t.Errorf("%.20s is refused with %s, got %+v", data, want, r)
+		}
+	}
+	p.SetName("a\nb")
+	if r := await[Refused](p, "a bad name", nil); r.Op != "name" || r.Status != RequestError {
+		t.Errorf("a bad name is refused, got %+v", r)
+	}
+	for range maxQueued + 1 {
+		p.Signal(p.id, []byte("1"))
+	}
+	await(p, "signals do not pile up", func(r Refused) bool { return strings.Contains(r.Text, "too many") })
+}
+
+// TestRacedDial loses the first SYNs: the third dial connects, and the others are closed.
+func TestRacedDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var n atomic.Int32
+		dial := raced(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			if n.Add(1) < 3 {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			a, b := net.Pipe()
+			b.Close()
+			return a, nil
+		})
+		c, err := dial(context.Background(), "tcp", "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if d := time.Since(start); n.Load() != 3 || d != 500*time.Millisecond {
+			t.Errorf("the third dial starts after 500 ms, got %d after %v", n.Load(), d)
+		}
+	})
+}
+
+func TestBackoff(t *testing.T) {
+	b := Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second}
+	rng := rand.New(rand.NewPCG(1, 2))
+	bound := []time.Duration{0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000, 10000}
+	sum := make([]time.Duration, len(bound))
+	for range 1000 {
+		b.Reset()
+		for i := range bound {
+			d := b.Next(rng)
+			if d < 0 || d > bound[i]*time.Millisecond {
+				t.Fatalf("try %d waits at most %d ms, got %v", i+1, bound[i], d)
+			}
+			sum[i] += d
+		}
+	}
+	for i, s := range sum {
+		if mean := s / 1000; mean < bound[i]*time.Millisecond*45/100 || mean > bound[i]*time.Millisecond*55/100 {
+			t.Errorf("try %d waits half of %d ms on average (full jitter), got %v", i+1, bound[i], mean)
+		}
+	}
+	huge := Backoff{Min: time.Second, Max: 1 << 62, tries: 1000}
+	if d := huge.Next(rng); d < 0 {
+		t.Errorf("no overflow after many tries, got %v", d)
+	}
+}
+
+func TestBucket(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	var b Bucket
+	take := func(n float64, want bool, why string) {
+		t.Helper()
+		if got := b.Take(now, n, 10, 20); got != want {
+			t.Errorf("%s: taking %g is %v, want %v", why, n, got, want)
+		}
+	}
+	take(20, true, "it begins full")
+	take(1, false, "then it is empty")
+	now = now.Add(500 * time.Millisecond)
+	take(6, false, "half a second gives five")
+	take(5, true, "half a second gives five")
+	now = now.Add(-time.Second)
+	take(1, false, "a clock that jumps back gives nothing")
+	now = now.Add(time.Hour)
+	take(21, false, "it never holds more than the burst")
+	take(20, true, "but the burst")
+	now = now.Add(-24 * time.Hour)
+	take(1, false, "a clock that jumps back far gives nothing")
+	now = now.Add(time.Second)
+	take(10, true, "but starts again from there")
+	if !b.Take(now, 1e9, 0, 0) {
+		t.Errorf("no rate is no limit")
 	}
 }

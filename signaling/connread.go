@@ -26,7 +26,8 @@ func (c *conn) greet(nonce [32]byte) {
 	for range 3 {
 		req, size, err := c.message()
 		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			// gorilla hides which error it was, but not that it was a deadline.
+			if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
 				c.end(&ByeNote{Status: Unauthorized, Text: fmt.Sprintf("no hello within %v", c.t.cfg.Handshake)}, err)
 				return
 			}
