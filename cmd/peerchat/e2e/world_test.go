@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -148,20 +149,27 @@ const address = "127.0.0.1:5000"
 // wantHealthy awaits that /healthz answers at an address.
 func (p *peer) wantHealthy(n *lab.Net, at string) {
 	p.w.t.Helper()
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{
-		Dial: n.Dial, DisableKeepAlives: true,
-	}}
 	p.w.poll(fmt.Sprintf("%s answers at %s", p.Name, at), patience, func() error {
-		res, err := client.Get("http://" + at + "/healthz")
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			return fmt.Errorf("/healthz says %s", res.Status)
-		}
-		return nil
+		_, err := get(n, "http://"+at+"/healthz")
+		return err
 	})
+}
+
+// get fetches a page inside the world's network.
+func (w *world) get(url string) (string, error) { return get(w.net, url) }
+
+func get(n *lab.Net, url string) (string, error) {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{Dial: n.Dial, DisableKeepAlives: true}}
+	res, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s says %s", url, res.Status)
+	}
+	return string(body), err
 }
 
 // poll asks for something that sends no event of its own, until it is so or the time is over.
