@@ -205,11 +205,13 @@ func fuzzy(pattern, name string) int {
 			continue
 		}
 		score++
-		if i == 0 || !isWordRune(n[i-1]) {
+		switch {
+		case i == 0:
+			score += 5
+		case last == i-1 && at > 0:
+			score += 4
+		case !isWordRune(n[i-1]):
 			score += 3
-		}
-		if last == i-1 && at > 0 {
-			score += 2
 		}
 		last = i
 		at++

@@ -111,17 +111,12 @@ func wrapLine(rows []string, line string, width int) []string {
 			word = true
 		}
 		if used+w > width && i > start {
-			switch {
-			case c == " ":
-				rows = append(rows, line[start:i])
-				start = i + 1
-			case space >= 0:
-				rows = append(rows, line[start:space])
-				start = space + 1
-			default:
-				rows = append(rows, line[start:i])
-				start = i
+			end := i
+			if c != " " && space >= 0 {
+				end = space
 			}
+			rows = append(rows, strings.TrimRight(line[start:end], " "))
+			start = end
 			for start < len(line) && line[start] == ' ' {
 				start++
 			}
