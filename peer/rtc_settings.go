@@ -25,7 +25,7 @@ var rtcL16 = webrtc.RTPCodecParameters{
 	PayloadType:        107,
 }
 
-// What each of these costs when it is otherwise was measured; see docs/decisions/rtc-settings.md.
+// What each of these costs when it is otherwise was measured; see docs/decisions/0010-rtc-settings.md.
 const (
 	// A peer that vanished is closed after the sum of the first two, within one keep-alive.
 	rtcDisconnected = 2 * time.Second

@@ -104,6 +104,9 @@ func (n *Network) Heal(a, b wire.PeerID) {
 			if both(s.ends[0].self(), s.ends[1].self()) == both(a, b) {
 				s.cutAt = time.Time{}
 				n.release(s)
+				if s.open && (s.ends[0].closed || s.ends[1].closed) {
+					n.hangUp(s)
+				}
 			}
 		}
 	})
@@ -386,20 +389,15 @@ func (n *Network) close(s *session, i int, err error) {
 		delete(n.sessions, s.id)
 		return
 	}
-	if !s.open {
-		return // as in WebRTC, the other end learns nothing and fails in time
+	if s.open && !n.isCut(s) {
+		n.hangUp(s)
 	}
-	tell := func() {
-		if !other.closed {
-			other.closed = true
-			n.emit(0, other.node, peer.Closed{Session: s.id, Err: errors.New("the peer closed the link")})
-		}
-		delete(n.sessions, s.id)
-	}
-	if n.isCut(s) {
-		return // mark does it
-	}
-	n.at(n.delay, tell)
+	// Otherwise, as in WebRTC, the other end learns nothing and fails in time: expire or mark does that.
+}
+
+// hangUp tells the end that is still open that the other is not.
+func (n *Network) hangUp(s *session) {
+	n.at(n.delay, func() { n.die(s, errors.New("the peer closed the link")) })
 }
 
 func (n *Network) deliver(s *session, to *end, frame []byte) {
