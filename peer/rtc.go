@@ -68,10 +68,11 @@ type RTCConfig struct {
 // whoever finds the mailbox idle starts a goroutine that serves it until it is empty. So everything of a session
 // happens in order, calls into pion may block without anybody waiting, and an idle session costs no goroutine.
 type RTC struct {
-	cfg  RTCConfig
-	sink func(TransportEvent)
-	api  *webrtc.API
-	cert webrtc.Certificate
+	cfg      RTCConfig
+	sink     func(TransportEvent)
+	settings webrtc.SettingEngine
+	media    *webrtc.MediaEngine // pion copies it for each connection
+	cert     webrtc.Certificate
 
 	dropped atomic.Uint64 // frames that were not sent because a queue was full or the session was not open
 	refused atomic.Uint64 // messages that were not taken because they were text or too long
@@ -93,7 +94,7 @@ func NewRTC(cfg RTCConfig, sink func(TransportEvent)) (*RTC, error) {
 	if cfg.MeasureInterval <= 0 {
 		cfg.MeasureInterval = rtcDefaultMeasure
 	}
-	api, err := newRTCAPI(cfg)
+	media, err := rtcMedia()
 	if err != nil {
 		return nil, fmt.Errorf("set up WebRTC: %w", err)
 	}
@@ -103,7 +104,7 @@ func NewRTC(cfg RTCConfig, sink func(TransportEvent)) (*RTC, error) {
 			return nil, fmt.Errorf("make a DTLS certificate: %w", err)
 		}
 	}
-	return &RTC{cfg: cfg, sink: sink, api: api, cert: *cert, sessions: map[uuid.UUID]*rtcSession{}}, nil
+	return &RTC{cfg: cfg, sink: sink, settings: rtcSettings(cfg), media: media, cert: *cert, sessions: map[uuid.UUID]*rtcSession{}}, nil
 }
 
 var (

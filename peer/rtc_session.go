@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/pion/datachannel"
+	"github.com/pion/transport/v4/packetio"
 	"github.com/pion/webrtc/v4"
 
 	"peerchat/peer/wire"
@@ -28,6 +29,7 @@ type rtcSession struct {
 
 	// May be touched by anybody.
 	candidates atomic.Int64 // remote candidates posted
+	sources    atomic.Int64 // sources of audio, and of reports about it, that pion has met
 	posted     atomic.Int64 // bytes of frames in the mailbox
 	sender     atomic.Pointer[webrtc.RTPSender]
 	box        rtcMailbox
@@ -81,6 +83,7 @@ const (
 	rtcOpHungUp   // pion: the other side closed it
 	rtcOpAlarm    // timer: watchdog or measuring
 	rtcOpNudge    // timer: check candidates now
+	rtcOpSources  // pion: too many sources of audio
 	rtcOpFlushed  // timer: closing has waited long enough
 )
 
@@ -187,6 +190,8 @@ func (s *rtcSession) handle(op *rtcOp) {
 		}
 	case rtcOpNudge:
 		s.nudgeICE()
+	case rtcOpSources:
+		s.finish(fmt.Errorf("the peer sends audio from more than %d sources", rtcAudioSources))
 	case rtcOpFlushed:
 		s.finish(nil)
 	}
@@ -251,7 +256,7 @@ func (s *rtcSession) build() error {
 	if len(s.stun) > 0 {
 		conf.ICEServers = []webrtc.ICEServer{{URLs: s.stun}}
 	}
-	pc, err := s.rtc.api.NewPeerConnection(conf)
+	pc, err := s.rtc.newAPI(s.audioBuffer).NewPeerConnection(conf)
 	if err != nil {
 		return err
 	}
@@ -305,6 +310,16 @@ func (s *rtcSession) build() error {
 	s.dc[rtcReliableID].SetBufferedAmountLowThreshold(rtcLowWater)
 	s.dc[rtcReliableID].OnBufferedAmountLow(func() { s.post(rtcOp{kind: rtcOpLow}) })
 	return nil
+}
+
+// audioBuffer makes pion's buffer for one source of audio.
+func (s *rtcSession) audioBuffer(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
+	if s.sources.Add(1) == rtcAudioSources+1 {
+		s.post(rtcOp{kind: rtcOpSources})
+	}
+	b := packetio.NewBuffer()
+	b.SetLimitSize(rtcAudioBuffer)
+	return b
 }
 
 func (s *rtcSession) setRemote(kind webrtc.SDPType, desc Description) error {

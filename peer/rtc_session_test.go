@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
 	"peerchat/peer/wire"
@@ -270,5 +271,20 @@ func TestRTCAudioNeedsNoNegotiation(t *testing.T) {
 	}
 	if err := p.a.ReplaceTrack(p.session, nil); err != nil {
 		t.Errorf("stop sending audio: %v", err)
+	}
+}
+
+func TestRTCBoundsAudioSources(t *testing.T) {
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	p.open(5 * time.Second)
+	dtls := p.a.lookup(p.session).pc.SCTP().Transport()
+	for ssrc := range uint32(200) {
+		report := &rtcp.ReceiverReport{SSRC: ssrc + 1, Reports: []rtcp.ReceptionReport{{SSRC: ssrc + 1000}}}
+		if _, err := dtls.WriteRTCP([]rtcp.Packet{report}); err != nil {
+			break // closed already
+		}
+	}
+	if err := rtcEnd(t, p.evB, 5*time.Second, "a peer with 200 sources of audio"); err == nil || !strings.Contains(err.Error(), "sources") {
+		t.Errorf("a peer with 200 sources of audio ended the session with %v", err)
 	}
 }

@@ -44,6 +44,8 @@ const (
 	rtcRTO = 330 * time.Millisecond
 	// How much audio of one source waits to be read: about a second.
 	rtcAudioBuffer = 32 << 10
+	// How many sources of audio and of reports about it a session may have. Pion keeps each for good.
+	rtcAudioSources = 32
 	// After a loss, SCTP's window does not fall below this many bytes.
 	rtcMinWindow = 32 << 10
 )
@@ -56,12 +58,14 @@ func newRTCCertificate() (*webrtc.Certificate, error) {
 	return webrtc.GenerateCertificate(key)
 }
 
-// newRTCAPI is the pion API that all sessions share.
-func newRTCAPI(cfg RTCConfig) (*webrtc.API, error) {
-	var media webrtc.MediaEngine
-	if err := media.RegisterCodec(rtcL16, webrtc.RTPCodecTypeAudio); err != nil {
-		return nil, err
-	}
+// rtcMedia knows the one codec.
+func rtcMedia() (*webrtc.MediaEngine, error) {
+	media := &webrtc.MediaEngine{}
+	return media, media.RegisterCodec(rtcL16, webrtc.RTPCodecTypeAudio)
+}
+
+// rtcSettings are the settings that all sessions share.
+func rtcSettings(cfg RTCConfig) webrtc.SettingEngine {
 	var e webrtc.SettingEngine
 	e.LoggerFactory = rtcLogs{cfg.Logger}
 	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
@@ -95,18 +99,20 @@ func newRTCAPI(cfg RTCConfig) (*webrtc.API, error) {
 	e.EnableSCTPZeroChecksum(true)
 	// Pion's own readers keep 64 KiB for each channel; ours begin small.
 	e.DetachDataChannels()
-	// Audio that nobody reads costs no goroutine and this much memory; what comes on top is thrown away.
+	// Audio that nobody reads costs no goroutine; rtcSession.audioBuffer bounds its memory.
 	e.SetFireOnTrackBeforeFirstRTP(true)
-	e.BufferFactory = func(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
-		b := packetio.NewBuffer()
-		b.SetLimitSize(rtcAudioBuffer)
-		return b
-	}
+	return e
+}
+
+// newAPI is pion's for one session: all that differs is who bounds its audio.
+func (t *RTC) newAPI(buffer func(packetio.BufferPacketType, uint32) io.ReadWriteCloser) *webrtc.API {
+	e := t.settings
+	e.BufferFactory = buffer
 	return webrtc.NewAPI(
-		webrtc.WithMediaEngine(&media),
+		webrtc.WithMediaEngine(t.media),
 		webrtc.WithSettingEngine(e),
 		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
-	), nil
+	)
 }
 
 // rtcLogs brings pion's log lines to a slog.Logger, all at debug level: what pion warns of is a remote peer's doing or
