@@ -60,9 +60,6 @@ func TestQuit(t *testing.T) {
 }
 
 func TestQuitDoesNotNeedTheProgram(t *testing.T) {
-	if testing.Short() {
-		t.Log("this takes as long as the program may take to answer: three seconds")
-	}
 	term := tuitest.Start(t, config(), 80, 24)
 	term.Type("/quit\n")
 	if err := term.WaitEnd("the screen ends though nobody answers /quit"); err != nil {
@@ -232,10 +229,9 @@ func TestTheTerminalGoesAway(t *testing.T) {
 func TestNothingLeaks(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 5 {
-		app := tui.New(config())
 		cfg := config()
 		cfg.Screen = tcell.NewSimulationScreen("UTF-8")
-		app = tui.New(cfg)
+		app := tui.New(cfg)
 		ended := make(chan error, 1)
 		go func() { ended <- app.Run() }()
 		for _, msg := range scene() {

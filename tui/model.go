@@ -166,12 +166,15 @@ func (m *Model) Update(now time.Time, msg Msg) Effects {
 	switch msg := msg.(type) {
 	case Self:
 		m.self = Self{ID: SanitizeLine(msg.ID), Name: SanitizeLine(msg.Name)}
+		m.arrange() // the prompt has another width
 	case Tracker:
 		m.updateTracker(msg)
 	case RoomJoined:
 		m.enter(msg)
+		m.arrange()
 	case RoomLeft:
 		m.exit(msg.Room)
+		m.arrange()
 	case MembersAre:
 		if r := m.find(msg.Room); r != nil {
 			r.setMembers(msg.Members, msg.Count)
@@ -206,7 +209,6 @@ func (m *Model) Update(now time.Time, msg Msg) Effects {
 		m.known = append(m.known[:0], msg.Rooms[:min(len(msg.Rooms), maxKnownRooms)]...)
 		m.listRooms()
 	}
-	m.arrange()
 	return m.out
 }
 
@@ -458,6 +460,7 @@ func (m *Model) memberRenamed(msg MemberRenamed) {
 	was := SanitizeLine(msg.Was)
 	if mem.ID == m.self.ID {
 		m.self.Name = mem.Name
+		m.arrange() // the prompt has another width
 	}
 	r := m.find(msg.Room)
 	if r == nil {

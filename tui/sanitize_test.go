@@ -10,8 +10,8 @@ import (
 func TestSanitize(t *testing.T) {
 	same := []string{
 		"", "hello, world", "two\nlines", "naïve café", "Ünïcödé", "日本語 テキスト", "한국어", "שלום עולם", "مرحبا بالعالم",
-		"می‌خواهم", "क्‍ष हिन्दी", "👩‍👩‍👧‍👦 family", "🏳️‍🌈", "👍🏽", "🇩🇪🇫🇷", "1️⃣", "❤️", "🏴󠁧󠁢󠁳󠁣󠁴󠁿 flag",
-		"👩🏻‍❤️‍💋‍👩🏽", "e\u0301", "ไทยก็ดี", "[red]not a tag[-]", "a　b", "葛󠄀", "\uFFFD",
+		"می\u200cخواهم", "क्\u200dष हिन्दी", "👩\u200d👩\u200d👧\u200d👦 family", "🏳️\u200d🌈", "👍🏽", "🇩🇪🇫🇷", "1️⃣", "❤️", "🏴\U000E0067\U000E0062\U000E0073\U000E0063\U000E0074\U000E007F flag",
+		"👩🏻\u200d❤️\u200d💋\u200d👩🏽", "e\u0301", "ไทยก็ดี", "[red]not a tag[-]", "a　b", "葛\U000E0100", "\uFFFD",
 	}
 	for _, s := range same {
 		if got := Sanitize(s); got != s {
@@ -48,7 +48,7 @@ func TestSanitize(t *testing.T) {
 }
 
 func FuzzSanitize(f *testing.F) {
-	for _, s := range []string{"a\x1b[0m", "👩‍👩‍👧‍👦", "\u202e\u2066", "z\u0335\u0335", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "می‌خ", "1️⃣", "\xff", "☺\u200d\u200f☺", "a\u200e\u0301"} {
+	for _, s := range []string{"a\x1b[0m", "👩\u200d👩\u200d👧\u200d👦", "\u202e\u2066", "z\u0335\u0335", "🏴\U000E0067\U000E0062\U000E0073\U000E0063\U000E0074\U000E007F", "می\u200cخ", "1️⃣", "\xff", "☺\u200d\u200f☺", "a\u200e\u0301"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

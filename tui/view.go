@@ -62,7 +62,7 @@ func spillOf(cluster string) int {
 func (c *canvas) settle() {
 	for _, r := range c.doubtful {
 		for x := r.x; x < r.x+r.w; x++ {
-			if main, _, style, _ := c.GetContent(x, r.y); main == ' ' {
+			if shown, style, _ := c.Get(x, r.y); shown == " " || shown == "" {
 				c.SetContent(x, r.y, ' ', nil, style.Bold(true))
 			}
 		}
