@@ -82,7 +82,7 @@ func (m *Machine) push(now time.Time, r *room, events []wire.Event, out *Output)
 			continue
 		}
 		m.sendEvents(l, events, true, 0, out)
-		m.watch(now, l, s, events)
+		m.watch(now, l, s, events, out)
 	}
 }
 
@@ -179,7 +179,7 @@ type hedge struct {
 	event wire.Event
 	sent  time.Time // the first copy
 	next  time.Time // when to send another, or to give up; zero: now
-	count int       // copies sent
+	count int       // copies sent, one after the other
 }
 
 // patience is how long an acknowledgement is waited for before the next copy.
@@ -189,7 +189,8 @@ func (l *link) patience(copies int) time.Duration {
 
 // watch has events sent again on the unreliable channel if they are not acknowledged. Data channels retransmit after a
 // second, which is long in a conversation; in a flood the same would only add to it, and so it is left to them.
-func (m *Machine) watch(now time.Time, l *link, s *share, events []wire.Event) {
+// On a link that was seen to lose much, a first fast copy goes along at once.
+func (m *Machine) watch(now time.Time, l *link, s *share, events []wire.Event, out *Output) {
 	if len(l.hedges)+len(events) > maxHedges {
 		l.hedges = l.hedges[:0]
 		return
@@ -201,6 +202,9 @@ func (m *Machine) watch(now time.Time, l *link, s *share, events []wire.Event) {
 		h := hedge{share: s, event: events[i], sent: now, next: now.Add(l.patience(1)), count: 1}
 		l.hedges = append(l.hedges, h)
 		m.at(h.next)
+		if l.loss > lossy {
+			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: wire.Events{Live: true, Events: events[i : i+1]}})
+		}
 	}
 }
 
@@ -259,6 +263,11 @@ func (m *Machine) acked(now time.Time, l *link, s *share, seq uint64, out *Outpu
 	if last == nil {
 		return
 	}
+	resent := 0.0
+	if last.count > 1 {
+		resent = 1
+	}
+	l.loss += (resent - l.loss) / 16
 	sample := now.Sub(last.sent)
 	if last.count > 1 {
 		// Which copy is acknowledged cannot be told (Karn and Partridge, SIGCOMM 1987). Such a sample may move the

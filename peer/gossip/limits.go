@@ -44,6 +44,7 @@ const (
 	maxHedges   = 16                    // own events per neighbour that are sent again when not acknowledged
 	maxCopies   = 4                     // of one event, the first included
 	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
+	lossy       = 0.15                  // share of events sent again above which a link is lossy
 	hedgeMemory = 2 * time.Second       // how long an acknowledgement is of interest
 	firstRTT    = 12 * time.Millisecond // assumed before it is measured
 

@@ -99,6 +99,7 @@ type link struct {
 	waste  bucket
 
 	rtt    time.Duration
+	loss   float64 // share of own events that were not acknowledged in time, of late
 	hedges []hedge
 	serves []serve
 

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -262,5 +263,36 @@ func TestRTTFollowsASlowPath(t *testing.T) {
 	}
 	if copies := float64(now-was) / 20; copies > 1.01 {
 		t.Errorf("on a slow path without loss each event is sent %.2f times: the round trip was not learned", copies)
+	}
+}
+
+// TestChatIsQuickUnderLoss is why own events are sent again on the fast channel: here, as in SCTP, a loss costs the
+// reliable channel a second, and everything behind it waits too.
+func TestChatIsQuickUnderLoss(t *testing.T) {
+	for _, c := range []struct {
+		loss float64
+		p99  time.Duration
+	}{{0.05, 100 * time.Millisecond}, {0.2, 250 * time.Millisecond}} {
+		w, ann, bob := linked(t)
+		w.delay = func() time.Duration { return 500 * time.Microsecond }
+		w.loss = c.loss
+		var times []time.Duration
+		for i := range 1000 {
+			start := w.now
+			w.say(ann, fmt.Sprint(i))
+			for len(bob.delivered[ann.id]) == i {
+				w.run(time.Millisecond)
+				if w.now.Sub(start) > time.Minute {
+					t.Fatalf("at %.0f %% loss line %d does not arrive within a minute", 100*c.loss, i)
+				}
+			}
+			times = append(times, w.now.Sub(start))
+			w.run(200 * time.Millisecond)
+		}
+		slices.Sort(times)
+		if p99 := times[990]; p99 > c.p99 {
+			t.Errorf("at %.0f %% loss the slowest 1 %% of lines take %v and more: want at most %v", 100*c.loss, p99, c.p99)
+		}
+		t.Logf("at %.0f %% loss: median %v, p99 %v, worst %v; %.2f copies", 100*c.loss, times[500], times[990], times[999], w.copies())
 	}
 }

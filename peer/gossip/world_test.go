@@ -214,6 +214,7 @@ func (w *world) send(n *node, s Send) {
 	l := n.links[to]
 	if l == nil {
 		w.t.Fatalf("%s sends to %s, to which it has no link", n.name, to.name)
+		return
 	}
 	note := ""
 	p := packet{at: w.now.Add(w.delay()), n: w.sent, from: n, to: to, era: l.era, data: data, fast: s.Fast}
