@@ -24,8 +24,8 @@ import (
 	"peerchat/signaling"
 )
 
-// loadConfig is what a load process does: n clients of a tracker, either idle or relaying to each other in pairs, one
-// message under way for each direction of a pair.
+// loadConfig is what a load process does: n clients of a tracker, either idle or relaying to each other in pairs, with
+// the same number of messages always under way in each direction of a pair.
 type loadConfig struct {
 	kind    string // peerchat or peerjs
 	address string
@@ -33,6 +33,7 @@ type loadConfig struct {
 	n       int
 	first   int // number of the first client, so that several processes make different ones
 	relay   bool
+	burst   int // messages under way in each direction of a pair
 }
 
 // loadCommand runs a load: it prints "connected", then the number of messages relayed so far for each line of input; the
@@ -46,6 +47,7 @@ func loadCommand(args []string) error {
 	f.IntVar(&c.n, "n", 100, "clients")
 	f.IntVar(&c.first, "first", 0, "number of the first client")
 	f.BoolVar(&c.relay, "relay", false, "relay in pairs")
+	f.IntVar(&c.burst, "burst", 1, "messages under way in each direction of a pair")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -61,7 +63,7 @@ func loadCommand(args []string) error {
 		case "go":
 			l.going.Store(true)
 			for _, c := range l.clients {
-				c.send(c.first)
+				c.send(bytes.Repeat(c.first, l.burst))
 			}
 		case "stop":
 			l.going.Store(false)

@@ -163,81 +163,91 @@ func idlePeers(b *bench) ([]table, error) {
 	return []table{t}, nil
 }
 
-func relay(b *bench) ([]table, error) {
-	net, err := b.net()
-	if err != nil {
-		return nil, err
-	}
-	type side struct {
-		server, load *lab.Proc
-		perCPU, rate []float64
-	}
-	var ours, theirs side
-	if ours.server, err = b.tracker(net); err != nil {
-		return nil, err
-	}
-	if ours.load, err = b.load(net, "peerchat", relayClients, 0, "127.0.0.2", "-relay"); err != nil {
-		return nil, err
-	}
-	program, noPeerjs := b.installPeerjs()
-	if noPeerjs == nil {
-		if theirs.server, err = b.peerjs(net, program); err != nil {
-			return nil, err
-		}
-		if theirs.load, err = b.load(net, "peerjs", relayClients, 0, "127.0.0.3", "-relay"); err != nil {
-			return nil, err
-		}
-	}
-	measure := func(s *side) error {
-		if s.server == nil {
-			return nil
-		}
-		if _, _, err := counted(s.load, "go"); err != nil {
-			return err
-		}
-		defer func() { _, _, _ = counted(s.load, "stop") }() // the error of the measurement matters
-		time.Sleep(relayLength / 4)
-		u0, err := usageOf(s.server.Pid())
-		if err != nil {
-			return err
-		}
-		n0, _, err := counted(s.load, "count")
-		if err != nil {
-			return err
-		}
-		start := time.Now()
-		time.Sleep(relayLength)
-		u1, err := usageOf(s.server.Pid())
-		if err != nil {
-			return err
-		}
-		n1, lost, err := counted(s.load, "count")
-		if err != nil {
-			return err
-		}
-		if lost > 0 {
-			return fmt.Errorf("%s lost %d connections while relaying", s.server.Name, lost)
-		}
-		s.perCPU = append(s.perCPU, float64(n1-n0)/(u1.cpu-u0.cpu).Seconds())
-		s.rate = append(s.rate, float64(n1-n0)/time.Since(start).Seconds())
+// relaying is one server under relay load, and what it did in each round.
+type relaying struct {
+	server, load *lab.Proc
+	perCPU, rate []float64
+}
+
+// measure loads the server for a while.
+func (s *relaying) measure() error {
+	if s.server == nil {
 		return nil
 	}
-	for r := range b.rounds {
-		err := swap(r, func() error { return measure(&ours) }, func() error { return measure(&theirs) })
+	if _, _, err := counted(s.load, "go"); err != nil {
+		return err
+	}
+	defer func() { _, _, _ = counted(s.load, "stop") }() // the error of the measurement matters
+	time.Sleep(relayLength / 4)
+	u0, err := usageOf(s.server.Pid())
+	if err != nil {
+		return err
+	}
+	n0, _, err := counted(s.load, "count")
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	time.Sleep(relayLength)
+	u1, err := usageOf(s.server.Pid())
+	if err != nil {
+		return err
+	}
+	n1, lost, err := counted(s.load, "count")
+	if err != nil {
+		return err
+	}
+	if lost > 0 {
+		return fmt.Errorf("%s lost %d connections while relaying", s.server.Name, lost)
+	}
+	s.perCPU = append(s.perCPU, float64(n1-n0)/(u1.cpu-u0.cpu).Seconds())
+	s.rate = append(s.rate, float64(n1-n0)/time.Since(start).Seconds())
+	return nil
+}
+
+func relay(b *bench) ([]table, error) {
+	program, noPeerjs := b.installPeerjs()
+	t := table{head: []string{"signaling relays", "a CPU-second of the server", "a second", "aim"}}
+	for _, burst := range []int{1, 8} {
+		var ours, theirs relaying
+		net, err := b.net()
 		if err != nil {
 			return nil, err
 		}
+		if ours.server, err = b.tracker(net); err != nil {
+			return nil, err
+		}
+		more := []string{"-relay", "-burst", fmt.Sprint(burst)}
+		if ours.load, err = b.load(net, "peerchat", relayClients, 0, "127.0.0.2", more...); err != nil {
+			return nil, err
+		}
+		if noPeerjs == nil {
+			if theirs.server, err = b.peerjs(net, program); err != nil {
+				return nil, err
+			}
+			if theirs.load, err = b.load(net, "peerjs", relayClients, 0, "127.0.0.3", more...); err != nil {
+				return nil, err
+			}
+		}
+		for r := range b.rounds {
+			if err := swap(r, ours.measure, theirs.measure); err != nil {
+				return nil, err
+			}
+		}
+		b.end()
+		how := fmt.Sprintf(", %d under way", burst)
+		t.row("peerchat tracker"+how, spread(ours.perCPU), spread(ours.rate), "3× peerjs-server")
+		if noPeerjs == nil {
+			t.row("peerjs-server"+how, spread(theirs.perCPU), spread(theirs.rate), "")
+			t.row("ratio"+how, spread(ratios(ours.perCPU, theirs.perCPU)), spread(ratios(ours.rate, theirs.rate)), "≥ 3")
+		}
 	}
-	t := table{head: []string{"signaling relays", "a CPU-second of the server", "a second", "aim"}}
-	t.row("peerchat tracker", spread(ours.perCPU), spread(ours.rate), "3× peerjs-server")
-	if noPeerjs == nil {
-		t.row("peerjs-server", spread(theirs.perCPU), spread(theirs.rate), "")
-		t.row("ratio", spread(ratios(ours.perCPU, theirs.perCPU)), spread(ratios(ours.rate, theirs.rate)), "≥ 3")
-	} else {
+	if noPeerjs != nil {
 		t.note("There is no row for peerjs-server: %v.", noPeerjs)
 	}
-	t.note("%s clients in pairs, each answering a relayed ICE candidate of %d bytes with the like; both servers run all the time, and are "+
-		"loaded by turns for %v in each of %d rounds. Peerchat's tracker also answers each request with a status.",
+	t.note("%s clients in pairs, each answering a relayed ICE candidate of %d bytes with the like, so that 1 or 8 of them are "+
+		"always under way in each direction: 8 is what a browser's or a peer's candidates look like. Both servers run all the time, "+
+		"and are loaded by turns for %v in each of %d rounds. Peerchat's tracker also answers each request with a status.",
 		figure(relayClients), len(loadData), relayLength, b.rounds)
 	return []table{t}, nil
 }
