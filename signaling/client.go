@@ -188,8 +188,8 @@ func (c *Client) Redial() { c.box.put(cmdRedial{}) }
 
 // Close says goodbye to the tracker, closes everything and waits for it, at most until ctx is done. No event comes after it.
 func (c *Client) Close(ctx context.Context) error {
-	c.Start() // never started: there is still an owner to end
 	c.box.put(cmdClose{})
+	c.Start() // never started: there is still an owner to end
 	select {
 	case <-c.done:
 		return nil
@@ -203,20 +203,24 @@ func (c *Client) Close(ctx context.Context) error {
 func (c *Client) own() {
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
-	c.seek(time.Now())
-	for over := false; !over; {
+	read := func() {
+		for _, m := range c.box.take() {
+			c.handle(time.Now(), m)
+		}
+	}
+	read() // what was posted before Start, Close perhaps
+	if !c.closing {
+		c.seek(time.Now())
+	}
+	for c.ctx.Err() == nil && !(c.closing && c.session == nil) {
 		timer.Reset(c.wake(time.Now()))
 		select {
 		case <-c.box.wake:
-			for _, m := range c.box.take() {
-				c.handle(time.Now(), m)
-			}
+			read()
 		case <-timer.C:
 		case <-c.ctx.Done():
-			over = true
 		}
 		c.tick(time.Now())
-		over = over || c.closing && c.session == nil
 	}
 	c.cancel()
 	if c.session != nil {
@@ -316,7 +320,9 @@ func (c *Client) handle(now time.Time, m any) {
 		}
 		c.ask(now, &RoomsRequest{ID: newID()}, asked{ref: m.ref})
 	case cmdRedial:
-		c.redial(now)
+		if c.round > 0 { // else Start comes yet
+			c.redial(now)
+		}
 	case cmdClose:
 		c.goodbye(now)
 	case seekTrying:

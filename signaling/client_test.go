@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"peerchat/peer/wire"
 )
 
@@ -431,5 +433,55 @@ func TestBucket(t *testing.T) {
 	take(10, true, "but starts again from there")
 	if !b.Take(now, 1e9, 0, 0) {
 		t.Errorf("no rate is no limit")
+	}
+}
+
+func TestNeverStarted(t *testing.T) {
+	c := NewClient(ClientConfig{Key: testKey(1), Name: "x", Sink: func(e ClientEvent) { t.Errorf("no event, but %+v", e) },
+		Host: func(context.Context) (string, error) {
+			t.Error("a client that is closed before Start hosts nothing")
+			return "", nil
+		}})
+	c.Join("x")
+	c.Redial()
+	if err := c.Close(context.Background()); err != nil {
+		t.Errorf("it closes: %v", err)
+	}
+	c.Join("y") // after the end: nothing happens
+	if err := c.Close(context.Background()); err != nil {
+		t.Errorf("it closes twice: %v", err)
+	}
+}
+
+// TestTrackerFallsSilent meets a tracker that greets and then freezes, as a stopped process does: its kernel still acknowledges.
+func TestTrackerFallsSilent(t *testing.T) {
+	frozen := make(chan struct{})
+	up := websocket.Upgrader{Subprotocols: []string{Subprotocol}}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ws, err := up.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer ws.Close()
+		ws.WriteMessage(websocket.TextMessage, (&Challenge{}).Append(nil))
+		_, b, err := ws.ReadMessage()
+		if err != nil {
+			return
+		}
+		hello, err := DecodeRequest(b)
+		if err != nil {
+			return
+		}
+		ws.WriteMessage(websocket.TextMessage, (&HelloAnswer{Re: hello.ReqID(), Ping: 100}).Append(nil))
+		<-frozen
+	}))
+	defer srv.Close()
+	defer close(frozen)
+	p := newPlayer(t, 1, nil, at(srv.Listener.Addr().String()))
+	await(p, "connects", connected)
+	start := time.Now()
+	await(p, "the silence is noticed", func(s StateChanged) bool { return s.State == Lost })
+	if d := time.Since(start); d > 4*time.Second {
+		t.Errorf("a silent tracker is lost after a ping and 2.5 s, got %v", d)
 	}
 }

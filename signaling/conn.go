@@ -48,6 +48,7 @@ type conn struct {
 	readErr error
 	seen    time.Time
 	armed   time.Time
+	began   time.Time // when the message that is being read began; zero between messages
 	fixed   bool // the deadline is the handshake's
 	pinged  bool
 }

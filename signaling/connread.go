@@ -202,6 +202,8 @@ func (c *conn) message() (Request, int, error) {
 	}
 	s := get[scratch](&c.t.pools.scratch)
 	defer c.t.pools.scratch.Put(s)
+	c.began = time.Now()
+	defer func() { c.began = time.Time{} }()
 	size := 0
 	for err == nil && size < len(s.b) {
 		var n int
@@ -257,6 +259,11 @@ func (c *conn) pong(data string) error {
 	return err
 }
 
+// messageTime is how long a message may take from its first byte to its last, because a buffer waits with it.
+const messageTime = 15 * time.Second
+
+var errDripping = errors.New("a message took too long to arrive")
+
 var errSilent = errors.New("the client has been silent for too long")
 
 // Read is how gorilla reads: never beyond the end of a frame.
@@ -301,6 +308,9 @@ func (c *conn) more(p []byte) (n int, err error) {
 		switch {
 		case err == nil:
 			c.seen = time.Now()
+			if !c.began.IsZero() && c.seen.Sub(c.began) > messageTime {
+				return 0, errDripping
+			}
 			if c.pinged {
 				c.pinged, c.armed = false, time.Time{}
 			}
