@@ -116,6 +116,9 @@ func (a *App) Run() error {
 		color = os.Getenv("NO_COLOR") == "" && screen.Colors() >= 8
 	}
 	a.theme = newTheme(color)
+	if screen.CharacterSet() != "UTF-8" {
+		a.model.cfg.ASCII = true
+	}
 	a.screen = &guard{Screen: screen, failed: a.end}
 	a.model.Tick(a.cfg.Now())
 

@@ -166,6 +166,9 @@ func (m *Model) Update(now time.Time, msg Msg) Effects {
 	switch msg := msg.(type) {
 	case Self:
 		m.self = Self{ID: SanitizeLine(msg.ID), Name: SanitizeLine(msg.Name)}
+		for _, r := range m.rooms {
+			r.learn(Member(m.self))
+		}
 		m.arrange() // the prompt has another width
 	case Tracker:
 		m.updateTracker(msg)
@@ -177,7 +180,7 @@ func (m *Model) Update(now time.Time, msg Msg) Effects {
 		m.arrange()
 	case MembersAre:
 		if r := m.find(msg.Room); r != nil {
-			r.setMembers(msg.Members, msg.Count)
+			m.setMembers(r, msg.Members, msg.Count)
 		}
 	case MemberJoined:
 		m.memberCame(msg)
@@ -242,7 +245,7 @@ func (m *Model) updateTracker(t Tracker) {
 	case TrackerConnected:
 		text = "connected to the tracker at " + trackerHost(t.URL) + trackerWho(t)
 	case TrackerHosting:
-		text = "this is the tracker now, at " + trackerHost(t.URL) + trackerWho(t)
+		text = "this peer is the tracker now, at " + trackerHost(t.URL) + trackerWho(t)
 	case TrackerLost:
 		text = "the tracker at " + trackerHost(before.URL) + " is gone; the chat goes on between the linked peers"
 		if before.URL == "" {
@@ -295,7 +298,7 @@ func (m *Model) enter(msg RoomJoined) {
 	if m.joining == name {
 		m.joining = ""
 	}
-	r.setMembers(msg.Members, 0)
+	m.setMembers(r, msg.Members, 0)
 }
 
 func (m *Model) exit(name string) {
@@ -337,12 +340,16 @@ func (m *Model) show(i int) {
 	m.history.at = len(m.history.entries)
 }
 
-func (r *room) setMembers(members []Member, count int) {
-	r.members = make(map[string]Member, len(members))
+// setMembers replaces what is known of a room's members. Oneself is always one of them.
+func (m *Model) setMembers(r *room, members []Member, count int) {
+	r.members = make(map[string]Member, len(members)+1)
 	for _, mem := range members {
 		r.learn(Member{ID: SanitizeLine(mem.ID), Name: SanitizeLine(mem.Name)})
 	}
-	r.count = max(count, len(members))
+	if m.self.ID != "" {
+		r.learn(Member(m.self))
+	}
+	r.count = max(count, len(r.members))
 }
 
 // learn puts somebody into the room, or renames who is in it.

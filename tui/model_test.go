@@ -275,6 +275,27 @@ func TestDrafts(t *testing.T) {
 	}
 }
 
+func TestOneIsAlwaysAmongTheMembers(t *testing.T) {
+	m := newTestModel()
+	m.Update(start, RoomJoined{Room: "new", Members: []Member{{ID: "bbbb", Name: "bob"}}})
+	r := m.find("new")
+	if linked, others := m.others(r); len(r.members) != 2 || linked != 0 || others != 1 {
+		t.Errorf("a room that was told of bob alone holds bob and me: %v, %d of %d others linked", r.members, linked, others)
+	}
+	m.Update(start, Link{Peer: "bbbb", Name: "bob", Up: true, Path: "host"})
+	if linked, others := m.others(r); linked != 1 || others != 1 {
+		t.Errorf("the link to bob counts, got %d of %d", linked, others)
+	}
+	m.Update(start, Self{ID: "aaaa", Name: "alicia"})
+	if got := r.members["aaaa"].Name; got != "alicia" {
+		t.Errorf("my new name is in the list, got %q", got)
+	}
+	m.Update(start, MembersAre{Room: "new", Count: 9})
+	if _, others := m.others(r); others != 8 {
+		t.Errorf("the count is of everybody, known or not: got %d others, want 8", others)
+	}
+}
+
 func TestTwoOfOneNameAreToldApart(t *testing.T) {
 	m := newTestModel()
 	m.Update(start, says("general", "bob", "first", 1))
