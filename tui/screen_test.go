@@ -165,6 +165,16 @@ func TestGoldenStates(t *testing.T) {
 			term.Press(tcell.KeyF1, tcell.ModNone)
 			term.Want("the help", "complete names")
 		}},
+		{"help-small", 40, 10, func(term *tuitest.Term) {
+			term.Type("?")
+			term.Want("the help", "starts a new line")
+		}},
+		{"paste-small", 40, 10, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "nobody has")
+			term.Paste("a\nb\nc\nd\ne")
+			term.Want("the question and what to press", "Esc or n")
+		}},
 		{"answers", 80, 24, func(term *tuitest.Term) {
 			term.Post(scene()...)
 			term.Post(tui.Rooms{Rooms: []tui.RoomInfo{{Room: "general", Members: 3, Joined: true, Topic: "peers only"},

@@ -303,13 +303,14 @@ func (m *Model) hint() string {
 
 func (m *Model) inputWidth() int { return max(1, m.width-textWidth(m.prompt())-1) }
 
-// helpLines is the help page: headings start with '#', the rest is two columns.
+// helpLines is the help page: headings start with '#', the rest is two columns. On a narrow screen the second one goes
+// below the first.
 func (m *Model) helpLines() [][2]string {
 	lines := [][2]string{{"#Keys", ""}}
+	plain := strings.NewReplacer("↑", "Up", "↓", "Down", "←", "Left", "→", "Right", "…", "..")
 	for _, k := range keyHelp() {
 		if m.cfg.ASCII {
-			k[0] = strings.NewReplacer("↑", "Up", "↓", "Down", "←", "Left", "→", "Right", "…", "..").Replace(k[0])
-			k[1] = strings.NewReplacer("↑", "Up", "↓", "Down", "←", "Left", "→", "Right", "…", "..").Replace(k[1])
+			k[0], k[1] = plain.Replace(k[0]), plain.Replace(k[1])
 		}
 		lines = append(lines, k)
 	}
@@ -319,8 +320,21 @@ func (m *Model) helpLines() [][2]string {
 	}
 	lines = append(lines, [2]string{"//text", "say a text that starts with a slash"})
 	on, off := m.sign("●", "*"), m.sign("○", "-")
-	return append(lines, [2]string{}, [2]string{"#Signs", ""},
+	lines = append(lines, [2]string{}, [2]string{"#Signs", ""},
 		[2]string{on + "  " + off + "  ~", "member is linked, not linked, linked through a relay"},
 		[2]string{m.sign("…  2/5  ✓", "..  2/5  ok"), "your message: nobody has it yet, 2 of 5 have it, all have it"},
-		[2]string{m.sign("3  3!", "3  3!"), "unread lines in a room; with your name in them"})
+		[2]string{"3  3!", "unread lines in a room; with your name in them"})
+	if m.width >= 80 {
+		return lines
+	}
+	var narrow [][2]string
+	for _, l := range lines {
+		narrow = append(narrow, [2]string{l[0], ""})
+		if l[1] != "" {
+			for _, row := range wrap(l[1], m.width-6) {
+				narrow = append(narrow, [2]string{"", row})
+			}
+		}
+	}
+	return narrow
 }

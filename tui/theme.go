@@ -47,16 +47,17 @@ func newTheme(color bool) theme {
 	}
 	bar := d.Background(tcell.ColorGray).Foreground(tcell.ColorWhite)
 	t := theme{
-		text: d, dim: d.Foreground(tcell.ColorGray), strong: d.Bold(true), alert: d.Foreground(tcell.ColorRed).Bold(true),
+		text: d, dim: d.Dim(true), strong: d.Bold(true), alert: d.Foreground(tcell.ColorRed).Bold(true),
 		unread: d.Foreground(tcell.ColorTeal).Bold(true), mention: d.Foreground(tcell.ColorFuchsia).Bold(true),
 		bar: bar, barStrong: bar.Bold(true), barDim: bar.Foreground(tcell.ColorSilver),
 		barAlert: bar.Foreground(tcell.ColorYellow).Bold(true), barUnread: bar.Foreground(tcell.ColorAqua).Bold(true),
 		barMention: bar.Foreground(tcell.ColorYellow).Bold(true),
-		line:       d.Foreground(tcell.ColorGray), marker: d.Foreground(tcell.ColorRed),
+		line:       d.Dim(true), marker: d.Foreground(tcell.ColorRed),
 		selected: d.Reverse(true), match: d.Background(tcell.ColorOlive).Foreground(tcell.ColorBlack),
 		heading: d.Bold(true).Foreground(tcell.ColorTeal), own: d.Bold(true),
 	}
-	// Of the 16 colours those that can be read on light and on dark; red is for errors, grey for what is dim.
+	// Of the 16 colours those that can be read on light and on dark; red is for
+	// errors. What is dim is not grey, which some palettes give the colour of the background.
 	for _, c := range []tcell.Color{
 		tcell.ColorGreen, tcell.ColorTeal, tcell.ColorPurple, tcell.ColorOlive, tcell.ColorBlue, tcell.ColorFuchsia,
 		tcell.ColorAqua, tcell.ColorMaroon,

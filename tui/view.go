@@ -411,7 +411,10 @@ func drawInput(p *part, screen *canvas, at rect) {
 	prompt := m.prompt()
 	style := p.theme.strong
 	if m.overlay.mode == overlayPaste {
-		screen.put(at.x, at.y, at.w, m.promptText(), p.theme.alert)
+		rows, _ := wrapHard(m.promptText(), m.inputWidth())
+		for i := range min(len(rows), at.h) {
+			screen.put(at.x, at.y+i, at.w, rows[i], p.theme.alert)
+		}
 		return
 	}
 	if m.focus != paneInput {
@@ -447,13 +450,20 @@ func drawHelp(p *part, screen *canvas, at rect) {
 	if w := textWidth(scroll); w+8 < at.w {
 		screen.put(at.x+at.w-w-1, at.y, w, scroll, p.theme.bar)
 	}
-	column := min(26, at.w/2)
 	top := max(0, min(m.overlay.at, len(lines)-(at.h-2)))
 	for i := top; i < len(lines) && i-top < at.h-2; i++ {
+		column := 26
 		y, line := at.y+2+i-top, lines[i]
 		if heading, ok := strings.CutPrefix(line[0], "#"); ok {
 			screen.put(at.x+1, y, at.w-1, heading, p.theme.heading)
 			continue
+		}
+		if line[0] == "" {
+			screen.put(at.x+5, y, at.w-5, line[1], p.theme.text)
+			continue
+		}
+		if line[1] == "" {
+			column = at.w - 3
 		}
 		screen.put(at.x+3, y, column-1, truncate(line[0], column-1, m.sign("…", "~")), p.theme.strong)
 		screen.put(at.x+column+3, y, at.w-column-3, truncate(line[1], at.w-column-3, m.sign("…", "~")), p.theme.text)
