@@ -3,6 +3,7 @@ package peer
 import (
 	"crypto/ed25519"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -46,6 +47,8 @@ type CoreConfig struct {
 	Rooms []wire.Room // joined from the start
 	Agent string      // program and version, told to neighbours
 	Store Store
+	// Fresh says that Store lost what it held, while Key has been in use before; see gossip.Config.
+	Fresh bool
 	NewID func() uuid.UUID // UUIDv7
 	Seed  uint64
 }
@@ -187,7 +190,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		refs:     map[uint64]any{},
 	}
 	var err error
-	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Rand: c.rand})
+	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Fresh: cfg.Fresh, Rand: c.rand})
 	return c, err
 }
 
@@ -319,7 +322,7 @@ func (c *Core) failure(room wire.Room, code, text string, out *CoreOutput) {
 // stepGossip gives the gossip machine an input and does what it puts out.
 func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	o := &c.gout
-	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0]}
+	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0]}
 	err := c.gossip.Step(now, in, o)
 	c.gossipWake = o.Wake
 	c.encoded = encodedFrame{}
@@ -333,6 +336,9 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	}
 	for _, h := range o.Held {
 		c.held(now, h)
+	}
+	if n := len(o.Refused); n > 0 {
+		c.failure(o.Refused[0].Room, "log", fmt.Sprintf("not said, %d of what you wrote: it could not be kept (%v); free disk space or check the profile directory, then say it again", n, o.Refused[0].Err), out)
 	}
 	for _, f := range slices.Clone(o.Faults) {
 		c.fault(now, f, out)

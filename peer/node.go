@@ -43,6 +43,7 @@ type Config struct {
 	Rooms        []wire.Room // joined from the start
 	Agent        string      // program and version, told to neighbours
 	Store        Store       // used by the Node's goroutine alone; closed by the caller after Done
+	Fresh        bool        // Store lost what it held, while Key has been in use before
 	NewTransport func(sink func(TransportEvent)) (Transport, error)
 	NewSignaling func(sink func(signaling.ClientEvent)) (Signaling, error)
 	// OnEvent is called from the Node's goroutine and must not block.
@@ -74,7 +75,7 @@ func New(cfg Config) (*Node, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	core, err := NewCore(CoreConfig{
-		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Seed: cfg.Seed,
+		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Fresh: cfg.Fresh, Seed: cfg.Seed,
 		NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
 	})
 	if err != nil {
