@@ -9,12 +9,13 @@ import (
 	"strings"
 )
 
-// ParseAddr reads a tracker's address as people write it and returns its URL: "host", "host:port", IPv4, IPv6 with or without
-// brackets, "ws://…" or "wss://…". The port is DefaultPort and the path "/ws" where none is given. Parsing a URL that it returned
-// returns the same.
+// ParseAddr reads a tracker's address as people write it and returns its URL: "host", "host:port", IPv4, IPv6 with or
+// without brackets, "ws://…" or "wss://…". The port is DefaultPort and the path "/ws" where none is given. Parsing a
+// URL that it returned returns the same.
 func ParseAddr(s string) (string, error) {
 	bad := func(why string) (string, error) {
-		return "", fmt.Errorf("tracker address %q: %s; give a host or host:port, such as 192.168.1.20:%d, [fd00::1]:%d or wss://chat.example.org",
+		return "", fmt.Errorf("tracker address %q: %s; give a host or host:port, "+
+			"such as 192.168.1.20:%d, [fd00::1]:%d or wss://chat.example.org",
 			clip(s), why, DefaultPort, DefaultPort)
 	}
 	rest := strings.TrimSpace(s)

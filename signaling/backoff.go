@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Backoff says how long to wait before each attempt: nothing before the first, then a uniformly random time below a bound that
-// doubles from Min to Max ("full jitter": many clients of one dead tracker do not come back in step). It is pure.
+// Backoff says how long to wait before each attempt: nothing before the first, then a uniformly random time below a
+// bound that doubles from Min to Max ("full jitter": many clients of one dead tracker do not come back in step). It
+// is pure.
 type Backoff struct {
 	Min, Max time.Duration
 	tries    int

@@ -19,8 +19,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// The benchmarks run the tracker in a process of its own, so that its memory and CPU are not mixed with those of the clients. They read
-// /proc, so they are for Linux.
+// The benchmarks run the tracker in a process of its own, so that its memory and CPU are not mixed with those of the
+// clients. They read /proc, so they are for Linux.
 
 // TestTrackerProcess is that process, when a benchmark starts it.
 func TestTrackerProcess(t *testing.T) {

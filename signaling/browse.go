@@ -24,11 +24,13 @@ const (
 
 var mdnsGroup = &net.UDPAddr{IP: net.IPv4(224, 0, 0, 251), Port: 5353}
 
-// BrowseLAN asks the LAN for trackers on the named interfaces, on all that do multicast if none is named, and returns their URLs. It
-// takes 400 ms if there are none, and less if there are. What is wrong is only logged: a LAN is a chance, not a promise.
+// BrowseLAN asks the LAN for trackers on the named interfaces, on all that do multicast if none is named, and returns
+// their URLs. It takes 400 ms if there are none, and less if there are. What is wrong is only logged: a LAN is a
+// chance, not a promise.
 //
-// The question is a one-shot query (RFC 6762 section 5.1) from a port of our own, so that it works beside any other responder on
-// this machine. hashicorp/mdns, which answers it, cannot ask it here: its client hands out entries that it goes on changing.
+// The question is a one-shot query (RFC 6762 section 5.1) from a port of our own, so that it works beside any other
+// responder on this machine. hashicorp/mdns, which answers it, cannot ask it here: its client hands out entries that
+// it goes on changing.
 func BrowseLAN(ctx context.Context, interfaces []string, logger *slog.Logger) []string {
 	ctx, cancel := context.WithTimeout(ctx, browseFor)
 	defer cancel()
@@ -87,7 +89,7 @@ func (i *lanInterface) browse(ctx context.Context, found chan<- []lanAnswer) err
 		return err
 	}
 	defer pc.Close()
-	stop := context.AfterFunc(ctx, func() { pc.SetReadDeadline(time.Unix(1, 0)) }) //nolint // it wakes the read
+	stop := context.AfterFunc(ctx, func() { pc.SetReadDeadline(time.Unix(1, 0)) }) // it wakes the read
 	defer stop()
 	p := ipv4.NewPacketConn(pc)
 	if err := p.SetMulticastInterface(&i.Interface); err != nil {
@@ -100,7 +102,7 @@ func (i *lanInterface) browse(ctx context.Context, found chan<- []lanAnswer) err
 	if err != nil {
 		return err
 	}
-	ask := func() { pc.WriteToUDP(query, mdnsGroup) } //nolint // asked twice; silence is an answer too
+	ask := func() { pc.WriteToUDP(query, mdnsGroup) } // asked twice; silence is an answer too
 	ask()
 	again := time.AfterFunc(browseAgain, ask)
 	defer again.Stop()
@@ -130,16 +132,18 @@ func lanQuery() ([]byte, error) {
 	if err := b.StartQuestions(); err != nil {
 		return nil, err
 	}
-	err := b.Question(dnsmessage.Question{Name: dnsmessage.MustNewName(lanService + ".local."), Type: dnsmessage.TypePTR,
-		Class: dnsmessage.ClassINET | unicast})
+	err := b.Question(dnsmessage.Question{
+		Name: dnsmessage.MustNewName(lanService + ".local."), Type: dnsmessage.TypePTR, Class: dnsmessage.ClassINET | unicast,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return b.Finish()
 }
 
-// parseLAN reads a responder's packet: trackers, at most 8, with at most 4 addresses each. An address counts only if it is the sender's
-// or in one of our networks, so that a packet cannot send us anywhere else. What is odd is ignored.
+// parseLAN reads a responder's packet: trackers, at most 8, with at most 4 addresses each. An address counts only if
+// it is the sender's or in one of our networks, so that a packet cannot send us anywhere else. What is odd is
+// ignored.
 func parseLAN(packet []byte, from netip.Addr, ours []netip.Prefix) []lanAnswer {
 	var p dnsmessage.Parser
 	h, err := p.Start(packet)
@@ -210,7 +214,8 @@ func parseLAN(packet []byte, from netip.Addr, ours []netip.Prefix) []lanAnswer {
 		}
 		return false
 	}
-	if !read(p.AnswerHeader, p.SkipAnswer) || p.SkipAllAuthorities() != nil || !read(p.AdditionalHeader, p.SkipAdditional) {
+	if !read(p.AnswerHeader, p.SkipAnswer) || p.SkipAllAuthorities() != nil ||
+		!read(p.AdditionalHeader, p.SkipAdditional) {
 		return nil
 	}
 	var out []lanAnswer

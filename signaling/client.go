@@ -26,7 +26,8 @@ type Source struct {
 	Label string // for people: "named", "known", "LAN" …
 	// Find returns addresses in any form that ParseAddr takes, best first. It may take its time, until ctx is done.
 	Find func(ctx context.Context) []string
-	// Named says that the user chose these trackers: a client that hosts one itself goes back to a named one that answers.
+	// Named says that the user chose these trackers: a client that hosts one itself goes back to a named one that
+	// answers.
 	Named bool
 }
 
@@ -37,9 +38,9 @@ type ClientConfig struct {
 	Agent string // program and version
 	// Sources are asked in order.
 	Sources []Source
-	// Host starts a tracker in this process and returns its URL; nil never hosts. It is called when no source had a tracker
-	// that answers: at once if there never was one, else HostAfter to twice that after the loss, so that one of many
-	// hosts and the others find it.
+	// Host starts a tracker in this process and returns its URL; nil never hosts. It is called when no source had a
+	// tracker that answers: at once if there never was one, else HostAfter to twice that after the loss, so that one
+	// of many hosts and the others find it.
 	Host func(ctx context.Context) (url string, err error)
 	// Sink receives the events, one at a time. It must not block.
 	Sink   func(ClientEvent)
@@ -82,8 +83,8 @@ func (c ClientConfig) withDefaults() ClientConfig {
 // maxQueued bounds the signals that wait for a connection.
 const maxQueued = 256
 
-// Client keeps a peer connected to a tracker: it finds one, comes back when the connection is lost, and keeps the rooms and the name
-// that it was told. One goroutine owns it; every method only posts, except Close, which waits.
+// Client keeps a peer connected to a tracker: it finds one, comes back when the connection is lost, and keeps the
+// rooms and the name that it was told. One goroutine owns it; every method only posts, except Close, which waits.
 type Client struct {
 	// Immutable.
 	cfg    ClientConfig
@@ -158,8 +159,8 @@ func NewClient(cfg ClientConfig) *Client {
 		rng:     rand.New(rand.NewPCG(cfg.Seed, 0x636c69656e74)),
 		asked:   make(map[uuid.UUID]asked),
 		backoff: Backoff{Min: cfg.BackoffMin, Max: cfg.BackoffMax},
-		dialer: &websocket.Dialer{NetDialContext: raced(cfg.Dial), TLSClientConfig: cfg.TLS, Subprotocols: []string{Subprotocol},
-			ReadBufferSize: 4096, WriteBufferSize: 4096},
+		dialer: &websocket.Dialer{NetDialContext: raced(cfg.Dial), TLSClientConfig: cfg.TLS,
+			Subprotocols: []string{Subprotocol}, ReadBufferSize: 4096, WriteBufferSize: 4096},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
@@ -177,7 +178,8 @@ func (c *Client) Leave(room wire.Room) { c.box.put(cmdLeave{room}) }
 // SetName changes the name.
 func (c *Client) SetName(name string) { c.box.put(cmdName{name}) }
 
-// Signal has the tracker hand data, a JSON value, to another peer. While there is no connection it waits for a few seconds.
+// Signal has the tracker hand data, a JSON value, to another peer. While there is no connection it waits for a few
+// seconds.
 func (c *Client) Signal(to wire.PeerID, data []byte) { c.box.put(cmdSignal{to, slices.Clone(data)}) }
 
 // List asks for the tracker's rooms; a RoomList with ref follows.
@@ -186,7 +188,8 @@ func (c *Client) List(ref any) { c.box.put(cmdList{ref}) }
 // Redial forgets the waiting and tries at once; a connection that is up is made anew.
 func (c *Client) Redial() { c.box.put(cmdRedial{}) }
 
-// Close says goodbye to the tracker, closes everything and waits for it, at most until ctx is done. No event comes after it.
+// Close says goodbye to the tracker, closes everything and waits for it, at most until ctx is done. No event comes
+// after it.
 func (c *Client) Close(ctx context.Context) error {
 	c.box.put(cmdClose{})
 	c.Start() // never started: there is still an owner to end
@@ -351,7 +354,8 @@ func (c *Client) handle(now time.Time, m any) {
 func (c *Client) signal(now time.Time, m cmdSignal) {
 	switch {
 	case len(m.data) > MaxData:
-		c.refuse("signal", "", m.to, RequestError, fmt.Sprintf("signal of %d bytes: at most %d are allowed", len(m.data), MaxData))
+		c.refuse("signal", "", m.to, RequestError,
+			fmt.Sprintf("signal of %d bytes: at most %d are allowed", len(m.data), MaxData))
 	case !json.Valid(m.data):
 		c.refuse("signal", "", m.to, RequestError, "a signal must be JSON")
 	case c.session != nil:
@@ -400,7 +404,8 @@ func (c *Client) said(now time.Time, m Message) {
 		switch {
 		case !ok || m.Status == OK:
 		case a.op == "rooms":
-			c.emit(RoomList{Ref: a.ref, Err: fmt.Errorf("the tracker refused to list its rooms: %s (%s)", m.Text, m.Status)})
+			err := fmt.Errorf("the tracker refused to list its rooms: %s (%s)", m.Text, m.Status)
+			c.emit(RoomList{Ref: a.ref, Err: err})
 		case a.op != "bye":
 			c.refuse(a.op, a.room, a.peer, m.Status, m.Text)
 		}

@@ -251,7 +251,8 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestHungTrackerIsLeft tries a tracker that accepts and says nothing, one that is not there, and nonsense, before a good one.
+// TestHungTrackerIsLeft tries a tracker that accepts and says nothing, one that is not there, and nonsense, before a
+// good one.
 func TestHungTrackerIsLeft(t *testing.T) {
 	tr := testTracker(t, nil)
 	hung, err := net.Listen("tcp", "127.0.0.1:0")
@@ -311,7 +312,8 @@ func (c *deafConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestHostThenBackToTheNamed lets a client host a tracker when none answers, and return to the named one when that appears.
+// TestHostThenBackToTheNamed lets a client host a tracker when none answers, and return to the named one when that
+// appears.
 func TestHostThenBackToTheNamed(t *testing.T) {
 	named := testTracker(t, nil)
 	addr := named.Addr().String()
@@ -453,7 +455,8 @@ func TestNeverStarted(t *testing.T) {
 	}
 }
 
-// TestTrackerFallsSilent meets a tracker that greets and then freezes, as a stopped process does: its kernel still acknowledges.
+// TestTrackerFallsSilent meets a tracker that greets and then freezes, as a stopped process does: its kernel still
+// acknowledges.
 func TestTrackerFallsSilent(t *testing.T) {
 	frozen := make(chan struct{})
 	up := websocket.Upgrader{Subprotocols: []string{Subprotocol}}

@@ -106,8 +106,8 @@ func (c *Client) adopt(now time.Time, s *session) {
 	s.start(c.box)
 	h := s.hello
 	c.log.Info("connected to a tracker", "url", s.url, "source", s.label, "term", h.Term, "resumed", h.Resumed)
-	c.emit(StateChanged{State: Connected, URL: s.url, Hosting: s.hosted, Leader: h.Leader, Term: h.Term, Observed: h.Observed,
-		STUN: h.STUN, Resumed: h.Resumed})
+	c.emit(StateChanged{State: Connected, URL: s.url, Hosting: s.hosted, Leader: h.Leader, Term: h.Term,
+		Observed: h.Observed, STUN: h.STUN, Resumed: h.Resumed})
 	for _, room := range c.rooms {
 		c.ask(now, &JoinRequest{ID: newID(), Room: room}, asked{room: room})
 	}

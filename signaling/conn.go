@@ -15,11 +15,12 @@ import (
 
 // conn is one client's connection to a Tracker.
 //
-// gorilla/websocket upgrades it and reads from it. What is written is framed here (RFC 6455 section 5.2 takes a few lines for a
-// server), because then everything that waits for a connection is one byte slice, written by one system call.
+// gorilla/websocket upgrades it and reads from it. What is written is framed here (RFC 6455 section 5.2 takes a few
+// lines for a server), because then everything that waits for a connection is one byte slice, written by one system
+// call.
 //
-// What an idle connection costs is what limits a tracker, so it holds one goroutine with the smallest stack, and no buffers; see
-// connread.go.
+// What an idle connection costs is what limits a tracker, so it holds one goroutine with the smallest stack, and no
+// buffers; see connread.go.
 type conn struct {
 	net.Conn // nil before hijack
 	t        *Tracker
@@ -49,7 +50,7 @@ type conn struct {
 	seen    time.Time
 	armed   time.Time
 	began   time.Time // when the message that is being read began; zero between messages
-	fixed   bool // the deadline is the handshake's
+	fixed   bool      // the deadline is the handshake's
 	pinged  bool
 }
 
@@ -163,14 +164,15 @@ func (t *Tracker) touch(c *conn) {
 	}
 }
 
-// cut ends a connection for its own fault. What waited for a slow reader is dropped, and it has little time to take the rest.
+// cut ends a connection for its own fault. What waited for a slow reader is dropped, and it has little time to take
+// the rest.
 func (t *Tracker) cut(c *conn, why *ByeNote) {
 	if c.final {
 		return
 	}
 	if c.writing && c.pending != nil {
 		c.pending.b = c.pending.b[:0]
-		c.nc.SetWriteDeadline(t.now.Add(250 * time.Millisecond)) //nolint // a closed socket needs no deadline
+		c.nc.SetWriteDeadline(t.now.Add(250 * time.Millisecond)) // a closed socket needs no deadline
 	}
 	t.metrics.cut.Inc()
 	t.send(c, why)
@@ -201,19 +203,19 @@ func (t *Tracker) write(c *conn) {
 // ---- The writer's part.
 
 func (c *conn) write(b *outBuf, last bool) {
-	c.nc.SetWriteDeadline(time.Now().Add(c.t.cfg.WriteTimeout)) //nolint // the write tells
+	c.nc.SetWriteDeadline(time.Now().Add(c.t.cfg.WriteTimeout)) // the write tells
 	_, err := c.nc.Write(b.b)
 	if cap(b.b) <= 64<<10 {
 		b.b = b.b[:0]
 		c.t.pools.out.Put(b)
 	}
 	if last && err == nil {
-		// Closing at once would reset the connection if the client has just said something, and the reset would overtake
-		// our goodbye. So end our half, and let the reader see the client's end, or the deadline.
+		// Closing at once would reset the connection if the client has just said something, and the reset would
+		// overtake our goodbye. So end our half, and let the reader see the client's end, or the deadline.
 		if h, ok := c.nc.(interface{ CloseWrite() error }); ok {
 			err = h.CloseWrite()
 		}
-		c.nc.SetReadDeadline(time.Now().Add(time.Second)) //nolint // Close follows
+		c.nc.SetReadDeadline(time.Now().Add(time.Second)) // Close follows
 	}
 	if !c.t.post(post{op: opWrote, c: c, err: err}) {
 		c.nc.Close()

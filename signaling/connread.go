@@ -14,15 +14,15 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// This file is the reading half of a connection. Two goroutines take turns at it: wait, which is shallow enough for the smallest
-// stack and sits there while the client is idle, and work, which reads through gorilla, needs several times that, and ends when
-// the input is used up. (A goroutine's stack that has grown for one message would stay so for as long as the connection lasts.)
-// Over TLS there is no telling when the input is used up, and work stays.
+// This file is the reading half of a connection. Two goroutines take turns at it: wait, which is shallow enough for
+// the smallest stack and sits there while the client is idle, and work, which reads through gorilla, needs several
+// times that, and ends when the input is used up. (A goroutine's stack that has grown for one message would stay so
+// for as long as the connection lasts.) Over TLS there is no telling when the input is used up, and work stays.
 
 // greet runs from the upgrade to the hello. The reading goes on in a fresh goroutine, whose stack has not grown.
 func (c *conn) greet(nonce [32]byte) {
 	c.fixed = true
-	c.nc.SetReadDeadline(time.Now().Add(c.t.cfg.Handshake)) //nolint // the read tells
+	c.nc.SetReadDeadline(time.Now().Add(c.t.cfg.Handshake)) // the read tells
 	for range 3 {
 		req, size, err := c.message()
 		if err != nil {
@@ -99,11 +99,13 @@ func (c *conn) work() {
 	}
 }
 
-// takePing answers a whole ping, or drops a whole pong, that is next in rest. Others are gorilla's, which ends in the same pong.
+// takePing answers a whole ping, or drops a whole pong, that is next in rest. Others are gorilla's, which ends in the
+// same pong.
 func (c *conn) takePing() bool {
 	const whole = 0x80
 	b := c.rest
-	if !c.frame.boundary() || len(b) < 6 || b[0] != whole|opcodePing && b[0] != whole|opcodePong || b[1] < 0x80 || b[1] > 0x80+125 {
+	if !c.frame.boundary() || len(b) < 6 || b[0] != whole|opcodePing && b[0] != whole|opcodePong ||
+		b[1] < 0x80 || b[1] > 0x80+125 {
 		return false
 	}
 	end := 6 + int(b[1]-0x80)
@@ -124,7 +126,8 @@ func (c *conn) takePing() bool {
 	return true
 }
 
-// framing follows the frames of the input (RFC 6455 section 5.2), so that we know when gorilla has nothing left in its buffer.
+// framing follows the frames of the input (RFC 6455 section 5.2), so that we know when gorilla has nothing left in
+// its buffer.
 type framing struct {
 	head [14]byte
 	n    int   // bytes of head
@@ -173,7 +176,7 @@ func (f *framing) feed(b []byte) int {
 // end closes the connection, after note if there is one, and tells the owner.
 func (c *conn) end(note *ByeNote, err error) {
 	if note != nil && c.t.post(post{op: opCut, c: c, note: note}) {
-		c.nc.SetReadDeadline(time.Now().Add(time.Second)) //nolint // Close follows
+		c.nc.SetReadDeadline(time.Now().Add(time.Second)) // Close follows
 		c.drain()
 		return
 	}
@@ -221,7 +224,8 @@ func (c *conn) message() (Request, int, error) {
 	case err != io.EOF:
 		return nil, 0, err
 	case kind != websocket.TextMessage:
-		c.t.post(post{op: opCut, c: c, note: &ByeNote{Status: RequestError, Text: "binary message: this protocol is JSON in text messages"}})
+		c.t.post(post{op: opCut, c: c, note: &ByeNote{Status: RequestError,
+			Text: "binary message: this protocol is JSON in text messages"}})
 		c.discard()
 		return nil, 0, errors.New("binary message")
 	}
@@ -239,7 +243,7 @@ func (c *conn) message() (Request, int, error) {
 // discard is drain without the end.
 func (c *conn) discard() {
 	c.fixed = true
-	c.nc.SetReadDeadline(time.Now().Add(time.Second)) //nolint // the read tells
+	c.nc.SetReadDeadline(time.Now().Add(time.Second)) // the read tells
 	var sink [4096]byte
 	var err error
 	for err == nil {
@@ -247,14 +251,15 @@ func (c *conn) discard() {
 	}
 }
 
-// pong answers a ping from here: a tracker does little else for thousands of idle clients, and a write from the goroutine that is
-// awake anyway costs a third of the way over the owner. A frame in one Write cannot get into the middle of another's.
+// pong answers a ping from here: a tracker does little else for thousands of idle clients, and a write from the
+// goroutine that is awake anyway costs a third of the way over the owner. A frame in one Write cannot get into the
+// middle of another's.
 func (c *conn) pong(data string) error {
 	if c.closing.Load() {
 		return nil // nothing may follow our close frame
 	}
 	b := append(appendHeader(make([]byte, 0, 2+125), opcodePong, len(data)), data...)
-	c.nc.SetWriteDeadline(time.Now().Add(c.t.cfg.WriteTimeout)) //nolint // the write tells
+	c.nc.SetWriteDeadline(time.Now().Add(c.t.cfg.WriteTimeout)) // the write tells
 	_, err := c.nc.Write(b)
 	return err
 }
@@ -290,15 +295,16 @@ func (c *conn) took(n int) {
 	}
 }
 
-// more waits for input. It pings a silent client once, and gives up on a dead one. The input becomes c.rest, or goes into p where
-// the connection cannot be read without a buffer at hand.
+// more waits for input. It pings a silent client once, and gives up on a dead one. The input becomes c.rest, or goes
+// into p where the connection cannot be read without a buffer at hand.
 func (c *conn) more(p []byte) (n int, err error) {
 	for {
 		quiet := time.Duration(c.quiet.Load())
 		// Moving a timer costs something, so a busy connection does it twice a second.
-		if now := time.Now(); !c.fixed && !c.pinged && !c.closing.Load() && now.Sub(c.armed) > min(quiet/4, 500*time.Millisecond) {
+		ours := !c.fixed && !c.pinged && !c.closing.Load()
+		if now := time.Now(); ours && now.Sub(c.armed) > min(quiet/4, 500*time.Millisecond) {
 			c.armed = now
-			c.nc.SetReadDeadline(now.Add(quiet)) //nolint // the read tells
+			c.nc.SetReadDeadline(now.Add(quiet)) // the read tells
 		}
 		if c.raw == nil {
 			n, err = c.nc.Read(p)
@@ -322,7 +328,7 @@ func (c *conn) more(p []byte) (n int, err error) {
 		default:
 			c.pinged = true
 			c.t.post(post{op: opPing, c: c})
-			c.nc.SetReadDeadline(time.Now().Add(quiet)) //nolint // the read tells
+			c.nc.SetReadDeadline(time.Now().Add(quiet)) // the read tells
 		}
 	}
 }
@@ -360,6 +366,6 @@ func (c *conn) tryRead(fd uintptr) bool {
 }
 
 func newNonce() (n [32]byte) {
-	rand.Read(n[:]) //nolint // never fails (crypto/rand)
+	rand.Read(n[:]) // never fails (crypto/rand)
 	return n
 }

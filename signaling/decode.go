@@ -13,7 +13,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// BadRequest is the error of DecodeRequest. ID and Op are what could be read of the request, so that its answer finds back.
+// BadRequest is the error of DecodeRequest. ID and Op are what could be read of the request, so that its answer finds
+// back.
 type BadRequest struct {
 	ID  uuid.UUID
 	Op  string
@@ -37,7 +38,8 @@ func (d *decoder) request(b []byte) (Request, error) {
 	case op == "signal":
 		r = &SignalRequest{ID: id, To: d.peer("to"), Data: d.data()}
 	case op == "hello":
-		r = &HelloRequest{ID: id, Peer: d.peer("peer"), Name: d.name(), Agent: d.agent(), Sig: d.sig(), Resume: d.bool("resume")}
+		r = &HelloRequest{ID: id, Peer: d.peer("peer"), Name: d.name(), Agent: d.agent(), Sig: d.sig(),
+			Resume: d.bool("resume")}
 	case op == "join":
 		r = &JoinRequest{ID: id, Room: d.room()}
 	case op == "leave":

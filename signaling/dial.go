@@ -21,8 +21,9 @@ import (
 // dialFunc opens a network connection, like net.Dialer.DialContext.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// raced dials the same address up to three times, 250 ms apart, and keeps the first that connects: a lost SYN would cost a whole
-// second otherwise, and the next one three (RFC 6298 section 2.1). An address that refuses ends the race at once.
+// raced dials the same address up to three times, 250 ms apart, and keeps the first that connects: a lost SYN would
+// cost a whole second otherwise, and the next one three (RFC 6298 section 2.1). An address that refuses ends the race
+// at once.
 func raced(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithCancel(ctx)

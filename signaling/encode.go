@@ -11,9 +11,10 @@ import (
 	"peerchat/peer/wire"
 )
 
-// The encoders append, and never reflect: a busy tracker spends its time here. Each message has one encoding, in the order of
-// docs/protocol.md; zero fields that a reader may miss are left out.
+// The encoders append, and never reflect: a busy tracker spends its time here. Each message has one encoding, in the
+// order of docs/protocol.md; zero fields that a reader may miss are left out.
 
+// Append implements Message.
 func (m *HelloRequest) Append(b []byte) []byte {
 	b = appendRequest(b, m)
 	b = appendPeer(append(b, `,"peer":`...), m.Peer)
@@ -28,21 +29,33 @@ func (m *HelloRequest) Append(b []byte) []byte {
 	return append(b, '}')
 }
 
-func (m *JoinRequest) Append(b []byte) []byte    { return appendRoomRequest(b, m, m.Room) }
-func (m *LeaveRequest) Append(b []byte) []byte   { return appendRoomRequest(b, m, m.Room) }
-func (m *MembersRequest) Append(b []byte) []byte { return appendRoomRequest(b, m, m.Room) }
-func (m *RoomsRequest) Append(b []byte) []byte   { return append(appendRequest(b, m), '}') }
-func (m *ByeRequest) Append(b []byte) []byte     { return append(appendRequest(b, m), '}') }
+// Append implements Message.
+func (m *JoinRequest) Append(b []byte) []byte { return appendRoomRequest(b, m, m.Room) }
 
+// Append implements Message.
+func (m *LeaveRequest) Append(b []byte) []byte { return appendRoomRequest(b, m, m.Room) }
+
+// Append implements Message.
+func (m *MembersRequest) Append(b []byte) []byte { return appendRoomRequest(b, m, m.Room) }
+
+// Append implements Message.
+func (m *RoomsRequest) Append(b []byte) []byte { return append(appendRequest(b, m), '}') }
+
+// Append implements Message.
+func (m *ByeRequest) Append(b []byte) []byte { return append(appendRequest(b, m), '}') }
+
+// Append implements Message.
 func (m *SignalRequest) Append(b []byte) []byte {
 	b = appendPeer(append(appendRequest(b, m), `,"to":`...), m.To)
 	return append(append(append(b, `,"data":`...), m.Data...), '}')
 }
 
+// Append implements Message.
 func (m *NameRequest) Append(b []byte) []byte {
 	return append(appendString(append(appendRequest(b, m), `,"name":`...), m.Name), '}')
 }
 
+// Append implements Message.
 func (m *Answer) Append(b []byte) []byte {
 	b = appendAnswer(b, m.Op, m.Re, m.Status)
 	if m.Text != "" {
@@ -51,6 +64,7 @@ func (m *Answer) Append(b []byte) []byte {
 	return append(b, '}')
 }
 
+// Append implements Message.
 func (m *HelloAnswer) Append(b []byte) []byte {
 	b = appendAnswer(b, "hello", m.Re, OK)
 	b = appendString(append(b, `,"observed":`...), m.Observed)
@@ -69,6 +83,7 @@ func (m *HelloAnswer) Append(b []byte) []byte {
 	return append(b, '}')
 }
 
+// Append implements Message.
 func (m *MembersAnswer) Append(b []byte) []byte {
 	b = appendAnswer(b, m.Op, m.Re, OK)
 	b = appendString(append(b, `,"room":`...), string(m.Room))
@@ -80,6 +95,7 @@ func (m *MembersAnswer) Append(b []byte) []byte {
 	return append(b, '}')
 }
 
+// Append implements Message.
 func (m *RoomsAnswer) Append(b []byte) []byte {
 	b = appendAnswer(b, "rooms", m.Re, OK)
 	b = append(b, `,"rooms":[`...)
@@ -92,34 +108,40 @@ func (m *RoomsAnswer) Append(b []byte) []byte {
 	return append(b, '}')
 }
 
+// Append implements Message.
 func (m *Challenge) Append(b []byte) []byte {
 	b = append(b, `{"type":"challenge","nonce":"`...)
 	b = base64.StdEncoding.AppendEncode(b, m.Nonce[:])
 	return append(b, `"}`...)
 }
 
+// Append implements Message.
 func (m *JoinedNote) Append(b []byte) []byte {
 	b = appendString(append(b, `{"type":"joined","room":`...), string(m.Room))
 	b = appendMember(append(b, ','), m.Member)
 	return append(appendCount(b, m.Count), '}')
 }
 
+// Append implements Message.
 func (m *LeftNote) Append(b []byte) []byte {
 	b = appendString(append(b, `{"type":"left","room":`...), string(m.Room))
 	b = appendPeer(append(b, `,"peer":`...), m.Peer)
 	return append(appendCount(b, m.Count), '}')
 }
 
+// Append implements Message.
 func (m *RenamedNote) Append(b []byte) []byte {
 	return append(appendMember(append(b, `{"type":"renamed",`...), m.Member), '}')
 }
 
+// Append implements Message.
 func (m *SignalNote) Append(b []byte) []byte {
 	b = appendPeer(append(b, `{"type":"signal","from":`...), m.From.Peer)
 	b = appendString(append(b, `,"name":`...), m.From.Name)
 	return append(append(append(b, `,"data":`...), m.Data...), '}')
 }
 
+// Append implements Message.
 func (m *ByeNote) Append(b []byte) []byte {
 	b = append(b, `{"type":"bye","status":"`...)
 	b = append(append(b, m.Status...), '"')

@@ -16,8 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// newServer is the tracker's HTTP side: the WebSocket endpoint (at /ws, and at / for those who type only an address), /healthz
-// and /metrics.
+// newServer is the tracker's HTTP side: the WebSocket endpoint (at /ws, and at / for those who type only an address),
+// /healthz and /metrics.
 func newServer(t *Tracker) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", t.serveWS)
@@ -27,12 +27,13 @@ func newServer(t *Tracker) *http.Server {
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Write([]byte("This is a peerchat tracker. Join it with: peerchat join --tracker " + r.Host + "\n")) //nolint
+		w.Write([]byte("This is a peerchat tracker. Join it with: peerchat join --tracker " + r.Host + "\n"))
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]any{ //nolint // the reader's trouble
-			"status": "ok", "connections": t.conns.Load(), "peers": t.peers.Load(), "rooms": t.rooms.Load(), "term": t.cfg.Term,
+		json.NewEncoder(w).Encode(map[string]any{ // the reader's trouble
+			"status": "ok", "connections": t.conns.Load(), "peers": t.peers.Load(), "rooms": t.rooms.Load(),
+			"term": t.cfg.Term,
 		})
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(t.metrics.registry, promhttp.HandlerOpts{}))
@@ -57,7 +58,7 @@ func (w logWriter) Write(b []byte) (int, error) {
 func refuse(w http.ResponseWriter, code int, note *ByeNote) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	w.Write(note.Append(nil)) //nolint // the reader's trouble
+	w.Write(note.Append(nil)) // the reader's trouble
 }
 
 func (t *Tracker) serveWS(w http.ResponseWriter, r *http.Request) {

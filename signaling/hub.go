@@ -95,8 +95,8 @@ type HubConfig struct {
 	// Linger is how long a dropped connection keeps its rooms, so that a client that comes back causes no flapping;
 	// default 3 s. It ends when the client has not been heard for three times the ping that it was told.
 	Linger time.Duration
-	// Ping is the silence that a client is told to end with a ping; default 1.5 s. Where that would make more than PingBudget
-	// pings a second in all (default 4,000), clients are told to take longer, and their deaths show later.
+	// Ping is the silence that a client is told to end with a ping; default 1.5 s. Where that would make more than
+	// PingBudget pings a second in all (default 4,000), clients are told to take longer, and their deaths show later.
 	Ping       time.Duration
 	PingBudget int
 }
@@ -118,9 +118,9 @@ func (c HubConfig) withDefaults() HubConfig {
 	return c
 }
 
-// Hub is the tracker as a function: who is connected, who is in which room, and what each of them is told. It is pure. It
-// answers for the peers that are connected to it, and does not assume that there are no others: whoever joins several hubs
-// into one tracker adds the remote members and delivers what was NotFound here.
+// Hub is the tracker as a function: who is connected, who is in which room, and what each of them is told. It is
+// pure. It answers for the peers that are connected to it, and does not assume that there are no others: whoever
+// joins several hubs into one tracker adds the remote members and delivers what was NotFound here.
 type Hub struct {
 	cfg    HubConfig
 	rng    *rand.Rand
@@ -240,9 +240,11 @@ func (h *Hub) arrived(in HubArrived, out *HubOutput) {
 	case h.moved != nil:
 		no = h.moved
 	case len(h.conns) >= lim.Connections:
-		no = &ByeNote{Status: RateLimited, Text: fmt.Sprintf("this tracker is full: it takes %d connections; try later or another one", lim.Connections)}
+		no = &ByeNote{Status: RateLimited, Text: fmt.Sprintf(
+			"this tracker is full: it takes %d connections; try later or another one", lim.Connections)}
 	case h.addrs[key] >= most:
-		no = &ByeNote{Status: RateLimited, Text: fmt.Sprintf("too many connections from %s: at most %d are allowed", key, most)}
+		no = &ByeNote{Status: RateLimited, Text: fmt.Sprintf(
+			"too many connections from %s: at most %d are allowed", key, most)}
 	}
 	if no != nil {
 		out.Send = append(out.Send, HubSend{in.Conn, no})
@@ -273,7 +275,8 @@ func (h *Hub) hello(now time.Time, in HubHello, out *HubOutput) {
 			Text: "replaced: the same identity has connected again, from " + c.addr.String()}, out)
 	}
 	p.conn, c.peer = in.Conn, p
-	p.ping = max(h.cfg.Ping, time.Duration(len(h.peers))*time.Second/time.Duration(h.cfg.PingBudget)).Round(time.Millisecond)
+	fair := time.Duration(len(h.peers)) * time.Second / time.Duration(h.cfg.PingBudget)
+	p.ping = max(h.cfg.Ping, fair).Round(time.Millisecond)
 	p.epoch++
 	p.session++
 	if len(p.rooms) > 0 {
@@ -323,7 +326,8 @@ func (h *Hub) request(now time.Time, in HubRequest, out *HubOutput) {
 			h.answer(out, in.Conn, r, NotFound, "not in "+r.Room.String()+"; join it first")
 		}
 	case *RoomsRequest:
-		out.Send = append(out.Send, HubSend{p.conn, &RoomsAnswer{Re: r.ID, Rooms: h.listRooms(now), Total: len(h.rooms)}})
+		out.Send = append(out.Send, HubSend{p.conn, &RoomsAnswer{Re: r.ID, Rooms: h.listRooms(now),
+			Total: len(h.rooms)}})
 	case *NameRequest:
 		h.rename(p, r.Name, out)
 		h.answer(out, in.Conn, r, OK, "")
@@ -368,7 +372,8 @@ func (h *Hub) bad(now time.Time, in HubBad, out *HubOutput) {
 	if c == nil || !h.afford(now, in.Conn, c, &badRequest{in.Err}, 10, out) {
 		return
 	}
-	out.Send = append(out.Send, HubSend{in.Conn, &Answer{Op: in.Err.Op, Re: in.Err.ID, Status: RequestError, Text: in.Err.Error()}})
+	out.Send = append(out.Send, HubSend{in.Conn, &Answer{Op: in.Err.Op, Re: in.Err.ID, Status: RequestError,
+		Text: in.Err.Error()}})
 }
 
 // badRequest lets what could not be read be answered like a request.
@@ -416,7 +421,8 @@ func (h *Hub) dropped(now time.Time, in HubDropped, out *HubOutput) {
 	h.lingerUntil(p, until)
 }
 
-// lingerUntil notes a deadline of p's present epoch. Deadlines come almost in order, so this is an append and rarely a few swaps.
+// lingerUntil notes a deadline of p's present epoch. Deadlines come almost in order, so this is an append and rarely
+// a few swaps.
 func (h *Hub) lingerUntil(p *hubPeer, until time.Time) {
 	h.linger = append(h.linger, lingering{p, p.epoch, until})
 	for i := len(h.linger) - 1; i > 0 && until.Before(h.linger[i-1].until); i-- {

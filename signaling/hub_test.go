@@ -21,8 +21,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
-// TestHubTranscripts plays testdata/hub/*.txt. A line that begins with a word is a stage direction; the indented lines
-// after it are what the hub says, and are rewritten by -update. Nobody's name before "/" is the peer, all of it the connection.
+// TestHubTranscripts plays testdata/hub/*.txt. A line that begins with a word is a stage direction; the indented
+// lines after it are what the hub says, and are rewritten by -update. Nobody's name before "/" is the peer, all of it
+// the connection.
 func TestHubTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/hub/*.txt")
 	if err != nil || len(files) == 0 {

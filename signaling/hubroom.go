@@ -27,12 +27,12 @@ func (h *Hub) join(p *hubPeer, r *JoinRequest, out *HubOutput) {
 		room := h.rooms[r.Room]
 		switch {
 		case len(p.rooms) >= h.cfg.Limits.RoomsPeer:
-			h.answer(out, p.conn, r, RateLimited, fmt.Sprintf("in too many rooms: at most %d are allowed; leave one first",
-				h.cfg.Limits.RoomsPeer))
+			h.answer(out, p.conn, r, RateLimited, fmt.Sprintf(
+				"in too many rooms: at most %d are allowed; leave one first", h.cfg.Limits.RoomsPeer))
 			return
 		case room == nil && len(h.rooms) >= h.cfg.Limits.Rooms:
-			h.answer(out, p.conn, r, RateLimited, fmt.Sprintf("this tracker holds %d rooms and opens no more; join one that exists",
-				len(h.rooms)))
+			h.answer(out, p.conn, r, RateLimited, fmt.Sprintf(
+				"this tracker holds %d rooms and opens no more; join one that exists", len(h.rooms)))
 			return
 		case room == nil:
 			room = &hubRoom{name: r.Room}
@@ -110,8 +110,8 @@ func (h *Hub) sample(room *hubRoom, but *hubPeer) []Member {
 	return out
 }
 
-// pick chooses at most Sample members of a room other than but, uniformly, as indices into members. All are chosen, in order, where
-// there are no more. The slice is the hub's and good until the next call.
+// pick chooses at most Sample members of a room other than but, uniformly, as indices into members. All are chosen,
+// in order, where there are no more. The slice is the hub's and good until the next call.
 func (h *Hub) pick(room *hubRoom, but *hubPeer) []int {
 	h.picked = h.picked[:0]
 	n := len(room.members)
@@ -137,8 +137,8 @@ func (h *Hub) pick(room *hubRoom, but *hubPeer) []int {
 	return h.picked
 }
 
-// roomCache keeps the sorted list of many rooms for a second, because sorting is all that a tracker does in time that grows
-// with their number.
+// roomCache keeps the sorted list of many rooms for a second, because sorting is all that a tracker does in time that
+// grows with their number.
 type roomCache struct {
 	rooms []Room
 	at    time.Time

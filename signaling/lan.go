@@ -14,7 +14,8 @@ import (
 	"github.com/hashicorp/mdns"
 )
 
-// The DNS-SD service (RFC 6763) under which a tracker is announced on the LAN. Its TXT record says v=1, and scheme=ws or wss.
+// The DNS-SD service (RFC 6763) under which a tracker is announced on the LAN. Its TXT record says v=1, and scheme=ws
+// or wss.
 const lanService = "_peerchat._tcp"
 
 // Advert is the announcement of a tracker on the LAN. It is there until Close.
@@ -38,7 +39,8 @@ func AdvertiseLAN(t *Tracker, interfaces []string, logger *slog.Logger) (*Advert
 		}
 	}
 	if len(ips) == 0 {
-		return fail(fmt.Errorf("it listens on %v, which is no address of the LAN; listen on :%d to be found", t.Addr(), t.port()))
+		return fail(fmt.Errorf("it listens on %v, which is no address of the LAN; listen on :%d to be found",
+			t.Addr(), t.port()))
 	}
 	id := strings.ToLower(rand.Text()[:12])
 	scheme := "ws"
@@ -54,7 +56,8 @@ func AdvertiseLAN(t *Tracker, interfaces []string, logger *slog.Logger) (*Advert
 	a := new(Advert)
 	var errs []error
 	for _, i := range ifs {
-		s, err := mdns.NewServer(&mdns.Config{Zone: zone, Iface: &i.Interface, Logger: log.New(debugWriter{logger}, "", 0)})
+		s, err := mdns.NewServer(&mdns.Config{Zone: zone, Iface: &i.Interface,
+			Logger: log.New(debugWriter{logger}, "", 0)})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("interface %s: %w", i.Name, err))
 			continue
@@ -76,8 +79,8 @@ func (a *Advert) Close() error {
 	return errors.Join(errs...)
 }
 
-// debugWriter turns the lines of a log.Logger into debug records: the library logs every packet of every stranger that it does
-// not understand.
+// debugWriter turns the lines of a log.Logger into debug records: the library logs every packet of every stranger
+// that it does not understand.
 type debugWriter struct{ log *slog.Logger }
 
 func (w debugWriter) Write(b []byte) (int, error) {

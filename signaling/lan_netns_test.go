@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// TestLANInNamespaces announces a tracker on one host and finds it on another, both network namespaces on one wire. It needs root
-// and ip(8), and its packets never leave the namespaces.
+// TestLANInNamespaces announces a tracker on one host and finds it on another, both network namespaces on one wire.
+// It needs root and ip(8), and its packets never leave the namespaces.
 func TestLANInNamespaces(t *testing.T) {
 	if os.Getenv("LAN_ROLE") != "" {
 		t.Fatal("run alone: this process is one of its hosts")

@@ -18,8 +18,8 @@ const (
 	MaxData = 60 << 10
 	// MaxAgent is the longest agent, in bytes.
 	MaxAgent = 64
-	// DefaultSample is how many members of a room a tracker tells of at once. In a room with no more others everybody is told of
-	// everybody; in a larger one each hears of a random part.
+	// DefaultSample is how many members of a room a tracker tells of at once. In a room with no more others everybody
+	// is told of everybody; in a larger one each hears of a random part.
 	DefaultSample = 32
 	// MaxListed is the most rooms that one answer lists.
 	MaxListed = 256
@@ -168,7 +168,8 @@ func (*SignalRequest) Op() string  { return "signal" }
 func (*NameRequest) Op() string    { return "name" }
 func (*ByeRequest) Op() string     { return "bye" }
 
-// HelloText is what a client signs to prove that it holds peer's key: a domain of its own, the tracker's nonce, the peer.
+// HelloText is what a client signs to prove that it holds peer's key: a domain of its own, the tracker's nonce, the
+// peer.
 func HelloText(nonce [32]byte, peer wire.PeerID) []byte {
 	b := append(make([]byte, 0, 96), "peerchat.v1 signaling hello\x00"...)
 	b = append(b, nonce[:]...)

@@ -72,8 +72,8 @@ func TestEveryMessageSurvivesTheWire(t *testing.T) {
 	}
 }
 
-// TestProtocolDocument holds docs/protocol.md to the code: each of its literal messages decodes, encodes to the same bytes, and every type
-// of message is there.
+// TestProtocolDocument holds docs/protocol.md to the code: each of its literal messages decodes, encodes to the same
+// bytes, and every type of message is there.
 func TestProtocolDocument(t *testing.T) {
 	f, err := os.Open("../docs/protocol.md")
 	if err != nil {
@@ -200,8 +200,8 @@ func FuzzDecodeReply(f *testing.F) {
 	})
 }
 
-// FuzzObject holds our parser to encoding/json: what we take, it takes, with the same members. We refuse more: what is not UTF-8, members
-// named twice, too many, nested too deep.
+// FuzzObject holds our parser to encoding/json: what we take, it takes, with the same members. We refuse more: what
+// is not UTF-8, members named twice, too many, nested too deep.
 func FuzzObject(f *testing.F) {
 	for _, s := range []string{`{}`, ` { "a" : [1, -0.5e+3, {"b":null}] , "\u0062":"\"\\\ud800" } `, `{"a":tru}`, `{"a":01}`, `{"a":1.}`, "{\"a\":\"\x01\"}"} {
 		f.Add([]byte(s))

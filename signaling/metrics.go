@@ -11,7 +11,8 @@ type metrics struct {
 func newMetrics(t *Tracker) *metrics {
 	m := &metrics{registry: prometheus.NewRegistry()}
 	counter := func(name, help string) prometheus.Counter {
-		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "peerchat", Subsystem: "tracker", Name: name, Help: help})
+		c := prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "peerchat", Subsystem: "tracker", Name: name, Help: help})
 		m.registry.MustRegister(c)
 		return c
 	}

@@ -52,12 +52,12 @@ func newSession(ws *websocket.Conn, url string, hello *HelloAnswer) *session {
 func (s *session) start(box *mailbox) {
 	// A tracker that says nothing for a ping and its answer's time is dead, or hung, which is the same to us.
 	silence := s.ping + 2500*time.Millisecond
-	alive := func() { s.ws.SetReadDeadline(time.Now().Add(silence)) } //nolint // the read tells
+	alive := func() { s.ws.SetReadDeadline(time.Now().Add(silence)) } // the read tells
 	alive()
 	s.ws.SetPongHandler(func(string) error { alive(); return nil })
 	s.ws.SetPingHandler(func(data string) error {
 		alive()
-		s.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeWait)) //nolint // the read tells
+		s.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeWait)) // the read tells
 		return nil
 	})
 	s.wg.Go(s.write)
@@ -93,7 +93,7 @@ func (s *session) write() {
 		var err error
 		select {
 		case b := <-s.out:
-			s.ws.SetWriteDeadline(time.Now().Add(writeWait)) //nolint // the write tells
+			s.ws.SetWriteDeadline(time.Now().Add(writeWait)) // the write tells
 			err = s.ws.WriteMessage(websocket.TextMessage, b)
 		case <-tick.C:
 			err = s.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait))

@@ -11,11 +11,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// stunRate bounds the STUN answers a second in all: a forged source must not make the tracker a means against a third party.
+// stunRate bounds the STUN answers a second in all: a forged source must not make the tracker a means against a third
+// party.
 const stunRate = 5000
 
-// serveSTUN answers binding requests (RFC 8489 section 2) with the address they came from. It keeps no state, answers with 32 or 44
-// bytes to at least 20, and ignores everything else.
+// serveSTUN answers binding requests (RFC 8489 section 2) with the address they came from. It keeps no state, answers
+// with 32 or 44 bytes to at least 20, and ignores everything else.
 func serveSTUN(pc net.PacketConn, answered prometheus.Counter, stop <-chan struct{}) {
 	buf := make([]byte, 1500)
 	req, res := new(stun.Message), new(stun.Message)

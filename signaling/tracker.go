@@ -28,12 +28,14 @@ var ErrPortTaken = errors.New("port taken")
 // TrackerConfig is what a Tracker is made of. Zero fields get defaults.
 type TrackerConfig struct {
 	Listen string // "host:port" or ":port"; default ":5000". Port 0 takes a free one.
-	// STUN is "same" (the default): answer STUN on the UDP port of the same number; "off"; or a "host:port" to listen on.
+	// STUN is "same" (the default): answer STUN on the UDP port of the same number; "off"; or a "host:port" to listen
+	// on.
 	STUN string
 	// PublicAddr is the host name or address by which clients reach this tracker, if that is not the one they dialled.
 	PublicAddr      string
 	TLSCert, TLSKey string // PEM files; both or none
-	// Origins are allowed as the Origin of a browser's request besides none and the tracker's own: "https://example.org", or "*".
+	// Origins are allowed as the Origin of a browser's request besides none and the tracker's own:
+	// "https://example.org", or "*".
 	Origins []string
 	Limits  Limits
 	Logger  *slog.Logger
@@ -136,9 +138,11 @@ func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 	if cfg.TLSCert != "" || cfg.TLSKey != "" {
 		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 		if err != nil {
-			return nil, fmt.Errorf("tracker: load TLS certificate %q and key %q: %w; give both as PEM files", cfg.TLSCert, cfg.TLSKey, err)
+			return nil, fmt.Errorf("tracker: load TLS certificate %q and key %q: %w; give both as PEM files",
+				cfg.TLSCert, cfg.TLSKey, err)
 		}
-		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+		conf = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12,
+			NextProtos: []string{"http/1.1"}}
 	}
 	ln, udp, err := bind(cfg)
 	if err != nil {
@@ -148,8 +152,8 @@ func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 		cfg: cfg, log: cfg.Logger, ln: ln, udp: udp, secure: conf != nil,
 		inbox: make(chan post, 1024), stop: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{}),
 		byID: make(map[ConnID]*conn),
-		hub: NewHub(HubConfig{Seed: cfg.Seed, Term: cfg.Term, Leader: cfg.Leader, Limits: cfg.Limits, Sample: cfg.Sample,
-			Linger: cfg.Linger, Ping: cfg.Ping, PingBudget: cfg.PingBudget}),
+		hub: NewHub(HubConfig{Seed: cfg.Seed, Term: cfg.Term, Leader: cfg.Leader, Limits: cfg.Limits,
+			Sample: cfg.Sample, Linger: cfg.Linger, Ping: cfg.Ping, PingBudget: cfg.PingBudget}),
 	}
 	t.metrics = newMetrics(t)
 	t.srv = newServer(t)
@@ -167,7 +171,8 @@ func bind(cfg TrackerConfig) (net.Listener, net.PacketConn, error) {
 	if n, perr := strconv.ParseUint(port, 10, 16); err == nil && perr == nil {
 		port = strconv.FormatUint(n, 10)
 	} else {
-		return nil, nil, fmt.Errorf("tracker: listen on %q: want host:port or :port with a port from 0 to 65535, as in :%d", cfg.Listen, DefaultPort)
+		return nil, nil, fmt.Errorf(
+			"tracker: listen on %q: want host:port or :port with a port from 0 to 65535, as in :%d", cfg.Listen, DefaultPort)
 	}
 	for try := 0; ; try++ {
 		ln, err := lc.Listen(context.Background(), "tcp", net.JoinHostPort(host, port))
@@ -194,7 +199,9 @@ func bind(cfg TrackerConfig) (net.Listener, net.PacketConn, error) {
 
 func bindError(what, addr string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("tracker: listen on %s %s: %w by another program; stop that, or choose another port with --listen", addr, what, ErrPortTaken)
+		return fmt.Errorf(
+			"tracker: listen on %s %s: %w by another program; stop that, or choose another port with --listen",
+			addr, what, ErrPortTaken)
 	}
 	return fmt.Errorf("tracker: listen on %s %s: %w; choose another address with --listen", addr, what, err)
 }
@@ -265,7 +272,8 @@ func (t *Tracker) URL() string {
 	return t.urlFor(ip.String())
 }
 
-// URLs is where others reach the tracker, best first: PublicAddr, then the addresses of this machine that it listens on.
+// URLs is where others reach the tracker, best first: PublicAddr, then the addresses of this machine that it listens
+// on.
 func (t *Tracker) URLs() []string {
 	var urls []string
 	if t.cfg.PublicAddr != "" {
@@ -438,7 +446,7 @@ func (t *Tracker) count() {
 // end is the owner's last act: everybody is told, has half a second to take it, and is closed.
 func (t *Tracker) end() {
 	t.wg.Go(func() {
-		t.srv.Shutdown(context.Background()) //nolint // Close below ends it
+		t.srv.Shutdown(context.Background()) // Close below ends it
 	})
 	if t.udp != nil {
 		t.udp.Close()

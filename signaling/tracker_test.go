@@ -197,7 +197,8 @@ func TestBadInputHarmsNobodyElse(t *testing.T) {
 	}
 }
 
-// TestFramesInPieces sends what gorilla would not: frames cut anywhere, several in one packet, fragments with pings between.
+// TestFramesInPieces sends what gorilla would not: frames cut anywhere, several in one packet, fragments with pings
+// between.
 func TestFramesInPieces(t *testing.T) {
 	tr := testTracker(t, nil)
 	g := newGuest(t, tr).hello(1)

@@ -1,7 +1,7 @@
 // Package signalingtest is a tracker and its clients in memory, for tests of what uses package signaling.
 //
-// A Hub runs the real signaling.Hub, so rooms, samples, refusals and lingering are the real ones, and every message passes
-// through its wire encoding. One goroutine owns all; the methods only post. It works inside a testing/synctest
+// A Hub runs the real signaling.Hub, so rooms, samples, refusals and lingering are the real ones, and every message
+// passes through its wire encoding. One goroutine owns all; the methods only post. It works inside a testing/synctest
 // bubble. It imports signaling and peer/wire and is imported by tests alone.
 package signalingtest
 
