@@ -18,6 +18,10 @@ const framePause = 16 * time.Millisecond
 // quitPatience is how long the program has to answer Quit with Stopped.
 const quitPatience = 3 * time.Second
 
+// endPatience is how long the terminal has to take the last output. One that is stopped (a hung ssh) takes none, and
+// must not keep the process.
+const endPatience = 2 * time.Second
+
 // Config is what an App is made with. The zero value works.
 type Config struct {
 	Mouse bool
@@ -126,15 +130,23 @@ func (a *App) Run() error {
 	a.tv.SetInputCapture(a.key)
 	a.tv.SetRoot(newRoot(a), true)
 
-	pumped := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(a.pump)
+	running.Go(func() { a.end(a.tv.Run()) })
+	ended := make(chan struct{})
 	go func() {
-		defer close(pumped)
-		a.pump()
+		defer close(ended)
+		running.Wait()
 	}()
-	err := a.tv.Run()
-	a.end(err)
-	<-pumped
-	return a.reason
+	<-a.stop
+	patience := time.NewTimer(endPatience)
+	defer patience.Stop()
+	select {
+	case <-ended:
+		return a.reason
+	case <-patience.C:
+		return fmt.Errorf("the terminal takes no output any more, so it is left as it is: `reset` tidies it up")
+	}
 }
 
 // pump wakes the event loop for mail and for the clock, and ends it.

@@ -226,6 +226,48 @@ func TestTheTerminalGoesAway(t *testing.T) {
 	}
 }
 
+// stalledScreen takes no output from its second frame on, as a terminal does whose ssh hangs.
+type stalledScreen struct {
+	tcell.SimulationScreen
+	frames  int
+	stalled chan struct{} // closed when it stalls
+	release chan struct{}
+}
+
+func (s *stalledScreen) Show() {
+	if s.frames++; s.frames == 2 {
+		close(s.stalled)
+	}
+	if s.frames >= 2 {
+		<-s.release
+	}
+	s.SimulationScreen.Show()
+}
+
+func TestATerminalThatStallsKeepsNobody(t *testing.T) {
+	screen := &stalledScreen{SimulationScreen: tcell.NewSimulationScreen("UTF-8"), stalled: make(chan struct{}), release: make(chan struct{})}
+	defer close(screen.release)
+	cfg := config()
+	cfg.Screen = screen
+	app := tui.New(cfg)
+	ended := make(chan error, 1)
+	go func() { ended <- app.Run() }()
+	app.Post(tui.Notice{Text: "x"})
+	<-screen.stalled
+	for i := range 100000 {
+		app.Post(line("general", bobID, "bob", "nobody sees this", uint64(i), 0))
+	}
+	app.Stop()
+	select {
+	case err := <-ended:
+		if err == nil || !strings.Contains(err.Error(), "takes no output") {
+			t.Fatalf("Run says that the terminal stalled, got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Run waits for a terminal that takes nothing")
+	}
+}
+
 func TestNothingLeaks(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 5 {

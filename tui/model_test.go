@@ -429,6 +429,16 @@ func TestEditing(t *testing.T) {
 	}
 }
 
+func TestKeysCanBeRebound(t *testing.T) {
+	m := NewModel(ModelConfig{Keys: map[string]string{"Ctrl+T": "help", "F1": ""}})
+	if press(m, "F1"); m.overlay.mode != overlayNone {
+		t.Error("F1 was bound to nothing")
+	}
+	if press(m, "Ctrl+T"); m.overlay.mode != overlayHelp {
+		t.Error("Ctrl+T was bound to the help")
+	}
+}
+
 func TestAnyKeysInAnyOrder(t *testing.T) {
 	names := []string{"Esc", "Enter", "Ctrl+C"}
 	for name := range bindings() {
