@@ -50,7 +50,9 @@ type rtcSession struct {
 	opened      int         // channels that are open
 	raw         [2]datachannel.ReadWriteCloser
 	readers     sync.WaitGroup
-	high        bool // Pressure{High: true} was reported
+	hungUp      bool          // SCTP ended without our doing
+	sctpEnded   chan struct{} // pion has taken note of that
+	high        bool          // Pressure{High: true} was reported
 	nudges      int
 	alarm       *time.Timer // the watchdog, then the measuring
 	nudge       *time.Timer
@@ -176,6 +178,7 @@ func (s *rtcSession) handle(op *rtcOp) {
 	case rtcOpFailed:
 		s.finish(s.failure())
 	case rtcOpHungUp:
+		s.hungUp = true
 		if s.state == rtcClosing {
 			s.finish(nil)
 		} else {
@@ -261,6 +264,12 @@ func (s *rtcSession) build() error {
 		return err
 	}
 	s.pc = pc
+	s.sctpEnded = make(chan struct{})
+	ended := sync.OnceFunc(func() { close(s.sctpEnded) })
+	pc.SCTP().OnClose(func(error) {
+		ended()
+		s.post(rtcOp{kind: rtcOpHungUp})
+	})
 	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if c != nil {
 			j := c.ToJSON()
@@ -500,6 +509,16 @@ func (s *rtcSession) finish(err error) {
 	if s.pc != nil {
 		done := make(chan struct{})
 		go func() {
+			if s.hungUp && s.opened > 0 {
+				// Pion holds a lock while it sends its ABORT, for up to 400 ms if SCTP is dead already. What has to
+				// note that SCTP is dead needs the same lock, so let it finish first.
+				wait := time.NewTimer(rtcFlush)
+				select {
+				case <-s.sctpEnded:
+				case <-wait.C:
+				}
+				wait.Stop()
+			}
 			_ = s.pc.GracefulClose()
 			s.readers.Wait()
 			close(done)

@@ -89,6 +89,8 @@ func rtcSettings(cfg RTCConfig) webrtc.SettingEngine {
 	e.SetDTLSRetransmissionInterval(rtcDTLSFlight)
 	// The hello-verify round trip of DTLS proves the client's address; ICE has done that already.
 	e.SetDTLSInsecureSkipHelloVerify(true)
+	// When DTLS ends, pion would close the connection behind our back; see rtcSession.finish.
+	e.DisableCloseByDTLS(true)
 	// The SCTP handshake travels in the descriptions (draft-hancke-tsvwg-snap): two round trips less to lose.
 	e.EnableSctpSnap(true)
 	e.SetSCTPRTOMax(rtcRTO)
