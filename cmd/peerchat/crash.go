@@ -79,6 +79,11 @@ func (g *crashGuard) close() error {
 func monitorCrash(pipe io.Reader, ready io.Writer, terminal *os.File, report string) int {
 	// SIGTTOU too: once the shell has the terminal back, this is a background process that sets its mode.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTTOU)
+	return watchCrash(pipe, ready, terminal, report)
+}
+
+// watchCrash is monitorCrash without its signals.
+func watchCrash(pipe io.Reader, ready io.Writer, terminal *os.File, report string) int {
 	restore := rememberTerminal(terminal)
 	_, _ = ready.Write([]byte{'.'})
 	text := make([]byte, 1, 64<<10)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,15 +169,36 @@ func (f *finder) hoster() func(context.Context) (string, error) {
 	return f.host
 }
 
-// correct takes back the client's belief that the tracker is in this process where host found another one.
+// correct says truly whether the tracker that the client is connected to is in this process: host may have found another one,
+// and the client may have come back to this one by its address.
 func (f *finder) correct(ev signaling.ClientEvent) signaling.ClientEvent {
-	if s, ok := ev.(signaling.StateChanged); ok && s.Hosting {
-		f.mu.Lock()
-		s.Hosting = f.hosted != nil
-		f.mu.Unlock()
-		return s
+	s, ok := ev.(signaling.StateChanged)
+	if !ok || s.State != signaling.Connected {
+		return ev
 	}
-	return ev
+	f.mu.Lock()
+	h := f.hosted
+	f.mu.Unlock()
+	s.Hosting = h != nil && h.is(s.URL)
+	return s
+}
+
+// is reports whether a URL leads to this tracker.
+func (h *hosted) is(tracker string) bool {
+	own := h.tracker.URL()
+	if tracker == own || slices.Contains(h.tracker.URLs(), tracker) {
+		return true
+	}
+	there, err := url.Parse(tracker)
+	here, hereErr := url.Parse(own)
+	if err != nil || hereErr != nil || there.Port() != here.Port() {
+		return false
+	}
+	loopback := func(u *url.URL) bool {
+		ip := net.ParseIP(u.Hostname())
+		return ip.IsLoopback() || u.Hostname() == "localhost"
+	}
+	return loopback(there) && loopback(here)
 }
 
 // moved tells those who came to the own tracker, if there is one, that this peer went to another.

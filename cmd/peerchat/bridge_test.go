@@ -1,0 +1,63 @@
+package main
+
+import (
+	"reflect"
+	"testing"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+	"peerchat/tui"
+)
+
+func TestEveryEventReachesTheScreen(t *testing.T) {
+	self := someone(7, "bob").Peer
+	seen := map[reflect.Type]bool{}
+	for _, ev := range allEvents() {
+		msgs := toMsgs(ev, self)
+		if _, last := ev.(peer.Stopped); last != (len(msgs) == 0) {
+			t.Errorf("%T becomes %d messages", ev, len(msgs))
+		}
+		for _, m := range msgs {
+			seen[reflect.TypeOf(m)] = true
+		}
+	}
+	for _, m := range []tui.Msg{tui.Self{}, tui.Tracker{}, tui.RoomJoined{}, tui.RoomLeft{}, tui.MemberJoined{}, tui.MemberLeft{},
+		tui.MemberRenamed{}, tui.Link{}, tui.Line{}, tui.Delivered{}, tui.Notice{}, tui.Failure{}, tui.Answer{}, tui.Rooms{}} {
+		if !seen[reflect.TypeOf(m)] {
+			t.Errorf("no event becomes a %T", m)
+		}
+	}
+}
+
+func TestOwnNewNameIsTheScreensName(t *testing.T) {
+	me := someone(7, "robert")
+	msgs := toMsgs(peer.MemberRenamed{Room: "general", Person: me, Was: "bob", Members: 1}, me.Peer)
+	if len(msgs) != 2 || msgs[0] != (tui.Self{ID: me.Peer.String(), Name: "robert"}) {
+		t.Errorf("the own new name becomes %v, want Self first", msgs)
+	}
+}
+
+func TestActionsBecomeCommands(t *testing.T) {
+	for _, tt := range []struct {
+		action tui.Action
+		want   peer.Command
+	}{
+		{tui.Say{Room: "r", Text: "t"}, peer.Say{Room: "r", Kind: wire.KindText, Text: "t"}},
+		{tui.Me{Room: "r", Text: "t"}, peer.Say{Room: "r", Kind: wire.KindAction, Text: "t"}},
+		{tui.SetTopic{Room: "r", Text: "t"}, peer.Say{Room: "r", Kind: wire.KindTopic, Text: "t"}},
+		{tui.Join{Room: "r"}, peer.JoinRoom{Room: "r"}},
+		{tui.Leave{Room: "r"}, peer.LeaveRoom{Room: "r"}},
+		{tui.List{}, peer.ListRooms{Ref: "rooms"}},
+		{tui.Names{Room: "r"}, peer.ListPeers{Ref: wire.Room("r")}},
+		{tui.Peers{}, peer.ListPeers{Ref: "peers"}},
+		{tui.Net{}, peer.ShowNet{Ref: "net"}},
+		{tui.Nick{Name: "n"}, peer.Rename{Name: "n"}},
+		{tui.Reconnect{}, peer.Reconnect{}},
+		{tui.Clear{}, nil},
+		{tui.Quit{}, nil},
+	} {
+		if got := toCommand(tt.action); got != tt.want {
+			t.Errorf("%#v becomes %#v, want %#v", tt.action, got, tt.want)
+		}
+	}
+}
