@@ -506,33 +506,47 @@ func (s *rtcSession) finish(err error) {
 		}
 	}
 	s.sender.Store(nil)
+	told := false
+	if s.hungUp {
+		// The readers end by themselves, so that this need not wait for pion, which can take 400 ms.
+		told = within(rtcFlush, s.readers.Wait)
+		if told {
+			s.rtc.sink(Closed{Session: s.id, Err: err})
+		}
+	}
 	if s.pc != nil {
-		done := make(chan struct{})
-		go func() {
+		within(rtcStop, func() {
 			if s.hungUp && s.opened > 0 {
 				// Pion holds a lock while it sends its ABORT, for up to 400 ms if SCTP is dead already. What has to
 				// note that SCTP is dead needs the same lock, so let it finish first.
-				wait := time.NewTimer(rtcFlush)
-				select {
-				case <-s.sctpEnded:
-				case <-wait.C:
-				}
-				wait.Stop()
+				within(rtcFlush, func() { <-s.sctpEnded })
 			}
 			_ = s.pc.GracefulClose()
 			s.readers.Wait()
-			close(done)
-		}()
-		timer := time.NewTimer(rtcStop)
-		select {
-		case <-done:
-		case <-timer.C:
-		}
-		timer.Stop()
+		})
 	}
 	s.early, s.gathered = nil, nil
-	s.rtc.sink(Closed{Session: s.id, Err: err})
+	if !told {
+		s.rtc.sink(Closed{Session: s.id, Err: err})
+	}
 	s.rtc.ended(s)
+}
+
+// within reports whether f returns in time.
+func within(d time.Duration, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // failure tells why pion gave up.
