@@ -15,6 +15,9 @@ import (
 
 // A tracker that accepts and then says nothing holds nobody up: the next one is tried.
 func TestSilentTracker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: it waits for a tracker to say nothing")
+	}
 	w := newWorld(t)
 	w.tracker()
 	silent, err := w.net.Listen("127.0.0.1:6000")

@@ -35,6 +35,9 @@ func (w *world) wantMesh(peers ...*peer) {
 // Ten peers say a hundred lines each, all at once. Then one is stopped in mid-talk and another is killed: the others
 // miss nothing of each other, and the stopped one gets everything when it goes on.
 func TestTenPeersTalk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: it starts ten processes")
+	}
 	w := newWorld(t)
 	w.tracker()
 	peers := w.crowd(10)
@@ -105,6 +108,9 @@ func TestTrackerDiesAndComesBack(t *testing.T) {
 // All packets of the links are lost for longer than a link lives: what is said meanwhile arrives when they come
 // through again.
 func TestLinksAreCutAndHeal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: it waits for links to time out")
+	}
 	w := newWorld(t)
 	w.tracker()
 	peers := w.crowd(3)
@@ -134,6 +140,9 @@ func TestLinksAreCutAndHeal(t *testing.T) {
 
 // A fifth of all packets is lost, those to the tracker too: a room still forms, and nothing that is said gets lost.
 func TestTalkUnderLoss(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: chance decides how long it takes")
+	}
 	w := newWorld(t)
 	w.tracker()
 	if err := w.net.Drop(20, ""); err != nil {

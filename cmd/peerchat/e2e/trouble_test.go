@@ -49,6 +49,9 @@ func TestFrozenPeerUnderMuchTalk(t *testing.T) {
 
 // A flood of lines from one peer arrives whole, in order, at two others.
 func TestFlood(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: it is long")
+	}
 	w := newWorld(t)
 	w.tracker()
 	peers := w.crowd(3)

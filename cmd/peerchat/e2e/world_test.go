@@ -115,7 +115,7 @@ func (w *world) start(n *lab.Net, name string, env []string, args ...string) *pe
 func (w *world) startCommand(n *lab.Net, c lab.Command) *peer {
 	w.t.Helper()
 	c.Env = append([]string{
-		"PEERCHAT_LAN=off", "PEERCHAT_INTERFACE=lo", "GORACE=halt_on_error=1", "NO_COLOR=1",
+		"PEERCHAT_LAN=off", "PEERCHAT_INTERFACE=lo", "GORACE=halt_on_error=1 atexit_sleep_ms=0", "NO_COLOR=1",
 	}, c.Env...)
 	if c.Home == "" {
 		w.homes++

@@ -215,6 +215,9 @@ func (p *Proc) Say(line string) error { return p.Write([]byte(line + "\n")) }
 // CloseInput ends its standard input.
 func (p *Proc) CloseInput() error { return p.stdin.Close() }
 
+// CloseOutput closes our end of the standard output of a deaf process.
+func (p *Proc) CloseOutput() error { return p.stdout.Close() }
+
 // Signal sends a signal to it and to nobody else.
 func (p *Proc) Signal(s syscall.Signal) error { return p.cmd.Process.Signal(s) }
 
