@@ -36,7 +36,7 @@ func AppendMessage(dst []byte, m Message) ([]byte, error) {
 	case *Vouched:
 		b = append(u64(b, m.Term), byte(m.Verdict))
 	case *Summary:
-		b = u64(append(b, flag(m.Reply, 1)), m.Floor)
+		b = u64(append(b, bit(m.Reply, 1)), m.Floor)
 		b = m.Reign.Rank.append(u64(u64(b, m.Reign.Term), m.Reign.Seq))
 		b = append(append(b, m.Reign.Rank.ID[:]...), byte(len(m.Candidates)))
 		for i := range m.Candidates {
@@ -48,9 +48,9 @@ func AppendMessage(dst []byte, m Message) ([]byte, error) {
 
 func u64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
 
-func flag(v bool, bit byte) byte {
+func bit(v bool, b byte) byte {
 	if v {
-		return bit
+		return b
 	}
 	return 0
 }
@@ -64,7 +64,7 @@ func (r *Route) append(b []byte) []byte {
 }
 
 func (r *Rank) append(b []byte) []byte {
-	b = append(b, flag(r.Dialable, flagDialable)|flag(r.Home, flagHome)|flag(r.Firm, flagFirm))
+	b = append(b, bit(r.Dialable, flagDialable)|bit(r.Home, flagHome)|bit(r.Firm, flagFirm))
 	b = binary.BigEndian.AppendUint16(b, uint16(r.Priority)^0x8000)
 	return binary.BigEndian.AppendUint16(b, r.Port)
 }
@@ -94,7 +94,7 @@ func (m *Resignation) body(b []byte) []byte {
 
 func (m *Answer) body(b []byte) []byte {
 	b = append(append(b, m.To[:]...), m.By[:]...)
-	return append(u64(u64(b, m.Term), m.Seq), flag(m.Alive, 1))
+	return append(u64(u64(b, m.Term), m.Seq), bit(m.Alive, 1))
 }
 
 // check tells whether m may be encoded.

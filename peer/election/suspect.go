@@ -172,9 +172,12 @@ func (m *Machine) onVouched(n *neighbour, v *Vouched, out *Output) {
 	}
 	delete(m.asked, n.id)
 	m.answers[v.Verdict]++
-	if v.Verdict == Alive && m.vetoes < maxVetoes {
+	gone, open := m.answers[Gone], len(m.asked)
+	switch {
+	case v.Verdict == Alive && m.vetoes < maxVetoes:
 		m.reconnect(out)
-	} else if len(m.asked) == 0 {
+	case open == 0, m.closed && gone >= open+m.answers[Unsure]+m.answers[Alive]:
+		// Its socket was closed here and at half of those asked: there is no waiting for the others, who may be dead.
 		m.decide(out)
 	}
 }
