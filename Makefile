@@ -3,7 +3,7 @@
 # make help    all targets
 
 GO          ?= go
-STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@2026.1
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 GOVULNCHECK  = golang.org/x/vuln/cmd/govulncheck@v1.1.4
 FUZZTIME    ?= 10s
 ARGS        ?=
