@@ -84,7 +84,6 @@ type Core struct {
 	counters   map[string]uint64
 	encoded    encodedFrame
 	gout       gossip.Output
-	nout       negotiate.Output
 	refs       map[uint64]any // of pending RoomList queries
 	nextRef    uint64
 }
@@ -310,10 +309,6 @@ func (c *Core) shutdown(now time.Time, out *CoreOutput) {
 
 // joined reports whether this peer is in room.
 func (c *Core) joined(room wire.Room) bool { return c.rooms[room] != nil }
-
-func (c *Core) notice(room wire.Room, code, text string, out *CoreOutput) {
-	out.Events = append(out.Events, Notice{Room: room, Code: code, Text: text})
-}
 
 func (c *Core) failure(room wire.Room, code, text string, out *CoreOutput) {
 	out.Events = append(out.Events, Failure{Room: room, Code: code, Text: text})
