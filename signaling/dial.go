@@ -104,13 +104,14 @@ func (o *opening) handshake(ctx context.Context, url string) (ws *websocket.Conn
 	if err != nil {
 		return nil, nil, refusal(resp, err)
 	}
-	stop := context.AfterFunc(ctx, func() { ws.Close() })
+	conn := ws // the result may be nil by the time that these run
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer func() {
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}
 		if err != nil || o.probe {
-			ws.Close()
+			conn.Close()
 		}
 	}()
 	ws.SetReadLimit(MaxMessage)
