@@ -48,6 +48,18 @@ type finder struct {
 type hosted struct {
 	tracker *signaling.Tracker
 	advert  io.Closer // nil where the LAN is not told
+	moved   bool      // it sends everybody elsewhere, for good
+}
+
+// end stops the tracker and what was told of it.
+func (h *hosted) end() error {
+	var err error
+	if h.advert != nil {
+		err = h.advert.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return errors.Join(err, h.tracker.Shutdown(ctx))
 }
 
 func newFinder(settings configs.Peer, p *profile.Profile, logger *slog.Logger) *finder {
@@ -65,9 +77,13 @@ func (f *finder) sources() []signaling.Source {
 			return signaling.BrowseLAN(ctx, f.settings.Interface, f.logger)
 		}})
 	}
-	return append(list, signaling.Source{Label: "on this machine", Find: func(context.Context) []string {
+	list = append(list, signaling.Source{Label: "on this machine", Find: func(context.Context) []string {
 		return []string{fmt.Sprintf("ws://127.0.0.1:%d/ws", signaling.DefaultPort)}
 	}})
+	if f.settings.LAN {
+		list = append(list, signaling.Source{Label: "which is to stay", Named: true, Find: f.givesWayTo})
+	}
+	return list
 }
 
 // named are the trackers that the user gave: by /connect, by flag, by file.
@@ -205,15 +221,17 @@ func (h *hosted) is(tracker string) bool {
 func (f *finder) moved(url string) {
 	f.mu.Lock()
 	h := f.hosted
-	f.mu.Unlock()
 	if h == nil {
+		f.mu.Unlock()
 		return
 	}
-	if h.advert != nil {
-		if err := h.advert.Close(); err != nil {
+	advert := h.advert
+	h.advert, h.moved = nil, true
+	f.mu.Unlock()
+	if advert != nil {
+		if err := advert.Close(); err != nil {
 			f.logger.Debug("ending the announcement", "err", err)
 		}
-		h.advert = nil
 	}
 	h.tracker.MoveTo(url)
 }
@@ -223,9 +241,20 @@ func (f *finder) moved(url string) {
 func (f *finder) host(ctx context.Context) (url string, err error) {
 	f.mu.Lock()
 	h := f.hosted
+	moved := h != nil && h.moved
+	if moved {
+		f.hosted = nil
+	}
 	f.mu.Unlock()
-	if h != nil {
+	switch {
+	case h == nil:
+	case !moved:
 		return h.tracker.URL(), nil
+	default:
+		// It went on sending people to a tracker that is gone now; its port is needed for one that does not.
+		if err := h.end(); err != nil {
+			f.logger.Debug("ending the tracker that had moved", "err", err)
+		}
 	}
 	host, portText, err := net.SplitHostPort(f.settings.Listen)
 	if err != nil {
@@ -285,13 +314,7 @@ func (f *finder) close() error {
 	if h == nil {
 		return nil
 	}
-	var err error
-	if h.advert != nil {
-		err = h.advert.Close()
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	return errors.Join(err, h.tracker.Shutdown(ctx))
+	return h.end()
 }
 
 // probe asks what holds a port of this machine whether it is a tracker, and returns its URL if so. A tracker that was

@@ -188,11 +188,11 @@ func TestSourcesAreInTheOrderOfTheContract(t *testing.T) {
 	var labels []string
 	for _, s := range f.sources() {
 		labels = append(labels, s.Label)
-		if s.Named != (s.Label == "named by you") {
+		if s.Named != (s.Label == "named by you" || s.Label == "which is to stay") {
 			t.Errorf("the source %q is marked as named: %v", s.Label, s.Named)
 		}
 	}
-	want := "named by you, known from before, on this network, on this machine"
+	want := "named by you, known from before, on this network, on this machine, which is to stay"
 	if got := strings.Join(labels, ", "); got != want {
 		t.Errorf("trackers are looked for %s; want %s", got, want)
 	}

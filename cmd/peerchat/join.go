@@ -120,7 +120,8 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
 			return signaling.NewClient(signaling.ClientConfig{
 				Key: key, Name: j.name, Agent: agent(), Sources: j.finder.sources(), Host: j.finder.hoster(),
-				Sink: func(ev signaling.ClientEvent) { sink(j.finder.correct(ev)) }, Logger: j.logger, Seed: seed(),
+				Probe: 5 * time.Second,
+				Sink:  func(ev signaling.ClientEvent) { sink(j.finder.correct(ev)) }, Logger: j.logger, Seed: seed(),
 			}), nil
 		},
 		OnEvent: func(ev peer.Event) { j.events.Post(ev) },
