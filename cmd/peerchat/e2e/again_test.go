@@ -180,3 +180,55 @@ func TestUnusableProfile(t *testing.T) {
 		t.Errorf("the answer does not speak of the key:\n%s", tail)
 	}
 }
+
+// The tracker that the user named comes and goes. A peer that hosts in its absence gives way when it is there, and
+// hosts again when it is not.
+func TestNamedTrackerComesAndGoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: it waits for the named tracker to be looked for again")
+	}
+	w := newWorld(t)
+	const named = "127.0.0.1:6000"
+	a := w.start(w.net, "a", nil, "join", "--json", "--username", "a", "--tracker", named, "--listen", address)
+	a.want("a hosts, because the named tracker is not there", trackerIs("hosting"))
+	b := w.start(w.net, "b", nil, "join", "--json", "--username", "b", "--tracker", named, "--tracker", address, "--no-host")
+	w.wantMesh(a, b)
+	at := func(state, where string) func(lab.Event) bool {
+		return func(e lab.Event) bool {
+			return e.Type == "tracker" && e.State == state && strings.Contains(e.URL, where)
+		}
+	}
+	tracker := w.start(w.net, "tracker", nil, "tracker", "--listen", named)
+	tracker.wantHealthy(w.net, named)
+	for _, p := range []*peer{a, b} {
+		p.want(p.Name+" goes to the named tracker when that is there", at("connected", named))
+	}
+	mark := a.Mark()
+	tracker.signal(syscall.SIGKILL)
+	a.wantFrom(mark, "a hosts again when the named tracker is gone", trackerIs("hosting"))
+	mark = b.Mark()
+	c := w.start(w.net, "c", nil, "join", "--json", "--username", "c", "--tracker", address, "--no-host")
+	w.wantMesh(c)
+	for _, p := range []*peer{a, b} {
+		p.want(p.Name+" is linked to a newcomer at the tracker that a hosts", link("c", "up"))
+	}
+}
+
+// Two machines on a LAN start at the same moment and both become trackers. They still find each other.
+func TestTwoHostsOnALANMeet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out by -short: it waits for the LAN to be asked again")
+	}
+	w := newWorld(t)
+	other := w.network()
+	if err := lab.Wire(w.net, other, "10.66.0.1/24", "10.66.0.2/24"); err != nil {
+		t.Fatal(err)
+	}
+	lan := []string{"PEERCHAT_LAN=on", "PEERCHAT_INTERFACE="}
+	a := w.start(w.net, "a", lan, "join", "--json", "--username", "a")
+	b := w.start(other, "b", lan, "join", "--json", "--username", "b")
+	w.wantMesh(a, b)
+	chat := newTalk("chat")
+	chat.say(5, a, b)
+	chat.want("a and b talk, though both started alone", a, b)
+}
