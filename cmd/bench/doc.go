@@ -1,6 +1,6 @@
 // Command bench measures peerchat against baselines and writes the tables of docs/performance.md.
 //
-//	go run ./cmd/bench [-rounds 10] [-only paced,flood] [-write docs/performance.md]
+//	go run ./cmd/bench [-rounds 10] [-only paced,flood] [-write ""]
 //
 // Every comparison is interleaved with its baseline in one run: a round measures both, one right after the other, the
 // order swapped from round to round, so that whatever else the machine does hits both. A figure in a table is the

@@ -54,7 +54,7 @@ func run(args []string) error {
 	flags.IntVar(&b.crowdRounds, "crowd-rounds", 3, "rounds of filling the tracker with idle peers")
 	flags.DurationVar(&b.idle, "idle", 20*time.Second, "length of a round of idling")
 	only := flags.String("only", "", "comma-separated items to run (default: all)")
-	file := flags.String("write", "", "document whose tables are rewritten; without it they are only printed")
+	file := flags.String("write", "docs/performance.md", "document whose tables are rewritten; empty: they are only printed")
 	binary := flags.String("peerchat", "", "measure this binary instead of building one")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -206,7 +206,6 @@ func TestNamedTrackerComesAndGoes(t *testing.T) {
 	mark := a.Mark()
 	tracker.signal(syscall.SIGKILL)
 	a.wantFrom(mark, "a hosts again when the named tracker is gone", trackerIs("hosting"))
-	mark = b.Mark()
 	c := w.start(w.net, "c", nil, "join", "--json", "--username", "c", "--tracker", address, "--no-host")
 	w.wantMesh(c)
 	for _, p := range []*peer{a, b} {
