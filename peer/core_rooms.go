@@ -14,7 +14,7 @@ import (
 )
 
 // maxUnclaimed bounds the own messages of a room whose delivery is still followed.
-const maxUnclaimed = 4096
+const maxUnclaimed = 1 << 16
 
 // room is what a Core knows of a room that it is in.
 type room struct {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -89,10 +91,11 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 	defer closeLog()
 	j.logger.Info("starting", "version", version(), "peer", j.self, "profile", j.profile.Dir(), "new_identity", created)
 
-	if err = j.openHistory(); err != nil {
+	fresh, err := j.openHistory()
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, j.store.Close()) }()
+	defer func() { err = errors.Join(err, j.closeHistory()) }()
 
 	j.finder = newFinder(j.settings, j.profile, j.logger)
 	defer func() { err = errors.Join(err, j.finder.close()) }()
@@ -105,7 +108,8 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		j.events.Post(n)
 	}
 	j.node, err = peer.New(peer.Config{
-		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Seed: seed(), Logger: j.logger,
+		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Fresh: fresh && !created,
+		Seed: seed(), Logger: j.logger,
 		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
 			rtc, err := peer.NewRTC(peer.RTCConfig{Interfaces: j.settings.Interface, Logger: j.logger}, sink)
 			if err != nil {
@@ -192,17 +196,36 @@ func (j *joining) openLog() (closeLog func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// openHistory opens the logs of the rooms. A damaged file has been moved away by then: a new one is begun.
-func (j *joining) openHistory() (err error) {
+// openHistory opens the logs of the rooms, and tells whether they are new. A damaged file has been moved away by then:
+// a new one is begun.
+func (j *joining) openHistory() (fresh bool, err error) {
+	_, err = os.Stat(j.profile.HistoryFile())
+	fresh = errors.Is(err, fs.ErrNotExist)
 	j.store, err = history.Open(j.profile.HistoryFile())
 	var corrupt *history.CorruptError
 	if errors.As(err, &corrupt) {
 		j.logger.Warn("beginning a new history", "err", err)
 		j.notes = append(j.notes, peer.Notice{Code: "history", Text: fmt.Sprintf(
 			"the history was damaged and is begun anew; the others still have what was said, the old file is kept as %s", corrupt.Aside)})
+		fresh = true
 		j.store, err = history.Open(j.profile.HistoryFile())
 	}
-	return err
+	return fresh, err
+}
+
+// closeHistory closes the logs, unless a node that did not end in time may still write to them: they are safe then as
+// after any sudden end.
+func (j *joining) closeHistory() error {
+	if j.node != nil {
+		late := time.NewTimer(storePatience)
+		defer late.Stop()
+		select {
+		case <-j.node.Done():
+		case <-late.C:
+			return nil
+		}
+	}
+	return j.store.Close()
 }
 
 // chooseMode takes the screen where there is one to take.

@@ -22,8 +22,10 @@ const (
 	// At the end of input, that many may pass until this peer is in its rooms, and then until what was said is delivered.
 	joinPatience    = 5 * time.Second
 	deliverPatience = 2 * time.Second
-	// leavePatience bounds saying goodbye, flushPatience the reader of the last lines.
+	// leavePatience bounds saying goodbye, storePatience what a node that is late may still write, flushPatience the
+	// reader of the last lines.
 	leavePatience = 700 * time.Millisecond
+	storePatience = time.Second
 	flushPatience = 250 * time.Millisecond
 )
 
