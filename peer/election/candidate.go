@@ -50,6 +50,14 @@ func (m *Machine) rank() Rank {
 	return Rank{Dialable: m.offer.Dialable, Priority: m.offer.Priority, Port: m.offer.Port, ID: m.self}
 }
 
+// fit makes this peer a candidate again.
+func (m *Machine) fit(*Output) {
+	m.soon(&m.announceAt, 10*time.Millisecond)
+	if m.suspect && m.phase == idle {
+		m.wait()
+	}
+}
+
 // place is how many known candidates rank above this peer, a lost leader left out.
 func (m *Machine) place() int {
 	own, n := m.rank(), 0
@@ -136,7 +144,7 @@ func (m *Machine) onCandidate(n *neighbour, msg *Candidate, out *Output) {
 		return
 	}
 	if c == nil {
-		c = &candidate{since: m.now, flow: bucket{burst: 8, every: 5 * time.Second}}
+		c = &candidate{since: m.now, flow: bucket{burst: 8, every: m.timing.Refresh / 8}}
 		m.ranking = append(m.ranking, c)
 	} else if c.rec.Rank != msg.Rank {
 		c.since = m.now

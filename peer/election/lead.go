@@ -84,7 +84,7 @@ func (m *Machine) onCoordinator(n *neighbour, c *Coordinator, out *Output) {
 		if n.shown.compare(&c.Reign) < 0 {
 			n.shown = c.Reign
 		}
-		m.show(n, out)
+		m.contradict(n, &c.Reign, out)
 		return
 	case c.Reign.Term > m.term+MaxJump:
 		m.jump(n, &c.Reign, out)
@@ -107,12 +107,31 @@ func (m *Machine) onCoordinator(n *neighbour, c *Coordinator, out *Output) {
 		// The home tracker outranks everybody, and this peer is in touch with it: it speaks for it, at a term above.
 		m.term = max(m.term, c.Reign.Term)
 		m.home = slices.Clone(m.places)
-		if m.homeAt.IsZero() {
-			m.homeAt = m.now.Add(m.hold()/2 + m.spread(m.homeHold))
-		}
+		m.speakForHome()
 		return
 	}
 	m.follow(n, c, out)
+}
+
+// contradict tells a neighbour that believes in a lower lead what this peer knows. Of a home tracker it may know no more
+// than the tracker's own word: then it speaks for it, or, if it lost it, asks the leader for a term that it can accept.
+func (m *Machine) contradict(n *neighbour, lower *Reign, out *Output) {
+	switch {
+	case m.proof != nil:
+		m.show(n, out)
+	case lower.none() || lower.Rank.Home || m.reign.none():
+	case m.reign.Rank.Home && m.joined:
+		m.speakForHome()
+	case !m.joined:
+		m.raise(out)
+	}
+}
+
+// speakForHome lets this peer, which is connected to the home tracker, announce it.
+func (m *Machine) speakForHome() {
+	if m.homeAt.IsZero() {
+		m.homeAt = m.now.Add(m.hold()/2 + m.spread(m.homeHold))
+	}
 }
 
 // follow accepts a leader.
@@ -133,7 +152,6 @@ func (m *Machine) follow(n *neighbour, c *Coordinator, out *Output) {
 		out.Actions = append(out.Actions, StepDown{Leader: m.reign.leader(), Term: c.Reign.Term, Addresses: c.Addresses, Home: home})
 		m.soon(&m.announceAt, time.Second)
 	}
-	m.quitting = m.quitting && !led
 	if home {
 		m.homeLed, m.homeAt = m.now, time.Time{}
 	}
@@ -322,8 +340,9 @@ func (m *Machine) resign(out *Output) {
 func (m *Machine) nextHeir(out *Output) {
 	if len(m.ranking) == 0 || len(m.neighbours) == 0 || m.heirs >= 3 {
 		m.leading, m.joined = false, false
-		m.handOver, m.quitting = time.Time{}, false
+		m.handOver = time.Time{}
 		out.Actions = append(out.Actions, StepDown{Term: m.reign.Term})
+		m.doubt(true, out)
 		return
 	}
 	m.heirs++
@@ -359,10 +378,12 @@ func (m *Machine) onResign(n *neighbour, r *Resignation, out *Output) {
 		}
 		return
 	}
-	if m.resigned == *key(r) || !m.verify(n.id, r, out) {
+	// It is passed on once; again only when its sender repeats it, because the successor could not take over then.
+	w := will{r.Term, r.Successor}
+	if m.resigned == w && m.now.Sub(m.resignedAt) < m.timing.HandOver || !m.verify(n.id, r, out) {
 		return
 	}
-	m.resigned = *key(r)
+	m.resigned, m.resignedAt = w, m.now
 	if r.Successor == m.self && m.candidate() {
 		m.lead(true, m.term+1, out)
 		return
@@ -375,5 +396,3 @@ type will struct {
 	term      uint64
 	successor wire.PeerID
 }
-
-func key(r *Resignation) *will { return &will{r.Term, r.Successor} }

@@ -66,18 +66,19 @@ type Machine struct {
 	heard     []heardElection
 
 	// The lead, in lead.go.
-	handOver  time.Time // when the successor must have taken over
-	successor wire.PeerID
-	givenUp   Reign // the lost lead that a solo one stands in for
-	quitting  bool
-	heirs     int  // successors tried
-	resigned  will // the last Resignation heard
-	claimedAt time.Time
-	homeAt    time.Time // when the home tracker gets the lead
-	home      []string  // where it answers this peer
-	homeHold  time.Duration
-	homeLed   time.Time // when a home tracker got the lead last
-	raiseAt   time.Time // before this no more Elections are sent to raise a leader's term
+	handOver   time.Time // when the successor must have taken over
+	successor  wire.PeerID
+	givenUp    Reign // the lost lead that a solo one stands in for
+	quitting   bool
+	heirs      int  // successors tried
+	resigned   will // the last Resignation heard
+	resignedAt time.Time
+	claimedAt  time.Time
+	homeAt     time.Time // when the home tracker gets the lead
+	home       []string  // where it answers this peer
+	homeHold   time.Duration
+	homeLed    time.Time // when a home tracker got the lead last
+	raiseAt    time.Time // before this no more Elections are sent to raise a leader's term
 
 	announceAt time.Time
 	syncAt     time.Time
@@ -174,7 +175,7 @@ func (m *Machine) timers() [10]timer {
 		{&m.verdictAt, (*Machine).unsure}, {&m.doubtAt, (*Machine).doubted}, {&m.phaseAt, (*Machine).turn},
 		{&m.pullAt, (*Machine).pull}, {&m.handOver, (*Machine).heirFailed}, {&m.homeAt, (*Machine).leadHome},
 		{&m.announceAt, (*Machine).announce}, {&m.syncAt, (*Machine).sync}, {&m.settleAt, (*Machine).settle},
-		{&m.unfit, func(m *Machine, _ *Output) { m.soon(&m.announceAt, 0) }},
+		{&m.unfit, (*Machine).fit},
 	}
 }
 

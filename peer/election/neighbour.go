@@ -175,7 +175,7 @@ func (m *Machine) onSummary(n *neighbour, s *Summary, out *Output) {
 	switch {
 	case c < 0:
 		n.shown = s.Reign
-		m.show(n, out)
+		m.contradict(n, &s.Reign, out)
 	case c > 0:
 		more = true
 	default:

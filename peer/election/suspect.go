@@ -128,6 +128,12 @@ func (m *Machine) ask(out *Output) {
 func (m *Machine) onVouch(n *neighbour, v *Vouch, out *Output) {
 	verdict := Unsure
 	switch {
+	case v.Leader.IsZero() && m.reign.Rank.Home: // whatever the term: there is one home tracker
+		verdict = Gone
+		if !m.suspect {
+			m.question(n.id, out)
+			return
+		}
 	case v.Term < m.reign.Term || v.Term == m.reign.Term && v.Leader != m.reign.leader():
 		m.show(n, out) // it may not know yet; if it does, it knows better
 	case v.Term > m.reign.Term:
@@ -136,16 +142,21 @@ func (m *Machine) onVouch(n *neighbour, v *Vouch, out *Output) {
 	case m.suspect:
 		verdict = Gone
 	case m.joined:
-		if !slices.Contains(m.questions, n.id) {
-			m.questions = append(m.questions, n.id)
-		}
-		m.probe(out)
-		if at := m.now.Add(m.timing.Vouch * 3 / 4); m.verdictAt.IsZero() {
-			m.verdictAt = at
-		}
+		m.question(n.id, out)
 		return
 	}
 	m.send(n.id, &Vouched{Term: v.Term, Verdict: verdict}, out)
+}
+
+// question keeps a neighbour's question until there is news of the tracker.
+func (m *Machine) question(from wire.PeerID, out *Output) {
+	if !slices.Contains(m.questions, from) {
+		m.questions = append(m.questions, from)
+	}
+	m.probe(out)
+	if m.verdictAt.IsZero() {
+		m.verdictAt = m.now.Add(m.timing.Vouch * 3 / 4)
+	}
 }
 
 // probe asks for a sign of life of the tracker, at most once in 20 ms.
@@ -230,7 +241,11 @@ func (m *Machine) pull(out *Output) {
 	}
 	m.pullAfter = min(2*m.pullAfter, 2*time.Second)
 	m.pullAt = m.now.Add(m.pullAfter + m.spread(m.pullAfter))
-	m.summarize(m.neighbours[m.rand.IntN(len(m.neighbours))].id, false, out)
+	n := m.neighbours[m.rand.IntN(len(m.neighbours))]
+	if m.lost(n) && len(m.neighbours) > 1 { // the dead have no news: the next one in line
+		n = m.neighbours[(slices.Index(m.neighbours, n)+1)%len(m.neighbours)]
+	}
+	m.summarize(n.id, false, out)
 }
 
 // onElection takes another candidate's question for better ones.
@@ -263,7 +278,7 @@ func (m *Machine) onElection(n *neighbour, e *Election, out *Output) {
 	m.heard = append(m.heard, h)
 	if m.leading {
 		m.answer(&h, true, out)
-		if r.Term > m.term+1 { // somebody's term is above this one's: nobody may be led by a lower one
+		if r.Term > m.term+1 || !m.reign.Rank.Firm || !r.Rank.Firm { // somebody can accept no lower one
 			m.reassert(r.Term, out)
 		}
 		return

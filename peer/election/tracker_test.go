@@ -14,11 +14,11 @@ func (n *node) act(a Action) {
 	switch a := a.(type) {
 	case Become:
 		if !n.offer.Candidate {
-			w.t.Fatalf("%s was told to lead, but is no candidate", n.name)
+			w.fail("%s was told to lead, but is no candidate", n.name)
 		}
 		w.tell(n, "hosts the tracker, term %d", a.Term)
 		if a.Term < n.track.term {
-			w.t.Fatalf("the tracker of %s fell from term %d to %d", n.name, n.track.term, a.Term)
+			w.fail("the tracker of %s fell from term %d to %d", n.name, n.track.term, a.Term)
 		}
 		n.track.up, n.track.term = true, a.Term
 		n.leave()
@@ -44,7 +44,7 @@ func (n *node) act(a Action) {
 		clear(n.track.clients)
 	case Follow:
 		if a.InMesh && !a.Home && w.nodes[targetOf(a.Addresses)].offer.Dialable {
-			w.t.Fatalf("%s was told that a dialable leader is not", n.name)
+			w.fail("%s was told that a dialable leader is not", n.name)
 		}
 		n.follow(targetOf(a.Addresses))
 	case Reconnect:
@@ -61,7 +61,17 @@ func (n *node) act(a Action) {
 		}
 	case TellHome:
 		if w.home.up && w.reach(n.i, homeTarget) {
-			w.home.term = max(w.home.term, a.Term)
+			if a.Term > w.home.term {
+				w.home.term = a.Term
+				for _, c := range sorted(w.home.clients) {
+					c, dial := w.nodes[c], w.nodes[c].dial
+					w.after(w.delay, func() {
+						if c.dial == dial && c.joined && c.alive {
+							c.step(Connected{Term: w.home.term, Addresses: []string{"home"}})
+						}
+					})
+				}
+			}
 		}
 	}
 }
@@ -224,6 +234,8 @@ func (w *world) restart(n *node) {
 		n.follow(homeTarget)
 	} else if n.offer.Candidate {
 		n.step(Host{})
+	} else {
+		n.follow(homeTarget) // it keeps trying
 	}
 }
 
@@ -296,6 +308,24 @@ func (w *world) startHome() {
 	}
 }
 
+// poll looks for the home tracker now and then.
+func (n *node) poll(life int) {
+	w := n.w
+	w.after(time.Second+time.Duration(w.rand.Int64N(int64(time.Second))), func() {
+		if n.life != life || !n.alive {
+			return
+		}
+		switch {
+		case n.target == homeTarget:
+		case w.answers(n.i, homeTarget):
+			n.step(HomeBack{Addresses: []string{"home"}})
+		default:
+			n.step(HomeGone{})
+		}
+		n.poll(life)
+	})
+}
+
 func (w *world) killHome() {
 	w.note("the home tracker is killed")
 	w.lose(homeTarget, true, nil)
@@ -339,6 +369,16 @@ func (w *world) components() (groups [][]*node) {
 	return groups
 }
 
+// outside reports whether all of a group are connected to one tracker of another group.
+func (w *world) outside(group []*node) bool {
+	for _, n := range group {
+		if !n.joined || n.target != group[0].target || n.m.suspect || n.m.reign.leader() != w.nodes[n.target].id {
+			return false
+		}
+	}
+	return true
+}
+
 func (w *world) agreedIn(group []*node) string {
 	var best *node
 	var lead []*node
@@ -366,6 +406,8 @@ func (w *world) agreedIn(group []*node) string {
 	case home && len(lead) > 0:
 		return lead[0].name + " leads although the home tracker is there"
 	case home || best == nil:
+	case len(lead) == 0 && w.outside(group):
+		return "" // it has no links to its tracker's group, but the tracker itself: links are for the tracker to make
 	case len(lead) != 1:
 		return strconv.Itoa(len(lead)) + " peers lead in the group of " + group[0].name
 	case lead[0] != best:

@@ -16,7 +16,6 @@ import (
 
 // world is a seeded simulation of peers, the links between them, and the trackers that they host.
 type world struct {
-	t       testing.TB
 	rand    *rand.Rand
 	start   time.Time
 	now     time.Time
@@ -34,6 +33,8 @@ type world struct {
 	silence time.Duration // until a silent tracker shows
 	proved  map[string]bool
 	log     *strings.Builder
+	graph   [][2]int // the links that there are in calm
+	fail    func(format string, args ...any)
 	quiet   bool // only elections in the log, no upkeep
 
 	sent      map[string]int
@@ -139,10 +140,14 @@ func (w *world) after(d time.Duration, do func()) { w.push(event{at: w.now.Add(d
 
 func newWorld(t testing.TB, seed uint64) *world {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &world{t: t, rand: rand.New(rand.NewPCG(seed, 1)), start: start, now: start, byID: map[wire.PeerID]*node{},
+	w := &world{rand: rand.New(rand.NewPCG(seed, 1)), start: start, now: start, byID: map[wire.PeerID]*node{},
 		blocked: map[[2]int]bool{}, delay: time.Millisecond, linkOut: 2 * time.Second, silence: 2 * time.Second,
 		proved: map[string]bool{}, sent: map[string]int{}, firstNews: map[int]time.Time{},
 		home: &tracker{clients: map[int]bool{}}}
+	if t != nil {
+		w.fail = t.Fatalf
+	}
+	return w
 }
 
 // add makes a peer, which does not run yet.
@@ -165,6 +170,9 @@ func (n *node) run() {
 	n.alive = true
 	n.life++
 	n.m = New(Config{Key: n.key, Offer: n.offer, Term: n.term, Rand: rand.NewPCG(w.rand.Uint64(), 2), Timing: w.timing})
+	if n.knows {
+		n.poll(n.life)
+	}
 	n.m.check = func(key ed25519.PublicKey, text, sig []byte) bool {
 		k := string(sig) + string(key) + string(text)
 		ok, known := w.proved[k]
@@ -188,13 +196,13 @@ func (n *node) step(in Input) {
 	out.Reset()
 	n.m.Step(w.now.Add(n.skew), in, out)
 	if n.m.term < n.maxTerm || n.m.term < n.term {
-		w.t.Fatalf("the term of %s fell from %d to %d", n.name, max(n.maxTerm, n.term), n.m.term)
+		w.fail("the term of %s fell from %d to %d", n.name, max(n.maxTerm, n.term), n.m.term)
 	}
 	if out.Persist > 0 {
 		n.term = out.Persist
 	}
 	if n.m.term != n.term {
-		w.t.Fatalf("%s has term %d but was told to keep %d", n.name, n.m.term, n.term)
+		w.fail("%s has term %d but was told to keep %d", n.name, n.m.term, n.term)
 	}
 	n.maxTerm = n.m.term
 	for _, f := range out.Faults {
@@ -265,7 +273,7 @@ func (w *world) count(n, to *node, data []byte) {
 	}
 	m, err := DecodeMessage(data)
 	if err != nil {
-		w.t.Fatalf("%s sends what does not decode: %v", n.name, err)
+		w.fail("%s sends what does not decode: %v", n.name, err)
 	}
 	w.tell(n, "→ %s  %s%s", to.name, say(w, m), lost)
 }
