@@ -64,30 +64,9 @@ func flood(b *bench) ([]table, error) {
 			return nil, err
 		}
 		err = swap(r, func() error {
-			if _, err := b.tracker(net); err != nil {
+			peers, err := b.mesh(net, 3)
+			if err != nil {
 				return err
-			}
-			var peers []*lab.Proc
-			for _, name := range []string{"from", "to1", "to2"} {
-				c := b.joinCommand(name)
-				c.Plain = true // do not spend on parsing what should be spent by what is measured
-				p, err := b.start(net, c)
-				if err != nil {
-					return err
-				}
-				peers = append(peers, p)
-			}
-			for _, p := range peers {
-				links := 0
-				_, err := p.Await(0, patience, p.Name+" is linked", func(e lab.Event) bool {
-					if strings.HasPrefix(e.Raw, `{"type":"link"`) && strings.Contains(e.Raw, `"state":"up"`) {
-						links++
-					}
-					return links == 2
-				})
-				if err != nil {
-					return err
-				}
 			}
 			if _, err := pour(peers[0], peers[1:], "warmup", 500); err != nil {
 				return err

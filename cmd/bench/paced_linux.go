@@ -31,12 +31,9 @@ func pace(from, to *lab.Proc, tag string, n int, every time.Duration) ([]time.Du
 	took := make([]time.Duration, n)
 	missing := n
 	_, err := to.Await(mark, patience, fmt.Sprintf("%s shows all of %s", to.Name, tag), func(e lab.Event) bool {
-		text := e.Raw
-		if e.Type == "message" {
-			text = e.Text
-		}
-		var i int
-		if rest, ok := strings.CutPrefix(text, tag+" "); ok {
+		_, rest, ok := strings.Cut(e.Raw, tag+" ") // in the JSON of a message, or alone on the line
+		if ok {
+			var i int
 			if _, err := fmt.Sscanf(rest, "%d", &i); err == nil && i >= 0 && i < n && took[i] == 0 {
 				took[i] = e.At.Sub(said[i])
 				missing--

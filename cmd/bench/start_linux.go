@@ -33,6 +33,7 @@ func start(b *bench) ([]table, error) {
 					return err
 				}
 				got, err := a.Await(0, patience, "the first line of a new peer", func(e lab.Event) bool {
+					e = parsed(e)
 					return e.Type == "message" && e.Text == tag
 				})
 				if err != nil {
