@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,6 +62,8 @@ func (b *presenceBucket) take(now time.Time) bool {
 	b.tokens--
 	return true
 }
+
+var errTaken = errors.New("its session ID is taken")
 
 // linkIDs are the peers of all links in a stable order, so that a run can be repeated from its seed.
 func (c *Core) linkIDs() []wire.PeerID {
@@ -181,6 +184,12 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 			c.sessions[a.Session] = &session{peer: l.peer}
 			out.Ops = append(out.Ops, opOffer{session: a.Session, remote: l.peer})
 		case negotiate.Accept:
+			if c.sessions[a.Session] != nil {
+				// The offering side chose the ID. The tracker knows those of others, and may have told it.
+				c.counters["session.taken"]++
+				c.negotiate(now, l, negotiate.Closed{Session: a.Session, Err: errTaken}, out)
+				continue
+			}
 			c.sessions[a.Session] = &session{peer: l.peer}
 			out.Ops = append(out.Ops, opAccept{session: a.Session, remote: l.peer, offer: Description(a.Offer)})
 		case negotiate.Answer:
@@ -188,6 +197,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 		case negotiate.AddCandidate:
 			out.Ops = append(out.Ops, opCandidate{session: a.Session, candidate: Candidate(a.Candidate)})
 		case negotiate.CloseSession:
+			delete(c.sessions, a.Session) // what it still carries counts no more
 			out.Ops = append(out.Ops, opClose{session: a.Session})
 		}
 	}

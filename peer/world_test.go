@@ -123,9 +123,12 @@ func (w *world) run(d time.Duration) {
 	w.now = end
 }
 
+// peer is the one with an ID; nil if that is nobody of this world.
 func (w *world) peer(id wire.PeerID) *simPeer {
-	i := slices.IndexFunc(w.peers, func(p *simPeer) bool { return p.id == id })
-	return w.peers[i]
+	if i := slices.IndexFunc(w.peers, func(p *simPeer) bool { return p.id == id }); i >= 0 {
+		return w.peers[i]
+	}
+	return nil
 }
 
 func pairKey(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
@@ -214,6 +217,9 @@ func (p *simPeer) carryOut(out *CoreOutput) {
 	for _, op := range out.Ops {
 		switch op := op.(type) {
 		case opOffer:
+			if w.peer(op.remote) == nil {
+				continue // it comes to nothing
+			}
 			w.sessions[op.session] = &simSession{ends: [2]*simPeer{p, w.peer(op.remote)}, life: [2]int{p.life, 0}}
 			p.later(w.delay(3), Described{Session: op.session, Description: Description{SDP: "offer", Fingerprint: fingerprint(p)}})
 		case opAccept:
@@ -241,7 +247,7 @@ func (p *simPeer) carryOut(out *CoreOutput) {
 			}
 		case opSignal:
 			to := w.peer(op.to)
-			if p.online && to.online && w.trackerUp {
+			if to != nil && p.online && to.online && w.trackerUp {
 				to.later(w.delay(20), signaling.Signaled{From: p.id, Name: p.name, Data: op.data})
 			}
 		case opList:
