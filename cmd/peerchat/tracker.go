@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime/debug"
 
@@ -20,7 +21,7 @@ func runTracker(ctx context.Context, con console, flags trackerFlags) (err error
 			continue
 		}
 		if _, err := os.Stat(file); err != nil {
-			return err
+			return fmt.Errorf("TLS: %w; --tls-cert and --tls-key want the files of a certificate and its key, in PEM form", err)
 		}
 	}
 	// A tracker holds many idle connections and makes little garbage: a third of its memory would be waiting for a
