@@ -3,6 +3,7 @@ package peer
 import (
 	"crypto/ed25519"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,5 +106,174 @@ func TestAHelloOnASessionThatIsOverMakesNoGhost(t *testing.T) {
 	w.run(2 * strangerGrace)
 	if n := len(p.core.roster.members(general)); n != 0 {
 		t.Errorf("%d others are shown in the room: want nobody, for there never was a link", n)
+	}
+}
+
+// TestManyRoomsAtOnceAreTold joins as many rooms as a script may, one command after the other.
+func TestManyRoomsAtOnceAreTold(t *testing.T) {
+	w := newWorld(1, 2, general)
+	w.run(3 * time.Second)
+	for i := range 50 {
+		for _, p := range w.peers {
+			p.step(JoinRoom{Room: wire.Room(fmt.Sprint("room", i))})
+		}
+	}
+	w.run(time.Minute)
+	for _, p := range w.peers {
+		for i := range 50 {
+			room := wire.Room(fmt.Sprint("room", i))
+			p.say(room, "hello "+string(room))
+		}
+	}
+	w.run(5 * time.Second)
+	for i := range 50 {
+		wantSame(t, w, wire.Room(fmt.Sprint("room", i)), 1)
+	}
+}
+
+func TestANeighbourThatTalksNonsenseIsAvoidedMoreAndMore(t *testing.T) {
+	w := newWorld(1, 2, general)
+	w.run(time.Second)
+	p, s := w.peers[0], newStranger(1)
+	before, accepted := len(p.events), 0
+	for i := range 3600 {
+		id := uuid.UUID{byte(i), byte(i >> 8), 1}
+		s.connect(p, id, general)
+		if l := p.core.links[s.id]; l != nil && l.up {
+			accepted++
+			p.step(Received{Session: id, Data: []byte("nonsense")})
+		}
+		p.step(Closed{Session: id})
+		w.run(time.Second)
+	}
+	if accepted < 2 || accepted > 20 {
+		t.Errorf("in an hour a peer that sends nonsense was let in %d times: want a few times, fewer and fewer", accepted)
+	}
+	if n := p.told(before, isFailure); n < 1 || n > 20 {
+		t.Errorf("%d failures were shown in an hour: want a few", n)
+	}
+	w.peers[1].say(general, "the others talk on")
+	w.run(time.Second)
+	wantSame(t, w, general, 1)
+}
+
+func TestWhoTalkedNonsenseOnceIsLetInAgain(t *testing.T) {
+	w := newWorld(1, 2, general)
+	w.run(3 * time.Second)
+	p := w.peers[0]
+	p.step(Received{Session: p.core.links[w.peers[1].id].session, Data: []byte("bad luck")})
+	w.peers[1].say(general, "one")
+	w.run(15 * time.Second)
+	w.peers[1].say(general, "two")
+	w.run(time.Second)
+	wantSame(t, w, general, 1)
+	if n := p.core.net().Linked; n != 1 {
+		t.Error("after one bad frame the link does not come back")
+	}
+}
+
+func TestFaultsAreShownAtARate(t *testing.T) {
+	w := newWorld(1, 1, general)
+	w.run(time.Second)
+	p := w.peers[0]
+	shown := func(d time.Duration) int {
+		before := len(p.events)
+		for i := range 1000 {
+			bad := newStranger(i % 50).offer(p, uuid.UUID{1})
+			bad.From = newStranger(51).id
+			p.step(bad)
+			w.run(d / 1000)
+		}
+		return p.told(before, isFailure)
+	}
+	if n := shown(time.Second); n < 1 || n > 20 {
+		t.Errorf("of 1,000 forged offers in a second %d were shown: want a few", n)
+	}
+	w.run(time.Hour)
+	if n := shown(time.Second); n < 1 || n > 20 {
+		t.Errorf("of 1,000 forged offers an hour later %d were shown: want a few again", n)
+	}
+}
+
+func TestComingAndGoingIsShownAtARate(t *testing.T) {
+	w := newWorld(1, 1, general)
+	w.run(time.Second)
+	p, s := w.peers[0], newStranger(1)
+	before := len(p.events)
+	for i := range 1000 {
+		id := uuid.UUID{byte(i), byte(i >> 8), 1}
+		s.connect(p, id, general)
+		p.step(encoded(id, wire.Bye{Leaving: true, Reason: "back at once"}))
+		p.step(Closed{Session: id})
+		w.run(10 * time.Millisecond)
+	}
+	if n := p.told(before, isComing); n > 200 {
+		t.Errorf("who comes and goes 100 times a second for 10 s made %d lines: want at most 200", n)
+	}
+	w.run(time.Minute)
+	s.connect(p, uuid.UUID{5, 5, 5}, general)
+	if l := p.core.links[s.id]; l == nil || !l.up {
+		t.Error("who came and went too often is not let in a minute later")
+	}
+}
+
+func TestWhatIsRememberedOfOthersIsBounded(t *testing.T) {
+	w := newWorld(1, 1, general)
+	w.run(time.Second)
+	p := w.peers[0]
+	for i := range 3000 {
+		s, id := newStranger(i), uuid.UUID{byte(i), byte(i >> 8), 1}
+		s.connect(p, id, general)
+		p.step(encoded(id, wire.Have{Room: general, Heads: []wire.Head{{Author: p.id, Seq: 1}}}))
+		if i == 0 {
+			p.say(general, "something to acknowledge")
+		}
+		if i%2 == 0 {
+			p.step(encoded(id, wire.Bye{Leaving: true}))
+		} else {
+			p.step(Received{Session: id, Data: []byte("nonsense")})
+		}
+		p.step(Closed{Session: id})
+		w.run(100 * time.Millisecond)
+	}
+	c := p.core
+	for what, n := range map[string]int{"people": len(c.roster.people), "links": len(c.links), "sessions": len(c.sessions),
+		"holders": len(c.rooms[general].held), "records of conduct": len(c.conduct)} {
+		if n > 1100 {
+			t.Errorf("after 3,000 identities %d %s are remembered", n, what)
+		}
+	}
+}
+
+func TestARoomThatWasFullFillsUpAgain(t *testing.T) {
+	w := newWorld(1, 1, general)
+	w.run(time.Second)
+	p := w.peers[0]
+	for i := range MaxLinks + 1 {
+		p.step(signaling.MemberJoined{Room: general, Member: signaling.Member{Peer: newStranger(i).id, Name: "x"}, Count: i + 2})
+	}
+	last := newStranger(MaxLinks).id
+	if p.core.links[last] != nil {
+		t.Fatalf("there are more than %d links", MaxLinks)
+	}
+	p.step(signaling.MemberLeft{Room: general, Peer: newStranger(0).id, Count: MaxLinks + 1})
+	w.run(time.Second)
+	if p.core.links[last] == nil {
+		t.Error("somebody left, and the member who found no place before still has none")
+	}
+}
+
+func TestARoomThatWasLeftIsForgotten(t *testing.T) {
+	w := newWorld(1, 1, general, "other")
+	w.run(time.Second)
+	p, s := w.peers[0], newStranger(1)
+	p.step(signaling.MemberJoined{Room: general, Member: signaling.Member{Peer: s.id, Name: "x"}, Count: 2})
+	p.step(LeaveRoom{Room: general})
+	before := len(p.events)
+	p.step(JoinRoom{Room: general})
+	for _, ev := range p.events[before:] {
+		if j, ok := ev.(RoomJoined); ok && slices.ContainsFunc(j.Members, func(m Person) bool { return m.Peer == s.id }) {
+			t.Error("the tracker's word from before the room was left is taken for true")
+		}
 	}
 }

@@ -70,6 +70,14 @@ type Core struct {
 
 	links    map[wire.PeerID]*link
 	sessions map[uuid.UUID]*session
+	retryAt  time.Time // when to look for links that are lacking; zero: none is, or something else will tell
+	lacking  bool      // some link found no place
+
+	conduct    map[wire.PeerID]*conduct
+	complaints map[string]*complaint // by code
+	strangers  bucket                // signals of peers without a link
+	presences  bucket                // own
+	presenceAt time.Time             // when to tell the own presence; zero: it is told
 
 	tracker   TrackerChanged
 	stun      []string
@@ -187,6 +195,9 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		tracker:  TrackerChanged{State: TrackerSearching},
 		counters: map[string]uint64{},
 		refs:     map[uint64]any{},
+
+		conduct:    map[wire.PeerID]*conduct{},
+		complaints: map[string]*complaint{},
 	}
 	var err error
 	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Fresh: cfg.Fresh, Rand: c.rand})
@@ -233,7 +244,7 @@ func (c *Core) command(now time.Time, cmd Command, out *CoreOutput) {
 	case Say:
 		c.say(now, cmd, out)
 	case Rename:
-		c.rename(cmd.Name, out)
+		c.rename(now, cmd.Name, out)
 	case ListPeers:
 		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: PeersAnswer{Peers: c.peers()}})
 	case ListRooms:
@@ -270,9 +281,12 @@ func (c *Core) wake() time.Time {
 	if !c.lostSince.IsZero() {
 		earlier(c.lostSince.Add(trackerGrace))
 	}
+	earlier(c.retryAt)
+	earlier(c.presenceAt)
 	for _, l := range c.links {
 		earlier(l.wake)
 		earlier(l.idleUntil)
+		earlier(l.presentAt)
 	}
 	return wake
 }
@@ -289,6 +303,16 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 		if !l.idleUntil.IsZero() && !now.Before(l.idleUntil) {
 			c.dropLink(now, l, "no room in common", out)
 		}
+		if !l.presentAt.IsZero() && !now.Before(l.presentAt) {
+			c.present(now, l, l.presence, out)
+		}
+	}
+	if !c.presenceAt.IsZero() && !now.Before(c.presenceAt) {
+		c.tellPresence(now, out)
+	}
+	if !c.retryAt.IsZero() && !now.Before(c.retryAt) {
+		c.retryAt = time.Time{}
+		c.wantLinks(now, false, out)
 	}
 	if !c.lostSince.IsZero() && !now.Before(c.lostSince.Add(trackerGrace)) {
 		c.lostSince = time.Time{}
@@ -339,16 +363,15 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 		c.fault(now, f, out)
 	}
 	if err != nil {
-		c.failure("", "log", "keeping the room's log failed: "+err.Error()+"; free disk space or check the profile directory", out)
+		c.complain(now, "", "log", "keeping the room's log failed: "+err.Error()+"; free disk space or check the profile directory", out)
 	}
 }
 
 func (c *Core) fault(now time.Time, f gossip.Fault, out *CoreOutput) {
 	c.counters["fault."+f.Code]++
-	if c.counters["fault."+f.Code] <= 100 { // a flood of faults must not flood the screen
-		c.failure(f.Room, f.Code, f.Text, out)
-	}
 	if l := c.links[f.Peer]; f.Drop && l != nil {
-		c.dropLink(now, l, f.Code, out)
+		c.offend(now, l, f.Room, f.Code, fmt.Sprintf("the link with %s is closed: %s", c.roster.name(f.Peer), f.Text), out)
+		return
 	}
+	c.complain(now, f.Room, f.Code, f.Text, out)
 }

@@ -31,36 +31,19 @@ type link struct {
 	path    Path
 	busy    bool
 	rooms   []wire.Room // the peer's rooms by its last Presence
-	pinged  presenceBucket
+
+	presence  wire.Presence // the last of those that came too fast
+	presentAt time.Time     // when it counts; zero: there is none
 }
 
 // session is one attempt at a connection, from its Offer or Accept until Closed.
 type session struct {
 	peer  wire.PeerID
-	open  bool // by the transport
-	hello bool // the other side's Hello has come
+	open  bool          // by the transport
+	hello bool          // the other side's Hello has come
+	said  wire.Presence // in it
 	path  Path
 	busy  bool
-}
-
-// presenceBucket limits how often a neighbour may tell its Presence: a burst of 20, then 5 a second.
-type presenceBucket struct {
-	tokens float64
-	at     time.Time
-}
-
-func (b *presenceBucket) take(now time.Time) bool {
-	if b.at.IsZero() {
-		b.tokens = 20
-	} else {
-		b.tokens = min(20, b.tokens+5*max(0, now.Sub(b.at).Seconds()))
-	}
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
 }
 
 var errTaken = errors.New("its session ID is taken")
@@ -106,8 +89,13 @@ func (c *Core) wantLink(now time.Time, id wire.PeerID, eager bool, out *CoreOutp
 		return
 	}
 	if l == nil {
+		if until, avoid := c.avoided(now, id); avoid {
+			c.againAt(until)
+			return
+		}
 		if len(c.links) >= MaxLinks {
 			c.counters["links.refused"]++
+			c.lacking = true
 			return
 		}
 		l = c.newLink(now, id)
@@ -160,6 +148,10 @@ func (c *Core) dropLink(now time.Time, l *link, reason string, out *CoreOutput) 
 		}
 	}
 	delete(c.links, l.peer)
+	if c.lacking {
+		c.lacking = false
+		c.againAt(now)
+	}
 }
 
 func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
@@ -223,9 +215,11 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 // linkUp begins to use a link: its session has carried the Hello of both sides.
 func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
 	l.session, l.up, l.since, l.busy = id, true, now, false
-	s := c.sessions[id]
-	if s != nil {
+	c.conductOf(now, l.peer).comings.take(now, comingsTaken)
+	if s := c.sessions[id]; s != nil {
 		l.path, l.busy = s.path, s.busy
+		l.rooms = s.said.Rooms
+		c.roster.presence(now, l.peer, s.said, c.joined, &out.Events)
 	}
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Up: true, Path: l.path})
 	c.share(now, l, out)
@@ -251,7 +245,7 @@ func (c *Core) linkDown(now time.Time, l *link, reason string, leaving bool, out
 	if !l.up {
 		return
 	}
-	l.up, l.since, l.rooms = false, now, nil
+	l.up, l.since, l.rooms, l.presentAt = false, now, nil, time.Time{}
 	c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Path: l.path, Reason: reason})
 	forget := leaving || c.tracker.State == TrackerLost || c.tracker.State == TrackerSearching
@@ -343,8 +337,7 @@ func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
 	frame, err := wire.DecodeFrame(ev.Data)
 	if err != nil {
 		c.counters["frames.bad"]++
-		c.failure("", "protocol", fmt.Sprintf("%s sent a frame that cannot be read (%v); its link is closed and made anew", c.roster.name(s.peer), err), out)
-		c.breakSession(now, ev.Session, s, "bad frame", out)
+		c.offend(now, l, "", "protocol", fmt.Sprintf("%s sent a frame that cannot be read (%v)", c.roster.name(s.peer), err), out)
 		return
 	}
 	if hello, ok := frame.(wire.Hello); ok {
@@ -358,11 +351,14 @@ func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
 	}
 	switch f := frame.(type) {
 	case wire.Presence:
-		if !l.pinged.take(now) {
+		switch b := &c.conductOf(now, l.peer).presence; {
+		case !l.up: // the session lost to another, and that one's Hello says it
+		case b.take(now, presenceTaken):
+			c.present(now, l, f, out)
+		default:
 			c.counters["presence.limited"]++
-			return
+			l.presence, l.presentAt = f, b.ready(now, presenceTaken)
 		}
-		c.present(now, l, f, out)
 	case wire.Bye:
 		c.byed(now, ev.Session, l, f, out)
 	default:
@@ -379,23 +375,24 @@ func (c *Core) greeted(now time.Time, id uuid.UUID, s *session, l *link, h wire.
 		c.counters["frames.bad"]++
 		return
 	case h.Version != wire.Version:
-		c.failure("", "version", fmt.Sprintf("%s speaks version %d of the link protocol (%s), this program version %d; use the same release on both sides", h.Name, h.Version, h.Agent, wire.Version), out)
-		c.breakSession(now, id, s, "version", out)
+		c.offend(now, l, "", "version", fmt.Sprintf("%s speaks version %d of the link protocol (%s), this program version %d: use the same release on both sides", h.Name, h.Version, h.Agent, wire.Version), out)
 		return
 	case h.Peer != s.peer || h.Session != id:
-		c.failure("", "forged", fmt.Sprintf("the peer at the link to %s says that it is somebody else; the link is closed", c.roster.name(s.peer)), out)
-		c.breakSession(now, id, s, "forged hello", out)
+		c.offend(now, l, "", "forged", fmt.Sprintf("the peer at the link to %s says that it is somebody else", c.roster.name(s.peer)), out)
 		return
 	}
-	s.hello = true
-	c.present(now, l, h.Presence, out)
+	s.hello, s.said = true, h.Presence
+	was := l.up
 	c.opened(now, id, s, out)
+	if was && c.links[l.peer] == l && l.up { // another session of a link that there was
+		c.present(now, l, h.Presence, out)
+	}
 }
 
 // present takes what a neighbour says of itself.
 func (c *Core) present(now time.Time, l *link, p wire.Presence, out *CoreOutput) {
 	changed := !slices.Equal(l.rooms, p.Rooms)
-	l.rooms = slices.Clone(p.Rooms)
+	l.rooms, l.presentAt = slices.Clone(p.Rooms), time.Time{}
 	c.roster.presence(now, l.peer, p, c.joined, &out.Events)
 	if l.up && changed {
 		c.share(now, l, out)

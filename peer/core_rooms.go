@@ -3,6 +3,7 @@ package peer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -68,7 +69,7 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		c.show(r, &recent[i], true, out)
 	}
 	c.stepGossip(now, gossip.Subscribe{Room: name}, out)
-	c.tellPresence(out)
+	c.tellPresence(now, out)
 	c.shareAll(now, out)
 	c.wantLinks(now, true, out)
 }
@@ -82,9 +83,10 @@ func (c *Core) leaveRoom(now time.Time, name wire.Room, out *CoreOutput) {
 	delete(c.awaited, name)
 	c.order = slices.DeleteFunc(c.order, func(r wire.Room) bool { return r == name })
 	out.Ops = append(out.Ops, opLeave{room: name})
+	c.roster.forget(now, name)
 	c.stepGossip(now, gossip.Unsubscribe{Room: name}, out)
 	out.Events = append(out.Events, RoomLeft{Room: name})
-	c.tellPresence(out)
+	c.tellPresence(now, out)
 	c.shareAll(now, out)
 	c.wantLinks(now, false, out)
 	c.checkReady(out)
@@ -99,7 +101,13 @@ func (c *Core) shareAll(now time.Time, out *CoreOutput) {
 	}
 }
 
-func (c *Core) tellPresence(out *CoreOutput) {
+// tellPresence tells every neighbour of the own rooms and name: at once, or a little later if they change fast.
+func (c *Core) tellPresence(now time.Time, out *CoreOutput) {
+	if !c.presences.take(now, presenceSent) {
+		c.presenceAt = c.presences.ready(now, presenceSent)
+		return
+	}
+	c.presenceAt = time.Time{}
 	for _, id := range c.linkIDs() {
 		if l := c.links[id]; l.up {
 			c.send(l, c.presence(), false, out)
@@ -107,7 +115,7 @@ func (c *Core) tellPresence(out *CoreOutput) {
 	}
 }
 
-func (c *Core) rename(name string, out *CoreOutput) {
+func (c *Core) rename(now time.Time, name string, out *CoreOutput) {
 	clean, err := wire.ParseName(name)
 	if err != nil {
 		c.failure("", "name", "changing your name: "+err.Error(), out)
@@ -119,7 +127,7 @@ func (c *Core) rename(name string, out *CoreOutput) {
 	}
 	c.roster.self.Name = clean
 	out.Ops = append(out.Ops, opRename{name: clean})
-	c.tellPresence(out)
+	c.tellPresence(now, out)
 	for _, room := range c.order {
 		out.Events = append(out.Events, MemberRenamed{Room: room, Person: c.roster.self, Was: was, Members: c.roster.count(room)})
 	}
@@ -199,9 +207,17 @@ func (c *Core) show(r *room, e *wire.Event, history bool, out *CoreOutput) {
 
 // held takes the news that a peer holds own events.
 func (c *Core) held(now time.Time, h gossip.Held) {
-	if r := c.rooms[h.Room]; r != nil && r.held[h.Peer] < h.Seq {
-		r.held[h.Peer] = h.Seq
-		c.unclaimed = true
+	r := c.rooms[h.Room]
+	if r == nil || r.held[h.Peer] >= h.Seq {
+		return
+	}
+	r.held[h.Peer] = h.Seq
+	c.unclaimed = true
+	if len(r.held) > 2*c.roster.count(h.Room)+64 { // many have left since
+		maps.DeleteFunc(r.held, func(id wire.PeerID, _ uint64) bool {
+			p := c.roster.people[id]
+			return p == nil || !p.in(h.Room)
+		})
 	}
 }
 

@@ -42,7 +42,7 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 	case signaling.Signaled:
 		c.relayed(now, ev, out)
 	case signaling.Refused:
-		c.refused(ev, out)
+		c.refused(now, ev, out)
 	case signaling.RoomList:
 		c.answerRooms(ev, out)
 	}
@@ -91,26 +91,33 @@ func (c *Core) relayed(now time.Time, ev signaling.Signaled, out *CoreOutput) {
 	if ev.From == c.self || c.stopping {
 		return
 	}
+	l, b, most := c.links[ev.From], &c.strangers, strangerTaken
+	if l != nil {
+		b, most = &c.conductOf(now, ev.From).signals, signalsTaken
+	}
+	if !b.take(now, most) { // before the work of reading and verifying
+		c.counters["signal.limited"]++
+		return
+	}
 	m, err := negotiate.Parse(ev.Data)
 	if err != nil {
 		c.counters["signal.bad"]++
 		return
 	}
-	if err := m.Verify(ev.From, c.self); err != nil {
-		c.counters["signal.forged"]++
-		c.failure("", "forged", fmt.Sprintf("an offer in the name of %s came through the tracker with a wrong signature and was ignored: %v", c.roster.name(ev.From), err), out)
+	if l == nil && m.Kind != negotiate.KindOffer {
+		c.counters["signal.stray"]++
 		return
 	}
-	l := c.links[ev.From]
+	if _, avoid := c.avoided(now, ev.From); m.Kind == negotiate.KindOffer && (avoid || l == nil && !c.admit(ev.From)) {
+		c.counters["links.refused"]++
+		return
+	}
+	if err := m.Verify(ev.From, c.self); err != nil {
+		c.counters["signal.forged"]++
+		c.complain(now, "", "forged", fmt.Sprintf("an offer in the name of %s came through the tracker with a wrong signature and was ignored: %v", c.roster.name(ev.From), err), out)
+		return
+	}
 	if l == nil {
-		if m.Kind != negotiate.KindOffer {
-			c.counters["signal.stray"]++
-			return
-		}
-		if !c.admit(ev.From) {
-			c.counters["links.refused"]++
-			return
-		}
 		l = c.newLink(now, ev.From)
 		l.wanted = c.shared(ev.From)
 		c.negotiate(now, l, negotiate.Want{}, out)
@@ -137,12 +144,12 @@ func (c *Core) admit(id wire.PeerID) bool {
 }
 
 // refused tells what the tracker did not do.
-func (c *Core) refused(ev signaling.Refused, out *CoreOutput) {
+func (c *Core) refused(now time.Time, ev signaling.Refused, out *CoreOutput) {
 	c.counters["tracker.refused"]++
 	if ev.Op == "signal" { // the other is gone or busy; its pair tries again by itself
 		return
 	}
-	c.failure(ev.Room, "tracker", fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status), out)
+	c.complain(now, ev.Room, "tracker", fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status), out)
 	if ev.Op == "join" {
 		delete(c.awaited, ev.Room)
 		c.checkReady(out)

@@ -15,8 +15,8 @@ import (
 	"peerchat/signaling"
 )
 
-// inboxBound is how many bytes of frames may wait for a Node. Beyond it the readers of the links wait, so that their
-// senders are slowed down.
+// inboxBound is how many bytes of frames and of the tracker's words may wait for a Node. Beyond it their readers wait, so
+// that their senders are slowed down.
 const inboxBound = 4 << 20
 
 // maxServed is how many inputs are taken between two Flushes: enough that a flood is cheap, and so few that acknowledgements
@@ -84,8 +84,15 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, core: core, stop: make(chan struct{}), stopOnce: make(chan struct{}, 1), done: make(chan struct{}),
 		inbox: NewMailbox(inboxBound, func(in Input) int {
-			if r, ok := in.(Received); ok {
-				return len(r.Data) + 64
+			switch in := in.(type) {
+			case Received:
+				return len(in.Data) + 64
+			case signaling.Signaled:
+				return len(in.Data) + 64
+			case signaling.Joined:
+				return 128 * (len(in.Members) + 1)
+			case signaling.ClientEvent:
+				return 128
 			}
 			return 0
 		}),
@@ -94,7 +101,7 @@ func New(cfg Config) (*Node, error) {
 	if n.transport, err = cfg.NewTransport(n.fromTransport); err != nil {
 		return nil, fmt.Errorf("starting WebRTC: %w", err)
 	}
-	if n.signaling, err = cfg.NewSignaling(func(ev signaling.ClientEvent) { n.inbox.Post(ev) }); err != nil {
+	if n.signaling, err = cfg.NewSignaling(n.fromSignaling); err != nil {
 		n.transport.Stop()
 		return nil, fmt.Errorf("starting signaling: %w", err)
 	}
@@ -110,6 +117,9 @@ func (n *Node) fromTransport(ev TransportEvent) {
 	}
 	n.inbox.Post(ev)
 }
+
+// fromSignaling is the sink of signaling. A tracker that says more than this peer can take in waits, as a peer does.
+func (n *Node) fromSignaling(ev signaling.ClientEvent) { n.inbox.PostWait(ev, n.stop) }
 
 // Do gives the Node a command and returns at once. After Stop it does nothing.
 func (n *Node) Do(cmd Command) { n.inbox.Post(cmd) }

@@ -241,6 +241,17 @@ func (r *roster) trackerGone(now time.Time, mine func(wire.Room) bool, events *[
 	clear(r.tracked)
 }
 
+// forget ends the tracker's word about a room that was left: it tells no more of it.
+func (r *roster) forget(now time.Time, room wire.Room) {
+	nobody := func(wire.Room) bool { return false }
+	for _, id := range r.ids() {
+		if p := r.people[id]; p.tracker[room] {
+			r.change(now, p, nobody, nil, func() { delete(p.tracker, room) })
+		}
+	}
+	delete(r.tracked, room)
+}
+
 // ids are all people in a stable order.
 func (r *roster) ids() []wire.PeerID {
 	return slices.SortedFunc(maps.Keys(r.people), func(a, b wire.PeerID) int { return slices.Compare(a[:], b[:]) })
