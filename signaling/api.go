@@ -7,7 +7,7 @@ import (
 	"peerchat/peer/wire"
 )
 
-// ClientEvent is what a Client reports to its sink: one of the types below. The sink must not block.
+// ClientEvent is what a Client reports to its sink: one of the types below. While the sink blocks, the tracker waits.
 type ClientEvent interface{ clientEvent() }
 
 // ClientState says how a Client stands to a tracker.

@@ -42,7 +42,7 @@ type ClientConfig struct {
 	// tracker that answers: at once if there never was one, else HostAfter to twice that after the loss, so that one
 	// of many hosts and the others find it.
 	Host func(ctx context.Context) (url string, err error)
-	// Sink receives the events, one at a time. It must not block.
+	// Sink receives the events, one at a time. While it blocks, the client and its tracker wait.
 	Sink   func(ClientEvent)
 	Logger *slog.Logger
 	Seed   uint64 // of the jitter; take a random one

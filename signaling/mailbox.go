@@ -8,7 +8,11 @@ type mailbox struct {
 	msgs []any
 	shut bool
 	wake chan struct{}
+	room chan struct{} // made by who waits in putWait, closed by take
 }
+
+// mailboxBound is how many messages of a tracker may wait for the owner.
+const mailboxBound = 1024
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
@@ -27,12 +31,39 @@ func (b *mailbox) put(m any) bool {
 	return ok
 }
 
+// putWait is put, but while too much waits it holds its caller back until done is closed: then a tracker that says more than
+// its client can take in waits, too.
+func (b *mailbox) putWait(m any, done <-chan struct{}) {
+	for {
+		b.mu.Lock()
+		if b.shut || len(b.msgs) < mailboxBound {
+			b.mu.Unlock()
+			b.put(m) // the bound need not be exact
+			return
+		}
+		if b.room == nil {
+			b.room = make(chan struct{})
+		}
+		room := b.room
+		b.mu.Unlock()
+		select {
+		case <-room:
+		case <-done:
+			return
+		}
+	}
+}
+
 // take empties the mailbox.
 func (b *mailbox) take() []any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	msgs := b.msgs
 	b.msgs = nil
+	if b.room != nil {
+		close(b.room)
+		b.room = nil
+	}
 	return msgs
 }
 

@@ -79,7 +79,7 @@ func (s *session) start(box *mailbox) {
 				err = fmt.Errorf("the tracker sent what cannot be read: %w", err)
 				break
 			}
-			box.put(sessionSaid{s, m})
+			box.putWait(sessionSaid{s, m}, s.stop)
 		}
 		s.end()
 		box.put(sessionEnded{s, err})
