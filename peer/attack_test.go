@@ -179,7 +179,7 @@ func TestFaultsAreShownAtARate(t *testing.T) {
 	shown := func(d time.Duration) int {
 		before := len(p.events)
 		for i := range 1000 {
-			bad := newStranger(i % 50).offer(p, uuid.UUID{1})
+			bad := newStranger(i%50).offer(p, uuid.UUID{1})
 			bad.From = newStranger(51).id
 			p.step(bad)
 			w.run(d / 1000)
