@@ -1,7 +1,7 @@
 #!/bin/sh
 # check.sh checks the model of the election, bully.pml, exhaustively with spin, and prints how many states there are.
 # Then it plants a bug (a peer that accepts lower terms), which must be found. It needs spin and gcc; as root it
-# installs them where apt-get exists. It ends with status 0 if all is as it should be, within 4 GB and about a minute.
+# installs them where apt-get exists. It ends with status 0 if all is as it should be, within 1 GB and about a minute.
 set -eu
 cd "$(dirname "$0")"
 

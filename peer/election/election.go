@@ -251,7 +251,7 @@ type State struct {
 	Place  int  // own place among the candidates, from 0; -1: not a candidate
 }
 
-// Candidate information for the screen.
+// Standing is one candidate, for the screen.
 type Standing struct {
 	Peer  wire.PeerID
 	Offer Offer

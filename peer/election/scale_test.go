@@ -86,7 +86,7 @@ func (w *world) fall(home bool) (messages int, last time.Duration) {
 
 func TestMessagesAndTime(t *testing.T) {
 	for _, n := range []int{3, 5, 10, 20, 100, 1000, 10000} {
-		if testing.Short() && n > 100 {
+		if n > mostPeers || testing.Short() && n > 100 {
 			continue
 		}
 		for _, home := range []bool{true, false} {

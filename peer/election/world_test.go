@@ -39,7 +39,6 @@ type world struct {
 
 	sent      map[string]int
 	faults    []Fault
-	stuck     int // messages in flight that repeat without end
 	stepped   int
 	firstNews map[int]time.Time
 }
