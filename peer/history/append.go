@@ -18,9 +18,11 @@ type change struct {
 	log     sqliteLog
 	lamport uint64
 	count   int
+	begun   bool // the log has no row yet
 }
 
-// Append implements Store. All events are one transaction.
+// Append implements Store. All events are one transaction. The rows of rooms and logs are not kept up to date with each
+// event, because that would be half of the work: load finds heads and clocks by the events.
 func (s *SQLite) Append(events []wire.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -29,7 +31,11 @@ func (s *SQLite) Append(events []wire.Event) error {
 		return errClosed
 	}
 	var changes []*change // one per log; seldom more than one
-	err := s.transact(func() error {
+	transact := s.transact
+	if len(events) == 1 && s.known(&events[0]) {
+		transact = func(f func() error) error { return f() } // one statement is a transaction by itself
+	}
+	err := transact(func() error {
 		var c *change
 		for i := range events {
 			e := &events[i]
@@ -51,11 +57,8 @@ func (s *SQLite) Append(events []wire.Event) error {
 			c.count++
 		}
 		for _, c := range changes {
-			if err := s.exec(sqlLog, c.room.id, c.log.id, int64(c.log.base), int64(c.log.head)); err != nil {
-				return err
-			}
-			if c.lamport > c.room.lamport {
-				if err := s.exec(sqlLamport, int64(c.lamport), c.room.id); err != nil {
+			if c.begun {
+				if err := s.exec(sqlLog, c.room.id, c.log.id, int64(c.log.base), int64(c.log.head)); err != nil {
 					return err
 				}
 			}
@@ -65,6 +68,7 @@ func (s *SQLite) Append(events []wire.Event) error {
 	if err != nil {
 		return fmt.Errorf("store %d events: %w", len(events), err)
 	}
+	s.untidy += len(events)
 	for _, c := range changes {
 		s.apply(c)
 	}
@@ -77,6 +81,12 @@ func (s *SQLite) Append(events []wire.Event) error {
 		}
 	}
 	return nil
+}
+
+// known reports whether the log of e has its row.
+func (s *SQLite) known(e *wire.Event) bool {
+	r := s.rooms[e.Room]
+	return r != nil && r.logs[e.Author] != nil
 }
 
 // apply brings the mirror up to date with a committed change.
@@ -114,6 +124,7 @@ func (s *SQLite) open(changes *[]*change, e *wire.Event) (*change, error) {
 		}
 	}
 	c.lamport = c.room.lamport
+	c.begun = !s.known(e)
 	if l := c.room.logs[e.Author]; l != nil {
 		c.log = *l
 	} else if id, ok := s.ids[e.Author]; ok {
@@ -183,6 +194,9 @@ func (s *SQLite) prune(name wire.Room, r *sqliteRoom) error {
 			if err := s.exec(sqlLog, r.id, l.id, int64(max(seq, l.base)), int64(l.head)); err != nil {
 				return err
 			}
+		}
+		if err := s.exec(sqlLamport, int64(r.lamport), r.id); err != nil {
+			return err
 		}
 		return s.query(sqlCount, func(row []driver.Value) error {
 			count = int(row[0].(int64))

@@ -48,6 +48,9 @@ const (
 		WHERE e.room = ? ORDER BY e.lamport, a.peer, e.seq LIMIT ?`
 	sqlPrune = `DELETE FROM events WHERE room = ? AND author = ? AND seq <= ?`
 	sqlCount = `SELECT count(*) FROM events WHERE room = ?`
+	sqlHead  = `SELECT max(seq) FROM events WHERE room = ? AND author = ?`
+	sqlClock = `SELECT max(lamport) FROM events WHERE room = ?`
+	sqlTidy  = `PRAGMA wal_checkpoint(PASSIVE)`
 )
 
 // SQLite is a Store in a file. It speaks to the driver's connection itself, because database/sql would add a lock, a
@@ -60,13 +63,15 @@ type SQLite struct {
 	ids   map[wire.PeerID]int64 // of authors
 	buf   []byte
 	args  [5]driver.NamedValue
+
+	untidy int // events appended since the last Tidy
 }
 
 // sqliteRoom mirrors what the tables rooms and logs say, so that an append reads nothing.
 type sqliteRoom struct {
 	id      int64
 	lamport uint64
-	logs    map[wire.PeerID]*sqliteLog
+	logs    map[wire.PeerID]*sqliteLog // each has its row in the table logs
 	count   int
 }
 
@@ -166,7 +171,8 @@ func open(path string, keep int) (_ *SQLite, err error) {
 	}()
 	// NORMAL does not wait for the disk: the death of the process loses nothing, that of the machine the last moments.
 	for _, pragma := range []string{"locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL",
-		"foreign_keys = OFF", "temp_store = MEMORY", "cache_size = -4096", "journal_size_limit = 4194304"} {
+		"foreign_keys = OFF", "temp_store = MEMORY", "cache_size = -4096", "journal_size_limit = 4194304",
+		"wal_autocheckpoint = 8192"} { // pages; writing the journal into the file takes 10 ms and more: see Tidy
 		if err := s.query("PRAGMA "+pragma, nil, nil); err != nil {
 			return nil, err
 		}
@@ -252,6 +258,40 @@ func (s *SQLite) load() error {
 		}, r.id); err != nil {
 			return err
 		}
+		if err := s.raise(&r.lamport, sqlClock, r.id); err != nil {
+			return err
+		}
+		for _, l := range r.logs {
+			if err := s.raise(&l.head, sqlHead, r.id, l.id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// raise sets n to the number that a query gives, if there is one and it is higher.
+func (s *SQLite) raise(n *uint64, sql string, args ...driver.Value) error {
+	return s.query(sql, func(row []driver.Value) error {
+		if v, ok := row[0].(int64); ok {
+			*n = max(*n, uint64(v))
+		}
+		return nil
+	}, args...)
+}
+
+// tidyAfter is how many events a journal has to hold for Tidy to be worth its while.
+const tidyAfter = 500
+
+// Tidy is for a moment in which nothing else is to be done: it writes the journal into the file, which waits for the
+// disk, so that no Append has to. Without it an Append does so whenever the journal has grown to 32 MiB.
+func (s *SQLite) Tidy() error {
+	if s.conn == nil || s.untidy < tidyAfter {
+		return nil
+	}
+	s.untidy = 0
+	if err := s.query(sqlTidy, nil); err != nil {
+		return fmt.Errorf("write the journal into the history: %w", err)
 	}
 	return nil
 }
