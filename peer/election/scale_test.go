@@ -66,10 +66,16 @@ func (w *world) fall(home bool) (messages int, last time.Duration) {
 		w.kill(dead[0])
 	}
 	start := w.now
+	var group []*node // the dead may have been somebody's only way to the others
+	for _, g := range w.components() {
+		if len(g) > len(group) {
+			group = g
+		}
+	}
 	for w.now.Sub(start) < 3*time.Second {
 		w.run(time.Millisecond)
 		known := true
-		for _, n := range w.nodes {
+		for _, n := range group {
 			if n.alive && (n.m.suspect || n.m.reign.Rank.Home || !home && n.m.reign.leader() == dead[0].id) {
 				known = false
 				break
