@@ -56,6 +56,26 @@ const (
 	wasteBurst = 20_000
 )
 
+// The Lamport clock of an honest author counts events, so it is far below the milliseconds since 1970. A hostile author may
+// claim any: what is beyond believed is not taken in, or the room's clock, and with it what is shown last, what the topic is
+// and what is kept longest, would be its author's for ever.
+const (
+	clockLeast = 1 << 40        // for machines whose own clock stands at 1970
+	clockAhead = 24 * time.Hour // for machines whose own clock is late
+	clockRoom  = 10 * time.Minute
+)
+
+// believed is the highest Lamport clock that is taken in.
+func believed(now time.Time) uint64 {
+	return max(clockLeast, uint64(max(0, now.UnixMilli()))) + uint64(clockAhead.Milliseconds())
+}
+
+// follow is what an event's Lamport clock does to a room's. It stays so far below believed that those whose clock is a
+// little late believe it, too.
+func (r *room) follow(now time.Time, lamport uint64) {
+	r.lamport = max(r.lamport, min(lamport, believed(now)-uint64(clockRoom.Milliseconds())))
+}
+
 // bucket is a token bucket; the zero value is full.
 type bucket struct {
 	used float64

@@ -25,6 +25,7 @@ type Machine struct {
 	heldBytes int       // of all events held back behind gaps
 	due       time.Time // the earliest of all timers; zero: none
 	fresh     []arrival // reused by each Receive
+	unproven  []arrival // delivered, but neither verified nor stored: see early
 }
 
 // room is one room that this peer is in.
@@ -58,6 +59,8 @@ type authorLog struct {
 	askAt    time.Time       // when to ask
 	gap      bool            // a live event came before its predecessors
 	stranded time.Time       // since when nobody has the next event
+
+	shown map[uint64][32]byte // hashes of what was delivered early and then could not be stored, by seq
 
 	liveFrom uint64 // first of the run of live events at the head; 0: the head is not live
 	liveAt   time.Time
@@ -95,6 +98,7 @@ type link struct {
 	shares []*share // by room
 	known  int      // heads in all shares
 	asks   int      // questions that are out
+	short  bool     // some question found no place among them
 	claims int      // logs that exist because of it
 	waste  bucket
 
@@ -140,11 +144,14 @@ func New(cfg Config) (*Machine, error) {
 // Step takes one input in and appends to out what is to be done. It returns an error for an input that does not exist;
 // whatever else goes wrong is a Fault or a Refused.
 func (m *Machine) Step(now time.Time, in Input, out *Output) error {
+	if r, ok := in.(Receive); !ok || !isEvents(r.Frame) {
+		m.prove(now, out)
+	}
 	switch in := in.(type) {
 	case Subscribe:
 		m.subscribe(now, in.Room, out)
 	case Unsubscribe:
-		m.unsubscribe(in.Room)
+		m.unsubscribe(now, in.Room)
 	case LinkUp:
 		m.linkUp(now, in, out)
 	case LinkDown:
@@ -162,11 +169,17 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) error {
 		return fmt.Errorf("gossip: input %T is not known", in)
 	}
 	if !m.due.IsZero() && !m.due.After(now) {
+		m.prove(now, out)
 		m.run(now, out)
 	}
 	out.Wake = m.due
+	if len(m.unproven) > 0 {
+		out.Wake = now
+	}
 	return nil
 }
+
+func isEvents(f wire.Frame) bool { _, ok := f.(wire.Events); return ok }
 
 // at lowers the machine's timer to t.
 func (m *Machine) at(t time.Time) { m.due = earlier(m.due, t) }
@@ -237,8 +250,9 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 			Text: fmt.Sprintf("the log of room %s cannot be read: %v; nothing is sent or received there", name, err)})
 		return
 	}
-	r := &room{name: name, lamport: lamport, logs: make(map[wire.PeerID]*authorLog), empty: len(heads) == 0,
+	r := &room{name: name, logs: make(map[wire.PeerID]*authorLog), empty: len(heads) == 0,
 		digestAt: now.Add(m.jitter(digestMin, digestMax))}
+	r.follow(now, lamport)
 	for _, h := range heads {
 		l := r.add(h.Author)
 		l.base, l.head, l.recentFrom = h.Base, h.Seq, h.Seq
@@ -281,7 +295,7 @@ func (r *room) find(author wire.PeerID) (int, bool) {
 	})
 }
 
-func (m *Machine) unsubscribe(name wire.Room) {
+func (m *Machine) unsubscribe(now time.Time, name wire.Room) {
 	r := m.rooms[name]
 	if r == nil {
 		return
@@ -296,6 +310,9 @@ func (m *Machine) unsubscribe(name wire.Room) {
 	}
 	delete(m.rooms, name)
 	m.roomList = slices.DeleteFunc(m.roomList, func(x *room) bool { return x == r })
+	for _, l := range m.linkList {
+		m.resume(now, l)
+	}
 }
 
 func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {

@@ -12,14 +12,22 @@ import (
 // arrival is an event that is the next of its log, with how it came.
 type arrival struct {
 	held
-	room *room
-	log  *authorLog
+	room  *room
+	log   *authorLog
+	shown bool // it was delivered early
 }
 
 func heldSize(e *wire.Event) int { return 400 + len(e.Body) + 32*len(e.Proof.Path) }
 
 // events takes events in: what is new and next of its log is appended to the Log, then delivered.
 func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
+	if m.early(now, l, f, out) {
+		return
+	}
+	m.prove(now, out)
+	if l.cut {
+		return
+	}
 	m.fresh = m.fresh[:0]
 	useless := 0
 	for i := range f.Events {
@@ -36,10 +44,6 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 		m.wasted(now, l, float64(useless), out)
 	}
 	m.settle(now, out)
-	clear(m.fresh) // let go of the bodies
-	if cap(m.fresh) > 2*wire.MaxEvents {
-		m.fresh = nil
-	}
 }
 
 // event takes one event in and reports whether it was of use.
@@ -47,6 +51,24 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	s, a := l.share(r), r.logs[e.Author]
 	if a != nil && e.Seq <= a.head {
 		m.duplicate(now, l, s, a, e, out)
+		return false
+	}
+	if e.Lamport > believed(now) {
+		if a == nil || !a.warnedClock {
+			m.fault(l, r.name, "clock", false, out, "event %d of %s has a clock that nobody can have (%d): it is not taken in", e.Seq,
+				e.Author.Tag(), e.Lamport)
+		}
+		if a != nil {
+			a.warnedClock = true
+		}
+		return false
+	}
+	if a != nil && a.isBehind && !m.holds(a, e) {
+		m.learn(now, l, s, e.Author, span{seq: e.Seq}, false, out)
+		return true // it will be asked for when its turn comes, and verified then
+	}
+	if a == nil && len(r.logs) >= maxAuthors && (e.Author != l.peer || len(r.logs) >= 2*maxAuthors) {
+		m.fault(l, r.name, "flood", false, out, "room %s has %d authors here: no more are let in", r.name, len(r.logs))
 		return false
 	}
 	hash := e.Hash()
@@ -69,10 +91,6 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		return false
 	}
 	if a == nil {
-		if len(r.logs) >= maxAuthors {
-			m.fault(l, r.name, "flood", false, out, "room %s has %d authors here: no more are let in", r.name, len(r.logs))
-			return false
-		}
 		a = r.add(e.Author)
 	}
 	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (f.Live && d < -clockSkew)) {
@@ -107,7 +125,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 func (m *Machine) accept(r *room, a *authorLog, h held) {
 	a.head++
 	copy(a.recent[a.head%16][:], h.hash[:])
-	m.fresh = append(m.fresh, arrival{h, r, a})
+	m.fresh = append(m.fresh, arrival{held: h, room: r, log: a})
 }
 
 // settle appends the fresh events to the Log, and delivers them.
@@ -115,15 +133,18 @@ func (m *Machine) settle(now time.Time, out *Output) {
 	if len(m.fresh) == 0 {
 		return
 	}
+	defer func() {
+		clear(m.fresh) // let go of the bodies
+		if cap(m.fresh) > 2*wire.MaxEvents {
+			m.fresh = nil
+		}
+	}()
 	events := make([]wire.Event, len(m.fresh))
 	for i := range m.fresh {
 		events[i] = m.fresh[i].event
 	}
 	if err := m.cfg.Log.Append(events); err != nil {
-		for _, x := range slices.Backward(m.fresh) {
-			x.log.head = x.event.Seq - 1
-			x.log.recentFrom = x.log.head // the ring has lost what was before
-		}
+		m.retract(m.fresh)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: events[0].Room, Code: "log", Text: fmt.Sprintf(
 			"%d events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
 		return
@@ -131,7 +152,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 	for i := range m.fresh {
 		x := &m.fresh[i]
 		r, a := x.room, x.log
-		r.lamport = max(r.lamport, x.event.Lamport)
+		r.follow(now, x.event.Lamport)
 		r.empty = r.empty && !r.contact.IsZero() // a room in which something was said is not new, once contact is over
 		if !x.live {
 			a.liveFrom = 0
@@ -143,8 +164,9 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		}
 		a.stranded = time.Time{}
 		if a.ask != nil {
-			if a.head >= a.ask.up {
+			if to := a.ask.to; a.head >= a.ask.up {
 				a.drop()
+				m.resume(now, to)
 			} else {
 				a.ask.deadline = now.Add(askTimeout)
 			}
@@ -152,7 +174,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		if a.isBehind && a.ask == nil {
 			m.repairSoon(r, now)
 		}
-		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live})
+		m.show(x, out)
 		if i+1 == len(m.fresh) || m.fresh[i+1].log != a {
 			m.advanced(now, r, a)
 		}
@@ -178,8 +200,7 @@ func (m *Machine) hold(now time.Time, l *link, r *room, a *authorLog, h held, ou
 		}
 	}
 	m.fallBehind(now, r, a)
-	size := heldSize(e)
-	if len(a.pending) >= maxPending || (a.head > 0 && e.Seq > a.head+maxAhead) || m.heldBytes+size > maxHeldBytes {
+	if !m.holds(a, e) {
 		return // it will be asked for when its turn comes
 	}
 	// The body is a part of its frame, which would be kept as a whole.
@@ -188,7 +209,18 @@ func (m *Machine) hold(now time.Time, l *link, r *room, a *authorLog, h held, ou
 		a.pending = make(map[uint64]held)
 	}
 	a.pending[e.Seq] = h
-	m.heldBytes += size
+	m.heldBytes += heldSize(e)
+}
+
+// holds reports whether there is a place for an event in a log or behind its gap.
+func (m *Machine) holds(a *authorLog, e *wire.Event) bool {
+	if e.Seq == a.head+1 || a.ask != nil && a.ask.adopt && e.Seq == a.ask.from {
+		return true
+	}
+	if _, held := a.pending[e.Seq]; held {
+		return true
+	}
+	return len(a.pending) < maxPending && (a.head == 0 || e.Seq <= a.head+maxAhead) && m.heldBytes+heldSize(e) <= maxHeldBytes
 }
 
 // rebase lets a log go on after base. The caller has a verified event that follows it.
@@ -216,7 +248,7 @@ func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *w
 	if l.peer == a.author { // it may not know that we have it: acknowledgements can be lost
 		m.ackSoon(now, s)
 	}
-	if e.Seq <= a.base {
+	if e.Seq <= a.base || a.warnedDouble { // the second is known to be worth no look
 		return
 	}
 	hash := e.Hash()

@@ -40,7 +40,7 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 	for _, h := range f.Heads {
 		m.learn(now, l, s, h.Author, span{h.Base, h.Seq}, true, out)
 	}
-	if f.Reply || len(f.Heads) == wire.MaxHeads {
+	if f.Reply || len(f.Heads) == wire.MaxHeads || l.busy { // one that was busy gets a digest afterwards
 		return
 	}
 	var better []*authorLog
@@ -49,7 +49,8 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 			better = append(better, a)
 		}
 	}
-	if len(better) > 0 {
+	// The answer may be much larger than the question, and so it has its price.
+	if len(better) > 0 && m.wasted(now, l, float64(len(better))/16, out) {
 		m.digest(l, s, true, better, out)
 	}
 }
@@ -103,6 +104,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 	a := r.logs[author]
 	if told && a != nil && a.ask != nil && a.ask.to == l && k.base >= a.ask.from {
 		a.drop() // it cannot answer: ask for what it has, or ask another
+		m.resume(now, l)
 	}
 	if a != nil && k.seq <= a.head {
 		return
@@ -150,6 +152,19 @@ func (a *authorLog) drop() {
 	}
 }
 
+// resume has all rooms look again for what is missing, if a neighbour that some question waits for may be asked again.
+func (m *Machine) resume(now time.Time, l *link) {
+	if !l.short || l.asks >= maxAsks {
+		return
+	}
+	l.short = false
+	for _, r := range m.roomList {
+		if len(r.behind) > 0 {
+			m.repairSoon(r, now)
+		}
+	}
+}
+
 // repair asks for what is missing: of each log one question at a time, of one neighbour that says it has the next event.
 func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	r.repairAt = time.Time{}
@@ -176,6 +191,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 				}
 			}
 			a.drop()
+			m.resume(now, to)
 			a.gap = false
 		}
 		if a.askAt.After(now) {
@@ -263,7 +279,9 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 		}
 		behind = true
 		switch {
-		case x.busy || x.cut || x.asks >= maxAsks || k.seq <= start:
+		case x.asks >= maxAsks:
+			x.short = true
+		case x.busy || x.cut || k.seq <= start:
 		case k.base <= start:
 			able = append(able, x)
 		case next == nil || k.base < base:
