@@ -372,7 +372,8 @@ func (w *world) components() (groups [][]*node) {
 // outside reports whether all of a group are connected to one tracker of another group.
 func (w *world) outside(group []*node) bool {
 	for _, n := range group {
-		if !n.joined || n.target != group[0].target || n.m.suspect || n.m.reign.leader() != w.nodes[n.target].id {
+		if !n.joined || n.target != group[0].target || n.m.suspect ||
+			!n.m.reign.none() && n.m.reign.leader() != w.nodes[n.target].id { // none: its term is higher, and no link told of it
 			return false
 		}
 	}
