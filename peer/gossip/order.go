@@ -3,7 +3,6 @@ package gossip
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -87,16 +86,13 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		}
 	}
 	if err := m.verifier.Verify(e); err != nil {
-		m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+		m.forged(l, r, e, out)
 		return false
 	}
 	if a == nil {
 		a = r.add(e.Author)
 	}
-	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (f.Live && d < -clockSkew)) {
-		a.warnedClock = true
-		m.fault(l, r.name, "clock", false, out, "the clock of %s is off by %v", a.author.Tag(), d.Round(time.Second))
-	}
+	m.punctual(now, l, r, a, e, f.Live, out)
 	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from && !m.rebase(l, r, a, e.Seq-1, out) {
 		return false
 	}
@@ -118,6 +114,18 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		m.accept(r, a, next)
 	}
 	return true
+}
+
+func (m *Machine) forged(l *link, r *room, e *wire.Event, out *Output) {
+	m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+}
+
+// punctual remarks on an author's clock, once.
+func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, live bool, out *Output) {
+	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
+		a.warnedClock = true
+		m.fault(l, r.name, "clock", false, out, "the clock of %s is off by %v", a.author.Tag(), d.Round(time.Second))
+	}
 }
 
 // accept puts an event, the next of its log, among the fresh ones. The log's head goes on at once, so that the next in the
@@ -269,7 +277,7 @@ func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *w
 // double handles an event that differs from the one that has its place.
 func (m *Machine) double(l *link, r *room, a *authorLog, e *wire.Event, out *Output) {
 	if m.verifier.Verify(e) != nil {
-		m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+		m.forged(l, r, e, out)
 		return
 	}
 	if a.warnedDouble {

@@ -1,0 +1,104 @@
+package gossip
+
+import (
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// What comes straight from its author is the author's word by the link alone, which its identity key vouches for. So a live
+// line of a neighbour is delivered first, and proven and stored after that, because both take longer than all the rest of its
+// way. It is done before any other input is looked at, and by Flush at the latest: nothing is told, offered, answered,
+// acknowledged or decided by an event that is not proven and stored. An author whose proof then does not fit loses the link,
+// as ever; if the process dies in between, the event is fetched again.
+
+// early delivers the events of a frame if they may be delivered before they are proven, and reports whether it did.
+func (m *Machine) early(now time.Time, l *link, f wire.Events, out *Output) bool {
+	if !f.Live || len(f.Events) == 0 || len(m.unproven)+len(f.Events) > maxUnproven {
+		return false
+	}
+	r := m.rooms[f.Events[0].Room]
+	if r == nil || l.share(r) == nil {
+		return false
+	}
+	a := r.logs[l.peer]
+	if a == nil || a.head == 0 || len(a.pending) > 0 || a.ask != nil || len(a.shown) > 0 {
+		return false
+	}
+	for i := range f.Events {
+		e := &f.Events[i]
+		onlyShown := e.Kind == wire.KindText || e.Kind == wire.KindAction
+		if e.Room != r.name || e.Author != l.peer || e.Seq != a.head+1+uint64(i) || e.Lamport > believed(now) || !onlyShown {
+			return false
+		}
+	}
+	for _, e := range f.Events {
+		m.unproven = append(m.unproven, arrival{held: held{event: e, from: l.peer, live: true, hops: f.Hops}, room: r, log: a, shown: true})
+		out.Delivers = append(out.Delivers, Deliver{Event: e, From: l.peer})
+	}
+	a.head += uint64(len(f.Events))
+	return true
+}
+
+// prove verifies and stores what was delivered early. What does not pass is taken back from the head of its log.
+func (m *Machine) prove(now time.Time, out *Output) {
+	if len(m.unproven) == 0 {
+		return
+	}
+	m.fresh = m.fresh[:0]
+	for i := range m.unproven {
+		x := &m.unproven[i]
+		e, a, l := &x.event, x.log, m.links[x.from]
+		x.hash = e.Hash()
+		switch {
+		case e.Seq > a.head: // one before it did not pass
+			a.wasShown(x)
+			continue
+		case m.verifier.Verify(e) != nil:
+			m.forged(l, x.room, e, out)
+			a.head = e.Seq - 1
+			a.wasShown(x)
+			continue
+		}
+		m.punctual(now, l, x.room, a, e, true, out)
+		m.learn(now, l, l.share(x.room), e.Author, span{seq: e.Seq}, false, out)
+		copy(a.recent[e.Seq%16][:], x.hash[:])
+		m.fresh = append(m.fresh, *x)
+	}
+	clear(m.unproven) // let go of the bodies
+	m.unproven = m.unproven[:0]
+	m.settle(now, out)
+}
+
+// wasShown keeps in mind that an event was delivered, though it is not in the log, so that it is not delivered again. There
+// are at most maxUnproven of them, because nothing more is delivered early until the log has gone on past them.
+func (a *authorLog) wasShown(x *arrival) {
+	if a.shown == nil {
+		a.shown = make(map[uint64][32]byte)
+	}
+	a.shown[x.event.Seq] = x.hash
+}
+
+// show delivers an event, unless it was delivered before.
+func (m *Machine) show(x *arrival, out *Output) {
+	hash, shown := x.log.shown[x.event.Seq]
+	if shown {
+		delete(x.log.shown, x.event.Seq)
+	}
+	if !x.shown && !(shown && hash == x.hash) {
+		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live})
+	}
+}
+
+// retract takes events that could not be stored back from the heads of their logs.
+func (m *Machine) retract(events []arrival) {
+	for i := range slices.Backward(events) {
+		x := &events[i]
+		x.log.head = x.event.Seq - 1
+		x.log.recentFrom = x.log.head // the ring has lost what was before
+		if x.shown {
+			x.log.wasShown(x)
+		}
+	}
+}
