@@ -11,7 +11,6 @@ import (
 const (
 	window = 1000 // events fetched of a log on first contact: of all logs of a room that is new here, else of one
 
-	maxUnproven  = 1024    // events delivered early, of all neighbours together
 	maxAuthors   = 1 << 14 // logs in a room
 	maxClaims    = 1 << 11 // logs of a room that exist only because one neighbour claims them
 	maxKnown     = 1 << 15 // heads remembered of one neighbour, over all rooms
@@ -24,6 +23,8 @@ const (
 	maxServes  = 128 // ranges that one neighbour may have waiting here
 	serveBytes = 256 << 10
 	servePause = 2 * time.Millisecond // between answers of serveBytes to one neighbour
+	serveRate  = 16 << 20             // bytes a second that one neighbour is answered with in the long run
+	serveBurst = 64 << 20             // and at once: a room's whole window of the longest texts
 
 	gapDelay      = 20 * time.Millisecond // a gap may close by itself: fast and reliable frames overtake each other
 	contactDelay  = 50 * time.Millisecond // how long the first event of an unknown author waits for a digest

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -159,5 +160,35 @@ func TestARoomWaitsForNoOther(t *testing.T) {
 		if n != authors {
 			t.Errorf("after 1.5 s %d of %d logs of %s are here", n, authors, room)
 		}
+	}
+}
+
+func TestAReaderOfOldEventsLeavesTimeForOthers(t *testing.T) {
+	w, ann, bob := linked(t)
+	for range 60 {
+		w.say(ann, strings.Repeat("x", wire.MaxText))
+	}
+	w.run(5 * time.Second)
+	bytes, end := 0, w.now.Add(20*time.Second)
+	for w.now.Before(end) {
+		var out Output
+		in := Input(Tick{})
+		if l := ann.machine.links[bob.id]; len(l.serves) == 0 {
+			in = Receive{bob.id, wire.Want{Room: general, Ranges: []wire.Range{{Author: ann.id, From: 1, To: 60}}}}
+		}
+		if err := ann.machine.Step(w.now, in, &out); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range out.Sends {
+			if f, ok := s.Frame.(wire.Events); ok {
+				for i := range f.Events {
+					bytes += f.Events[i].EncodedSize()
+				}
+			}
+		}
+		w.now = w.now.Add(time.Millisecond)
+	}
+	if most := serveBurst + 21*serveRate; bytes > most || bytes < serveBurst {
+		t.Errorf("a neighbour that asks for the same old events over and over was sent %d MB in 20 s: want at most %d", bytes>>20, most>>20)
 	}
 }

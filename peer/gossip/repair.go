@@ -378,9 +378,18 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, f wire.Want, out *Out
 // serve answers questions, a bounded piece at a time.
 func (m *Machine) serve(now time.Time, l *link, out *Output) {
 	l.serveAt = time.Time{}
-	for sent := 0; len(l.serves) > 0 && !l.busy; {
-		if sent >= serveBytes {
+	const credit = serveBurst * time.Second / serveRate
+	if start := now.Add(-credit); l.served.Before(start) {
+		l.served = start
+	}
+	sent := 0
+	defer func() { l.served = l.served.Add(time.Duration(sent) * time.Second / serveRate) }()
+	for len(l.serves) > 0 && !l.busy {
+		if sent >= serveBytes || l.served.After(now) {
 			l.serveAt = now.Add(servePause)
+			if l.served.After(l.serveAt) {
+				l.serveAt = l.served
+			}
 			break
 		}
 		v := &l.serves[0]
