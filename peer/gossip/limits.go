@@ -11,6 +11,7 @@ import (
 const (
 	window = 1000 // events fetched of a log on first contact: of all logs of a room that is new here, else of one
 
+	maxUnproven  = 1024    // events delivered early, of all neighbours together
 	maxAuthors   = 1 << 14 // logs in a room
 	maxClaims    = 1 << 11 // logs of a room that exist only because one neighbour claims them
 	maxKnown     = 1 << 15 // heads remembered of one neighbour, over all rooms

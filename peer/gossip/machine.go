@@ -25,6 +25,7 @@ type Machine struct {
 	heldBytes int       // of all events held back behind gaps
 	due       time.Time // the earliest of all timers; zero: none
 	fresh     []arrival // reused by each Receive
+	unproven  []arrival // delivered, but neither verified nor stored: see early
 }
 
 // room is one room that this peer is in.
@@ -58,6 +59,8 @@ type authorLog struct {
 	askAt    time.Time       // when to ask
 	gap      bool            // a live event came before its predecessors
 	stranded time.Time       // since when nobody has the next event
+
+	shown map[uint64][32]byte // hashes of what was delivered early and then could not be stored, by seq
 
 	liveFrom uint64 // first of the run of live events at the head; 0: the head is not live
 	liveAt   time.Time
@@ -142,6 +145,9 @@ func New(cfg Config) (*Machine, error) {
 // Step takes one input in and appends to out what is to be done. It returns an error for an input that does not exist;
 // whatever else goes wrong is a Fault or a Refused.
 func (m *Machine) Step(now time.Time, in Input, out *Output) error {
+	if r, ok := in.(Receive); !ok || !isEvents(r.Frame) {
+		m.prove(now, out)
+	}
 	switch in := in.(type) {
 	case Subscribe:
 		m.subscribe(now, in.Room, out)
@@ -164,11 +170,17 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) error {
 		return fmt.Errorf("gossip: input %T is not known", in)
 	}
 	if !m.due.IsZero() && !m.due.After(now) {
+		m.prove(now, out)
 		m.run(now, out)
 	}
 	out.Wake = m.due
+	if len(m.unproven) > 0 {
+		out.Wake = now
+	}
 	return nil
 }
+
+func isEvents(f wire.Frame) bool { _, ok := f.(wire.Events); return ok }
 
 // at lowers the machine's timer to t.
 func (m *Machine) at(t time.Time) { m.due = earlier(m.due, t) }

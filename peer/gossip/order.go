@@ -3,7 +3,6 @@ package gossip
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -12,14 +11,22 @@ import (
 // arrival is an event that is the next of its log, with how it came.
 type arrival struct {
 	held
-	room *room
-	log  *authorLog
+	room  *room
+	log   *authorLog
+	shown bool // it was delivered early
 }
 
 func heldSize(e *wire.Event) int { return 400 + len(e.Body) + 32*len(e.Proof.Path) }
 
 // events takes events in: what is new and next of its log is appended to the Log, then delivered.
 func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
+	if m.early(now, l, f, out) {
+		return
+	}
+	m.prove(now, out)
+	if l.cut {
+		return
+	}
 	m.fresh = m.fresh[:0]
 	useless := 0
 	for i := range f.Events {
@@ -36,10 +43,6 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 		m.wasted(now, l, float64(useless), out)
 	}
 	m.settle(now, out)
-	clear(m.fresh) // let go of the bodies
-	if cap(m.fresh) > 2*wire.MaxEvents {
-		m.fresh = nil
-	}
 }
 
 // event takes one event in and reports whether it was of use.
@@ -83,16 +86,13 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		}
 	}
 	if err := m.verifier.Verify(e); err != nil {
-		m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+		m.forged(l, r, e, out)
 		return false
 	}
 	if a == nil {
 		a = r.add(e.Author)
 	}
-	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (f.Live && d < -clockSkew)) {
-		a.warnedClock = true
-		m.fault(l, r.name, "clock", false, out, "the clock of %s is off by %v", a.author.Tag(), d.Round(time.Second))
-	}
+	m.punctual(now, l, r, a, e, f.Live, out)
 	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from && !m.rebase(l, r, a, e.Seq-1, out) {
 		return false
 	}
@@ -116,12 +116,24 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	return true
 }
 
+func (m *Machine) forged(l *link, r *room, e *wire.Event, out *Output) {
+	m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+}
+
+// punctual remarks on an author's clock, once.
+func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, live bool, out *Output) {
+	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
+		a.warnedClock = true
+		m.fault(l, r.name, "clock", false, out, "the clock of %s is off by %v", a.author.Tag(), d.Round(time.Second))
+	}
+}
+
 // accept puts an event, the next of its log, among the fresh ones. The log's head goes on at once, so that the next in the
 // same frame fits; settle takes it back if the Log does not take the events.
 func (m *Machine) accept(r *room, a *authorLog, h held) {
 	a.head++
 	copy(a.recent[a.head%16][:], h.hash[:])
-	m.fresh = append(m.fresh, arrival{h, r, a})
+	m.fresh = append(m.fresh, arrival{held: h, room: r, log: a})
 }
 
 // settle appends the fresh events to the Log, and delivers them.
@@ -129,15 +141,18 @@ func (m *Machine) settle(now time.Time, out *Output) {
 	if len(m.fresh) == 0 {
 		return
 	}
+	defer func() {
+		clear(m.fresh) // let go of the bodies
+		if cap(m.fresh) > 2*wire.MaxEvents {
+			m.fresh = nil
+		}
+	}()
 	events := make([]wire.Event, len(m.fresh))
 	for i := range m.fresh {
 		events[i] = m.fresh[i].event
 	}
 	if err := m.cfg.Log.Append(events); err != nil {
-		for _, x := range slices.Backward(m.fresh) {
-			x.log.head = x.event.Seq - 1
-			x.log.recentFrom = x.log.head // the ring has lost what was before
-		}
+		m.retract(m.fresh)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: events[0].Room, Code: "log", Text: fmt.Sprintf(
 			"%d events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
 		return
@@ -167,7 +182,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		if a.isBehind && a.ask == nil {
 			m.repairSoon(r, now)
 		}
-		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live})
+		m.show(x, out)
 		if i+1 == len(m.fresh) || m.fresh[i+1].log != a {
 			m.advanced(now, r, a)
 		}
@@ -262,7 +277,7 @@ func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *w
 // double handles an event that differs from the one that has its place.
 func (m *Machine) double(l *link, r *room, a *authorLog, e *wire.Event, out *Output) {
 	if m.verifier.Verify(e) != nil {
-		m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+		m.forged(l, r, e, out)
 		return
 	}
 	if a.warnedDouble {
