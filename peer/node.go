@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -173,6 +174,10 @@ func (n *Node) serve(batch ...Input) {
 	for _, in := range batch {
 		n.core.Step(now, in, &n.out)
 	}
+	if len(n.out.Events) > 0 {
+		n.carryOut()
+		runtime.Gosched() // let it be printed: Flush proves and stores what was received, which takes longer
+	}
 	n.core.Flush(now, &n.out)
 	n.carryOut()
 }
@@ -232,6 +237,9 @@ func (n *Node) carryOut() {
 		case opRedial:
 			n.signaling.Redial()
 		}
+	}
+	if len(n.out.Ops) > 0 && len(n.out.Events) > 0 {
+		runtime.Gosched() // let what was sent leave before it is shown here: the others' wait is longer
 	}
 	for _, ev := range n.out.Events {
 		n.cfg.OnEvent(ev)
