@@ -297,7 +297,7 @@ func (h *Hub) request(now time.Time, in HubRequest, out *HubOutput) {
 	if c == nil {
 		return
 	}
-	if !h.afford(now, in.Conn, c, in.Req, cost(in), out) {
+	if !h.afford(now, in.Conn, c, in.Req, cost(in, c.peer), out) {
 		return
 	}
 	p := c.peer
@@ -340,14 +340,20 @@ func (h *Hub) request(now time.Time, in HubRequest, out *HubOutput) {
 	}
 }
 
-// cost is what a request takes from its connection's Bucket: more for what makes more work.
-func cost(in HubRequest) float64 {
+// cost is what a request of p, nil before its hello, takes from its connection's Bucket: more for what makes more work, as a
+// name does that all rooms are told of.
+func cost(in HubRequest, p *hubPeer) float64 {
 	n := 1 + float64(in.Size>>10)
 	switch in.Req.(type) {
-	case *JoinRequest, *MembersRequest:
+	case *JoinRequest, *LeaveRequest, *MembersRequest:
 		n += 4
-	case *RoomsRequest, *NameRequest:
+	case *RoomsRequest:
 		n += 19
+	case *NameRequest:
+		n += 19
+		if p != nil {
+			n += float64(len(p.rooms))
+		}
 	}
 	return n
 }
