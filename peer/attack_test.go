@@ -277,3 +277,23 @@ func TestARoomThatWasLeftIsForgotten(t *testing.T) {
 		}
 	}
 }
+
+func TestATrackerCannotFloodTheScreenWithOnePeer(t *testing.T) {
+	w := newWorld(1, 1, general)
+	w.run(time.Second)
+	p, s := w.peers[0], newStranger(1)
+	before := len(p.events)
+	for i := range 1000 {
+		m := signaling.Member{Peer: s.id, Name: fmt.Sprint("x", i)}
+		p.step(signaling.MemberJoined{Room: general, Member: m, Count: 2})
+		p.step(signaling.MemberRenamed{Member: signaling.Member{Peer: s.id, Name: fmt.Sprint("y", i)}})
+		p.step(signaling.MemberLeft{Room: general, Peer: s.id, Count: 1})
+	}
+	if n := p.told(before, isComing); n < 100 || n > 300 {
+		t.Errorf("of one peer's 3,000 changes in a moment %d were shown: want 100 to 300", n)
+	}
+	s.connect(p, uuid.UUID{7}, general)
+	if n := len(p.core.roster.members(general)); n != 1 {
+		t.Error("its own word over a link does not count any more")
+	}
+}

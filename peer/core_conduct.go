@@ -28,6 +28,7 @@ var (
 	presenceTaken = limit{0.5, 20}     // of one neighbour; of those that come faster the last one counts, later
 	comingsTaken  = limit{0.2, 20}     // links of one peer that come up
 	signalsTaken  = limit{64, 256}     // messages of one peer through the tracker
+	changesTaken  = limit{0.5, 100}    // of one peer's rooms and name by the tracker's word, that are shown
 	strangerTaken = limit{16, 64}      // those of all peers together that there is no link with
 	failuresShown = limit{1. / 30, 10} // failures of one kind that others can cause
 )
@@ -66,7 +67,7 @@ func (b *bucket) ready(now time.Time, l limit) time.Time {
 
 // conduct is how a peer has behaved. It outlives its links, so that nobody can wipe it out by making a new one.
 type conduct struct {
-	presence, comings, signals bucket
+	presence, comings, signals, changes bucket
 
 	offences int
 	last     time.Time // offence
@@ -82,8 +83,15 @@ func (c *Core) conductOf(now time.Time, id wire.PeerID) *conduct {
 			var oldest wire.PeerID
 			var at time.Time
 			for other, o := range c.conduct {
-				if c.links[other] == nil && (at.IsZero() || o.seen.Before(at) || o.seen.Equal(at) && other.Less(oldest)) {
-					oldest, at = other, o.seen
+				if c.links[other] != nil {
+					continue
+				}
+				seen := o.seen
+				if o.until.After(now) { // else a crowd of others would wipe it out
+					seen = seen.Add(forgiveAfter)
+				}
+				if at.IsZero() || seen.Before(at) || seen.Equal(at) && other.Less(oldest) {
+					oldest, at = other, seen
 				}
 			}
 			delete(c.conduct, oldest)
@@ -127,6 +135,16 @@ func (c *Core) againAt(t time.Time) {
 	if c.retryAt.IsZero() || t.Before(c.retryAt) {
 		c.retryAt = t
 	}
+}
+
+// changes reports whether a peer may change in what is shown, by the tracker's word. Who comes and goes all the time does so
+// unseen; its own word over a link, or the tracker's next list, says in the end how it stands.
+func (c *Core) changes(now time.Time, id wire.PeerID) bool {
+	if c.conductOf(now, id).changes.take(now, changesTaken) {
+		return true
+	}
+	c.counters["tracker.limited"]++
+	return false
 }
 
 // complaint is how often a kind of failure was told.

@@ -24,6 +24,9 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 		c.checkReady(out)
 	case signaling.MemberJoined:
 		c.roster.tracked[ev.Room] = ev.Count
+		if p := c.roster.people[ev.Member.Peer]; (p == nil || !p.in(ev.Room)) && !c.changes(now, ev.Member.Peer) {
+			return
+		}
 		c.roster.trackerJoined(now, ev.Room, ev.Member, c.joined, &out.Events)
 		if c.shared(ev.Member.Peer) && !c.stopping {
 			c.wantLink(now, ev.Member.Peer, false, out)
@@ -36,7 +39,7 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 		}
 		c.unclaimed = true // a message that all the others hold is now held by all
 	case signaling.MemberRenamed:
-		if p := c.roster.people[ev.Member.Peer]; p != nil && p.mesh == nil {
+		if p := c.roster.people[ev.Member.Peer]; p != nil && p.mesh == nil && c.changes(now, ev.Member.Peer) {
 			c.roster.rename(p, ev.Member.Name, c.joined, &out.Events)
 		}
 	case signaling.Signaled:
