@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"unicode/utf8"
 
 	"peerchat/peer/wire"
@@ -49,6 +50,8 @@ func readLines(ctx context.Context, r io.Reader, to chan<- []inputLine) {
 		select {
 		case to <- batch:
 			batch, size = nil, 0
+			// The next read blocks a thread, and what was made ready here would wait until another one takes over.
+			runtime.Gosched()
 			return true
 		case <-ctx.Done():
 			return false
