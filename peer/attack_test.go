@@ -297,3 +297,24 @@ func TestATrackerCannotFloodTheScreenWithOnePeer(t *testing.T) {
 		t.Error("its own word over a link does not count any more")
 	}
 }
+
+// TestAListOfManyRoomsIsQuick has as many people and rooms as a hostile tracker and hostile neighbours can make up.
+func TestAListOfManyRoomsIsQuick(t *testing.T) {
+	w := newWorld(1, 1, general)
+	w.run(time.Second)
+	c := w.peers[0].core
+	var events []Event
+	for i := range maxPeople {
+		m := signaling.Member{Peer: wire.PeerID{byte(i), byte(i >> 8), 1}, Name: "x"}
+		c.roster.trackerJoined(w.now, general, m, func(wire.Room) bool { return false }, &events)
+	}
+	var rooms []signaling.Room
+	for i := range 64 * wire.MaxRooms {
+		rooms = append(rooms, signaling.Room{Room: wire.Room(fmt.Sprint("room", i)), Members: 1})
+	}
+	began := time.Now()
+	a := c.knownRooms(rooms)
+	if took := time.Since(began); took > time.Second || len(a.Rooms) != len(rooms)+1 || a.Rooms[0].Members != maxPeople+1 {
+		t.Errorf("a list of %d rooms took %v, and #general has %d members", len(a.Rooms), took, a.Rooms[0].Members)
+	}
+}

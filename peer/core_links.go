@@ -117,7 +117,7 @@ func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
 // about to join one.
 func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 	switch {
-	case c.links[l.peer] != l: // dropped already
+	case l == nil || c.links[l.peer] != l: // dropped already
 	case c.shared(l.peer):
 		l.idleUntil = time.Time{}
 	case l.up:

@@ -81,28 +81,24 @@ func (c *Core) knownRooms(tracker []signaling.Room) RoomsAnswer {
 	for _, r := range tracker {
 		counts[r.Room] = r.Members
 	}
+	known := map[wire.Room]int{} // one pass over the people, of whom and of whose rooms there may be many
 	for _, p := range c.roster.people {
 		for _, r := range p.rooms() {
-			counts[r] = max(counts[r], 0)
+			known[r]++
 		}
 	}
 	for _, r := range c.order {
-		counts[r] = max(counts[r], 0)
+		known[r]++
+	}
+	for r, n := range known {
+		counts[r] = max(counts[r], n)
 	}
 	var a RoomsAnswer
 	for name, n := range counts {
 		info := RoomInfo{Room: name, Members: n, Joined: c.joined(name)}
-		known := 0
-		for _, p := range c.roster.people {
-			if p.in(name) {
-				known++
-			}
-		}
 		if info.Joined {
-			known++
 			info.Topic = c.rooms[name].topic.text
 		}
-		info.Members = max(info.Members, known)
 		a.Rooms = append(a.Rooms, info)
 	}
 	slices.SortFunc(a.Rooms, func(x, y RoomInfo) int {

@@ -95,7 +95,7 @@ func (c *Core) leaveRoom(now time.Time, name wire.Room, out *CoreOutput) {
 // shareAll tells gossip anew which rooms each link serves.
 func (c *Core) shareAll(now time.Time, out *CoreOutput) {
 	for _, id := range c.linkIDs() {
-		if l := c.links[id]; l.up {
+		if l := c.links[id]; l != nil && l.up {
 			c.share(now, l, out)
 		}
 	}
