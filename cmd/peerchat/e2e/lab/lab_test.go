@@ -110,7 +110,7 @@ func TestEverybodyDiesWithTheNet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stopped := shell(t, n, "sleep 1000")
+	stopped := shell(t, n, "exec sleep 1000")
 	if err := stopped.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +121,21 @@ func TestEverybodyDiesWithTheNet(t *testing.T) {
 		if status, err := p.AwaitExit(10 * time.Second); err != nil || status != -1 {
 			t.Errorf("%s ended with %d, %v, want death by a signal", p.Name, status, err)
 		}
+	}
+}
+
+// The end of a process is seen though a child of it lives on and holds its outputs.
+func TestAChildMayStay(t *testing.T) {
+	p := shell(t, newNet(t), `sleep 60 & echo {\"type\":\"child\",\"seq\":$!}`)
+	child, err := p.Await(0, 10*time.Second, "the child's number", func(e Event) bool { return e.Type == "child" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, err := p.AwaitExit(10 * time.Second); err != nil || status != 0 {
+		t.Errorf("it ended with status %d, %v, want 0", status, err)
+	}
+	if err := syscall.Kill(int(child.Seq), syscall.SIGKILL); err != nil {
+		t.Error(err)
 	}
 }
 

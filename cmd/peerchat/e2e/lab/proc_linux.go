@@ -120,6 +120,8 @@ func (n *Net) Start(c Command) (*Proc, error) {
 		if p.stdout != nil {
 			_ = p.stdout.Close()
 		}
+		// What it has printed is in the pipe. A child of its own may hold the other end for ever.
+		_ = stdout.SetReadDeadline(time.Now().Add(time.Second))
 		<-reading
 		p.mu.Lock()
 		p.err, p.ended = err, true
@@ -154,7 +156,7 @@ func (p *Proc) read(stdout *os.File, plain bool, reading chan<- struct{}) {
 			return
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		p.alert("its standard output could not be read: " + err.Error())
 		_ = p.cmd.Process.Kill()
 	}
