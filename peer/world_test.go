@@ -49,6 +49,8 @@ type simPeer struct {
 	rooms  map[wire.Room]bool // as the tracker client keeps them
 	online bool
 	wake   uint64
+	ticked time.Time // the last Tick
+	stuck  int       // Ticks since, at the same time
 	ids    uint64
 	said   map[wire.Room][]string
 	events []Event // told in this life
@@ -190,9 +192,16 @@ func (p *simPeer) step(ins ...Input) {
 	p.wake++
 	wake, life := p.wake, p.life
 	p.w.after(max(0, out.Wake.Sub(p.w.now)), func() {
-		if p.wake == wake && p.life == life {
-			p.step(Tick{})
+		if p.wake != wake || p.life != life {
+			return
 		}
+		if p.stuck++; p.w.now.After(p.ticked) {
+			p.stuck, p.ticked = 0, p.w.now
+		}
+		if p.stuck > 100 {
+			panic(fmt.Sprintf("%s asks for a Tick again and again, and no time passes: a hot loop", p.name))
+		}
+		p.step(Tick{})
 	})
 }
 
