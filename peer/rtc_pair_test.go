@@ -3,7 +3,6 @@ package peer
 import (
 	"bytes"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,9 +18,7 @@ type rtcPair struct {
 	session uuid.UUID
 	evA     chan TransportEvent
 	evB     chan TransportEvent
-	mu      sync.Mutex
 	mangle  func(Description) Description // what happens to descriptions on the way
-	got     map[*RTC][]string
 }
 
 // rtcTestConfig keeps tests on the loopback interface.
