@@ -21,7 +21,7 @@ type change struct {
 	begun   bool // the log has no row yet
 }
 
-// Append implements Store. All events are one transaction. The rows of rooms and logs are not kept up to date with each
+// Append implements Store. A single event goes into the journal, several are one transaction. The rows of rooms and logs are not kept up to date with each
 // event, because that would be half of the work: load finds heads and clocks by the events.
 func (s *SQLite) Append(events []wire.Event) error {
 	if len(events) == 0 {
@@ -30,12 +30,25 @@ func (s *SQLite) Append(events []wire.Event) error {
 	if s.conn == nil {
 		return errClosed
 	}
-	var changes []*change // one per log; seldom more than one
-	transact := s.transact
-	if len(events) == 1 && s.known(&events[0]) {
-		transact = func(f func() error) error { return f() } // one statement is a transaction by itself
+	j, single := &s.journal, len(events) == 1 && s.known(&events[0])
+	if !single || j.failed || len(j.lines) >= journalEvents || len(j.records)+events[0].EncodedSize() > journalBytes {
+		if err := s.Settle(); err != nil {
+			return err
+		}
 	}
-	err := transact(func() error {
+	if single && events[0].EncodedSize() < journalBytes-recordHead {
+		if err := s.note(&events[0]); err != nil {
+			return fmt.Errorf("store an event: %w", err)
+		}
+		return nil
+	}
+	return s.append(events)
+}
+
+// append stores events in SQLite, as one transaction. The journal must be settled.
+func (s *SQLite) append(events []wire.Event) error {
+	var changes []*change // one per log; seldom more than one
+	err := s.transact(func() error {
 		var c *change
 		for i := range events {
 			e := &events[i]
@@ -73,14 +86,17 @@ func (s *SQLite) Append(events []wire.Event) error {
 		s.apply(c)
 	}
 	for _, c := range changes {
-		if c.room.count > s.keep+slack(s.keep) {
-			if err := s.prune(c.name, c.room); err != nil {
-				// The events are stored, and that is what was asked for; the next Append tries again.
-				continue
-			}
-		}
+		s.bound(c.name, c.room)
 	}
 	return nil
+}
+
+// bound prunes a room that has become too big.
+func (s *SQLite) bound(name wire.Room, r *sqliteRoom) {
+	if r.count > s.keep+slack(s.keep) {
+		// The events are stored, and that is what was asked for; if pruning fails, the next Append tries again.
+		_ = s.prune(name, r)
+	}
 }
 
 // known reports whether the log of e has its row.
@@ -150,6 +166,9 @@ func first(n *int64) func([]driver.Value) error {
 func (s *SQLite) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
 	if s.conn == nil {
 		return errClosed
+	}
+	if err := s.Settle(); err != nil {
+		return err
 	}
 	var changes []*change
 	err := s.transact(func() error {

@@ -248,7 +248,7 @@ func TestJournalIsPrivate(t *testing.T) {
 	}
 	defer s.Close()
 	mustAppend(t, s, batch(t, "general", 1, 1, 1, 1)...)
-	for _, p := range []string{path, path + "-wal"} {
+	for _, p := range []string{path, path + "-wal", path + journalSuffix} {
 		if info, err := os.Stat(p); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: mode %v, error %v: want 0600", filepath.Base(p), info, err)
 		}

@@ -52,6 +52,11 @@ func appendForEver(path string) error {
 			return err
 		}
 		fmt.Println(seq)
+		if seq%3 == 0 {
+			if err := s.(*SQLite).Settle(); err != nil {
+				return err
+			}
+		}
 	}
 }
 

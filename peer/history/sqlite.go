@@ -64,7 +64,8 @@ type SQLite struct {
 	buf   []byte
 	args  [5]driver.NamedValue
 
-	untidy int // events appended since the last Tidy
+	journal journal
+	untidy  int // events brought into the file since the last Tidy
 }
 
 // sqliteRoom mirrors what the tables rooms and logs say, so that an append reads nothing.
@@ -127,7 +128,7 @@ func OpenSQLite(path string, keep int) (*SQLite, error) {
 	if err := os.Rename(path, aside); err != nil {
 		return nil, fmt.Errorf("open history %s: the file is damaged (%v) and cannot be moved away: %w", path, damage.err, err)
 	}
-	for _, suffix := range []string{"-wal", "-shm"} {
+	for _, suffix := range []string{"-wal", "-shm", journalSuffix} {
 		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("open history %s: its journal cannot be moved away: %w", path, err)
 		}
@@ -183,7 +184,10 @@ func open(path string, keep int) (_ *SQLite, err error) {
 	if err := s.migrate(); err != nil {
 		return nil, err
 	}
-	return s, s.load()
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	return s, s.openJournal(path)
 }
 
 // check looks through the whole file for damage. It takes about 10 ms for each 10,000 events.
@@ -286,8 +290,11 @@ const tidyAfter = 500
 // Tidy is for a moment in which nothing else is to be done: it writes the journal into the file, which waits for the
 // disk, so that no Append has to. Without it an Append does so whenever the journal has grown to 32 MiB.
 func (s *SQLite) Tidy() error {
-	if s.conn == nil || s.untidy < tidyAfter {
+	if s.conn == nil {
 		return nil
+	}
+	if err := s.Settle(); err != nil || s.untidy < tidyAfter {
+		return err
 	}
 	s.untidy = 0
 	if err := s.query(sqlTidy, nil); err != nil {
@@ -430,6 +437,9 @@ func (s *SQLite) Before(room wire.Room, lamport uint64, author wire.PeerID, limi
 }
 
 func (s *SQLite) events(sql string, args ...driver.Value) ([]wire.Event, error) {
+	if err := s.Settle(); err != nil {
+		return nil, err
+	}
 	var events []wire.Event
 	err := s.query(sql, func(row []driver.Value) error {
 		e, err := wire.DecodeEvent(blob(row[0])) // the driver made the bytes for us
@@ -457,7 +467,7 @@ func (s *SQLite) Close() error {
 	if s.conn == nil {
 		return nil
 	}
-	var errs []error
+	errs := []error{s.closeJournal()}
 	for _, st := range s.stmts {
 		errs = append(errs, st.Close())
 	}
