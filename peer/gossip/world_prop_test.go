@@ -65,6 +65,7 @@ func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
 		w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
 		w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.2, 0.5}).Draw(t, "loss")
 		w.repeat = rapid.SampledFrom([]float64{0, 0.1}).Draw(t, "repeat")
+		w.busy = rapid.SampledFrom([]float64{0, 0.5, 0.9}).Draw(t, "busy")
 		slow := time.Duration(rapid.IntRange(1, 200).Draw(t, "delay ms")) * time.Millisecond
 		w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
 		w.mesh()

@@ -41,6 +41,7 @@ type world struct {
 	loss   float64       // of packets
 	repeat float64       // of fast packets, that come twice
 	rto    time.Duration // what a loss costs on the reliable channel
+	busy   float64       // of frames that are followed by others before a Flush
 
 	payloads map[wire.PeerID]map[uuid.UUID]int // event copies that reached each peer
 	log      *strings.Builder                  // the play, if it is wanted
@@ -394,7 +395,9 @@ func (w *world) arrive(p packet) {
 		}
 	}
 	w.step(p.to, Receive{p.from.id, f})
-	w.step(p.to, Flush{})
+	if w.busy == 0 || w.rand.Float64() >= w.busy {
+		w.step(p.to, Flush{})
+	}
 }
 
 // converged fails unless everybody was delivered everything that was said, once and in order, and nothing else.
