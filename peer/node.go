@@ -53,6 +53,17 @@ type Config struct {
 	Seed    uint64 // of jitter and choices; any value
 }
 
+// LazyStore is a Store that puts work off. A Node calls Settle when what came of a batch of inputs has left, and Tidy, which
+// may take longer, when nothing has happened for a while. What they fail with, Append fails with too, if it lasts.
+type LazyStore interface {
+	Store
+	Settle() error
+	Tidy() error
+}
+
+// quiet is how long nothing has to happen before the store is tidied.
+const quiet = 500 * time.Millisecond
+
 // Node is the shell of a Core: it owns it in one goroutine, serves its Wake with one timer, and carries out what it puts
 // out. Everything else posts to its mailbox.
 type Node struct {
@@ -62,6 +73,8 @@ type Node struct {
 	out       CoreOutput // reused; its Wake is that of the last Flush
 	transport Transport
 	signaling Signaling
+	lazy      LazyStore // the Store, if it is one
+	busy      time.Time // when there was an input
 	stop      chan struct{} // closed by Stop
 	stopOnce  chan struct{} // holds the token of the first Stop
 	done      chan struct{}
@@ -98,6 +111,7 @@ func New(cfg Config) (*Node, error) {
 			return 0
 		}),
 	}
+	n.lazy, _ = cfg.Store.(LazyStore)
 	n.stopOnce <- struct{}{}
 	if n.transport, err = cfg.NewTransport(n.fromTransport); err != nil {
 		return nil, fmt.Errorf("starting WebRTC: %w", err)
@@ -156,11 +170,15 @@ func (n *Node) run() {
 		n.arm(timer)
 		select {
 		case <-n.inbox.Wake():
+			n.busy = time.Now()
 			for batch := range slices.Chunk(n.inbox.TryTake(), maxServed) {
 				n.serve(batch...)
 			}
 		case <-timer.C:
 			n.serve(Tick{})
+			if n.lazy != nil && time.Since(n.busy) > quiet {
+				n.stored(n.lazy.Tidy())
+			}
 		case <-n.stop:
 			n.finish()
 			return
@@ -180,6 +198,16 @@ func (n *Node) serve(batch ...Input) {
 	}
 	n.core.Flush(now, &n.out)
 	n.carryOut()
+	if n.lazy != nil {
+		runtime.Gosched() // as above
+		n.stored(n.lazy.Settle())
+	}
+}
+
+func (n *Node) stored(err error) {
+	if err != nil {
+		n.cfg.Logger.Warn("keeping the history", "err", err)
+	}
 }
 
 // arm sets the one timer to the Core's Wake, or far away.
