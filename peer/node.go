@@ -73,8 +73,8 @@ type Node struct {
 	out       CoreOutput // reused; its Wake is that of the last Flush
 	transport Transport
 	signaling Signaling
-	lazy      LazyStore // the Store, if it is one
-	busy      time.Time // when there was an input
+	lazy      LazyStore     // the Store, if it is one
+	busy      time.Time     // when there was an input
 	stop      chan struct{} // closed by Stop
 	stopOnce  chan struct{} // holds the token of the first Stop
 	done      chan struct{}

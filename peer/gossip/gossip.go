@@ -1,7 +1,7 @@
 // Package gossip spreads the events of rooms over the links there are, and repairs what did not arrive.
 //
-// The parts: machine.go holds the state and the entry, order.go takes events in, broadcast.go sends live ones and tells who
-// holds what, repair.go compares logs and fetches what is missing. docs/gossip.md is the protocol on a page.
+// The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
+// are stored, broadcast.go sends live ones and tells who holds what, repair.go compares logs and fetches what is missing. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
@@ -89,7 +89,8 @@ type Draft struct {
 }
 
 // Flush says that no more input waits. A caller that drains a queue sends it at the end of each drain, so that what can be
-// said once for many inputs, acknowledgements above all, goes out once. Without it that waits for the next Tick.
+// done once for many inputs is: what was delivered early is proven and stored, acknowledgements are sent. Without it that waits
+// for the next Tick. What was put out before Flush is best carried out before it.
 type Flush struct{}
 
 // Tick is the passing of time: the caller sends it at Output.Wake or later.
