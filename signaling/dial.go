@@ -67,6 +67,9 @@ func raced(dial dialFunc) dialFunc {
 type dismissed struct{ note *ByeNote }
 
 func (d *dismissed) Error() string {
+	if d.note.Status == OK { // it leaves by itself
+		return d.note.Text
+	}
 	return fmt.Sprintf("the tracker refused: %s (%s)", d.note.Text, d.note.Status)
 }
 
