@@ -21,8 +21,9 @@ type change struct {
 	begun   bool // the log has no row yet
 }
 
-// Append implements Store. A single event goes into the journal, several are one transaction. The rows of rooms and logs are not kept up to date with each
-// event, because that would be half of the work: load finds heads and clocks by the events.
+// Append implements Store. A single event goes into the journal, several are one transaction. The rows of rooms and
+// logs are not kept up to date with each event, because that would be half of the work: load finds heads and clocks by
+// the events.
 func (s *SQLite) Append(events []wire.Event) error {
 	if len(events) == 0 {
 		return nil
