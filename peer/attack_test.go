@@ -16,18 +16,19 @@ import (
 
 // stranger is an identity without a Core behind it, which says to a simPeer whatever a test wants.
 type stranger struct {
-	key ed25519.PrivateKey
-	id  wire.PeerID
+	key      ed25519.PrivateKey
+	id       wire.PeerID
+	instance uuid.UUID
 }
 
 func newStranger(n int) stranger {
 	key := ed25519.NewKeyFromSeed([]byte(fmt.Sprintf("%032d", 1000+n)))
-	return stranger{key, wire.IDOf(key)}
+	return stranger{key, wire.IDOf(key), uuid.UUID{1}}
 }
 
 // offer is an offer of s for p, as the tracker relays it.
 func (s stranger) offer(p *simPeer, session uuid.UUID) signaling.Signaled {
-	m := negotiate.Message{Kind: negotiate.KindOffer, Session: session, SDP: "offer", Fingerprint: fingerprint(p)}
+	m := negotiate.Message{Kind: negotiate.KindOffer, Session: session, Instance: s.instance, SDP: "offer", Fingerprint: fingerprint(p)}
 	m.Sign(s.key, p.id)
 	data, err := m.Append(nil)
 	if err != nil {
@@ -38,7 +39,7 @@ func (s stranger) offer(p *simPeer, session uuid.UUID) signaling.Signaled {
 
 func (s stranger) hello(session uuid.UUID, rooms ...wire.Room) Received {
 	return encoded(session, wire.Hello{Version: wire.Version, Peer: s.id, Session: session,
-		Presence: wire.Presence{Name: "stranger", Rooms: rooms}})
+		Presence: wire.Presence{Seq: 1, Name: "stranger", Rooms: rooms}})
 }
 
 func encoded(session uuid.UUID, f wire.Frame) Received {

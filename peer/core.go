@@ -58,6 +58,7 @@ type CoreConfig struct {
 type Core struct {
 	cfg    CoreConfig
 	self   wire.PeerID
+	run    uuid.UUID // of this process, told in offers and answers
 	rand   *rand.Rand
 	roster *roster
 	gossip *gossip.Machine
@@ -77,7 +78,8 @@ type Core struct {
 	complaints map[string]*complaint // by code
 	strangers  bucket                // signals of peers without a link
 	presences  bucket                // own
-	presenceAt time.Time             // when to tell the own presence; zero: it is told
+	presenceAt time.Time             // when to tell the own presence, again or for the first time; zero: there is nobody to tell
+	changed    uint64                // counts the changes of the own presence
 
 	tracker   TrackerChanged
 	stun      []string
@@ -186,6 +188,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 	c := &Core{
 		cfg:      cfg,
 		self:     self,
+		run:      cfg.NewID(),
+		changed:  1,
 		rand:     rand.New(rand.NewChaCha8(seed)),
 		roster:   newRoster(Person{Peer: self, Name: cfg.Name}),
 		rooms:    map[wire.Room]*room{},
@@ -304,7 +308,7 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 			c.dropLink(now, l, "no room in common", out)
 		}
 		if !l.presentAt.IsZero() && !now.Before(l.presentAt) {
-			c.present(now, l, l.presence, out)
+			c.present(now, l, l.run, l.presence, out)
 		}
 	}
 	if !c.presenceAt.IsZero() && !now.Before(c.presenceAt) {

@@ -32,6 +32,8 @@ type link struct {
 	busy    bool
 	rooms   []wire.Room // the peer's rooms by its last Presence
 
+	run       uuid.UUID     // the peer's process that it is with, or was with last
+	said      wire.Presence // the newest of that process
 	presence  wire.Presence // the last of those that came too fast
 	presentAt time.Time     // when it counts; zero: there is none
 }
@@ -41,7 +43,9 @@ type session struct {
 	peer  wire.PeerID
 	open  bool          // by the transport
 	hello bool          // the other side's Hello has come
-	said  wire.Presence // in it
+	said  wire.Presence // in it, or since then, until it works
+	works bool          // its pair has taken it: it may be the link's
+	told  uint64        // the Seq of the own Presence that was told over it
 	path  Path
 	busy  bool
 }
@@ -107,7 +111,7 @@ func (c *Core) wantLink(now time.Time, id wire.PeerID, eager bool, out *CoreOutp
 
 func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
 	l := &link{peer: id, since: now, pair: negotiate.New(negotiate.Config{
-		Self: c.self, Remote: id, NewID: c.cfg.NewID, Rand: c.rand,
+		Self: c.self, Remote: id, Instance: c.run, NewID: c.cfg.NewID, Rand: c.rand,
 	})}
 	c.links[id] = l
 	return l
@@ -203,8 +207,10 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 			l.session, l.busy = ch.Session, false
 			if s := c.sessions[ch.Session]; s != nil {
 				l.path, l.busy = s.path, s.busy
+				c.learn(now, l, l.pair.Instance(ch.Session), s.said, out)
 			}
 			c.share(now, l, out)
+			c.tellMissed(now, l, out)
 		case negotiate.LinkDown:
 			c.linkDown(now, l, ch.Reason, false, out)
 			c.checkUse(now, l, out)
@@ -218,11 +224,11 @@ func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
 	c.conductOf(now, l.peer).comings.take(now, comingsTaken)
 	if s := c.sessions[id]; s != nil {
 		l.path, l.busy = s.path, s.busy
-		l.rooms = s.said.Rooms
-		c.roster.presence(now, l.peer, s.said, c.joined, &out.Events)
+		c.learn(now, l, l.pair.Instance(id), s.said, out)
 	}
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Up: true, Path: l.path})
 	c.share(now, l, out)
+	c.tellMissed(now, l, out)
 	c.checkUse(now, l, out)
 }
 
@@ -262,7 +268,7 @@ func (c *Core) transported(now time.Time, ev TransportEvent, out *CoreOutput) {
 		c.toPair(now, ev.Session, negotiate.Gathered{Session: ev.Session, Candidate: negotiate.Candidate(ev.Candidate)}, out)
 	case Opened:
 		if s := c.sessions[ev.Session]; s != nil {
-			s.open, s.path = true, ev.Path
+			s.open, s.path, s.told = true, ev.Path, c.changed
 			c.sendTo(ev.Session, c.hello(ev.Session), false, out)
 			c.opened(now, ev.Session, s, out)
 		}
@@ -302,8 +308,13 @@ func (c *Core) toPair(now time.Time, id uuid.UUID, in negotiate.Input, out *Core
 
 // opened tells the pair that a session works, once the transport is open and the other's Hello is there.
 func (c *Core) opened(now time.Time, id uuid.UUID, s *session, out *CoreOutput) {
-	if s.open && s.hello {
-		c.toPair(now, id, negotiate.Opened{Session: id}, out)
+	if !s.open || !s.hello {
+		return
+	}
+	c.toPair(now, id, negotiate.Opened{Session: id}, out)
+	if l := c.links[s.peer]; l != nil && l.up && c.sessions[id] == s { // it was not too late
+		s.works = true
+		c.present(now, l, l.pair.Instance(id), s.said, out)
 	}
 }
 
@@ -316,10 +327,6 @@ func (c *Core) setBusy(now time.Time, l *link, busy bool, out *CoreOutput) {
 
 func (c *Core) hello(id uuid.UUID) wire.Hello {
 	return wire.Hello{Version: wire.Version, Peer: c.self, Session: id, Agent: c.cfg.Agent, Presence: c.presence()}
-}
-
-func (c *Core) presence() wire.Presence {
-	return wire.Presence{Name: c.roster.self.Name, Rooms: slices.Clone(c.order)}
 }
 
 // received takes a frame from the network: the first is a Hello, all are checked.
@@ -351,14 +358,7 @@ func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
 	}
 	switch f := frame.(type) {
 	case wire.Presence:
-		switch b := &c.conductOf(now, l.peer).presence; {
-		case !l.up: // the session lost to another, and that one's Hello says it
-		case b.take(now, presenceTaken):
-			c.present(now, l, f, out)
-		default:
-			c.counters["presence.limited"]++
-			l.presence, l.presentAt = f, b.ready(now, presenceTaken)
-		}
+		c.heard(now, ev.Session, s, l, f, out)
 	case wire.Bye:
 		c.byed(now, ev.Session, l, f, out)
 	default:
@@ -382,23 +382,7 @@ func (c *Core) greeted(now time.Time, id uuid.UUID, s *session, l *link, h wire.
 		return
 	}
 	s.hello, s.said = true, h.Presence
-	was := l.up
 	c.opened(now, id, s, out)
-	if was && c.links[l.peer] == l && l.up { // another session of a link that there was
-		c.present(now, l, h.Presence, out)
-	}
-}
-
-// present takes what a neighbour says of itself.
-func (c *Core) present(now time.Time, l *link, p wire.Presence, out *CoreOutput) {
-	changed := !slices.Equal(l.rooms, p.Rooms)
-	l.rooms, l.presentAt = slices.Clone(p.Rooms), time.Time{}
-	c.roster.presence(now, l.peer, p, c.joined, &out.Events)
-	if l.up && changed {
-		c.share(now, l, out)
-	}
-	c.checkUse(now, l, out)
-	c.unclaimed = true
 }
 
 // byed takes a neighbour's goodbye.

@@ -69,7 +69,7 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		c.show(r, &recent[i], true, out)
 	}
 	c.stepGossip(now, gossip.Subscribe{Room: name}, out)
-	c.tellPresence(now, out)
+	c.presenceChanged(now, out)
 	c.shareAll(now, out)
 	c.wantLinks(now, true, out)
 }
@@ -86,7 +86,7 @@ func (c *Core) leaveRoom(now time.Time, name wire.Room, out *CoreOutput) {
 	c.roster.forget(now, name)
 	c.stepGossip(now, gossip.Unsubscribe{Room: name}, out)
 	out.Events = append(out.Events, RoomLeft{Room: name})
-	c.tellPresence(now, out)
+	c.presenceChanged(now, out)
 	c.shareAll(now, out)
 	c.wantLinks(now, false, out)
 	c.checkReady(out)
@@ -97,20 +97,6 @@ func (c *Core) shareAll(now time.Time, out *CoreOutput) {
 	for _, id := range c.linkIDs() {
 		if l := c.links[id]; l != nil && l.up {
 			c.share(now, l, out)
-		}
-	}
-}
-
-// tellPresence tells every neighbour of the own rooms and name: at once, or a little later if they change fast.
-func (c *Core) tellPresence(now time.Time, out *CoreOutput) {
-	if !c.presences.take(now, presenceSent) {
-		c.presenceAt = c.presences.ready(now, presenceSent)
-		return
-	}
-	c.presenceAt = time.Time{}
-	for _, id := range c.linkIDs() {
-		if l := c.links[id]; l.up {
-			c.send(l, c.presence(), false, out)
 		}
 	}
 }
@@ -127,7 +113,7 @@ func (c *Core) rename(now time.Time, name string, out *CoreOutput) {
 	}
 	c.roster.self.Name = clean
 	out.Ops = append(out.Ops, opRename{name: clean})
-	c.tellPresence(now, out)
+	c.presenceChanged(now, out)
 	for _, room := range c.order {
 		out.Events = append(out.Events, MemberRenamed{Room: room, Person: c.roster.self, Was: was, Members: c.roster.count(room)})
 	}

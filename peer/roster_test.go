@@ -35,7 +35,7 @@ func TestRosterTellsEveryChangeOnce(t *testing.T) {
 			case 1:
 				r.trackerLeft(now, room, id, mine, &events)
 			case 2:
-				r.presence(now, id, wire.Presence{Name: m.Name, Rooms: []wire.Room{room}}, mine, &events)
+				r.presence(now, id, wire.Presence{Seq: 1, Name: m.Name, Rooms: []wire.Room{room}}, mine, &events)
 			case 3:
 				r.unlinked(now, id, false, mine, &events)
 			case 4:
@@ -87,7 +87,7 @@ func TestRosterKeepsWhoIsLinkedWhenTheTrackerForgetsThem(t *testing.T) {
 	var events []Event
 	now := time.Unix(0, 0)
 	r.trackerJoined(now, "a", signaling.Member{Peer: testID(1), Name: "bob"}, mine, &events)
-	r.presence(now, testID(1), wire.Presence{Name: "bob", Rooms: []wire.Room{"a"}}, mine, &events)
+	r.presence(now, testID(1), wire.Presence{Seq: 1, Name: "bob", Rooms: []wire.Room{"a"}}, mine, &events)
 	r.trackerRoom(now, "a", nil, 1, mine, &events) // a tracker that came back empty
 	if len(r.members("a")) != 1 {
 		t.Error("a linked member vanished because a restarted tracker did not know it")

@@ -41,7 +41,7 @@ func newRTCPeers(t testing.TB, ca, cb RTCConfig) (a, b *rtcPeer) {
 		}
 		p.machine = negotiate.New(negotiate.Config{
 			Self: p.self, Remote: p.other.self, Rand: rand.New(rand.NewPCG(1, uint64(p.self[0]))),
-			NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
+			Instance: uuid.New(), NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
 		})
 	}
 	go a.run()

@@ -13,7 +13,10 @@
 //
 //   - Of all open sessions, the one with the lowest ID is the link. Frames are taken from all.
 //   - One second after a session opened, whoever offered a session that is not the link closes it.
-//   - An offer that comes when the link has been up for long says that the remote peer has lost it: a restart, say.
+//   - Each run of the program has an instance ID, which its offers and answers name under their signature. When a session with a
+//     new instance of the remote peer opens, all sessions with the earlier ones are dead and closed at once: it was killed,
+//     and is back before anybody noticed. A late one of an earlier instance is closed when it opens.
+//   - An offer that comes when the link has been up for long says that the remote peer has lost it.
 //     When the new session opens it is the link, and the old ones are closed.
 //
 // The rest saves work. The side with the higher ID is impolite, the other polite (in the words of the W3C's "perfect

@@ -20,6 +20,7 @@ type Machine struct {
 	link     *session // the one to send on; nil: no link
 	upSince  time.Time
 
+	heard    uint64    // counts the first messages about a session that came from the remote peer
 	attempts int       // begun since the link was last well
 	offerAt  time.Time // when to begin the next; zero: not planned
 	graceAt  time.Time // when to close what is surplus; zero: nothing is
@@ -36,9 +37,17 @@ type session struct {
 	described  bool // our description went out
 	exchanged  bool // both descriptions are known here
 	open       bool
-	replaces   bool    // the remote peer offered it when the link was settled
-	answer     Message // ours, to be said again when the offer comes again
-	candidates int     // of the remote peer
+	replaces   bool      // the remote peer offered it when the link was settled
+	instance   uuid.UUID // of the remote peer; zero until both descriptions are known
+	heard      uint64    // when that was, by Machine.heard
+	answer     Message   // ours, to be said again when the offer comes again
+	candidates int       // of the remote peer
+}
+
+// since reports whether s is with an instance of the remote peer that came after that of o, so that o is dead if s is open. An
+// offer alone makes nothing dead, for whoever has seen an old one can say it again; but only its author can open it.
+func (s *session) since(o *session) bool {
+	return s.exchanged && o.exchanged && s.instance != o.instance && s.heard > o.heard
 }
 
 // New makes a Machine that wants no link yet.
@@ -171,7 +180,8 @@ func (m *Machine) described(in Described, out *Output) {
 	}
 	s.described = true
 	msg := Message{
-		Kind: KindOffer, Session: s.id, SDP: in.Description.SDP, Fingerprint: in.Description.Fingerprint,
+		Kind: KindOffer, Session: s.id, Instance: m.cfg.Instance,
+		SDP: in.Description.SDP, Fingerprint: in.Description.Fingerprint,
 	}
 	if !s.own {
 		msg.Kind = KindAnswer
@@ -191,7 +201,7 @@ func (m *Machine) remote(now time.Time, msg Message, out *Output) {
 			// It waits for a session that we gave up.
 			m.reject(msg.Session, out)
 		case s.own && s.described && !s.exchanged:
-			s.exchanged = true
+			m.exchanged(s, msg.Instance)
 			out.Actions = append(out.Actions, Answer{
 				Session: s.id, Answer: Description{SDP: msg.SDP, Fingerprint: msg.Fingerprint},
 			})
@@ -240,7 +250,8 @@ func (m *Machine) offered(now time.Time, s *session, msg Message, out *Output) {
 		}
 	}
 	m.makeRoom(false, out)
-	s = &session{id: msg.Session, began: now, exchanged: true}
+	s = &session{id: msg.Session, began: now}
+	m.exchanged(s, msg.Instance)
 	s.replaces = m.link != nil && !now.Before(m.upSince.Add(Settled))
 	m.sessions = append(m.sessions, s)
 	if m.link == nil {
@@ -250,6 +261,12 @@ func (m *Machine) offered(now time.Time, s *session, msg Message, out *Output) {
 	out.Actions = append(out.Actions, Accept{
 		Session: s.id, Offer: Description{SDP: msg.SDP, Fingerprint: msg.Fingerprint},
 	})
+}
+
+// exchanged notes that the remote peer's description has come, and from which instance.
+func (m *Machine) exchanged(s *session, instance uuid.UUID) {
+	m.heard++
+	s.exchanged, s.instance, s.heard = true, instance, m.heard
 }
 
 // crossed reports whether an offer that comes now has crossed one of ours and is ours to ignore. If ours then comes to nothing,
@@ -280,8 +297,20 @@ func (m *Machine) opened(now time.Time, id uuid.UUID, out *Output) {
 	if s == nil || s.open {
 		return
 	}
+	if slices.ContainsFunc(m.sessions, func(o *session) bool { return o.open && o.since(s) }) {
+		m.drop(s, out) // late: its process is gone, and another one is there already
+		return
+	}
 	s.open = true
 	m.graceAt = now.Add(Grace)
+	for _, o := range slices.Clone(m.sessions) {
+		if s.since(o) {
+			m.drop(o, out)
+			if o == m.link {
+				m.upSince = now
+			}
+		}
+	}
 	if m.link == nil {
 		m.link, m.upSince, m.offerAt = s, now, time.Time{}
 		out.Changes = append(out.Changes, LinkUp{Session: id})
@@ -384,6 +413,14 @@ func (m *Machine) end(s *session) {
 
 func (m *Machine) reject(id uuid.UUID, out *Output) {
 	out.Signals = append(out.Signals, Message{Kind: KindReject, Session: id})
+}
+
+// Instance is that of the remote peer which a session is with; zero if it is not known, or the session is over.
+func (m *Machine) Instance(session uuid.UUID) uuid.UUID {
+	if s := m.find(session); s != nil {
+		return s.instance
+	}
+	return uuid.Nil
 }
 
 func (m *Machine) find(id uuid.UUID) *session {

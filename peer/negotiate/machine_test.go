@@ -48,6 +48,10 @@ func TestOneLinkInTheEnd(t *testing.T) {
 						w.after(w.some(time.Second), func() { w.fail(e, id, h) })
 					}
 				}
+			case 4: // an evil tracker says something again
+				if n := len(w.said[i]); n > 0 {
+					w.step(1-i, Remote{Message: w.said[i][pick(n)]})
+				}
 			}
 		}
 		w.run(w.some(10 * time.Second))
@@ -127,6 +131,86 @@ func TestCalmPairNeedsOneOffer(t *testing.T) {
 	}
 }
 
+// Who is killed and started again finds the link that it had gone, however young it is: when its new one is up, the other end
+// is on it as soon as it has opened there, and never leaves it again.
+func TestTheLinkWithAKilledProcessIsNotKept(t *testing.T) {
+	for seed := range uint64(200) {
+		for who := range 2 {
+			w := newTestWorld(seed)
+			w.calm = true
+			w.step(0, Want{})
+			w.step(1, Want{Eager: true})
+			w.run(time.Second + w.some(4*time.Second))
+			old := w.end[1-who].up
+			w.restart(who, Config{Self: names[who], Remote: names[1-who]})
+			w.step(who, Want{Eager: true})
+			for n := 0; w.end[who].up == uuid.Nil && n < 5000; n++ {
+				w.run(time.Millisecond)
+			}
+			if w.end[who].up == uuid.Nil {
+				t.Fatalf("seed %d: no link 5 s after %s was started again", seed, name(who))
+			}
+			w.run(400 * time.Millisecond) // until it has opened at the other end
+			if up := w.end[1-who].up; up == old || up != w.end[who].up {
+				t.Fatalf("seed %d: %s was started again and uses %v, the other %v, and %v before",
+					seed, name(who), w.end[who].up, up, old)
+			}
+			moved := w.now
+			w.run(20 * time.Second)
+			for _, e := range w.end {
+				if e.changed.After(moved) || e.up == uuid.Nil || len(w.faults) > 0 {
+					t.Fatalf("seed %d: %s has not kept its link: %v", seed, name(e.i), w.faults)
+				}
+			}
+		}
+	}
+}
+
+// An offer of an earlier instance that was held back, or is said again, closes nothing.
+func TestAnOldOfferClosesNothing(t *testing.T) {
+	for _, age := range []time.Duration{time.Second, time.Minute} {
+		w := newTestWorld(1)
+		w.calm = true
+		old := Message{Kind: KindOffer, Session: uuid.UUID{15: 9}, Instance: uuid.UUID{9}, SDP: "sdp", Fingerprint: "fingerprint"}
+		w.step(0, Want{})
+		w.step(1, Want{Eager: true})
+		w.run(age)
+		for i, e := range w.end {
+			up, changed := e.up, e.changed
+			w.step(i, Remote{Message: old})
+			w.run(2 * AttemptLife)
+			if e.up != up || e.changed != changed || e.m.Sessions() != 1 {
+				t.Errorf("%s moved from %v to %v for an old offer, and has %d sessions", name(i), up, e.up, e.m.Sessions())
+			}
+			w.step(i, Remote{Message: Message{Kind: KindReject, Session: up}})
+			if e.up != up {
+				t.Errorf("%s gave its link up for a reject", name(i))
+			}
+		}
+	}
+}
+
+// A session with a process that is gone opens late: it does not take the place of the one with the new process.
+func TestALateSessionOfAnEarlierInstanceIsClosed(t *testing.T) {
+	m := New(Config{Self: names[0], Remote: names[1], Instance: uuid.UUID{1}, NewID: uuid.New})
+	now := time.Unix(1e9, 0)
+	step := func(in Input) (out Output) {
+		m.Step(now, in, &out)
+		return out
+	}
+	earlier, later := uuid.UUID{1}, uuid.UUID{2} // by its ID the earlier one would be the link
+	step(Want{})
+	for i, id := range []uuid.UUID{earlier, later} {
+		step(Remote{Message: Message{Kind: KindOffer, Session: id, Instance: uuid.UUID{byte(8 - i)}, SDP: "sdp"}})
+		step(Described{Session: id, Description: Description{SDP: "sdp"}})
+	}
+	step(Opened{Session: later})
+	step(Opened{Session: earlier})
+	if link, ok := m.Link(); !ok || link != later || m.Sessions() != 1 {
+		t.Errorf("the link is %v (%v), with %d sessions: want that of the later instance alone", link, ok, m.Sessions())
+	}
+}
+
 // A remote peer that offers without end does not make us hold or do much.
 func TestFloodOfOffersIsBounded(t *testing.T) {
 	w := newTestWorld(1)
@@ -176,6 +260,14 @@ func TestTranscripts(t *testing.T) {
 			w.step(0, Want{})
 			w.step(1, Want{Eager: true})
 			w.run(5 * time.Second)
+			w.restart(0, Config{Self: names[0], Remote: names[1]})
+			w.step(0, Want{Eager: true})
+			w.run(6 * time.Second)
+		}},
+		{"again", "The polite side is killed and started again at once: the other's young link is dead, and is not kept.", func(w *world) {
+			w.step(0, Want{})
+			w.step(1, Want{Eager: true})
+			w.run(time.Second)
 			w.restart(0, Config{Self: names[0], Remote: names[1]})
 			w.step(0, Want{Eager: true})
 			w.run(6 * time.Second)

@@ -39,16 +39,17 @@ const domain = "peerchat link v1\x00"
 
 // Message is what two peers say to each other to make a session, as JSON:
 //
-//	{"kind":"offer","session":"0190…","sdp":"v=0…","fingerprint":"AB:CD:…","sig":"<64 bytes in base64>"}
+//	{"kind":"offer","session":"0190…","instance":"0190…","sdp":"v=0…","fingerprint":"AB:CD:…","sig":"<64 bytes in base64>"}
 //	{"kind":"answer", … the same …}
 //	{"kind":"candidate","session":"0190…","candidate":{"candidate":"candidate:…","sdpMid":"0","sdpMLineIndex":0}}
 //	{"kind":"reject","session":"0190…"}
 //
 // Offers and answers are signed by the sender's identity. The signature is over the DTLS fingerprint and not over the rest of the
-// SDP, for a wrong address in it can lead nowhere but to a failed handshake.
+// SDP, for a wrong address in it can lead nowhere but to a failed handshake. Instance is the sender's; see Config.
 type Message struct {
 	Kind        Kind       `json:"kind"`
 	Session     uuid.UUID  `json:"session"`
+	Instance    uuid.UUID  `json:"instance,omitzero"`
 	SDP         string     `json:"sdp,omitempty"`
 	Fingerprint string     `json:"fingerprint,omitempty"`
 	Candidate   *Candidate `json:"candidate,omitempty"`
@@ -121,12 +122,14 @@ func (m *Message) check() error {
 		}
 	}
 	if !described {
-		if m.SDP != "" || m.Fingerprint != "" || m.Sig != nil {
+		if m.Instance != uuid.Nil || m.SDP != "" || m.Fingerprint != "" || m.Sig != nil {
 			return bad("kind %q has no description", m.Kind)
 		}
 		return nil
 	}
 	switch {
+	case m.Instance == uuid.Nil:
+		return bad("kind %q has to name its sender's instance", m.Kind)
 	case m.SDP == "" || len(m.SDP) > maxSDP:
 		return bad("its SDP is %d bytes long: 1 to %d are allowed", len(m.SDP), maxSDP)
 	case !utf8.ValidString(m.SDP):
@@ -184,5 +187,6 @@ func (m *Message) signed(from, to wire.PeerID) []byte {
 	b = append(b, from[:]...)
 	b = append(b, to[:]...)
 	b = append(b, m.Session[:]...)
+	b = append(b, m.Instance[:]...)
 	return append(b, m.Fingerprint...)
 }

@@ -14,6 +14,8 @@ import (
 
 var testSession = uuid.MustParse("0190a1b2-c3d4-7e5f-8000-000000000001")
 
+var testInstance = uuid.MustParse("0190a1b2-c3d4-7e5f-8000-0000000000aa")
+
 func testKey(b byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{b}, ed25519.SeedSize))
 }
@@ -22,7 +24,7 @@ func testMessages() []Message {
 	mid, line := "0", uint16(0)
 	key, to := testKey(1), wire.IDOf(testKey(2))
 	described := func(k Kind) Message {
-		m := Message{Kind: k, Session: testSession, SDP: "v=0\r\n", Fingerprint: strings.Repeat("AB:", 31) + "CD"}
+		m := Message{Kind: k, Session: testSession, Instance: testInstance, SDP: "v=0\r\n", Fingerprint: strings.Repeat("AB:", 31) + "CD"}
 		m.Sign(key, to)
 		return m
 	}
@@ -67,7 +69,8 @@ func TestSignatureBindsEverything(t *testing.T) {
 				}
 				return x.Verify(from, to)
 			},
-			"another session": func() error { x := m; x.Session[15]++; return x.Verify(from, to) },
+			"another session":  func() error { x := m; x.Session[15]++; return x.Verify(from, to) },
+			"another instance": func() error { x := m; x.Instance[15]++; return x.Verify(from, to) },
 			"another fingerprint": func() error {
 				x := m
 				x.Fingerprint = "00" + m.Fingerprint[2:]
@@ -102,6 +105,10 @@ func TestParseRefuses(t *testing.T) {
 		"an unknown field":       swap(`{`, `{"x":1,`),
 		"an unknown kind":        swap(`"offer"`, `"offers"`),
 		"no session":             swap(testSession.String(), uuid.Nil.String()),
+		"no instance":            swap(`"instance":"`+testInstance.String()+`",`, ""),
+		"a zero instance":        swap(testInstance.String(), uuid.Nil.String()),
+		"an instance no UUID is": swap(testInstance.String(), "1"),
+		"a reject's instance":    `{"kind":"reject","session":"` + testSession.String() + `","instance":"` + testInstance.String() + `"}`,
 		"lower-case fingerprint": swap("AB:", "ab:"),
 		"a short fingerprint":    swap("AB:", ""),
 		"an empty SDP":           swap(`v=0\r\n`, ""),

@@ -22,7 +22,7 @@ const (
 	MaxDelay = 15 * time.Second
 	// Grace is how long after the opening of a session the surplus ones are kept.
 	Grace = time.Second
-	// Settled is how long a link must have been up for an offer to mean that the other side lost it.
+	// Settled is how long a link must have been up for an offer of the same instance to mean that the other side lost it.
 	Settled = 3 * time.Second
 	// Well is how long a link must have been up for its loss to be no sign of trouble: the delays begin anew.
 	Well = 10 * time.Second
@@ -46,6 +46,9 @@ const (
 // Config is what a Machine needs to know for its life.
 type Config struct {
 	Self, Remote wire.PeerID
+	// Instance names this run of the program. It is another one after each start, so that the remote peer knows that what
+	// it had with an earlier run is dead, however fast the new one came.
+	Instance uuid.UUID
 	// MustOffer says that this side can only offer, RemoteMustOffer that the other can: as the answerer, a browser
 	// refuses our audio codec.
 	MustOffer, RemoteMustOffer bool

@@ -21,10 +21,12 @@ type world struct {
 	queue  events
 	seq    uint64
 	ids    uint64
+	runs   byte
 	pick   func(n int) int // a number from 0 to n-1
 	calm   bool            // nothing is lost and nothing fails any more
 	log    func(string)
 	faults []string
+	said   [2][]Message // by each end: whoever relays it can say it again
 }
 
 // endpoint is one machine and its transport.
@@ -64,6 +66,8 @@ func (w *world) restart(i int, cfg Config) {
 		id[15] = byte(i + 1)
 		return id
 	}
+	w.runs++
+	cfg.Instance = uuid.UUID{14: w.runs, 15: byte(i + 1)}
 	cfg.Rand = rand.New(rand.NewPCG(uint64(w.pick(1000)), 1))
 	e.m = New(cfg)
 	e.up = uuid.Nil
@@ -234,6 +238,7 @@ func (w *world) connect(id uuid.UUID) {
 // send is the tracker: in order in each direction.
 func (w *world) send(from int, m Message) {
 	to := w.end[1-from]
+	w.said[from] = append(w.said[from], m)
 	copies := 1
 	delay := w.some(50 * time.Millisecond)
 	if !w.calm {

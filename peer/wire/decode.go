@@ -15,15 +15,15 @@ func DecodeFrame(b []byte) (f Frame, err error) {
 		return nil, fmt.Errorf("decode frame: it is %d bytes long: at most %d are allowed", len(b), MaxFrame)
 	}
 	r := &reader{b: b}
-	fields := r.array("frame", 3, 7)
+	fields := r.array("frame", 3, 8)
 	kind := r.uint("frame type", 0, MaxCounter)
 	want := 0
 	if r.err == nil {
 		switch kind {
 		case typeHello:
-			want, f = 7, r.hello()
+			want, f = 8, r.hello()
 		case typePresence:
-			want, f = 3, r.presence()
+			want, f = 4, r.presence()
 		case typeEvents:
 			want, f = 4, r.events()
 		case typeDigest:
@@ -83,7 +83,7 @@ func (r *reader) hello() Frame {
 }
 
 func (r *reader) presence() Presence {
-	p := Presence{Name: r.name("")}
+	p := Presence{Seq: r.uint("seq", 1, MaxCounter), Name: r.name("")}
 	if p.Name == "" {
 		r.failf("username is empty")
 	}

@@ -48,14 +48,14 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 		if err := checkText("agent", f.Agent, MaxAgent); err != nil {
 			return nil, err
 		}
-		b = appendUint(appendArray(b, 7), typeHello)
+		b = appendUint(appendArray(b, 8), typeHello)
 		b = appendUint(b, f.Version)
 		b = appendBytes(b, f.Peer[:])
 		b = appendBytes(b, f.Session[:])
 		b = appendText(b, f.Agent)
 		return appendPresence(b, f.Presence)
 	case Presence:
-		return appendPresence(appendUint(appendArray(b, 3), typePresence), f)
+		return appendPresence(appendUint(appendArray(b, 4), typePresence), f)
 	case Events:
 		return appendEvents(b, f)
 	case Digest:
@@ -81,13 +81,16 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 }
 
 func appendPresence(b []byte, p Presence) ([]byte, error) {
+	if p.Seq < 1 || p.Seq > MaxCounter {
+		return nil, fmt.Errorf("seq %d of a presence is out of range", p.Seq)
+	}
 	if err := checkName(p.Name); err != nil {
 		return nil, err
 	}
 	if len(p.Rooms) > MaxRooms {
 		return nil, fmt.Errorf("%d rooms: at most %d are allowed", len(p.Rooms), MaxRooms)
 	}
-	b = appendArray(appendText(b, p.Name), len(p.Rooms))
+	b = appendArray(appendText(appendUint(b, p.Seq), p.Name), len(p.Rooms))
 	for i, room := range p.Rooms {
 		if err := room.check(); err != nil {
 			return nil, err

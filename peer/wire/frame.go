@@ -18,8 +18,12 @@ type Hello struct {
 	Presence
 }
 
-// Presence is what a peer says of itself: sent in Hello, at each change, and every few seconds. It is never stored.
+// Presence is what a peer says of itself: sent in Hello, at each change, and again about every half minute. It is never
+// stored.
 type Presence struct {
+	// Seq counts the changes of this process. A link may move from one session to another, and what was under way on the old
+	// one then comes late: a Presence with a lower Seq than the last from the same process is ignored.
+	Seq   uint64
 	Name  string
 	Rooms []Room
 }

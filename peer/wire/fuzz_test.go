@@ -78,7 +78,7 @@ func FuzzParseName(f *testing.F) {
 		if again, err := ParseName(name); err != nil || again != name {
 			t.Fatalf("%q parses to %q, which parses to %q, %v", s, name, again, err)
 		}
-		if _, err := AppendFrame(nil, Presence{Name: name}); err != nil {
+		if _, err := AppendFrame(nil, Presence{Seq: 1, Name: name}); err != nil {
 			t.Fatalf("%q parses to %q, which no frame may carry: %v", s, name, err)
 		}
 	})

@@ -10,8 +10,8 @@
 // lengths, no tags, no floats, no maps. Every value has exactly one encoding: what decodes re-encodes to the same bytes,
 // and anything else is refused. A frame is at most MaxFrame bytes; its first item is its type:
 //
-//	Hello    [1, version, peer, session, agent, name, [room ...]]
-//	Presence [2, name, [room ...]]
+//	Hello    [1, version, peer, session, agent, seq, name, [room ...]]
+//	Presence [2, seq, name, [room ...]]
 //	Events   [3, hops, live, [item ...]]                    1 to MaxEvents events
 //	Digest   [4, room, reply, [[author, base, seq] ...]]    up to MaxHeads, ascending by author
 //	Have     [5, room, [[author, base, seq] ...]]           1 to MaxHeads, ascending by author
@@ -71,8 +71,8 @@ const (
 	MaxEvents = 512
 	MaxHeads  = 512
 	MaxRanges = 128
-	// MaxCounter is the highest sequence number and Lamport clock: the greatest integer that a double, hence a
-	// browser, holds exactly.
+	// MaxCounter is the highest sequence number, of events and presences, and Lamport clock: the greatest integer that a
+	// double, hence a browser, holds exactly.
 	MaxCounter = 1<<53 - 1
 	// MaxTime is the latest time of an event, in milliseconds since 1970: the end of the year 9999.
 	MaxTime = 253402300799999
