@@ -38,6 +38,14 @@ type conn struct {
 	writing  bool
 	dirty    bool
 	final    bool // the close frame is in pending or written
+	held     bool // in parking.lazy
+
+	// While it is parked, the owner has the socket, too, and what the reader has otherwise; see parked.go. Then there are no Conn,
+	// nc, raw and try.
+	parked  bool
+	blocked bool // the socket does not take all of pending
+	fd      int
+	place   int // in parking.all
 
 	// Owned by the goroutine that reads.
 	ws      *websocket.Conn
@@ -122,6 +130,10 @@ func (t *Tracker) send(c *conn, m Message) {
 		b.b = append(appendHeader(b.b[:at], opText, size), m.Append(nil)...)
 	}
 	t.metrics.sent.Inc()
+	if a, ok := m.(*Answer); ok && c.parked && a.Status == OK && a.Op == "signal" && len(b.b) < 1<<10 {
+		t.hold(c)
+		return
+	}
 	t.queued(c)
 }
 
@@ -146,7 +158,7 @@ func (t *Tracker) buffer(c *conn) *outBuf {
 func (t *Tracker) queued(c *conn) {
 	size := len(c.pending.b)
 	switch {
-	case size > 64<<10 && !c.writing:
+	case size > 64<<10 && !c.writing && !c.blocked:
 		t.write(c)
 	case size > t.cfg.Limits.Queue:
 		t.metrics.slow.Inc()
@@ -195,9 +207,20 @@ func (t *Tracker) write(c *conn) {
 	if c.writing || c.pending == nil || !c.upgraded {
 		return
 	}
+	if c.parked {
+		t.writeParked(c)
+		return
+	}
 	b, last := c.pending, c.final
 	c.pending, c.writing = nil, true
 	t.wg.Go(func() { c.write(b, last) })
+}
+
+func (t *Tracker) recycle(b *outBuf) {
+	if cap(b.b) <= 64<<10 {
+		b.b = b.b[:0]
+		t.pools.out.Put(b)
+	}
 }
 
 // ---- The writer's part.
@@ -205,10 +228,7 @@ func (t *Tracker) write(c *conn) {
 func (c *conn) write(b *outBuf, last bool) {
 	c.nc.SetWriteDeadline(time.Now().Add(c.t.cfg.WriteTimeout)) // the write tells
 	_, err := c.nc.Write(b.b)
-	if cap(b.b) <= 64<<10 {
-		b.b = b.b[:0]
-		c.t.pools.out.Put(b)
-	}
+	c.t.recycle(b)
 	if last && err == nil {
 		// Closing at once would reset the connection if the client has just said something, and the reset would
 		// overtake our goodbye. So end our half, and let the reader see the client's end, or the deadline.

@@ -63,9 +63,18 @@ func (c *conn) greet(nonce [32]byte) {
 // next goes on in the goroutine that fits.
 func (c *conn) next() {
 	if c.raw != nil && len(c.rest) == 0 && c.frame.boundary() {
-		c.t.wg.Go(c.wait)
+		c.park()
 	} else {
 		c.t.wg.Go(c.work)
+	}
+}
+
+// park gives the connection to the owner. The reader's goroutine ends.
+func (c *conn) park() {
+	if !canPoll {
+		c.t.wg.Go(c.wait)
+	} else if !c.t.post(post{op: opPark, c: c}) {
+		c.end(nil, net.ErrClosed)
 	}
 }
 
@@ -84,7 +93,7 @@ func (c *conn) work() {
 		for c.takePing() {
 		}
 		if c.raw != nil && len(c.rest) == 0 && c.frame.boundary() {
-			c.t.wg.Go(c.wait)
+			c.park()
 			return
 		}
 		req, size, err := c.message()
@@ -268,6 +277,8 @@ func (c *conn) pong(data string) error {
 const messageTime = 15 * time.Second
 
 var errDripping = errors.New("a message took too long to arrive")
+
+var errUnwritable = errors.New("the connection takes nothing more")
 
 var errSilent = errors.New("the client has been silent for too long")
 

@@ -1,6 +1,7 @@
 package signaling
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -28,6 +29,15 @@ func (e *BadRequest) Unwrap() error { return e.Err }
 func DecodeRequest(b []byte) (Request, error) { return new(decoder).request(b) }
 
 func (d *decoder) request(b []byte) (Request, error) {
+	r, err := d.requestOf(b, new(SignalRequest))
+	if s, ok := r.(*SignalRequest); ok {
+		s.Data = bytes.Clone(s.Data)
+	}
+	return r, err
+}
+
+// requestOf is request, but what it returns may be signal, whose Data aliases b.
+func (d *decoder) requestOf(b []byte, signal *SignalRequest) (Request, error) {
 	d.err = nil
 	d.open(b)
 	op := d.string("type", false)
@@ -36,7 +46,8 @@ func (d *decoder) request(b []byte) (Request, error) {
 	switch {
 	case d.err != nil:
 	case op == "signal":
-		r = &SignalRequest{ID: id, To: d.peer("to"), Data: d.data()}
+		*signal = SignalRequest{ID: id, To: d.peer("to"), Data: d.data()}
+		r = signal
 	case op == "hello":
 		r = &HelloRequest{ID: id, Peer: d.peer("peer"), Name: d.name(), Agent: d.agent(), Sig: d.sig(),
 			Resume: d.bool("resume")}
@@ -81,7 +92,7 @@ func DecodeReply(b []byte) (Message, error) {
 	case op == "renamed":
 		m = &RenamedNote{Member: d.member()}
 	case op == "signal":
-		m = &SignalNote{From: Member{Peer: d.peer("from"), Name: d.name()}, Data: d.data()}
+		m = &SignalNote{From: Member{Peer: d.peer("from"), Name: d.name()}, Data: bytes.Clone(d.data())}
 	case op == "bye":
 		m = &ByeNote{Status: d.status(), Text: d.string("text", true), Tracker: d.string("tracker", true),
 			Term: d.uint("term"), Leader: d.leader()}
@@ -259,7 +270,7 @@ func (d *decoder) data() []byte {
 	case len(v) > MaxData:
 		d.fail("data", fmt.Errorf("%d bytes long: at most %d are allowed", len(v), MaxData))
 	}
-	return append([]byte(nil), v...)
+	return v
 }
 
 func (d *decoder) bool(key string) bool {

@@ -109,6 +109,7 @@ func (t *Tracker) serveWS(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.ws = ws
+	nc := c.nc // the owner's after the post
 	ws.SetPingHandler(c.pong)
 	ws.SetCloseHandler(func(int, string) error { return nil })
 	ok := t.post(post{op: opUpgraded, c: c, nonce: newNonce()})
@@ -119,7 +120,7 @@ func (t *Tracker) serveWS(w http.ResponseWriter, r *http.Request) {
 	default:
 	}
 	if !ok {
-		c.nc.Close()
+		nc.Close()
 	}
 }
 

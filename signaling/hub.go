@@ -200,6 +200,8 @@ func (h *Hub) Step(now time.Time, in HubInput, out *HubOutput) {
 		h.hello(now, in, out)
 	case HubRequest:
 		h.request(now, in, out)
+	case *HubRequest: // for those who make many
+		h.request(now, *in, out)
 	case HubBad:
 		h.bad(now, in, out)
 	case HubDropped:
@@ -396,7 +398,7 @@ func (h *Hub) signal(p *hubPeer, r *SignalRequest, out *HubOutput) {
 		return
 	}
 	out.Send = append(out.Send, HubSend{to.conn, &SignalNote{From: Member{p.id, p.name}, Data: r.Data}})
-	h.answer(out, p.conn, r, OK, "")
+	out.Send = append(out.Send, HubSend{p.conn, &Answer{Op: "signal", Re: r.ID, Status: OK}})
 }
 
 func (h *Hub) answer(out *HubOutput, to ConnID, r Request, s Status, text string) {

@@ -78,13 +78,14 @@ type Tracker struct {
 	conns, peers, rooms atomic.Int64 // what the owner last counted, for healthz and metrics
 
 	// Owned by the owner goroutine.
-	hub    *Hub
-	out    HubOutput
-	now    time.Time
-	byID   map[ConnID]*conn
-	lastID ConnID
-	dirty  []*conn
-	later  []HubInput // what happened while the hub's output was being delivered
+	hub     *Hub
+	out     HubOutput
+	now     time.Time
+	byID    map[ConnID]*conn
+	lastID  ConnID
+	dirty   []*conn
+	later   []HubInput // what happened while the hub's output was being delivered
+	parking parking
 }
 
 // post is what the owner hears.
@@ -111,6 +112,7 @@ const (
 	opWrote                  // c's writer is done; err
 	opCut                    // cut c off with note; data goes before it
 	opEnded                  // c's reader is done; err, seen
+	opPark                   // c's reader is done for now: c is idle
 )
 
 // NewTracker binds the sockets. Nothing is answered before Start.
@@ -305,28 +307,55 @@ func (t *Tracker) post(p post) bool {
 
 // own is the owner goroutine.
 func (t *Tracker) own() {
+	if poll, err := newPoller(); err == nil {
+		t.parking.poll, t.parking.buf = poll, new(inBuf)
+		t.wg.Go(func() { poll.watch(t.done) })
+	} else if canPoll {
+		t.log.Warn("every connection takes a goroutine", "err", err)
+	}
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
-	for stopped := false; !stopped; {
-		select {
-		case p := <-t.inbox:
-			t.now = time.Now()
-			t.handle(p)
-			t.drain()
-		case <-timer.C:
-			t.now = time.Now()
-			t.step(HubTick{})
-		case <-t.stop:
-			t.now = time.Now()
-			stopped = true
-		}
-		t.flush()
-		t.count()
-		if !t.out.Wake.IsZero() {
-			timer.Reset(time.Until(t.out.Wake))
+	var at time.Time
+	for t.next(timer.C, t.stop) {
+		if wake := t.wake(); !wake.IsZero() && !wake.Equal(at) {
+			at = wake
+			timer.Reset(time.Until(wake))
 		}
 	}
 	t.end()
+}
+
+// next awaits something and handles it. It returns false when stop is closed.
+func (t *Tracker) next(tick <-chan time.Time, stop <-chan struct{}) bool {
+	var events <-chan int
+	var more <-chan struct{}
+	if poll := t.parking.poll; poll != nil {
+		events = poll.ready
+		if poll.mine || len(t.parking.unread) > 0 {
+			more = poll.open
+		}
+	}
+	select {
+	case p := <-t.inbox:
+		t.now = time.Now()
+		t.handle(p)
+		t.drain()
+	case n := <-events:
+		t.now = time.Now()
+		t.parking.poll.n, t.parking.poll.mine = n, true
+	case <-more:
+		t.now = time.Now()
+	case <-tick:
+		t.now = time.Now()
+	case <-stop:
+		t.now = time.Now()
+		return false
+	}
+	t.readParked()
+	t.due()
+	t.flush()
+	t.count()
+	return true
 }
 
 // drain handles what else is waiting, so that what goes to one connection goes in one write.
@@ -369,11 +398,10 @@ func (t *Tracker) handle(p post) {
 		}
 		t.cut(c, p.note)
 	case opEnded:
-		if t.byID[c.id] == c {
-			delete(t.byID, c.id)
-			t.step(HubDropped{Conn: c.id, Seen: p.seen})
-			t.log.Debug("connection ended", "conn", c.id, "addr", c.addr, "err", p.err)
-		}
+		c.seen = p.seen
+		t.gone(c, p.err)
+	case opPark:
+		t.park(c)
 	}
 }
 
@@ -418,23 +446,33 @@ func (t *Tracker) deliver(but ConnID) {
 
 // settle tells the hub what came of delivering.
 func (t *Tracker) settle() {
-	for len(t.later) > 0 {
+	for p := &t.parking; len(t.later) > 0 || len(p.broken) > 0; {
+		if len(p.broken) > 0 {
+			c := p.broken[0]
+			p.broken = p.broken[1:]
+			t.drop(c, errUnwritable)
+			continue
+		}
 		in := t.later[0]
 		t.later = t.later[1:]
 		t.step(in)
 	}
-	t.later = nil
+	t.later, t.parking.broken = nil, nil
 }
 
-// flush starts a writer for every connection that has something to write and none.
+// flush writes to every parked connection that has something to write, and starts a writer for the others that have none.
 func (t *Tracker) flush() {
-	t.settle()
-	for i, c := range t.dirty {
-		c.dirty = false
-		t.write(c)
-		t.dirty[i] = nil
+	for t.settle(); len(t.dirty) > 0; t.settle() {
+		for i := 0; i < len(t.dirty); i++ {
+			c := t.dirty[i]
+			c.dirty, t.dirty[i] = false, nil
+			if c.parked && c.blocked {
+				t.unpark(c, nil)
+			}
+			t.write(c)
+		}
+		t.dirty = t.dirty[:0]
 	}
-	t.dirty = t.dirty[:0]
 }
 
 func (t *Tracker) count() {
@@ -454,27 +492,24 @@ func (t *Tracker) end() {
 	t.ln.Close()
 	t.step(HubStopped{Text: "the tracker is shutting down"})
 	t.flush()
-	patience := time.NewTimer(500 * time.Millisecond)
+	forced := make(chan struct{})
+	patience := time.AfterFunc(500*time.Millisecond, func() { close(forced) })
 	defer patience.Stop()
-	forced := false
-	for len(t.byID) > 0 && !forced {
-		select {
-		case p := <-t.inbox:
-			t.now = time.Now()
-			t.handle(p)
-			t.drain()
-			t.flush()
-		case <-patience.C:
-			forced = true
-		}
+	for len(t.byID) > 0 && t.next(nil, forced) {
 	}
 	for _, c := range t.byID {
-		if c.upgraded {
+		switch {
+		case c.parked:
+			t.parking.poll.drop(c.fd)
+		case c.upgraded:
 			c.nc.Close()
 		}
 	}
 	t.srv.Close()
 	close(t.done)
+	if t.parking.poll != nil {
+		t.parking.poll.close()
+	}
 	for len(t.inbox) > 0 {
 		if p := <-t.inbox; p.op == opUpgraded {
 			p.c.nc.Close()
