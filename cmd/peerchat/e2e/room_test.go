@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,6 +118,45 @@ func TestPeerComesBack(t *testing.T) {
 	w.wantMesh(a, third)
 	chat.say(5, a, third)
 	chat.want("b goes on where it was even after a hard death", a, third)
+}
+
+// A peer that is killed and started again at once finds the others on a link with the killed process, which they take for
+// alive for some seconds more. As soon as the new link is up, what is said goes over that one.
+func TestPeerIsKilledAndComesBackAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.tracker()
+	a, b := w.join("a"), w.join("b")
+	w.wantMesh(a, b)
+	for i := range 3 {
+		mark := a.Mark()
+		b.signal(syscall.SIGKILL)
+		b.wantExit("b dies by SIGKILL", -1, 5*time.Second)
+		missed := fmt.Sprint("said while b was dead, ", i)
+		a.say(missed)
+		b = b.again()
+		w.wantMesh(a, b)
+		const atOnce = 2 * time.Second // the old link would be taken for alive for 4
+		mine, yours := fmt.Sprint("I am back, ", i), fmt.Sprint("welcome back, ", i)
+		b.say(mine)
+		a.say(yours)
+		for _, want := range []struct {
+			at   *peer
+			text string
+		}{{a, mine}, {b, missed}, {b, yours}} {
+			if _, err := want.at.Await(0, atOnce, "the new link carries "+want.text, message(want.text)); err != nil {
+				t.Fatalf("%v after b came back for the %d. time: %v", atOnce, i+1, err)
+			}
+		}
+		left := 0
+		for _, e := range a.Lines()[mark:] {
+			if member("general", "b", "left")(e) {
+				left++
+			}
+		}
+		if left > 1 {
+			t.Errorf("a was told %d times that b left, want once at most", left)
+		}
+	}
 }
 
 // Two processes cannot share a profile: the second says so and ends.
