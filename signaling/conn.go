@@ -129,7 +129,7 @@ func (t *Tracker) send(c *conn, m Message) {
 	default: // exactly MaxMessage
 		b.b = append(appendHeader(b.b[:at], opText, size), m.Append(nil)...)
 	}
-	t.metrics.sent.Inc()
+	t.sent++
 	if a, ok := m.(*Answer); ok && c.parked && a.Status == OK && a.Op == "signal" && len(b.b) < 1<<10 {
 		t.hold(c)
 		return

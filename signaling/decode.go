@@ -40,14 +40,19 @@ func (d *decoder) request(b []byte) (Request, error) {
 func (d *decoder) requestOf(b []byte, signal *SignalRequest) (Request, error) {
 	d.err = nil
 	d.open(b)
-	op := d.string("type", false)
+	word := d.text("type")
 	id := d.uuid("id")
+	if d.err == nil && string(word) == "signal" {
+		*signal = SignalRequest{ID: id, To: d.peer("to"), Data: d.data()}
+		if d.err != nil {
+			return nil, &BadRequest{ID: id, Op: "signal", Err: d.err}
+		}
+		return signal, nil
+	}
+	op := string(word)
 	var r Request
 	switch {
 	case d.err != nil:
-	case op == "signal":
-		*signal = SignalRequest{ID: id, To: d.peer("to"), Data: d.data()}
-		r = signal
 	case op == "hello":
 		r = &HelloRequest{ID: id, Peer: d.peer("peer"), Name: d.name(), Agent: d.agent(), Sig: d.sig(),
 			Resume: d.bool("resume")}
@@ -173,6 +178,19 @@ func (d *decoder) string(key string, optional bool) string {
 	return s
 }
 
+// text is string without a copy: what it returns may alias the input.
+func (d *decoder) text(key string) []byte {
+	v := d.value(key, false)
+	if v == nil {
+		return nil
+	}
+	s, err := unquoted(v)
+	if err != nil {
+		d.fail(key, err)
+	}
+	return s
+}
+
 func (d *decoder) uuid(key string) uuid.UUID {
 	// The ID is read even after an error, so that the answer to a bad request finds back.
 	v := d.get(key)
@@ -180,22 +198,48 @@ func (d *decoder) uuid(key string) uuid.UUID {
 		d.fail(key, errMissing)
 		return uuid.UUID{}
 	}
-	s, err := unquote(v)
-	id, perr := uuid.Parse(s)
-	if err != nil || perr != nil || len(s) != 36 || strings.ToLower(s) != s {
-		d.fail(key, fmt.Errorf("%q is no UUID; want 36 characters in lower case", clip(s)))
+	s, err := unquoted(v)
+	id, ok := parseUUID(s)
+	if err != nil || !ok {
+		d.fail(key, fmt.Errorf("%q is no UUID; want 36 characters in lower case", clip(string(s))))
 		return uuid.UUID{}
 	}
 	return id
 }
 
+// parseUUID reads the one form that has lower case and hyphens (RFC 9562 section 4).
+func parseUUID(s []byte) (id uuid.UUID, ok bool) {
+	if len(s) != 36 {
+		return id, false
+	}
+	n := 0
+	for i, c := range s {
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return uuid.UUID{}, false
+			}
+			continue
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		default:
+			return uuid.UUID{}, false
+		}
+		id[n/2] = id[n/2]<<4 | c
+		n++
+	}
+	return id, true
+}
+
 func (d *decoder) peer(key string) wire.PeerID {
-	s := d.string(key, false)
+	s := d.text(key)
 	if d.err != nil {
 		return wire.PeerID{}
 	}
-	p, err := wire.ParsePeerID(s)
-	if err != nil {
+	var p wire.PeerID
+	if err := p.UnmarshalText(s); err != nil {
 		d.fail(key, err)
 	} else if p.IsZero() {
 		d.fail(key, errors.New("the zero ID is nobody's"))

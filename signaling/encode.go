@@ -186,7 +186,8 @@ func appendUUID(b []byte, id uuid.UUID) []byte {
 }
 
 func appendPeer(b []byte, p wire.PeerID) []byte {
-	return append(append(append(b, '"'), p.String()...), '"')
+	b, _ = p.AppendText(append(b, '"')) // never fails
+	return append(b, '"')
 }
 
 func appendMember(b []byte, m Member) []byte {

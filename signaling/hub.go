@@ -81,6 +81,28 @@ type HubOutput struct {
 	Send  []HubSend
 	Close []ConnID
 	Wake  time.Time
+
+	// Messages that were done with, for the next signal: see Done.
+	note   *SignalNote
+	answer *Answer
+}
+
+// Done gives a message of Send back, which nobody may look at any more. It need not be called.
+func (o *HubOutput) Done(m Message) {
+	switch m := m.(type) {
+	case *SignalNote:
+		o.note = m
+	case *Answer:
+		o.answer = m
+	}
+}
+
+func reuse[T any](spare **T) *T {
+	m := *spare
+	if *spare = nil; m == nil {
+		m = new(T)
+	}
+	return m
 }
 
 // HubConfig is what a Hub is made of. Zero fields get defaults.
@@ -397,8 +419,10 @@ func (h *Hub) signal(p *hubPeer, r *SignalRequest, out *HubOutput) {
 		h.answer(out, p.conn, r, NotFound, "peer "+r.To.Tag()+" is not connected to this tracker")
 		return
 	}
-	out.Send = append(out.Send, HubSend{to.conn, &SignalNote{From: Member{p.id, p.name}, Data: r.Data}})
-	out.Send = append(out.Send, HubSend{p.conn, &Answer{Op: "signal", Re: r.ID, Status: OK}})
+	note, answer := reuse(&out.note), reuse(&out.answer)
+	*note = SignalNote{From: Member{p.id, p.name}, Data: r.Data}
+	*answer = Answer{Op: "signal", Re: r.ID, Status: OK}
+	out.Send = append(out.Send, HubSend{to.conn, note}, HubSend{p.conn, answer})
 }
 
 func (h *Hub) answer(out *HubOutput, to ConnID, r Request, s Status, text string) {

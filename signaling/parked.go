@@ -37,7 +37,7 @@ const (
 	// lazyTime is how long the answer OK to a signal waits, at least and half of it at most, for something that goes
 	// to the same client and costs a write anyway. Nobody waits for it: what tells a peer that its signal arrived is the other
 	// peer's, and a refusal is not held.
-	lazyTime = 40 * time.Millisecond
+	lazyTime = 120 * time.Millisecond
 )
 
 // park takes a connection from its reader, which has ended.
@@ -210,7 +210,7 @@ func unmask(b []byte, key [4]byte) {
 // text handles a message. What the hub gets of it aliases b, and is encoded before text returns.
 func (t *Tracker) text(c *conn, b []byte) {
 	p := &t.parking
-	t.metrics.received.Inc()
+	t.received++
 	req, err := p.dec.requestOf(b, &p.signal)
 	if err != nil {
 		bad := new(BadRequest)

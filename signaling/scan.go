@@ -1,6 +1,8 @@
 package signaling
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +20,7 @@ const (
 // lets two readers see two messages in one.
 type object struct {
 	n    int
-	keys [maxFields]string
+	keys [maxFields][]byte // unquoted; they alias the input unless they had escapes
 	vals [maxFields][]byte // each a valid JSON value; they alias the input
 }
 
@@ -43,7 +45,7 @@ func (o *object) parse(b []byte) error {
 // get is the value of a member, nil if there is none.
 func (o *object) get(key string) []byte {
 	for i := range o.n {
-		if o.keys[i] == key {
+		if string(o.keys[i]) == key {
 			return o.vals[i]
 		}
 	}
@@ -64,11 +66,11 @@ func (o *object) members(b []byte, i int) (int, error) {
 		if err != nil {
 			return end, err
 		}
-		key, err := unquote(b[start:end])
+		key, err := unquoted(b[start:end])
 		if err != nil {
 			return start, err
 		}
-		if o.get(key) != nil {
+		if o.get(string(key)) != nil {
 			return start, fmt.Errorf("%w: two members named %q", errJSON, key)
 		}
 		if o.n == maxFields {
@@ -120,17 +122,21 @@ func elements(b []byte, each func([]byte) error) error {
 
 // unquote decodes a JSON string that skipString has checked.
 func unquote(b []byte) (string, error) {
+	s, err := unquoted(b)
+	return string(s), err
+}
+
+// unquoted is unquote without a copy: what it returns may alias b.
+func unquoted(b []byte) ([]byte, error) {
 	if len(b) < 2 || b[0] != '"' {
-		return "", errors.New("want a string")
+		return nil, errors.New("want a string")
 	}
-	for _, c := range b {
-		if c == '\\' {
-			var s string
-			err := json.Unmarshal(b, &s)
-			return s, err
-		}
+	if bytes.IndexByte(b, '\\') >= 0 {
+		var s string
+		err := json.Unmarshal(b, &s)
+		return []byte(s), err
 	}
-	return string(b[1 : len(b)-1]), nil
+	return b[1 : len(b)-1], nil
 }
 
 func syntax(i int) error { return fmt.Errorf("%w: syntax error at byte %d", errJSON, i) }
@@ -204,6 +210,12 @@ func skipString(b []byte, i int) (int, error) {
 		return i, syntax(i)
 	}
 	for i++; i < len(b); i++ {
+		for len(b)-i >= 8 && plain(binary.LittleEndian.Uint64(b[i:])) {
+			i += 8
+		}
+		if i == len(b) {
+			break
+		}
 		switch c := b[i]; {
 		case c == '"':
 			return i + 1, nil
@@ -227,6 +239,14 @@ func skipString(b []byte, i int) (int, error) {
 		}
 	}
 	return i, syntax(i)
+}
+
+// plain says that none of the eight bytes of a string ends it, escapes anything, or is a control character.
+func plain(x uint64) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, escape := x^ones*'"', x^ones*'\\'
+	// A byte below n makes (byte-n)&^byte negative, and so may one right above it, which costs a closer look only.
+	return ((x-ones*0x20)&^x|(quote-ones)&^quote|(escape-ones)&^escape)&high == 0
 }
 
 func skipNumber(b []byte, i int) (int, error) {

@@ -78,14 +78,15 @@ type Tracker struct {
 	conns, peers, rooms atomic.Int64 // what the owner last counted, for healthz and metrics
 
 	// Owned by the owner goroutine.
-	hub     *Hub
-	out     HubOutput
-	now     time.Time
-	byID    map[ConnID]*conn
-	lastID  ConnID
-	dirty   []*conn
-	later   []HubInput // what happened while the hub's output was being delivered
-	parking parking
+	hub            *Hub
+	out            HubOutput
+	now            time.Time
+	byID           map[ConnID]*conn
+	lastID         ConnID
+	dirty          []*conn
+	later          []HubInput // what happened while the hub's output was being delivered
+	parking        parking
+	sent, received int // since the metrics were told
 }
 
 // post is what the owner hears.
@@ -434,6 +435,7 @@ func (t *Tracker) deliver(but ConnID) {
 		if c := t.byID[s.Conn]; c != nil && s.Conn != but {
 			t.send(c, s.Msg)
 		}
+		t.out.Done(s.Msg)
 		s.Msg = nil
 	}
 	for _, id := range t.out.Close {
@@ -479,6 +481,14 @@ func (t *Tracker) count() {
 	t.conns.Store(int64(t.hub.Conns()))
 	t.peers.Store(int64(t.hub.Peers()))
 	t.rooms.Store(int64(t.hub.Rooms()))
+	if t.sent > 0 {
+		t.metrics.sent.Add(float64(t.sent))
+		t.sent = 0
+	}
+	if t.received > 0 {
+		t.metrics.received.Add(float64(t.received))
+		t.received = 0
+	}
 }
 
 // end is the owner's last act: everybody is told, has half a second to take it, and is closed.

@@ -17,13 +17,44 @@ func IDOf(key ed25519.PrivateKey) PeerID { return PeerID(key.Public().(ed25519.P
 
 // ParsePeerID reads the 52 characters of PeerID.String.
 func ParsePeerID(s string) (PeerID, error) {
-	var id PeerID
-	b, err := idEncoding.DecodeString(s)
-	if err != nil || len(b) != len(id) || idEncoding.EncodeToString(b) != s {
+	id, ok := parseID(s)
+	if !ok {
 		return id, fmt.Errorf("peer ID %q: want 52 characters of lower-case base32", clip(s))
 	}
-	return PeerID(b), nil
+	return id, nil
 }
+
+// parseID takes no memory, which is why it is not left to encoding/base32: a tracker does little else.
+func parseID[T string | []byte](s T) (id PeerID, ok bool) {
+	if len(s) != idLength {
+		return id, false
+	}
+	bits, have, at := uint(0), 0, 0
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z':
+			c -= 'a'
+		case '2' <= c && c <= '7':
+			c -= '2' - 26
+		default:
+			return PeerID{}, false
+		}
+		bits = bits<<5 | uint(c)
+		if have += 5; have >= 8 {
+			have -= 8
+			id[at] = byte(bits >> have)
+			at++
+		}
+	}
+	if bits&(1<<have-1) != 0 { // there is one text of an ID
+		return PeerID{}, false
+	}
+	return id, true
+}
+
+// idLength is how long String is.
+const idLength = 52
 
 // String is the ID in lower-case base32 without padding, 52 characters.
 func (id PeerID) String() string { return idEncoding.EncodeToString(id[:]) }
@@ -43,17 +74,22 @@ func (id PeerID) Less(other PeerID) bool { return string(id[:]) < string(other[:
 // MarshalText writes String, for JSON.
 func (id PeerID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
+// AppendText appends String to b.
+func (id PeerID) AppendText(b []byte) ([]byte, error) { return idEncoding.AppendEncode(b, id[:]), nil }
+
 // UnmarshalText is ParsePeerID; the empty text is the zero ID.
 func (id *PeerID) UnmarshalText(b []byte) error {
 	if len(b) == 0 {
 		*id = PeerID{}
 		return nil
 	}
-	p, err := ParsePeerID(string(b))
-	if err == nil {
-		*id = p
+	p, ok := parseID(b)
+	if !ok {
+		_, err := ParsePeerID(string(b))
+		return err
 	}
-	return err
+	*id = p
+	return nil
 }
 
 // clip shortens hostile input for an error text.
