@@ -4,3 +4,6 @@ package election
 
 // mostPeers is the size of the largest network that is tried.
 const mostPeers = 10000
+
+// usualSchedules is how many random schedules are tried.
+const usualSchedules = 150

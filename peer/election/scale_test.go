@@ -99,7 +99,7 @@ func TestMessagesAndTime(t *testing.T) {
 			if n == 10000 && home { // it differs in nothing but the time it takes
 				continue
 			}
-			rounds := max(1, min(20, 1000/n))
+			rounds := max(1, min(20, mostPeers/10/n))
 			worst, slowest, seed := 0, time.Duration(0), uint64(0)
 			for r := range rounds {
 				w := crowd(t, uint64(r), n, 6, min(n, 40, max(20, 4000/n)), home)

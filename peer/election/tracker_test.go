@@ -369,15 +369,17 @@ func (w *world) components() (groups [][]*node) {
 	return groups
 }
 
-// outside reports whether all of a group are connected to one tracker of another group.
-func (w *world) outside(group []*node) bool {
-	for _, n := range group {
-		if !n.joined || n.target != group[0].target || n.m.suspect ||
-			!n.m.reign.none() && n.m.reign.leader() != w.nodes[n.target].id { // none: its term is higher, and no link told of it
-			return false
+// introduce does what trackers are for: it links those who are connected to a peer's tracker, and have no links to that peer
+// by any way, with it. A machine may follow a leader by its tracker's word alone, but cannot pass that word on to its
+// neighbours, because it is not signed: they hear who leads when there is a link to the leader's group.
+func (w *world) introduce() {
+	for _, group := range w.components() {
+		for _, n := range group {
+			if n.joined && n.target >= 0 && !slices.Contains(group, w.nodes[n.target]) && w.reach(n.i, n.target) {
+				w.link(n, w.nodes[n.target])
+			}
 		}
 	}
-	return true
 }
 
 func (w *world) agreedIn(group []*node) string {
@@ -407,8 +409,6 @@ func (w *world) agreedIn(group []*node) string {
 	case home && len(lead) > 0:
 		return lead[0].name + " leads although the home tracker is there"
 	case home || best == nil:
-	case len(lead) == 0 && w.outside(group):
-		return "" // it has no links to its tracker's group, but the tracker itself: links are for the tracker to make
 	case len(lead) != 1:
 		return strconv.Itoa(len(lead)) + " peers lead in the group of " + group[0].name
 	case lead[0] != best:
