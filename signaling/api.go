@@ -41,12 +41,20 @@ type (
 		Hosting  bool   // the tracker is in this process
 		Leader   wire.PeerID
 		Term     uint64
-		Observed string   // this peer's address as the tracker sees it
-		STUN     []string // stun: URLs that the tracker offers
-		Resumed  bool     // the tracker still knew this peer: rooms and members are as before
-		Trying   string
-		Retry    time.Time
-		Err      error
+		Proof    []byte   // the leader's signed announcement, opaque here; nil if the tracker gave none
+		// Addresses are where others reach this tracker, best first: the URL that was dialled, or where that is of this
+		// machine alone, this machine's addresses, and it last.
+		Addresses []string
+		Named     bool     // the user named this tracker
+		Observed  string   // this peer's address as the tracker sees it
+		STUN      []string // stun: URLs that the tracker offers
+		Resumed   bool     // the tracker still knew this peer: rooms and members are as before
+		Closed    bool     // Lost: the socket was closed, as opposed to silent
+		Moved     bool     // Lost: the tracker sent this client on to another
+		Failed    int      // rounds of looking for a tracker that failed since the last connection or Follow
+		Trying    string
+		Retry     time.Time
+		Err       error
 	}
 	// Joined answers Join, and comes again after each reconnection: Members is a bounded sample without oneself,
 	// Count everybody with oneself.
@@ -87,7 +95,68 @@ type (
 		Rooms []Room
 		Err   error
 	}
+	// NoneFound says that there has been no tracker since the start, and that a round of looking for one failed.
+	NoneFound struct{ Err error }
+	// Pong answers Ping: the tracker is alive.
+	Pong struct{}
+	// Offered tells what this peer could host, when that changes.
+	Offered struct {
+		Candidate bool
+		Dialable  bool // measured: somebody else's connection reached it
+		Port      uint16
+		Addresses []string // URLs, best first, at most MaxAddresses
+	}
+	// Leading says that the own tracker serves, LeadFailed that it cannot.
+	Leading struct {
+		URL  string
+		URLs []string
+	}
+	LeadFailed struct{ Err error }
+	// Met tells of a serving tracker other than the one that the client is connected to; it comes again as long as the tracker
+	// is seen. Leader is zero for a stand-alone one.
+	Met struct {
+		URLs   []string
+		Term   uint64
+		Leader wire.PeerID
+		Proof  []byte
+	}
+	// HomeGone says that the stand-alone tracker that was met no longer answers.
+	HomeGone struct{}
 )
+
+// MaxAddresses is the most addresses that a tracker is known by.
+const MaxAddresses = 8
+
+// MaxProof is the longest announcement of a leader that trackers hand on, in bytes.
+const MaxProof = 4 << 10
+
+// Target is a tracker to go to.
+type Target struct {
+	Leader wire.PeerID // zero: a stand-alone tracker
+	Term   uint64
+	URLs   []string      // best first
+	Jitter time.Duration // wait for a random part of this, so that not all come at once
+}
+
+// Lead makes a peer's own tracker serve.
+type Lead struct {
+	Term    uint64
+	Leader  wire.PeerID
+	Proof   []byte     // the signed announcement, for those who join
+	Members []Restored // who was in which room before, at most MaxRestored
+	// Replaces are the addresses of the tracker that was lost: if it was on this machine, its port is opened, too.
+	Replaces []string
+}
+
+// MaxRestored is the most members that a new tracker takes over.
+const MaxRestored = 4096
+
+// Restored is a member whom a new tracker expects, because the old one had it.
+type Restored struct {
+	Peer  wire.PeerID
+	Name  string
+	Rooms []wire.Room
+}
 
 func (StateChanged) clientEvent()  {}
 func (Joined) clientEvent()        {}
@@ -97,6 +166,13 @@ func (MemberLeft) clientEvent()    {}
 func (MemberRenamed) clientEvent() {}
 func (Signaled) clientEvent()      {}
 func (RoomList) clientEvent()      {}
+func (NoneFound) clientEvent()     {}
+func (Pong) clientEvent()          {}
+func (Offered) clientEvent()       {}
+func (Leading) clientEvent()       {}
+func (LeadFailed) clientEvent()    {}
+func (Met) clientEvent()           {}
+func (HomeGone) clientEvent()      {}
 
 // Status is the outcome of a request.
 type Status string

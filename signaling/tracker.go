@@ -50,6 +50,16 @@ type TrackerConfig struct {
 	Handshake time.Duration
 	// WriteTimeout is how long a client may take to read what is written at once; default 5 s.
 	WriteTimeout time.Duration
+
+	// Self is the peer whose tracker this is; zero for a stand-alone one.
+	Self wire.PeerID
+	// Standby begins without serving: whoever comes is sent on, or away while no tracker is known.
+	Standby bool
+	// OnPeer hears of every admitted hello, OnMeet of every greeting of another tracker, OnYield of a program on this machine
+	// that wants the port (nil: it is refused). The owner calls them; they must not block.
+	OnPeer  func(wire.PeerID)
+	OnMeet  func(Greeting)
+	OnYield func()
 }
 
 // Tracker introduces peers to each other: it runs a Hub behind a WebSocket endpoint, and answers STUN.
