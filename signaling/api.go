@@ -36,12 +36,12 @@ type (
 	// StateChanged tells of the connection. While not Connected, Trying says what is being tried, and Err why the
 	// last attempt failed.
 	StateChanged struct {
-		State    ClientState
-		URL      string // ws:// or wss:// of the tracker in question
-		Hosting  bool   // the tracker is in this process
-		Leader   wire.PeerID
-		Term     uint64
-		Proof    []byte   // the leader's signed announcement, opaque here; nil if the tracker gave none
+		State   ClientState
+		URL     string // ws:// or wss:// of the tracker in question
+		Hosting bool   // the tracker is in this process
+		Leader  wire.PeerID
+		Term    uint64
+		Proof   []byte // the leader's signed announcement, opaque here; nil if the tracker gave none
 		// Addresses are where others reach this tracker, best first: the URL that was dialled, or where that is of this
 		// machine alone, this machine's addresses, and it last.
 		Addresses []string
