@@ -49,7 +49,10 @@ type (
 		URL    string
 		Term   uint64
 		Leader wire.PeerID // zero for a stand-alone tracker
+		Name   string      // the leader's name, if it is known
 		Self   bool        // this process is the tracker
+		Solo   bool        // it leads for itself alone: nobody else was there
+		InMesh bool        // the leader is not dialable as far as is known: it serves those who reach it
 		Trying string      // what is being tried, for people; empty when nothing is
 		Err    error       // why the last attempt failed
 	}
@@ -125,7 +128,7 @@ type (
 	// Answer is the result of a query Command, with its Ref.
 	Answer struct {
 		Ref   any
-		Value any // PeersAnswer, RoomsAnswer or NetAnswer
+		Value any // PeersAnswer, RoomsAnswer, NetAnswer or InviteAnswer
 	}
 	// Stopped is the last event: the others have been told and everything is closed.
 	Stopped struct{}
@@ -179,7 +182,30 @@ type NetAnswer struct {
 	Linked   int
 	Known    int
 	Peers    []PeerInfo
-	Counters map[string]uint64 // frames and bytes sent, received, dropped, faults by code …
+	Term     uint64 // the highest of the election that was seen
+	// Candidates are the peers that could be the tracker, the best first.
+	Candidates []CandidateInfo
+	Counters   map[string]uint64 // frames and bytes sent, received, dropped, faults by code …
+}
+
+// CandidateInfo is a peer that could be the tracker.
+type CandidateInfo struct {
+	Person
+	Place     int  // in the ranking, from 1
+	Dialable  bool // measured: the tracker could connect to it
+	Priority  int16
+	Port      uint16
+	Addresses []string // URLs of its tracker, best first
+	Leader    bool     // it is the tracker now
+	Self      bool
+	Age       time.Duration // since its last word
+}
+
+// InviteAnswer says where others find this peer's rooms: addresses of the tracker and of those who could replace it, as URLs,
+// best first.
+type InviteAnswer struct {
+	Room      wire.Room
+	Addresses []string
 }
 
 // Command is what the user wants of a Node: one of the types below. Node.Do takes it and returns at once; what goes
@@ -202,6 +228,11 @@ type (
 	ListPeers struct{ Ref any }
 	ListRooms struct{ Ref any }
 	ShowNet   struct{ Ref any }
+	// Invite asks for what an invitation into Room needs; it is answered, too.
+	Invite struct {
+		Ref  any
+		Room wire.Room
+	}
 	// Reconnect tries everything at once again: the tracker and every link that is down.
 	Reconnect struct{}
 )
@@ -213,4 +244,5 @@ func (Rename) command()    {}
 func (ListPeers) command() {}
 func (ListRooms) command() {}
 func (ShowNet) command()   {}
+func (Invite) command()    {}
 func (Reconnect) command() {}
