@@ -8,14 +8,14 @@ import (
 )
 
 // DecodeFrame reads one frame, which must be the whole of b. It refuses everything that AppendFrame would not have
-// written, so f re-encodes to b. Event bodies in f are parts of b, which must not be changed afterwards. Proofs have the
+// written, so f re-encodes to b. Event bodies and election messages in f are parts of b, which must not be changed afterwards. Proofs have the
 // right shape; whether they are true is for a Verifier to say.
 func DecodeFrame(b []byte) (f Frame, err error) {
 	if len(b) > MaxFrame {
 		return nil, fmt.Errorf("decode frame: it is %d bytes long: at most %d are allowed", len(b), MaxFrame)
 	}
 	r := &reader{b: b}
-	fields := r.array("frame", 3, 8)
+	fields := r.array("frame", 2, 8)
 	kind := r.uint("frame type", 0, MaxCounter)
 	want := 0
 	if r.err == nil {
@@ -42,6 +42,8 @@ func DecodeFrame(b []byte) (f Frame, err error) {
 			bye := Bye{Leaving: r.bool("leaving")}
 			bye.Reason = string(r.text("reason", 0, MaxReason))
 			want, f = 3, bye
+		case typeElection:
+			want, f = 2, Election{Data: r.bytes("election message", 1, MaxElection)}
 		default:
 			return nil, fmt.Errorf("decode frame: type %d is not known", kind)
 		}

@@ -16,6 +16,7 @@ const (
 	typeHave     = 5
 	typeWant     = 6
 	typeBye      = 7
+	typeElection = 8
 )
 
 // EventOverhead bounds what an encoded event takes beside its Room, Name, Body and Path, in bytes.
@@ -75,6 +76,11 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 		}
 		b = appendUint(appendArray(b, 3), typeBye)
 		return appendText(appendBool(b, f.Leaving), f.Reason), nil
+	case Election:
+		if len(f.Data) < 1 || len(f.Data) > MaxElection {
+			return nil, fmt.Errorf("an election message of %d bytes: 1 to %d are allowed", len(f.Data), MaxElection)
+		}
+		return appendBytes(appendUint(appendArray(b, 2), typeElection), f.Data), nil
 	default:
 		return nil, fmt.Errorf("no frame of this type exists")
 	}

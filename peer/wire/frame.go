@@ -80,6 +80,9 @@ type Bye struct {
 	Reason  string // for people, at most 128 bytes
 }
 
+// Election carries a message of the election; package election knows its layout. It goes over the reliable channel only.
+type Election struct{ Data []byte }
+
 func (Hello) frame()    {}
 func (Presence) frame() {}
 func (Events) frame()   {}
@@ -87,3 +90,4 @@ func (Digest) frame()   {}
 func (Have) frame()     {}
 func (Want) frame()     {}
 func (Bye) frame()      {}
+func (Election) frame() {}

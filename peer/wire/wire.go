@@ -17,10 +17,12 @@
 //	Have     [5, room, [[author, base, seq] ...]]           1 to MaxHeads, ascending by author
 //	Want     [6, room, [[author, from, to] ...]]            1 to MaxRanges, ascending, not overlapping
 //	Bye      [7, leaving, reason]
+//	Election [8, message]
 //
 // version, hops, base, seq, from and to are unsigned integers; live, reply and leaving are booleans; peer and author are
 // byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
-// event may be empty.
+// event may be empty. message is a byte string of 1 to MaxElection bytes, whose layout is
+// that of package election.
 //
 // An item of Events is a single event with its proof,
 //
@@ -54,6 +56,8 @@ const (
 	MaxFrame = 128 << 10
 	// MaxFastFrame is the longest frame that may use the unreliable channel, in bytes: one UDP packet.
 	MaxFastFrame = 1000
+	// MaxElection is the longest message of the election, in bytes.
+	MaxElection = 4 << 10
 	// MaxBatch is the most events that share one signature.
 	MaxBatch = 32
 	// MaxName is the longest username, in Unicode code points.

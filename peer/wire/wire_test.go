@@ -57,6 +57,7 @@ func frames(tb testing.TB) []Frame {
 		Want{Room: "dev", Ranges: []Range{{PeerID{1}, 1, 5}, {PeerID{1}, 7, 7}, {PeerID{2}, 1, 1000}}},
 		Bye{Leaving: true, Reason: "quit"},
 		Bye{},
+		Election{Data: []byte{6, 1, 2}},
 	}
 }
 
@@ -173,6 +174,8 @@ func TestEncoderRefusesWhatTheDecoderWould(t *testing.T) {
 		"nothing wanted":     Want{Room: "a"},
 		"backward range":     Want{Room: "a", Ranges: []Range{{PeerID{1}, 5, 4}}},
 		"overlapping ranges": Want{Room: "a", Ranges: []Range{{PeerID{1}, 1, 4}, {PeerID{1}, 4, 5}}},
+		"empty election":     Election{},
+		"long election":      Election{Data: make([]byte, MaxElection+1)},
 		"long reason":        Bye{Reason: string(long[:129])},
 		"frame too long": Events{Events: func() []Event {
 			b := testBatch(t, testKey(1), 1, 2)
@@ -201,7 +204,8 @@ func TestDecoderRefusesOtherEncodings(t *testing.T) {
 		"null":                     {0x83, 0x07, 0xf6, 0x60},
 		"long text length":         {0x83, 0x07, 0xf4, 0x78, 0x01, 'x'},
 		"wrong number of items":    {0x84, 0x07, 0xf4, 0x60, 0x60},
-		"unknown type":             {0x83, 0x08, 0xf4, 0x60},
+		"unknown type":             {0x83, 0x09, 0xf4, 0x60},
+		"election without data":    {0x82, 0x08, 0x40},
 		"text far longer than it":  {0x83, 0x07, 0xf4, 0x7b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff},
 		"length above 2^63":        {0x83, 0x07, 0xf4, 0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 		"array far longer than it": {0x83, 0x05, 0x61, 'a', 0x19, 0x02, 0x00},
