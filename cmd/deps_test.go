@@ -27,6 +27,7 @@ const (
 // an error, so that a new one is thought about.
 var mayImport = map[string][]string{
 	"configs":                 {},
+	"media/l16":               {},
 	"tui":                     {},
 	"tui/tuitest/demo":        {"tui", "tui/tuitest"},
 	"tui/tuitest":             {"tui"},
@@ -54,6 +55,7 @@ var pure = []string{
 	"signaling/hub*.go", "signaling/message.go", "signaling/encode.go", "signaling/decode.go", "signaling/scan.go",
 	"signaling/backoff.go", "signaling/limit.go",
 	"peer/core*.go", "peer/roster.go",
+	"media/l16",
 	"tui/msg.go", "tui/command.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/editor.go", "tui/complete.go",
 	"tui/model.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go",
 }
