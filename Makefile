@@ -11,7 +11,7 @@ BENCHARGS   ?=
 UNITS        = $(shell $(GO) list ./... | grep -v '/e2e')
 
 .DEFAULT_GOAL := build
-.PHONY: run build fmt lint test unit netns e2e fuzz bench vuln clean deps help
+.PHONY: run build fmt lint test unit model netns e2e fuzz bench vuln clean deps help
 
 run: ## open the chat; it hosts its own tracker if there is none
 	$(GO) run ./cmd/peerchat join $(ARGS)
@@ -27,15 +27,19 @@ lint: ## what is not formatted, vetted or checked
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-test: deps ## vet, unit tests with -race, end-to-end tests
+test: deps ## vet, unit tests with -race, the model of the election, end-to-end tests
 	$(GO) vet ./...
 	$(MAKE) --no-print-directory unit
+	$(MAKE) --no-print-directory model
 	$(MAKE) --no-print-directory netns
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/peerchat
 	$(MAKE) --no-print-directory e2e
 
 unit: ## unit tests with -race
 	$(GO) test -race -timeout 5m $(UNITS)
+
+model: deps ## the model of the election, every state of it, with spin
+	docs/election/check.sh
 
 netns: deps ## discovery on a LAN of network namespaces, as root
 	$(GO) test -race -tags netns -run InNamespaces -timeout 2m ./signaling

@@ -175,11 +175,13 @@ end:	do
 	:: atomic { alive[me] && PENDING(me, 2) -> j = 2; receive(me) }
 	:: atomic { alive[me] && PENDING(me, 3) -> j = 3; receive(me) }
 
+#ifndef BUG_LOST        /* planted: what is lost is never made good */
 	/* Comparison: a neighbour that knows less is shown the announcement. */
 	:: atomic { alive[me] && BEHIND(0, me) -> SHOW(0, me) }
 	:: atomic { alive[me] && BEHIND(1, me) -> SHOW(1, me) }
 	:: atomic { alive[me] && BEHIND(2, me) -> SHOW(2, me) }
 	:: atomic { alive[me] && BEHIND(3, me) -> SHOW(3, me) }
+#endif
 	/* ... and one whose term is above the leader's makes the leader go above it. */
 	:: atomic { alive[me] && phase[me] == LEAD && term[me] < MAXTERM && alive[0] && term[0] > term[me] && leader[0] == NOBODY -> term[me] = term[0]; take(me) }
 	:: atomic { alive[me] && phase[me] == LEAD && term[me] < MAXTERM && alive[1] && term[1] > term[me] && leader[1] == NOBODY -> term[me] = term[1]; take(me) }
