@@ -28,6 +28,7 @@ const (
 var mayImport = map[string][]string{
 	"configs":                 {},
 	"media/l16":               {},
+	"media/wav":               {},
 	"tui":                     {},
 	"tui/tuitest/demo":        {"tui", "tui/tuitest"},
 	"tui/tuitest":             {"tui"},
