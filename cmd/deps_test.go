@@ -42,6 +42,8 @@ var mayImport = map[string][]string{
 	"signaling/signalingtest": {"peer/wire", "signaling"},
 	"peer":                    {"peer/wire", "peer/gossip", "peer/negotiate", "peer/election", "signaling"},
 	"peer/peertest":           {"peer", "peer/wire", "peer/gossip", "peer/negotiate", "peer/history", "signaling"},
+	"media":                   {},
+	"media/mediatest":         {"media"},
 	"cmd":                     {},
 	"cmd/peerchat":            {"configs", "tui", "peer", "peer/wire", "peer/history", "peer/profile", "signaling"},
 	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"},
@@ -58,7 +60,8 @@ var pure = []string{
 	"peer/core*.go", "peer/roster.go",
 	"media/l16",
 	"tui/msg.go", "tui/command.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/editor.go", "tui/complete.go",
-	"tui/model.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go",
+	"media/frame.go",
+	"tui/model.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go", "tui/tracker.go", "tui/invite.go",
 }
 
 // impure are the calls that a pure package must not make: they read or wait for the machine's clock, or draw from a
