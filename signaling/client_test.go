@@ -240,7 +240,7 @@ func TestMoved(t *testing.T) {
 	a := newPlayer(t, 1, nil, at(old.URL()))
 	a.Join("x")
 	await[Joined](a, "in the room", nil)
-	old.MoveTo(next.URL())
+	old.MoveTo(Move{Tracker: next.URL()})
 	if s := await(a, "a moves", connected); s.URL != next.URL() {
 		t.Errorf("a goes where it is sent, got %+v", s)
 	}

@@ -66,6 +66,8 @@ func (d *decoder) requestOf(b []byte, signal *SignalRequest) (Request, error) {
 		r = &MembersRequest{ID: id, Room: d.room()}
 	case op == "name":
 		r = &NameRequest{ID: id, Name: d.name()}
+	case op == "dialback":
+		r = &DialbackRequest{ID: id, Port: d.port()}
 	case op == "bye":
 		r = &ByeRequest{ID: id}
 	default:
@@ -98,6 +100,8 @@ func DecodeReply(b []byte) (Message, error) {
 		m = &RenamedNote{Member: d.member()}
 	case op == "signal":
 		m = &SignalNote{From: Member{Peer: d.peer("from"), Name: d.name()}, Data: bytes.Clone(d.data())}
+	case op == "term":
+		m = &TermNote{Term: d.uint("term"), Leader: d.leader()}
 	case op == "bye":
 		m = &ByeNote{Status: d.status(), Text: d.string("text", true), Tracker: d.string("tracker", true),
 			Term: d.uint("term"), Leader: d.leader()}
@@ -119,11 +123,13 @@ func (d *decoder) answer(op string) Message {
 		switch op {
 		case "hello":
 			return &HelloAnswer{Re: re, Observed: d.string("observed", true), STUN: d.strings("stun", 16),
-				Term: d.uint("term"), Leader: d.leader(), Resumed: d.bool("resumed"), Ping: d.count("ping")}
+				Term: d.uint("term"), Leader: d.leader(), Resumed: d.bool("resumed"), Ping: d.count("ping"), Proof: d.proof()}
 		case "join", "members":
 			return &MembersAnswer{Op: op, Re: re, Room: d.room(), Members: d.members(), Count: d.count("count")}
 		case "rooms":
 			return &RoomsAnswer{Re: re, Rooms: d.rooms(), Total: d.count("total")}
+		case "dialback":
+			return &DialbackAnswer{Re: re, OK: d.bool("dialable"), Address: d.string("address", true), Text: d.string("text", true)}
 		}
 	}
 	return &Answer{Op: knownOp(op), Re: re, Status: status, Text: d.string("text", true)}
@@ -302,6 +308,28 @@ func (d *decoder) base64(key string, size int) []byte {
 	return b
 }
 
+// proof is a leader's announcement, which may be missing.
+func (d *decoder) proof() []byte {
+	s := d.string("proof", true)
+	if s == "" || d.err != nil {
+		return nil
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) > MaxProof || strings.ContainsAny(s, "\r\n") {
+		d.fail("proof", fmt.Errorf("want at most %d bytes in base64", MaxProof))
+		return nil
+	}
+	return b
+}
+
+func (d *decoder) port() uint16 {
+	n := d.uint("port")
+	if d.err == nil && (n < 1 || n > 65535) {
+		d.fail("port", fmt.Errorf("%d is no port from 1 to 65535", n))
+	}
+	return uint16(n)
+}
+
 func (d *decoder) sig() [64]byte { return [64]byte(d.base64("sig", 64)) }
 
 func (d *decoder) data() []byte {
@@ -413,7 +441,7 @@ func (d *decoder) objects(key string, each func(*decoder)) {
 // knownOp keeps a stranger's word for a type out of what is sent on.
 func knownOp(op string) string {
 	switch op {
-	case "hello", "join", "leave", "rooms", "members", "signal", "name", "bye":
+	case "hello", "join", "leave", "rooms", "members", "signal", "name", "dialback", "bye":
 		return op
 	}
 	return ""

@@ -56,6 +56,12 @@ func (m *NameRequest) Append(b []byte) []byte {
 }
 
 // Append implements Message.
+func (m *DialbackRequest) Append(b []byte) []byte {
+	b = append(appendRequest(b, m), `,"port":`...)
+	return append(strconv.AppendUint(b, uint64(m.Port), 10), '}')
+}
+
+// Append implements Message.
 func (m *Answer) Append(b []byte) []byte {
 	b = appendAnswer(b, m.Op, m.Re, m.Status)
 	if m.Text != "" {
@@ -72,14 +78,22 @@ func (m *HelloAnswer) Append(b []byte) []byte {
 	for i, u := range m.STUN {
 		b = appendString(comma(b, i), u)
 	}
-	b = appendTerm(append(b, ']'), m.Term)
-	if !m.Leader.IsZero() {
-		b = appendPeer(append(b, `,"leader":`...), m.Leader)
-	}
+	b = appendLeader(appendTerm(append(b, ']'), m.Term), m.Leader)
 	if m.Resumed {
 		b = append(b, `,"resumed":true`...)
 	}
 	b = strconv.AppendInt(append(b, `,"ping":`...), int64(m.Ping), 10)
+	return append(appendProof(b, m.Proof), '}')
+}
+
+// Append implements Message.
+func (m *DialbackAnswer) Append(b []byte) []byte {
+	b = appendAnswer(b, "dialback", m.Re, OK)
+	b = strconv.AppendBool(append(b, `,"dialable":`...), m.OK)
+	b = appendString(append(b, `,"address":`...), m.Address)
+	if m.Text != "" {
+		b = appendString(append(b, `,"text":`...), m.Text)
+	}
 	return append(b, '}')
 }
 
@@ -142,6 +156,12 @@ func (m *SignalNote) Append(b []byte) []byte {
 }
 
 // Append implements Message.
+func (m *TermNote) Append(b []byte) []byte {
+	b = appendTerm(append(b, `{"type":"term"`...), m.Term)
+	return append(appendLeader(b, m.Leader), '}')
+}
+
+// Append implements Message.
 func (m *ByeNote) Append(b []byte) []byte {
 	b = append(b, `{"type":"bye","status":"`...)
 	b = append(append(b, m.Status...), '"')
@@ -149,11 +169,7 @@ func (m *ByeNote) Append(b []byte) []byte {
 	if m.Tracker != "" {
 		b = appendString(append(b, `,"tracker":`...), m.Tracker)
 	}
-	b = appendTerm(b, m.Term)
-	if !m.Leader.IsZero() {
-		b = appendPeer(append(b, `,"leader":`...), m.Leader)
-	}
-	return append(b, '}')
+	return append(appendLeader(appendTerm(b, m.Term), m.Leader), '}')
 }
 
 func appendRequest(b []byte, r Request) []byte {
@@ -204,6 +220,20 @@ func appendTerm(b []byte, term uint64) []byte {
 		return b
 	}
 	return strconv.AppendUint(append(b, `,"term":`...), term, 10)
+}
+
+func appendLeader(b []byte, p wire.PeerID) []byte {
+	if p.IsZero() {
+		return b
+	}
+	return appendPeer(append(b, `,"leader":`...), p)
+}
+
+func appendProof(b, proof []byte) []byte {
+	if len(proof) == 0 {
+		return b
+	}
+	return append(base64.StdEncoding.AppendEncode(append(b, `,"proof":"`...), proof), '"')
 }
 
 func comma(b []byte, i int) []byte {

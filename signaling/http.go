@@ -17,7 +17,7 @@ import (
 )
 
 // newServer is the tracker's HTTP side: the WebSocket endpoint (at /ws, and at / for those who type only an address),
-// /healthz and /metrics.
+// /healthz and /metrics, and what trackers say to each other (meet.go).
 func newServer(t *Tracker) *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /ws", t.serveWS)
@@ -33,13 +33,17 @@ func newServer(t *Tracker) *http.Server {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(map[string]any{ // the reader's trouble
 			"status": "ok", "connections": t.conns.Load(), "peers": t.peers.Load(), "rooms": t.rooms.Load(),
-			"term": t.cfg.Term,
+			"term": t.Info().Term,
 		})
 	})
+	mux.HandleFunc("GET /info", t.serveInfo)
+	mux.HandleFunc("POST /meet", t.serveMeet)
+	mux.HandleFunc("POST /yield", t.serveYield)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(t.metrics.registry, promhttp.HandlerOpts{}))
 	return &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: t.cfg.Handshake,
+		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,
 		IdleTimeout:       10 * time.Second,
 		MaxHeaderBytes:    8 << 10,

@@ -48,7 +48,8 @@ type (
 		Conn ConnID
 		Seen time.Time
 	}
-	// HubMoved makes the hub send everybody, and whoever comes later, to another tracker.
+	// HubMoved makes the hub stand by: it sends everybody, and whoever comes later, to another tracker, until HubServe. An
+	// empty Tracker: nobody is known.
 	HubMoved struct {
 		Tracker string
 		Term    uint64
@@ -75,11 +76,12 @@ type HubSend struct {
 	Msg  Message
 }
 
-// HubOutput collects what a Step wants done: first Send, in order, then Close. Wake is when the hub wants its next
-// Step at the latest; zero means never. The caller empties Send and Close.
+// HubOutput collects what a Step wants done: first Send, in order, then Close; Dial whenever it can be. Wake is when the
+// hub wants its next Step at the latest; zero means never. The caller empties Send, Close and Dial.
 type HubOutput struct {
 	Send  []HubSend
 	Close []ConnID
+	Dial  []HubDial
 	Wake  time.Time
 
 	// Messages that were done with, for the next signal: see Done.
@@ -110,13 +112,17 @@ type HubConfig struct {
 	Seed   uint64
 	Term   uint64
 	Leader wire.PeerID
-	Limits Limits
+	// Standby begins without serving, as after HubMoved to nobody.
+	Standby bool
+	Limits  Limits
 	// Sample is the most members that a joiner is told of, and the most that are told of a change in a larger room;
 	// default DefaultSample. So the cost of a join does not grow with the room.
 	Sample int
 	// Linger is how long a dropped connection keeps its rooms, so that a client that comes back causes no flapping;
 	// default 3 s. It ends when the client has not been heard for three times the ping that it was told.
 	Linger time.Duration
+	// RestoreLinger is how long a member that was taken over from another tracker has to say hello; default 10 s.
+	RestoreLinger time.Duration
 	// Ping is the silence that a client is told to end with a ping; default 1.5 s. Where that would make more than
 	// PingBudget pings a second in all (default 4,000), clients are told to take longer, and their deaths show later.
 	Ping       time.Duration
@@ -130,6 +136,9 @@ func (c HubConfig) withDefaults() HubConfig {
 	}
 	if c.Linger == 0 {
 		c.Linger = 3 * time.Second
+	}
+	if c.RestoreLinger == 0 {
+		c.RestoreLinger = 10 * time.Second
 	}
 	if c.Ping == 0 {
 		c.Ping = 1500 * time.Millisecond
@@ -150,10 +159,16 @@ type Hub struct {
 	addrs  map[netip.Addr]int
 	peers  map[wire.PeerID]*hubPeer
 	rooms  map[wire.Room]*hubRoom
-	moved  *ByeNote
+	moved  *ByeNote // standing by: what everybody is told
+	proof  []byte
 	linger []lingering // by deadline, soonest first
 	list   roomCache
 	picked []int // scratch of sample
+
+	kept      []kept // oldest first
+	keptBytes int
+	dials     map[ConnID]dialling
+	dialling  int // dials under way
 }
 
 type hubConn struct {
@@ -193,14 +208,19 @@ type lingering struct {
 // NewHub makes a Hub.
 func NewHub(cfg HubConfig) *Hub {
 	cfg = cfg.withDefaults()
-	return &Hub{
+	h := &Hub{
 		cfg:   cfg,
 		rng:   rand.New(rand.NewPCG(cfg.Seed, 0x6875622e676f)),
 		conns: make(map[ConnID]*hubConn),
 		addrs: make(map[netip.Addr]int),
 		peers: make(map[wire.PeerID]*hubPeer),
 		rooms: make(map[wire.Room]*hubRoom),
+		dials: make(map[ConnID]dialling),
 	}
+	if cfg.Standby {
+		h.standBy(HubMoved{Term: cfg.Term, Leader: cfg.Leader}, new(HubOutput))
+	}
+	return h
 }
 
 // Conns, Peers and Rooms count what the hub holds; Peers includes those that linger.
@@ -229,9 +249,11 @@ func (h *Hub) Step(now time.Time, in HubInput, out *HubOutput) {
 	case HubDropped:
 		h.dropped(now, in, out)
 	case HubMoved:
-		h.moved = &ByeNote{Status: Moved, Text: "this tracker has handed over to " + in.Tracker, Tracker: in.Tracker,
-			Term: in.Term, Leader: in.Leader}
-		h.dismissAll(h.moved, out)
+		h.standBy(in, out)
+	case HubServe:
+		h.serve(now, in, out)
+	case HubDialled:
+		h.dialled(in, out)
 	case HubStopped:
 		h.dismissAll(&ByeNote{Status: OK, Text: in.Text}, out)
 	case HubTick:
@@ -239,6 +261,9 @@ func (h *Hub) Step(now time.Time, in HubInput, out *HubOutput) {
 	out.Wake = time.Time{}
 	if len(h.linger) > 0 {
 		out.Wake = h.linger[0].until
+	}
+	if len(h.kept) > 0 && (out.Wake.IsZero() || h.kept[0].until.Before(out.Wake)) {
+		out.Wake = h.kept[0].until
 	}
 }
 
@@ -309,8 +334,11 @@ func (h *Hub) hello(now time.Time, in HubHello, out *HubOutput) {
 	}
 	out.Send = append(out.Send, HubSend{in.Conn, &HelloAnswer{
 		Re: in.Req.ID, Observed: in.Observed, STUN: in.STUN, Term: h.cfg.Term, Leader: h.cfg.Leader,
-		Resumed: known && in.Req.Resume, Ping: int(p.ping / time.Millisecond),
+		Resumed: known && in.Req.Resume, Ping: int(p.ping / time.Millisecond), Proof: h.proof,
 	}})
+	if len(h.kept) > 0 {
+		h.release(func(k *kept) bool { return k.to == p }, out)
+	}
 	if known {
 		h.rename(p, in.Req.Name, out)
 	}
@@ -331,7 +359,7 @@ func (h *Hub) request(now time.Time, in HubRequest, out *HubOutput) {
 	}
 	switch r := in.Req.(type) {
 	case *SignalRequest:
-		h.signal(p, r, out)
+		h.signal(now, p, r, out)
 	case *JoinRequest:
 		h.join(p, r, out)
 	case *LeaveRequest:
@@ -352,6 +380,8 @@ func (h *Hub) request(now time.Time, in HubRequest, out *HubOutput) {
 	case *RoomsRequest:
 		out.Send = append(out.Send, HubSend{p.conn, &RoomsAnswer{Re: r.ID, Rooms: h.listRooms(now),
 			Total: len(h.rooms)}})
+	case *DialbackRequest:
+		h.dialBack(now, p, r, out)
 	case *NameRequest:
 		h.rename(p, r.Name, out)
 		h.answer(out, in.Conn, r, OK, "")
@@ -371,7 +401,7 @@ func cost(in HubRequest, p *hubPeer) float64 {
 	switch in.Req.(type) {
 	case *JoinRequest, *LeaveRequest, *MembersRequest:
 		n += 4
-	case *RoomsRequest:
+	case *RoomsRequest, *DialbackRequest:
 		n += 19
 	case *NameRequest:
 		n += 19
@@ -413,10 +443,16 @@ func (r *badRequest) Append(b []byte) []byte { return b }
 func (r *badRequest) ReqID() uuid.UUID       { return r.ID }
 func (r *badRequest) Op() string             { return r.BadRequest.Op }
 
-func (h *Hub) signal(p *hubPeer, r *SignalRequest, out *HubOutput) {
+func notConnected(p wire.PeerID) string {
+	return "peer " + p.Tag() + " is not connected to this tracker"
+}
+
+func (h *Hub) signal(now time.Time, p *hubPeer, r *SignalRequest, out *HubOutput) {
 	to := h.peers[r.To]
 	if to == nil || to.conn == 0 {
-		h.answer(out, p.conn, r, NotFound, "peer "+r.To.Tag()+" is not connected to this tracker")
+		if to == nil || !h.keep(now, p, to, r) {
+			h.answer(out, p.conn, r, NotFound, notConnected(r.To))
+		}
 		return
 	}
 	note, answer := reuse(&out.note), reuse(&out.answer)
@@ -453,13 +489,16 @@ func (h *Hub) dropped(now time.Time, in HubDropped, out *HubOutput) {
 	h.lingerUntil(p, until)
 }
 
-// lingerUntil notes a deadline of p's present epoch. Deadlines come almost in order, so this is an append and rarely
-// a few swaps.
+// lingerUntil notes a deadline of p's present epoch, after those that are as soon. Deadlines come almost in order, so
+// this is an append most of the time.
 func (h *Hub) lingerUntil(p *hubPeer, until time.Time) {
-	h.linger = append(h.linger, lingering{p, p.epoch, until})
-	for i := len(h.linger) - 1; i > 0 && until.Before(h.linger[i-1].until); i-- {
-		h.linger[i], h.linger[i-1] = h.linger[i-1], h.linger[i]
-	}
+	i, _ := slices.BinarySearchFunc(h.linger, until, func(l lingering, until time.Time) int {
+		if until.Before(l.until) {
+			return 1
+		}
+		return -1
+	})
+	h.linger = slices.Insert(h.linger, i, lingering{p, p.epoch, until})
 }
 
 // expire ends what has lingered long enough: peers that did not come back, and memberships that were not confirmed.
@@ -479,6 +518,9 @@ func (h *Hub) expire(now time.Time, out *HubOutput) {
 			}
 		}
 	}
+	if len(h.kept) > 0 && !h.kept[0].until.After(now) {
+		h.release(func(k *kept) bool { return !k.until.After(now) }, out)
+	}
 	if n > 0 {
 		rest := copy(h.linger, h.linger[n:])
 		clear(h.linger[rest:])
@@ -497,6 +539,9 @@ func (h *Hub) remove(p *hubPeer, out *HubOutput) {
 	}
 	if c := h.conns[p.conn]; c != nil {
 		c.peer = nil
+	}
+	if len(h.kept) > 0 {
+		h.release(func(k *kept) bool { return k.to == p }, out)
 	}
 }
 
@@ -526,11 +571,13 @@ func (h *Hub) dismissAll(why *ByeNote, out *HubOutput) {
 	clear(h.addrs)
 	clear(h.peers)
 	clear(h.rooms)
-	h.linger = nil
+	clear(h.dials)
+	h.linger, h.kept, h.keptBytes = nil, nil, 0
 }
 
 func (h *Hub) forget(id ConnID, c *hubConn) {
 	delete(h.conns, id)
+	delete(h.dials, id)
 	if h.addrs[c.addr]--; h.addrs[c.addr] <= 0 {
 		delete(h.addrs, c.addr)
 	}

@@ -76,6 +76,12 @@ type (
 		ID   uuid.UUID
 		Name string
 	}
+	// DialbackRequest asks whether the client's own tracker can be reached from here: the tracker dials the client's
+	// observed address, and never another, at Port, and asks whose tracker is there.
+	DialbackRequest struct {
+		ID   uuid.UUID
+		Port uint16
+	}
 	// ByeRequest ends the session for good: the client's rooms hear of it at once.
 	ByeRequest struct{ ID uuid.UUID }
 )
@@ -98,6 +104,7 @@ type (
 		Leader   wire.PeerID // zero for a stand-alone tracker
 		Resumed  bool        // the tracker still held the client's rooms
 		Ping     int         // milliseconds of silence after which the client should send a WebSocket ping
+		Proof    []byte      // the leader's signed announcement, at most MaxProof bytes; nil if there is none
 	}
 	// MembersAnswer admits to a room, or answers MembersRequest: a sample of the others, and the count of all.
 	MembersAnswer struct {
@@ -112,6 +119,14 @@ type (
 		Re    uuid.UUID
 		Rooms []Room
 		Total int
+	}
+	// DialbackAnswer says what came of dialling back: whether the client's tracker answered, at Address. Text is for
+	// people and set unless OK.
+	DialbackAnswer struct {
+		Re      uuid.UUID
+		OK      bool
+		Address string // "ip:port"
+		Text    string
 	}
 )
 
@@ -138,7 +153,13 @@ type (
 		From Member
 		Data json.RawMessage
 	}
-	// ByeNote is the tracker's last message on a connection, and says why. With Moved, Tracker is where to go.
+	// TermNote tells every client that the tracker serves under a new term or leader, who may be zero.
+	TermNote struct {
+		Term   uint64
+		Leader wire.PeerID
+	}
+	// ByeNote is the tracker's last message on a connection, and says why. With Moved, Tracker is where to go; empty: the
+	// tracker knows of none.
 	ByeNote struct {
 		Status  Status
 		Text    string
@@ -149,24 +170,26 @@ type (
 )
 
 // ReqID implements Request.
-func (m *HelloRequest) ReqID() uuid.UUID   { return m.ID }
-func (m *JoinRequest) ReqID() uuid.UUID    { return m.ID }
-func (m *LeaveRequest) ReqID() uuid.UUID   { return m.ID }
-func (m *RoomsRequest) ReqID() uuid.UUID   { return m.ID }
-func (m *MembersRequest) ReqID() uuid.UUID { return m.ID }
-func (m *SignalRequest) ReqID() uuid.UUID  { return m.ID }
-func (m *NameRequest) ReqID() uuid.UUID    { return m.ID }
-func (m *ByeRequest) ReqID() uuid.UUID     { return m.ID }
+func (m *HelloRequest) ReqID() uuid.UUID    { return m.ID }
+func (m *JoinRequest) ReqID() uuid.UUID     { return m.ID }
+func (m *LeaveRequest) ReqID() uuid.UUID    { return m.ID }
+func (m *RoomsRequest) ReqID() uuid.UUID    { return m.ID }
+func (m *MembersRequest) ReqID() uuid.UUID  { return m.ID }
+func (m *SignalRequest) ReqID() uuid.UUID   { return m.ID }
+func (m *NameRequest) ReqID() uuid.UUID     { return m.ID }
+func (m *DialbackRequest) ReqID() uuid.UUID { return m.ID }
+func (m *ByeRequest) ReqID() uuid.UUID      { return m.ID }
 
 // Op implements Request.
-func (*HelloRequest) Op() string   { return "hello" }
-func (*JoinRequest) Op() string    { return "join" }
-func (*LeaveRequest) Op() string   { return "leave" }
-func (*RoomsRequest) Op() string   { return "rooms" }
-func (*MembersRequest) Op() string { return "members" }
-func (*SignalRequest) Op() string  { return "signal" }
-func (*NameRequest) Op() string    { return "name" }
-func (*ByeRequest) Op() string     { return "bye" }
+func (*HelloRequest) Op() string    { return "hello" }
+func (*JoinRequest) Op() string     { return "join" }
+func (*LeaveRequest) Op() string    { return "leave" }
+func (*RoomsRequest) Op() string    { return "rooms" }
+func (*MembersRequest) Op() string  { return "members" }
+func (*SignalRequest) Op() string   { return "signal" }
+func (*NameRequest) Op() string     { return "name" }
+func (*DialbackRequest) Op() string { return "dialback" }
+func (*ByeRequest) Op() string      { return "bye" }
 
 // HelloText is what a client signs to prove that it holds peer's key: a domain of its own, the tracker's nonce, the
 // peer.

@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	registry                                 *prometheus.Registry
 	received, sent, refused, cut, slow, stun prometheus.Counter
+	dialbacks                                prometheus.Counter
 }
 
 func newMetrics(t *Tracker) *metrics {
@@ -27,8 +28,16 @@ func newMetrics(t *Tracker) *metrics {
 	m.cut = counter("connections_cut_total", "Connections ended for the client's fault.")
 	m.slow = counter("slow_readers_total", "Connections ended because the client did not read.")
 	m.stun = counter("stun_answers_total", "STUN binding requests answered.")
+	m.dialbacks = counter("dialbacks_total", "Clients dialled back to see whether their own tracker can be reached.")
 	gauge("connections", "Open connections.", t.conns.Load)
 	gauge("peers", "Peers present, those included whose connection has just dropped.", t.peers.Load)
 	gauge("rooms", "Rooms with a member.", t.rooms.Load)
+	gauge("term", "The election's term that the tracker knows.", func() int64 { return int64(t.Info().Term) })
+	gauge("serving", "1 while the tracker takes clients, 0 while it stands by.", func() int64 {
+		if t.Info().Serving {
+			return 1
+		}
+		return 0
+	})
 	return m
 }

@@ -60,10 +60,11 @@ func serveSTUN(pc net.PacketConn, answered prometheus.Counter, stop <-chan struc
 
 // stunURLs is where a client finds STUN: by the name under which it found the tracker, unless that is known better.
 func (t *Tracker) stunURLs(c *conn) []string {
-	if t.udp == nil {
+	_, udp := t.sockets.get()
+	if udp == nil {
 		return nil
 	}
-	port := t.udp.LocalAddr().(*net.UDPAddr).Port
+	port := udp.LocalAddr().(*net.UDPAddr).Port
 	host := t.cfg.PublicAddr
 	if host == "" {
 		if h, _, err := net.SplitHostPort(c.host); err == nil {

@@ -42,10 +42,12 @@ type TrackerConfig struct {
 	Seed    uint64
 	Term    uint64
 	Leader  wire.PeerID // zero for a stand-alone tracker
-	// Sample, Linger, Ping and PingBudget are the hub's.
-	Sample       int
-	Linger, Ping time.Duration
-	PingBudget   int
+	// Sample, Linger, RestoreLinger, Ping and PingBudget are the hub's.
+	Sample        int
+	Linger        time.Duration
+	RestoreLinger time.Duration
+	Ping          time.Duration
+	PingBudget    int
 	// Handshake is the time that a connection has until its hello; default 5 s.
 	Handshake time.Duration
 	// WriteTimeout is how long a client may take to read what is written at once; default 5 s.
@@ -70,12 +72,14 @@ type Tracker struct {
 	// Immutable after NewTracker.
 	cfg     TrackerConfig
 	log     *slog.Logger
-	ln      net.Listener
-	udp     net.PacketConn // nil if STUN is off
 	srv     *http.Server
+	tls     *tls.Config // nil without TLS
 	secure  bool
 	metrics *metrics
 	pools   pools
+	sockets sockets
+	ctx     context.Context // ends with the owner's work
+	cancel  context.CancelFunc
 
 	inbox chan post
 	stop  chan struct{} // closed by Shutdown
@@ -86,6 +90,7 @@ type Tracker struct {
 	wg    sync.WaitGroup
 
 	conns, peers, rooms atomic.Int64 // what the owner last counted, for healthz and metrics
+	info                atomic.Pointer[Info]
 
 	// Owned by the owner goroutine.
 	hub            *Hub
@@ -97,6 +102,8 @@ type Tracker struct {
 	later          []HubInput // what happened while the hub's output was being delivered
 	parking        parking
 	sent, received int // since the metrics were told
+	raises, meets  Bucket
+	yields         Bucket
 }
 
 // post is what the owner hears.
@@ -111,6 +118,9 @@ type post struct {
 	ack  chan *ByeNote
 
 	nonce [32]byte
+	info  *Info     // what opStep makes of the tracker; nil: nothing new
+	greet *Greeting // of opMeet
+	met   chan met
 }
 
 type postOp uint8
@@ -124,6 +134,8 @@ const (
 	opCut                    // cut c off with note; data goes before it
 	opEnded                  // c's reader is done; err, seen
 	opPark                   // c's reader is done for now: c is idle
+	opMeet                   // another tracker says greet; met answers
+	opYield                  // a program here wants the port; met answers
 )
 
 // NewTracker binds the sockets. Nothing is answered before Start.
@@ -162,17 +174,17 @@ func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 		return nil, err
 	}
 	t := &Tracker{
-		cfg: cfg, log: cfg.Logger, ln: ln, udp: udp, secure: conf != nil,
+		cfg: cfg, log: cfg.Logger, tls: conf, secure: conf != nil, sockets: sockets{ln: ln, udp: udp},
 		inbox: make(chan post, 1024), stop: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{}),
 		byID: make(map[ConnID]*conn),
 		hub: NewHub(HubConfig{Seed: cfg.Seed, Term: cfg.Term, Leader: cfg.Leader, Limits: cfg.Limits,
-			Sample: cfg.Sample, Linger: cfg.Linger, Ping: cfg.Ping, PingBudget: cfg.PingBudget}),
+			Standby: cfg.Standby, Sample: cfg.Sample, Linger: cfg.Linger, RestoreLinger: cfg.RestoreLinger, Ping: cfg.Ping,
+			PingBudget: cfg.PingBudget}),
 	}
+	t.info.Store(&Info{Peer: cfg.Self, Serving: !cfg.Standby, Term: cfg.Term, Leader: cfg.Leader})
+	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.metrics = newMetrics(t)
 	t.srv = newServer(t)
-	if conf != nil {
-		t.ln = tls.NewListener(ln, conf)
-	}
 	return t, nil
 }
 
@@ -222,14 +234,7 @@ func bindError(what, addr string, err error) error {
 // Start begins to answer, and returns at once.
 func (t *Tracker) Start() {
 	t.begin.Do(func() {
-		t.wg.Go(func() {
-			if err := t.srv.Serve(t.ln); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-				t.log.Error("tracker no longer accepts connections", "err", err)
-			}
-		})
-		if t.udp != nil {
-			t.wg.Go(func() { serveSTUN(t.udp, t.metrics.stun, t.stop) })
-		}
+		t.sockets.start(t)
 		go t.own()
 		t.log.Info("tracker is up", "url", t.URL(), "stun", t.cfg.STUN)
 	})
@@ -258,15 +263,13 @@ func (t *Tracker) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// MoveTo tells the clients to go to another tracker. Whoever comes later is told, too, until Shutdown.
-func (t *Tracker) MoveTo(url string) {
-	t.post(post{op: opStep, in: HubMoved{Tracker: url, Term: t.cfg.Term}})
+// Addr is the address that the tracker listens on.
+func (t *Tracker) Addr() net.Addr {
+	ln, _ := t.sockets.get()
+	return ln.Addr()
 }
 
-// Addr is the address that the tracker listens on.
-func (t *Tracker) Addr() net.Addr { return t.ln.Addr() }
-
-func (t *Tracker) port() int { return t.ln.Addr().(*net.TCPAddr).Port }
+func (t *Tracker) port() int { return t.Addr().(*net.TCPAddr).Port }
 
 func (t *Tracker) urlFor(host string) string {
 	scheme := "ws"
@@ -278,7 +281,7 @@ func (t *Tracker) urlFor(host string) string {
 
 // URL is where a program on this machine reaches the tracker.
 func (t *Tracker) URL() string {
-	ip, _ := netip.AddrFromSlice(t.ln.Addr().(*net.TCPAddr).IP)
+	ip, _ := netip.AddrFromSlice(t.Addr().(*net.TCPAddr).IP)
 	if ip = ip.Unmap(); !ip.IsValid() || ip.IsUnspecified() {
 		return t.urlFor("127.0.0.1")
 	}
@@ -292,7 +295,7 @@ func (t *Tracker) URLs() []string {
 	if t.cfg.PublicAddr != "" {
 		urls = append(urls, t.urlFor(t.cfg.PublicAddr))
 	}
-	ip, _ := netip.AddrFromSlice(t.ln.Addr().(*net.TCPAddr).IP)
+	ip, _ := netip.AddrFromSlice(t.Addr().(*net.TCPAddr).IP)
 	if ip = ip.Unmap(); ip.IsValid() && !ip.IsUnspecified() {
 		return append(urls, t.urlFor(ip.String()))
 	}
@@ -386,6 +389,12 @@ func (t *Tracker) handle(p post) {
 	switch p.op {
 	case opStep:
 		t.step(p.in)
+		if hello, ok := p.in.(HubHello); ok && t.cfg.OnPeer != nil && t.hub.Has(hello.Conn, hello.Req.Peer) {
+			t.cfg.OnPeer(hello.Req.Peer)
+		}
+		if p.info != nil {
+			t.info.Store(p.info)
+		}
 	case opAdmit:
 		p.ack <- t.admit(c)
 	case opUpgraded:
@@ -413,6 +422,10 @@ func (t *Tracker) handle(p post) {
 		t.gone(c, p.err)
 	case opPark:
 		t.park(c)
+	case opMeet:
+		p.met <- t.meet(p.greet)
+	case opYield:
+		p.met <- t.yield()
 	}
 }
 
@@ -453,7 +466,10 @@ func (t *Tracker) deliver(but ConnID) {
 			t.close(c)
 		}
 	}
-	t.out.Send, t.out.Close = t.out.Send[:0], t.out.Close[:0]
+	for _, d := range t.out.Dial {
+		t.dialBack(d)
+	}
+	t.out.Send, t.out.Close, t.out.Dial = t.out.Send[:0], t.out.Close[:0], t.out.Dial[:0]
 }
 
 // settle tells the hub what came of delivering.
@@ -506,10 +522,8 @@ func (t *Tracker) end() {
 	t.wg.Go(func() {
 		t.srv.Shutdown(context.Background()) // Close below ends it
 	})
-	if t.udp != nil {
-		t.udp.Close()
-	}
-	t.ln.Close()
+	t.cancel()
+	t.sockets.close()
 	t.step(HubStopped{Text: "the tracker is shutting down"})
 	t.flush()
 	forced := make(chan struct{})

@@ -233,7 +233,7 @@ func (f *finder) moved(url string) {
 			f.logger.Debug("ending the announcement", "err", err)
 		}
 	}
-	h.tracker.MoveTo(url)
+	h.tracker.MoveTo(signaling.Move{Tracker: url})
 }
 
 // host becomes the tracker: on the address to listen on, or where its port is taken on one of the next. But if a
