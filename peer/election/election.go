@@ -122,6 +122,9 @@ type (
 		From wire.PeerID
 		Data []byte
 	}
+	// Learn is an announcement that came another way than over a link: from a tracker that was joined or met. Data is what Proof
+	// gave there. It is not kept.
+	Learn struct{ Data []byte }
 	// Tick is the passing of time: the caller sends it at Output.Wake or later.
 	Tick struct{}
 	// Connected tells that this peer's client has joined the tracker that Follow, or its own search, led to. Leader is
@@ -137,8 +140,10 @@ type (
 	Suspect struct{ Closed bool }
 	// Host tells that this peer found no tracker at its start and hosts one, at Config's or Offer's addresses.
 	Host struct{}
-	// HostFailed tells that what Become asked for cannot be done.
+	// HostFailed tells that what Become asked for cannot be done, Withdraw that a solo lead is not needed, because this
+	// machine has a tracker already.
 	HostFailed struct{}
+	Withdraw   struct{}
 	// HomeBack tells that the home tracker, found at Addresses, answers this peer; HomeGone that it no longer does.
 	HomeBack struct{ Addresses []string }
 	HomeGone struct{}
@@ -150,6 +155,8 @@ func (Offer) input()         {}
 func (NeighbourUp) input()   {}
 func (NeighbourDown) input() {}
 func (Receive) input()       {}
+func (Learn) input()         {}
+func (Withdraw) input()      {}
 func (Tick) input()          {}
 func (Connected) input()     {}
 func (Heard) input()         {}

@@ -370,6 +370,41 @@ func (m *Machine) hostFailed(out *Output) {
 	m.nextHeir(out)
 }
 
+// withdraw gives up a lead that nobody but this peer has seen.
+func (m *Machine) withdraw() {
+	if m.leading && !m.reign.Rank.Firm {
+		m.leading, m.joined = false, false
+		m.reign, m.proof, m.places = Reign{}, nil, nil
+		m.calm()
+	}
+}
+
+// Proof is the signed announcement of the present leader, for Learn elsewhere; nil where only a tracker's word is known.
+func (m *Machine) Proof() []byte {
+	if m.proof == nil {
+		return nil
+	}
+	b, err := AppendMessage(nil, m.proof)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// learn takes an announcement from a tracker. What would be sent to a neighbour in answer goes nowhere: trackers that meet
+// show each other what they know.
+func (m *Machine) learn(data []byte, out *Output) {
+	msg, err := DecodeMessage(data)
+	c, ok := msg.(*Coordinator)
+	if err != nil || !ok {
+		m.fault(out, Fault{Code: "malformed", Text: "a tracker showed an announcement of its leader that cannot be read"})
+		return
+	}
+	c.Route = Route{}
+	m.onCoordinator(&neighbour{}, c, out)
+	out.Sends = slices.DeleteFunc(out.Sends, func(s Send) bool { return s.To.IsZero() })
+}
+
 // onResign passes the lead on.
 func (m *Machine) onResign(n *neighbour, r *Resignation, out *Output) {
 	if r.Term != m.reign.Term || r.Leader != m.reign.leader() || r.Leader == m.self || m.leading {

@@ -139,6 +139,10 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 		m.home, m.homeAt = nil, time.Time{}
 	case Resign:
 		m.resign(out)
+	case Learn:
+		m.learn(in.Data, out)
+	case Withdraw:
+		m.withdraw()
 	}
 	m.due(out)
 	if m.term > term {
