@@ -111,7 +111,10 @@ type (
 		URL  string
 		URLs []string
 	}
-	LeadFailed struct{ Err error }
+	LeadFailed struct {
+		Err       error
+		Elsewhere bool // the port has a tracker that serves, to which the client goes
+	}
 	// Met tells of a serving tracker other than the one that the client is connected to; it comes again as long as the tracker
 	// is seen. Leader is zero for a stand-alone one.
 	Met struct {
@@ -143,6 +146,7 @@ type Lead struct {
 	Term    uint64
 	Leader  wire.PeerID
 	Proof   []byte     // the signed announcement, for those who join
+	Solo    bool       // nobody else was there: a tracker that this machine has already is as good
 	Members []Restored // who was in which room before, at most MaxRestored
 	// Replaces are the addresses of the tracker that was lost: if it was on this machine, its port is opened, too.
 	Replaces []string
