@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"},
 	"cmd/peerchat/e2e/lab":    {},
 	"cmd/bench":               {"cmd/peerchat/e2e/lab", "peer", "peer/wire", "signaling"},
+	"cmd/bench/raft":          {}, // a module of its own
 }
 
 // pure lists the packages and files that are functions of their arguments: they read no clock, start no goroutine,
