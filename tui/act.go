@@ -137,6 +137,7 @@ const (
 	overlayRecall             // search in what was typed
 	overlayFind               // search in the timeline
 	overlayPaste              // a question
+	overlayCode               // a QR code over everything
 )
 
 type overlay struct {
@@ -145,6 +146,8 @@ type overlay struct {
 	at    int    // help: first line; switch: selected match; recall: index of the entry found
 	text  string // paste
 	miss  bool   // nothing fits the query
+
+	codes [][]string // QR codes, see Invitation
 
 	found *item   // find
 	from  *anchor // find: where the view was
@@ -178,6 +181,12 @@ func (m *Model) overlayKey(op string, k Key) {
 	switch o.mode {
 	case overlayHelp:
 		m.helpKey(op, k)
+		return
+	case overlayCode:
+		m.overlay = overlay{}
+		if k.Text != "" {
+			m.typed(k.Text) // it came unasked while somebody was typing
+		}
 		return
 	case overlayPaste:
 		switch {

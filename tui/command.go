@@ -83,7 +83,8 @@ func commands() []command {
 		{name: "find", aliases: []string{"search"}, usage: "TEXT", help: "search this room's lines (Ctrl+F)", arg: argText,
 			parse: func(in request) (Action, error) { return Find{Text: in.arg}, nil }},
 		{name: "net", help: "show how the network stands: tracker, links, addresses", parse: in0(Net{})},
-		{name: "connect", usage: "ADDR", help: "connect to a tracker or peer by hand: host:port", arg: argText, parse: parseConnect},
+		{name: "invite", usage: "[ROOM] [qr]", help: "make a link for others to come by, and its QR code", arg: argRoom, parse: parseInvite},
+		{name: "connect", usage: "ADDR", help: "use a tracker: host:port, or an invite link", arg: argText, parse: parseConnect},
 		{name: "reconnect", help: "try the tracker and every lost link again, now", parse: in0(Reconnect{})},
 		{name: "joins", usage: "[all|smart|none]", help: "which joins and leaves are shown; smart: of those who spoke lately",
 			arg: argWord, words: []string{"all", "smart", "none"},
@@ -285,6 +286,27 @@ func parseConnect(in request) (Action, error) {
 		return Connect{Addr: joinHostPort(words[0], words[1])}, nil
 	}
 	return nil, in.usageError("where to?")
+}
+
+// parseInvite reads "[ROOM] [qr]". A room of the name qr is #qr.
+func parseInvite(in request) (Action, error) {
+	words := strings.Fields(in.arg)
+	invite := Invite{Room: in.room}
+	if n := len(words); n > 0 && strings.EqualFold(words[n-1], "qr") {
+		invite.Code, words = true, words[:n-1]
+	}
+	switch {
+	case len(words) > 1:
+		return nil, in.usageError("one room at a time")
+	case len(words) == 1:
+		var err error
+		if invite.Room, err = CleanRoom(words[0]); err != nil {
+			return nil, err
+		}
+	case in.room == "":
+		return nil, in.usageError("into which room? You are in none")
+	}
+	return invite, nil
 }
 
 func isPort(s string) bool {

@@ -29,6 +29,9 @@ func TestParse(t *testing.T) {
 		{"/nick Bob the Builder", Nick{"Bob the Builder"}}, {"/me waves  twice", Me{"general", "waves  twice"}},
 		{"/topic", AskTopic{"general"}}, {"/topic a  b", SetTopic{"general", "a b"}}, {"/topic -", SetTopic{"general", ""}},
 		{"/connect example.org:5000", Connect{"example.org:5000"}}, {"/connect ::1 5000", Connect{"[::1]:5000"}},
+		{"/connect peerchat://h:1/dev?or=h:2", Connect{"peerchat://h:1/dev?or=h:2"}},
+		{"/invite", Invite{"general", false}}, {"/invite qr", Invite{"general", true}}, {"/invite #Dev", Invite{"dev", false}},
+		{"/invite dev QR", Invite{"dev", true}}, {"/invite #qr", Invite{"qr", false}}, {"/invite qr qr", Invite{"qr", true}},
 		{"/reconnect", Reconnect{}}, {"/quit", Quit{}}, {"/exit", Quit{}}, {"/version", Version{}},
 		{"/clear", Clear{}}, {"/help", Help{}}, {"/help /join", Help{"join"}}, {"/bell", Bell{}}, {"/bell ALL", Bell{"all"}},
 		{"/mouse on", Mouse{"on"}}, {"/joins none", Joins{"none"}}, {"/find a b", Find{"a b"}},
@@ -66,6 +69,9 @@ func TestParseRefuses(t *testing.T) {
 		{"a long text", strings.Repeat("x", MaxText+1), "general", "65537 bytes long, at most 65536"},
 		{"a long action", "/me " + strings.Repeat("x", MaxText+1), "general", "at most 65536"},
 		{"a wrong word", "/bell loud", "general", "off, mention, all"},
+		{"an invitation into nothing", "/invite", "", "into which room?"},
+		{"an invitation into two rooms", "/invite a b", "general", "one room at a time"},
+		{"an invitation into a bad room", "/invite a/b", "general", "'/' is not allowed"},
 		{"a bad port", "/connect host 70000", "general", "usage: /connect ADDR"},
 	} {
 		got, err := Parse(c.line, c.room)

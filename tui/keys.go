@@ -453,7 +453,7 @@ func (m *Model) Click(now time.Time, x, y int) Effects {
 	m.now, m.out = now, Effects{}
 	l := m.layout
 	switch {
-	case m.overlay.mode == overlayHelp:
+	case m.overlay.mode == overlayHelp || m.overlay.mode == overlayCode:
 		m.closeOverlay(true)
 	case m.overlay.mode != overlayNone || m.bare:
 	case l.rooms.has(x, y):

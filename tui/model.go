@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"net/url"
 	"sort"
 	"strconv"
 	"strings"
@@ -43,6 +42,8 @@ type Model struct {
 
 	self    Self
 	tracker Tracker
+	settled Tracker         // the last one that was connected or hosted
+	home    string          // URL of the last stand-alone one
 	links   map[string]Link // those that are up
 	known   []RoomInfo      // the last answer to /list
 
@@ -208,6 +209,14 @@ func (m *Model) Update(now time.Time, msg Msg) Effects {
 		m.note(m.roomOr(msg.Room), itemError, Sanitize(msg.Text))
 	case Answer:
 		m.answer(m.roomOr(msg.Room), msg.Title, msg.Lines)
+	case Invitation:
+		m.invited(msg)
+	case Entering:
+		if m.find(msg.Room) != nil {
+			m.act(Switch(msg))
+		} else {
+			m.joining = msg.Room
+		}
 	case Rooms:
 		m.known = append(m.known[:0], msg.Rooms[:min(len(msg.Rooms), maxKnownRooms)]...)
 		m.listRooms()
@@ -230,54 +239,6 @@ func (m *Model) answer(r *room, title string, lines []string) {
 		m.note(r, itemAnswer, Sanitize(line))
 	}
 	r.follow()
-}
-
-func (m *Model) updateTracker(t Tracker) {
-	t.URL, t.Leader = SanitizeLine(t.URL), SanitizeLine(t.Leader)
-	t.Trying, t.Err = SanitizeLine(t.Trying), SanitizeLine(t.Err)
-	before := m.tracker
-	m.tracker = t
-	if before.State == t.State && before.URL == t.URL && before.Term == t.Term && before.Leader == t.Leader {
-		return // an attempt more is no news; the status line tells of it
-	}
-	var text string
-	switch t.State {
-	case TrackerConnected:
-		text = "connected to the tracker at " + trackerHost(t.URL) + trackerWho(t)
-	case TrackerHosting:
-		text = "this peer is the tracker now, at " + trackerHost(t.URL) + trackerWho(t)
-	case TrackerLost:
-		text = "the tracker at " + trackerHost(before.URL) + " is gone; the chat goes on between the linked peers"
-		if before.URL == "" {
-			text = "the tracker is gone; the chat goes on between the linked peers"
-		}
-		if t.Err != "" {
-			text += " (" + t.Err + ")"
-		}
-	case TrackerElecting:
-		text = "the peers are electing a new tracker"
-	default:
-		return
-	}
-	m.note(m.room(), itemNotice, text)
-}
-
-func trackerWho(t Tracker) string {
-	switch {
-	case t.Leader != "" && !t.Self:
-		return " (" + t.Leader + "'s, term " + strconv.FormatUint(t.Term, 10) + ")"
-	case t.Term > 0:
-		return " (term " + strconv.FormatUint(t.Term, 10) + ")"
-	}
-	return ""
-}
-
-// trackerHost is the part of a tracker's URL that people care for.
-func trackerHost(s string) string {
-	if u, err := url.Parse(s); err == nil && u.Host != "" {
-		return u.Host
-	}
-	return s
 }
 
 func (m *Model) enter(msg RoomJoined) {

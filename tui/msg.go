@@ -40,13 +40,16 @@ type (
 
 	// Tracker tells of each change of the tracker's state.
 	Tracker struct {
-		State  TrackerState
-		URL    string
-		Leader string // name of the elected peer that hosts it; empty for a stand-alone tracker
-		Term   uint64
-		Self   bool   // this process is the tracker
-		Trying string // what is being tried, for people; empty when nothing is
-		Err    string // why the last attempt failed
+		State    TrackerState
+		URL      string
+		Leader   string // name of the elected peer that hosts it; empty for a stand-alone tracker
+		LeaderID string // full ID of that peer
+		Term     uint64
+		Self     bool   // this process is the tracker
+		Solo     bool   // it leads for itself alone: nobody else was there
+		InMesh   bool   // nobody could dial it: it serves those who reach it
+		Trying   string // what is being tried, for people; empty when nothing is
+		Err      string // why the last attempt failed
 	}
 
 	// RoomJoined says that this peer is in a room now, with everybody known in it (oneself or not, it does not
@@ -131,6 +134,17 @@ type (
 		Title string
 		Lines []string
 	}
+	// Invitation answers /invite. Link is for others to use; empty where there is none, and Note says why. Note is what else
+	// is to be known. Codes are the link as QR codes, the most complete first: those that follow name fewer addresses, and are
+	// smaller. A code is rows of half blocks, light on dark. They are there if /invite asked for them.
+	Invitation struct {
+		Room  string
+		Link  string
+		Note  string
+		Codes [][]string
+	}
+	// Entering says that the user wants into a room by another way than Join: it comes into view as soon as it is entered.
+	Entering struct{ Room string }
 	// Rooms answers /list. It also feeds completion.
 	Rooms struct{ Rooms []RoomInfo }
 
@@ -161,6 +175,8 @@ func (Topic) msg()         {}
 func (Notice) msg()        {}
 func (Failure) msg()       {}
 func (Answer) msg()        {}
+func (Invitation) msg()    {}
+func (Entering) msg()      {}
 func (Rooms) msg()         {}
 func (Stopped) msg()       {}
 
@@ -187,8 +203,13 @@ type (
 	Nick     struct{ Name string }
 	SetTopic struct{ Room, Text string }
 	AskTopic struct{ Room string }
-	// Connect connects to a tracker or peer at an address, by hand: "host", "host:port" or a ws:// URL.
+	// Connect connects to a tracker at an address, by hand: "host", "host:port", a ws:// URL, or an invitation.
 	Connect struct{ Addr string }
+	// Invite asks for a link by which others come into Room, and with Code for a QR code of it (answer with Invitation).
+	Invite struct {
+		Room string
+		Code bool
+	}
 	// Reconnect tries everything at once again.
 	Reconnect struct{}
 	// Quit leaves everything. The program answers with Stopped; the App ends by itself if that takes too long.
@@ -226,6 +247,7 @@ func (Nick) action()      {}
 func (SetTopic) action()  {}
 func (AskTopic) action()  {}
 func (Connect) action()   {}
+func (Invite) action()    {}
 func (Reconnect) action() {}
 func (Quit) action()      {}
 func (Version) action()   {}

@@ -76,6 +76,21 @@ func scene() []tui.Msg {
 	}
 }
 
+// invitation has a code that is too large for any of the screens, and one of 40 by 20 cells.
+func invitation() tui.Invitation {
+	code := func(w, h int) []string {
+		rows := make([]string, h)
+		for i := range rows {
+			rows[i] = "█" + strings.Repeat("▀▄█ ", (w-1)/4) + strings.Repeat("█", (w-1)%4)
+		}
+		return rows
+	}
+	return tui.Invitation{
+		Room: "general", Link: "peerchat://10.0.0.3:5000/general?or=10.0.0.4:5000", Note: "a note",
+		Codes: [][]string{code(90, 45), code(40, 20)},
+	}
+}
+
 // golden compares the screen with testdata/NAME.golden.
 func golden(t *testing.T, term *tuitest.Term, name string) {
 	t.Helper()
@@ -160,6 +175,43 @@ func TestGoldenStates(t *testing.T) {
 			term.Post(scene()...)
 			term.Post(tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/v1", Leader: "carol", Term: 3})
 			term.Want("who the tracker is", "[tracker: carol, term 3]")
+		}},
+		{"electing", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			carol := tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/ws", Leader: "carol", LeaderID: carolID, Term: 3}
+			lost, electing := tui.Tracker{State: tui.TrackerLost, Err: "connection reset"}, tui.Tracker{State: tui.TrackerElecting}
+			term.Post(carol, lost, electing)
+			term.Want("what goes on", "[tracker: electing…]")
+		}},
+		{"leading", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			lost, electing := tui.Tracker{State: tui.TrackerLost, Err: "connection reset"}, tui.Tracker{State: tui.TrackerElecting}
+			term.Post(lost, electing, tui.Tracker{State: tui.TrackerHosting, URL: "ws://10.0.0.1:5000/ws", Leader: "alice", LeaderID: aliceID,
+				Term: 4, InMesh: true})
+			term.Want("that it is me", "[tracker: you, term 4, only in the mesh]")
+		}},
+		{"home", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			carol := tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/ws", Leader: "carol", LeaderID: carolID, Term: 3}
+			term.Post(carol, tui.Tracker{State: tui.TrackerConnected, URL: "ws://127.0.0.1:5000/v1", Term: 4})
+			term.Want("the home tracker and its term", "[tracker: 127.0.0.1:5000, term 4]")
+		}},
+		{"invite", 80, 24, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(invitation())
+			term.Want("the code that fits", "1 of 2 addresses")
+		}},
+		{"invite-small", 40, 10, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(invitation())
+			term.Want("why there is no code", "too small")
+		}},
+		{"invite-link", 80, 24, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(invitation())
+			term.Want("the code", "any key closes")
+			term.Type("x")
+			term.Want("what was typed meanwhile is not lost, and the link is there", "alice> x")
 		}},
 		{"help", 80, 24, func(term *tuitest.Term) {
 			term.Press(tcell.KeyF1, tcell.ModNone)

@@ -107,38 +107,6 @@ func (m *Model) statusSegments() []segment {
 	return segments
 }
 
-// trackerSegment always tells who the tracker is, or what is being tried.
-func (m *Model) trackerSegment() segment {
-	t := m.tracker
-	host := trackerHost(t.URL)
-	trying := func(state string) segment {
-		s := segment{text: "tracker: " + state, short: "trk: " + state, role: roleAlert}
-		if t.Trying != "" {
-			s.text += ", " + truncate(t.Trying, 40, m.sign("…", "~"))
-		}
-		return s
-	}
-	switch t.State {
-	case TrackerConnected:
-		if t.Leader != "" {
-			who := truncate(t.Leader, 16, m.sign("…", "~"))
-			return segment{text: "tracker: " + who + ", term " + utoa(t.Term), short: "trk: " + who}
-		}
-		return segment{text: "tracker: " + host, short: "trk: " + truncate(host, 16, m.sign("…", "~"))}
-	case TrackerHosting:
-		text := "tracker: me, " + host
-		if t.Term > 0 {
-			text += ", term " + utoa(t.Term)
-		}
-		return segment{text: text, short: "trk: me"}
-	case TrackerLost:
-		return trying("lost")
-	case TrackerElecting:
-		return trying("electing")
-	}
-	return trying("searching")
-}
-
 func utoa(n uint64) string { return itoa(int(min(n, 1<<53))) }
 
 // unreadSegment lists rooms with something unread; '!' marks those where somebody said my name.

@@ -30,6 +30,7 @@ type theme struct {
 	heading                tcell.Style
 	names                  []tcell.Style
 	own                    tcell.Style
+	code                   tcell.Style // light half blocks on dark
 }
 
 func newTheme(color bool) theme {
@@ -42,7 +43,7 @@ func newTheme(color bool) theme {
 			bar:     bar, barStrong: bar.Bold(true), barDim: bar, barAlert: bar.Bold(true), barUnread: bar.Bold(true),
 			barMention: bar.Bold(true).Underline(true),
 			line:       d.Dim(true), marker: d.Bold(true), selected: d.Reverse(true), match: d.Reverse(true),
-			heading: d.Bold(true), names: []tcell.Style{d.Bold(true)}, own: d,
+			heading: d.Bold(true), names: []tcell.Style{d.Bold(true)}, own: d, code: d,
 		}
 	}
 	bar := d.Background(tcell.ColorGray).Foreground(tcell.ColorWhite)
@@ -55,6 +56,7 @@ func newTheme(color bool) theme {
 		line:       d.Dim(true), marker: d.Foreground(tcell.ColorRed),
 		selected: d.Reverse(true), match: d.Background(tcell.ColorOlive).Foreground(tcell.ColorBlack),
 		heading: d.Bold(true).Foreground(tcell.ColorTeal), own: d.Bold(true),
+		code: d.Foreground(tcell.ColorWhite).Background(tcell.ColorBlack),
 	}
 	// Of the 16 colours those that can be read on light and on dark; red is for
 	// errors. What is dim is not grey, which some palettes give the colour of the background.

@@ -43,6 +43,9 @@ type item struct {
 
 	delivered, of int
 	presence      *presence
+
+	news  string // what a notice about the tracker tells; equal ones are told once, with a count
+	times int
 }
 
 // local sorts behind every peer ID.
@@ -206,6 +209,21 @@ func (t *timeline) letPass(it *item, at int) int {
 		t.items[at-1].order = it.order
 	}
 	return at
+}
+
+// remove takes item i of this side out, which must be below what is in view.
+func (t *timeline) remove(i int) {
+	it := t.items[i]
+	if t.read == it {
+		t.read = nil
+		if i > 0 {
+			t.read = t.items[i-1]
+		}
+	}
+	copy(t.items[i:], t.items[i+1:])
+	t.items[len(t.items)-1] = nil
+	t.items = t.items[:len(t.items)-1]
+	t.bytes -= len(it.text) + 64
 }
 
 // trim drops the oldest lines beyond the bounds, some at once so that it is not done for every line.

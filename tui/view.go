@@ -108,8 +108,8 @@ func (p *part) paint(c *canvas) {
 // Model's business.
 type root struct {
 	*tview.Box
-	app                                                *App
-	top, rooms, timeline, members, status, input, help *part
+	app                                                      *App
+	top, rooms, timeline, members, status, input, help, code *part
 }
 
 func newRoot(a *App) *root {
@@ -120,7 +120,7 @@ func newRoot(a *App) *root {
 		Box: box, app: a,
 		top: newPart(m, t, drawTop), rooms: newPart(m, t, drawRooms), timeline: newPart(m, t, drawTimeline),
 		members: newPart(m, t, drawMembers), status: newPart(m, t, drawStatus), input: newPart(m, t, drawInput),
-		help: newPart(m, t, drawHelp),
+		help: newPart(m, t, drawHelp), code: newPart(m, t, drawCode),
 	}
 }
 
@@ -141,6 +141,10 @@ func (r *root) Draw(screen tcell.Screen) {
 	}
 	if m.overlay.mode == overlayHelp && !m.bare {
 		place(r.help, rect{0, 0, w, h})
+		return
+	}
+	if m.overlay.mode == overlayCode && !m.bare {
+		place(r.code, rect{0, 0, w, h})
 		return
 	}
 	place(r.top, l.top)
@@ -467,6 +471,19 @@ func drawHelp(p *part, screen *canvas, at rect) {
 		}
 		screen.put(at.x+3, y, column-1, truncate(line[0], column-1, m.sign("…", "~")), p.theme.strong)
 		screen.put(at.x+column+3, y, at.w-column-3, truncate(line[1], at.w-column-3, m.sign("…", "~")), p.theme.text)
+	}
+}
+
+// drawCode draws the QR code of an invitation, or says why it cannot.
+func drawCode(p *part, screen *canvas, at rect) {
+	title, code, why := p.model.codePage(at.w, at.h)
+	screen.fill(at.x, at.y, at.w, ' ', p.theme.bar)
+	screen.put(at.x+1, at.y, at.w-1, truncate(title, at.w-2, p.model.sign("…", "~")), p.theme.barStrong)
+	for i, line := range wrap(why, at.w-2) {
+		screen.put(at.x+1, at.y+2+i, at.w-1, line, p.theme.text)
+	}
+	for i, row := range code {
+		screen.put(at.x+max(0, (at.w-textWidth(row))/2), at.y+1+i, at.w, row, p.theme.code)
 	}
 }
 
