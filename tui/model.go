@@ -42,8 +42,7 @@ type Model struct {
 
 	self    Self
 	tracker Tracker
-	settled Tracker         // the last one that was connected or hosted
-	home    string          // URL of the last stand-alone one
+	story   TrackerStory
 	links   map[string]Link // those that are up
 	known   []RoomInfo      // the last answer to /list
 
@@ -109,6 +108,7 @@ func NewModel(cfg ModelConfig) *Model {
 		tracker:   Tracker{State: TrackerSearching},
 		showRooms: true, showMembers: true, mouse: cfg.Mouse, bell: cfg.Bell, joins: cfg.Joins,
 	}
+	m.story.Name = m.peerName
 	for key, op := range cfg.Keys {
 		m.keys[key] = op
 	}

@@ -16,29 +16,60 @@ const (
 
 const inMesh = "only inside the mesh: nobody could dial it"
 
-// updateTracker takes a change of the tracker's state: the status line shows it, and what is news gets a line.
-func (m *Model) updateTracker(t Tracker) {
-	t.URL, t.Leader, t.LeaderID = SanitizeLine(t.URL), SanitizeLine(t.Leader), SanitizeLine(t.LeaderID)
-	t.Trying, t.Err = SanitizeLine(t.Trying), SanitizeLine(t.Err)
-	if t.State == TrackerHosting {
-		t.Self = true
-	}
-	before := m.tracker
-	m.tracker = t
-	if !before.same(t) { // an attempt more is no news; the status line tells of it
-		if text := m.trackerNews(before, t); text != "" {
-			bare := t
-			bare.Err = ""
-			key := strings.Replace(m.trackerNews(before, bare), term(t), "", 1) // neither term nor reason makes it another story
-			m.noteTracker(m.room(), key, text)
-		}
+// TrackerStory tells of a tracker's changes in words, for the screen and for plain mode. The zero value is the beginning, when
+// nothing was found yet.
+type TrackerStory struct {
+	// Name is what a peer is called; nil takes its name, or its tag where it has none.
+	Name func(id, name string) string
+
+	now     Tracker
+	settled Tracker // the last one that was connected or hosted
+	home    string  // URL of the last stand-alone one
+}
+
+// Tell takes a change and returns a sentence; empty where there is nothing new, such as another try. Two sentences of one kind
+// differ in the term and in reasons at most.
+func (s *TrackerStory) Tell(t Tracker) (text, kind string) {
+	t = t.clean()
+	before := s.now
+	s.now = t
+	if !before.same(t) {
+		text = s.news(before, t)
+		bare := t
+		bare.Err = ""
+		kind = strings.Replace(s.news(before, bare), term(t), "", 1)
 	}
 	if t.settled() {
-		m.settled = t
+		s.settled = t
 		if !t.elected() {
-			m.home = t.URL
+			s.home = t.URL
 		}
 	}
+	return text, kind
+}
+
+// updateTracker takes a change of the tracker's state: the status line shows it, and what is news gets a line.
+func (m *Model) updateTracker(t Tracker) {
+	m.tracker = t.clean()
+	if text, kind := m.story.Tell(t); text != "" {
+		m.noteTracker(m.room(), kind, text)
+	}
+}
+
+// peerName is what the room in view calls a peer.
+func (m *Model) peerName(id, name string) string {
+	if id == "" {
+		return name
+	}
+	return m.shownName(m.room(), id, name)
+}
+
+// clean makes it fit for a terminal, and consistent.
+func (t Tracker) clean() Tracker {
+	t.URL, t.Leader, t.LeaderID = SanitizeLine(t.URL), SanitizeLine(t.Leader), SanitizeLine(t.LeaderID)
+	t.Trying, t.Err = SanitizeLine(t.Trying), SanitizeLine(t.Err)
+	t.Self = t.Self || t.State == TrackerHosting
+	return t
 }
 
 // settled is whether there is a tracker that answers.
@@ -71,16 +102,16 @@ func (t Tracker) same(u Tracker) bool {
 	return t.who() == u.who() && t.Term == u.Term && t.Solo == u.Solo && t.InMesh == u.InMesh
 }
 
-// trackerNews is a sentence for a change; empty if there is none to tell.
-func (m *Model) trackerNews(before, t Tracker) string {
+// news is a sentence for a change; empty if there is none to tell.
+func (s *TrackerStory) news(before, t Tracker) string {
 	switch t.State {
 	case TrackerLost:
 		what := "the tracker"
-		if was := m.settled; was.settled() {
-			what = m.trackerCalled(was)
+		if was := s.settled; was.settled() {
+			what = s.called(was)
 		}
 		text := what + " is lost; the chat goes on between the linked peers"
-		if m.settled.Self {
+		if s.settled.Self {
 			text = "this peer's tracker is lost; the chat goes on between the linked peers"
 		}
 		if t.Err != "" {
@@ -90,28 +121,28 @@ func (m *Model) trackerNews(before, t Tracker) string {
 	case TrackerElecting:
 		return "the peers are electing a new tracker"
 	case TrackerConnected, TrackerHosting:
-		return m.trackerNow(before, t)
+		return s.arrived(before, t)
 	}
 	return ""
 }
 
-// trackerNow tells of a tracker that answers: who it is, of which term, how it came to it, and who can reach it.
-func (m *Model) trackerNow(before, t Tracker) string {
-	was := m.settled
+// arrived tells of a tracker that answers: who it is, of which term, how it came to it, and who can reach it.
+func (s *TrackerStory) arrived(before, t Tracker) string {
+	was := s.settled
 	known := was.settled() && was.who() == t.who()
 	if known && before.settled() && before.Term == t.Term { // only who can reach it has changed
 		switch {
 		case before.InMesh && !t.InMesh:
-			return m.trackerCalled(t) + " can be reached from outside the mesh now"
+			return s.called(t) + " can be reached from outside the mesh now"
 		case before.Solo && !t.Solo:
-			return m.trackerCalled(t) + " is alone no more"
+			return s.called(t) + " is alone no more"
 		}
 	}
 	passed := !known && before.settled() && before.elected() // nothing was lost in between
 	var text string
 	switch {
 	case t.Self && passed:
-		text = "the tracker passed from " + m.trackerName(before) + " to you" + term(t) + "; " + reached(t)
+		text = "the tracker passed from " + s.name(before) + " to you" + term(t) + "; " + reached(t)
 	case t.Self && known && before.settled():
 		text = "you are still the tracker" + term(t) + "; " + reached(t)
 	case t.Self && t.Solo:
@@ -119,18 +150,18 @@ func (m *Model) trackerNow(before, t Tracker) string {
 	case t.Self:
 		text = "you are the tracker now" + term(t) + "; " + reached(t)
 	case t.elected() && passed:
-		text = "the tracker passed from " + m.trackerName(before) + " to " + m.trackerName(t) + term(t)
+		text = "the tracker passed from " + s.name(before) + " to " + s.name(t) + term(t)
 	case t.elected() && known && before.settled():
-		text = m.trackerName(t) + " is still the tracker" + term(t)
+		text = s.name(t) + " is still the tracker" + term(t)
 	case t.elected() && !was.settled():
-		text = "connected to the tracker, " + m.trackerName(t) + term(t)
+		text = "connected to the tracker, " + s.name(t) + term(t)
 	case t.elected() && known && was.Term != t.Term:
-		text = m.trackerName(t) + " is the tracker again" + term(t)
+		text = s.name(t) + " is the tracker again" + term(t)
 	case t.elected() && known:
-		text = "connected again to the tracker, " + m.trackerName(t) + term(t)
+		text = "connected again to the tracker, " + s.name(t) + term(t)
 	case t.elected():
-		text = m.trackerName(t) + " is the tracker now" + term(t)
-	case was.elected() && m.home == t.URL:
+		text = s.name(t) + " is the tracker now" + term(t)
+	case was.elected() && s.home == t.URL:
 		text = "the home tracker " + trackerHost(t.URL) + " is back" + term(t)
 	case was.elected():
 		text = "the home tracker " + trackerHost(t.URL) + " is the tracker now" + term(t)
@@ -169,29 +200,28 @@ func term(t Tracker) string {
 	return " (term " + utoa(t.Term) + ")"
 }
 
-// trackerName is a tracker in a sentence: a peer's name, "you", or the address.
-func (m *Model) trackerName(t Tracker) string {
+// name is a tracker in a sentence: a peer's name, "you", or the address.
+func (s *TrackerStory) name(t Tracker) string {
 	switch {
 	case t.Self:
 		return "you"
+	case !t.elected():
+		return trackerHost(t.URL)
+	case s.Name != nil:
+		return s.Name(t.LeaderID, t.Leader)
 	case t.Leader != "":
-		if t.LeaderID != "" {
-			return m.shownName(m.room(), t.LeaderID, t.Leader)
-		}
 		return t.Leader
-	case t.LeaderID != "":
-		return "#" + Tag(t.LeaderID)
 	}
-	return trackerHost(t.URL)
+	return "#" + Tag(t.LeaderID)
 }
 
-// trackerCalled is a tracker at the start of a sentence.
-func (m *Model) trackerCalled(t Tracker) string {
+// called is a tracker at the start of a sentence.
+func (s *TrackerStory) called(t Tracker) string {
 	switch {
 	case t.Self:
 		return "your tracker"
 	case t.elected():
-		return "the tracker, " + m.trackerName(t) + ","
+		return "the tracker, " + s.name(t) + ","
 	}
 	return "the tracker at " + trackerHost(t.URL)
 }
@@ -239,7 +269,7 @@ func (m *Model) trackerSegment() segment {
 	case TrackerConnected, TrackerHosting:
 		who, short := trackerHost(t.URL), truncate(trackerHost(t.URL), 16, more)
 		if t.elected() {
-			who = truncate(m.trackerName(t), 20, more)
+			who = truncate(m.story.name(t), 20, more)
 			short = who
 		}
 		s := segment{text: "tracker: " + who, short: "trk: " + short}
