@@ -10,7 +10,7 @@ import (
 
 func TestSamplesSayTheDefaults(t *testing.T) {
 	// Filled with other values first, so that a key missing from the sample shows.
-	peer := Peer{Username: "x", Room: []string{"x"}, Tracker: []string{"x"}, STUN: []string{"x"}, Listen: "x", NoHost: true,
+	peer := Peer{Username: "x", Room: []string{"x"}, Tracker: []string{"x"}, STUN: []string{"x"}, Listen: "x", NoHost: true, Priority: 7,
 		Interface: []string{"x"}, Plain: true, JSON: true, Profile: "x", LogLevel: "x", LogFormat: "x"}
 	if err := parse(PeerSample(), &peer); err != nil {
 		t.Fatal(err)
@@ -59,6 +59,9 @@ func TestLoad(t *testing.T) {
 		{"a key that is near nothing lists them all", "zzzzzzzzzzzzzz: 1\n", "there are: interface, json, lan,"},
 		{"a repeated key", "lan: true\nlan: false\n", "line 2"},
 		{"a wrong kind", "lan: [1]\n", "line 1"},
+		{"a priority", "priority: -7\n", ""},
+		{"a priority that is too high", "priority: 32768\n", "line 1"},
+		{"a priority that is no number", "priority: high\n", "line 1"},
 		{"a list for a text", "username: [a, b]\n", "line 1"},
 		{"a file that is a list", "- a\n- b\n", "line 1"},
 		{"broken YAML", "room: [a\nx: }\n", "line "},

@@ -25,10 +25,11 @@ type Tracker struct {
 type Peer struct {
 	Username  string   `yaml:"username"`   // empty: ask on a terminal, else the system's user name
 	Room      []string `yaml:"room"`       // at least one
-	Tracker   []string `yaml:"tracker"`    // host, host:port, ws:// or wss://, tried in order
+	Tracker   []string `yaml:"tracker"`    // host, host:port, ws://, wss:// or an invitation, tried in order
 	STUN      []string `yaml:"stun"`       // stun: URLs beside those of the tracker
 	Listen    string   `yaml:"listen"`     // where to host a tracker if there is none
 	NoHost    bool     `yaml:"no-host"`    // never host one
+	Priority  int16    `yaml:"priority"`   // the higher, the sooner this peer is elected to be the tracker
 	LAN       bool     `yaml:"lan"`        // look for trackers on the LAN by mDNS, and announce a hosted one
 	Interface []string `yaml:"interface"`  // network interfaces to use; empty: all
 	Plain     bool     `yaml:"plain"`      // a line an event
