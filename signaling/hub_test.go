@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -53,6 +54,7 @@ type stage struct {
 	now   time.Time
 	conns map[string]ConnID
 	names map[ConnID]string
+	cast  []string // restored members
 	ids   byte
 	out   *strings.Builder
 }
@@ -87,6 +89,8 @@ func play(t *testing.T, script string) string {
 					cfg.Limits.PerAddress = n
 				case "rooms-peer":
 					cfg.Limits.RoomsPeer = n
+				case "standby":
+					cfg.Standby = n == 1
 				case "rooms":
 					cfg.Limits.Rooms = n
 				case "rate":
@@ -135,6 +139,21 @@ func (s *stage) direct(w []string) {
 		s.step(HubTick{})
 	case who == "move":
 		s.step(HubMoved{Tracker: arg(1), Term: 7})
+	case who == "leave-to-nobody":
+		s.step(HubMoved{Term: 8})
+	case who == "lead": // lead TERM LEADER name:room,room ...
+		in := HubServe{Proof: []byte("proof"), Leader: peerOf(arg(2))}
+		in.Term, _ = strconv.ParseUint(arg(1), 10, 64) // a wrong one shows
+		for _, m := range w[3:] {
+			name, rooms, _ := strings.Cut(m, ":")
+			s.cast = append(s.cast, name)
+			r := Restored{Peer: peerOf(name), Name: name}
+			for _, room := range strings.Split(rooms, ",") {
+				r.Rooms = append(r.Rooms, wire.Room(room))
+			}
+			in.Members = append(in.Members, r)
+		}
+		s.step(in)
 	case who == "stop":
 		s.step(HubStopped{Text: "the tracker is shutting down"})
 	case w[1] == "arrives":
@@ -156,6 +175,11 @@ func (s *stage) direct(w []string) {
 		request(&SignalRequest{id, peerOf(arg(2)), json.RawMessage(arg(3))})
 	case w[1] == "renames":
 		request(&NameRequest{id, arg(2)})
+	case w[1] == "dialback":
+		n, _ := strconv.ParseUint(arg(2), 10, 16) // a wrong one shows
+		request(&DialbackRequest{id, uint16(n)})
+	case w[1] == "dialled":
+		s.step(HubDialled{Conn: conn, ID: id, OK: arg(2) == "ok", Address: "10.0.0.2:5000"})
 	case w[1] == "bye":
 		request(&ByeRequest{id})
 	case w[1] == "mumbles":
@@ -178,7 +202,7 @@ func (s *stage) step(in HubInput) {
 	var out HubOutput
 	s.hub.Step(s.now, in, &out)
 	peers := make([]string, 0, 2*len(s.names))
-	for _, name := range s.names {
+	for _, name := range append(slices.Collect(maps.Values(s.names)), s.cast...) {
 		base, _, _ := strings.Cut(name, "/")
 		peers = append(peers, peerOf(name).String(), base, peerOf(name).Tag(), base)
 	}
@@ -188,6 +212,9 @@ func (s *stage) step(in HubInput) {
 			text = text[:i] + text[i+len(`"re":"00000000-0000-0000-0000-000000000000",`):]
 		}
 		fmt.Fprintf(s.out, "    to %s: %s\n", s.names[send.Conn], strings.NewReplacer(peers...).Replace(text))
+	}
+	for _, d := range out.Dial {
+		fmt.Fprintf(s.out, "    dial %s at port %d\n", strings.NewReplacer(peers...).Replace(d.Peer.String()), d.Port)
 	}
 	for _, id := range out.Close {
 		fmt.Fprintf(s.out, "    close %s\n", s.names[id])

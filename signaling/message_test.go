@@ -27,12 +27,12 @@ func examples() (requests []Request, replies []Message) {
 		hello,
 		&JoinRequest{id, "general"}, &LeaveRequest{id, "general"}, &RoomsRequest{id}, &MembersRequest{id, "general"},
 		&SignalRequest{id, carol, json.RawMessage(`{"kind":"offer","sdp":"v=0…"}`)},
-		&NameRequest{id, "Bób"}, &ByeRequest{id},
+		&NameRequest{id, "Bób"}, &DialbackRequest{id, 5000}, &ByeRequest{id},
 	}
 	replies = []Message{
 		&Challenge{nonce},
 		&HelloAnswer{Re: id, Observed: "203.0.113.7:51820", STUN: []string{"stun:chat.example.org:5000"}, Term: 3, Leader: carol,
-			Resumed: true, Ping: 1500},
+			Resumed: true, Ping: 1500, Proof: []byte("proof")},
 		&MembersAnswer{Op: "join", Re: id, Room: "general", Members: []Member{{carol, "carol"}}, Count: 2},
 		&MembersAnswer{Op: "members", Re: id, Room: "general", Members: []Member{{carol, "carol"}}, Count: 2},
 		&RoomsAnswer{Re: id, Rooms: []Room{{"general", 2}, {"dev", 1}}, Total: 2},
@@ -41,6 +41,9 @@ func examples() (requests []Request, replies []Message) {
 		&Answer{Re: id, Status: RequestError, Text: `member "type": "sing" is unknown; this tracker speaks peerchat.v1`},
 		&JoinedNote{"general", Member{bob, "bob"}, 2}, &LeftNote{"general", bob, 1}, &RenamedNote{Member{bob, "Bób"}},
 		&SignalNote{Member{bob, "bob"}, json.RawMessage(`{"kind":"offer","sdp":"v=0…"}`)},
+		&DialbackAnswer{Re: id, OK: true, Address: "203.0.113.7:5000"},
+		&DialbackAnswer{Re: id, Address: "203.0.113.7:5000", Text: "no tracker of yours answered at 203.0.113.7:5000"},
+		&TermNote{Term: 5, Leader: carol}, &TermNote{Term: 6},
 		&ByeNote{Status: OK, Text: "the tracker is shutting down"},
 		&ByeNote{Status: Moved, Text: "this tracker has handed over to ws://192.168.1.20:5000/ws", Tracker: "ws://192.168.1.20:5000/ws",
 			Term: 4, Leader: carol},
@@ -102,6 +105,12 @@ func TestProtocolDocument(t *testing.T) {
 		} else if m, err := DecodeReply([]byte(line)); err == nil {
 			again = m.Append(nil)
 			seen[reflect.TypeOf(m).String()] = true
+		} else if i, err := DecodeInfo([]byte(line)); err == nil {
+			again = i.Append(nil)
+			seen["info"] = true
+		} else if g, err := DecodeGreeting([]byte(line)); err == nil {
+			again = g.Append(nil)
+			seen["greeting"] = true
 		} else {
 			t.Errorf("docs/protocol.md has a message that cannot be read: %s", line)
 			continue
@@ -109,6 +118,9 @@ func TestProtocolDocument(t *testing.T) {
 		if string(again) != line {
 			t.Errorf("docs/protocol.md says %s, the code %s", line, again)
 		}
+	}
+	if !seen["info"] || !seen["greeting"] {
+		t.Errorf("docs/protocol.md shows no Info or no Greeting")
 	}
 	requests, replies := examples()
 	for _, r := range requests {
@@ -146,11 +158,29 @@ func TestBadMessages(t *testing.T) {
 		{`{"type":"signal",` + id + `,"to":"` + peer + `","data":"` + strings.Repeat("x", MaxData) + `"}`, "at most"},
 		{`{"type":"signal",` + id + `,"to":"` + peer + `","data":"` + strings.Repeat("x", MaxMessage) + `"}`, "at most"},
 		{`{"type":"hello",` + id + `,"peer":"` + peer + `","name":"bob","agent":"` + strings.Repeat("x", 65) + `","sig":""}`, "at most 64"},
+		{`{"type":"dialback",` + id + `}`, "no port"}, {`{"type":"dialback",` + id + `,"port":0}`, "no port"},
+		{`{"type":"dialback",` + id + `,"port":65536}`, "no port"}, {`{"type":"dialback",` + id + `,"port":"5000"}`, "whole number"},
 		{`{"type":"hello",` + id + `,"peer":"` + peer + `","name":"bob","agent":"a","sig":"AAAA"}`, "64 bytes in base64"},
 	} {
 		r, err := DecodeRequest([]byte(c.in))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.120s is refused with %q, got %+v and %v", c.in, c.want, r, err)
+		}
+	}
+}
+
+func TestBadReplies(t *testing.T) {
+	const re = `"re":"0199a3c4-5b6d-7e8f-9a0b-1c2d3e4f5a6b","status":"OK"`
+	for _, c := range []struct{ in, want string }{
+		{`{"type":"term","term":-1}`, "whole number"}, {`{"type":"term","term":18446744073709551616}`, "whole number"},
+		{`{"type":"term","term":1,"leader":"x"}`, "peer ID"},
+		{`{"type":"dialback",` + re + `,"dialable":1}`, "true or false"},
+		{`{"type":"hello",` + re + `,"proof":"x"}`, "base64"},
+		{`{"type":"hello",` + re + `,"proof":"` + strings.Repeat("AAAA", MaxProof/3+1) + `"}`, "at most 4096"},
+	} {
+		m, err := DecodeReply([]byte(c.in))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.120s is refused with %q, got %+v and %v", c.in, c.want, m, err)
 		}
 	}
 }

@@ -30,6 +30,13 @@ func (t *Tracker) Lead(l Lead) {
 
 // MoveTo sends everybody to another tracker, and whoever comes later, until Lead. It returns at once.
 func (t *Tracker) MoveTo(m Move) {
+	if m.Tracker != "" {
+		u, err := ParseAddr(m.Tracker)
+		if err != nil {
+			t.log.Error("the tracker to move to is none; clients are sent away instead", "err", err)
+		}
+		m.Tracker = u
+	}
 	t.post(post{op: opStep, in: HubMoved(m),
 		info: &Info{Peer: t.cfg.Self, Tracker: m.Tracker, Term: m.Term, Leader: m.Leader}})
 }
