@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"peerchat/peer/election"
 	"peerchat/peer/gossip"
 	"peerchat/peer/negotiate"
 	"peerchat/peer/wire"
@@ -51,6 +52,8 @@ type CoreConfig struct {
 	Fresh bool
 	NewID func() uuid.UUID // UUIDv7
 	Seed  uint64
+	// Election is what this peer brings into elections of the tracker.
+	Election ElectionConfig
 }
 
 // Core is what one peer knows and decides: a function of what happens (Step) and of the time it is given. It is pure but
@@ -81,7 +84,8 @@ type Core struct {
 	presenceAt time.Time             // when to tell the own presence, again or for the first time; zero: there is nobody to tell
 	changed    uint64                // counts the changes of the own presence
 
-	tracker   TrackerChanged
+	elections elections
+	tracker   TrackerChanged // as told last
 	stun      []string
 	observed  string
 	lostSince time.Time // when the tracker was lost; zero while connected
@@ -103,6 +107,9 @@ type Input any
 
 // Tick is the passing of time, sent at CoreOutput.Wake or later.
 type Tick struct{}
+
+// Resign makes a Core hand over the tracker, if it is it: Resigning tells when that is done.
+type Resign struct{}
 
 // Shutdown makes a Core say goodbye; the outputs of that Step and Flush are its last.
 type Shutdown struct{}
@@ -163,7 +170,20 @@ type (
 	}
 	opList   struct{ ref any }
 	opRedial struct{}
+	opFollow struct{ target signaling.Target }
+	opPing   struct{}
+	opLead   struct{ lead signaling.Lead }
+	// opStepDown ends the lead; opTellHome tells a stand-alone tracker its term; opScout says where other trackers may be.
+	opStepDown struct{ target signaling.Target }
+	opTellHome struct {
+		term uint64
+		urls []string
+	}
+	opScout struct{ urls []string }
 )
+
+// opPersist keeps the election's term; it comes before what is sent because of it.
+type opPersist struct{ term uint64 }
 
 func (opOffer) op()     {}
 func (opAccept) op()    {}
@@ -178,6 +198,13 @@ func (opRename) op()    {}
 func (opSignal) op()    {}
 func (opList) op()      {}
 func (opRedial) op()    {}
+func (opFollow) op()    {}
+func (opPing) op()      {}
+func (opLead) op()      {}
+func (opStepDown) op()  {}
+func (opTellHome) op()  {}
+func (opScout) op()     {}
+func (opPersist) op()   {}
 
 // NewCore makes a Core. Its first outputs come with Start.
 func NewCore(cfg CoreConfig) (*Core, error) {
@@ -203,6 +230,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		conduct:    map[wire.PeerID]*conduct{},
 		complaints: map[string]*complaint{},
 	}
+	c.elections = newElections(cfg, c.rand)
 	var err error
 	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Fresh: cfg.Fresh, Rand: c.rand})
 	return c, err
@@ -231,6 +259,9 @@ func (c *Core) Step(now time.Time, in Input, out *CoreOutput) {
 		c.transported(now, in, out)
 	case Tick:
 		c.tick(now, out)
+	case Resign:
+		c.stopping = true
+		c.elect(now, election.Resign{}, out)
 	case Shutdown:
 		c.shutdown(now, out)
 	}
@@ -253,6 +284,8 @@ func (c *Core) command(now time.Time, cmd Command, out *CoreOutput) {
 		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: PeersAnswer{Peers: c.peers()}})
 	case ListRooms:
 		c.listRooms(cmd.Ref, out)
+	case Invite:
+		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: c.invitation(cmd.Room)})
 	case ShowNet:
 		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: c.net()})
 	case Reconnect:
@@ -287,6 +320,7 @@ func (c *Core) wake() time.Time {
 	}
 	earlier(c.retryAt)
 	earlier(c.presenceAt)
+	earlier(c.elections.wake)
 	for _, l := range c.links {
 		earlier(l.wake)
 		earlier(l.idleUntil)
@@ -310,6 +344,9 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 		if !l.presentAt.IsZero() && !now.Before(l.presentAt) {
 			c.present(now, l, l.run, l.presence, out)
 		}
+	}
+	if w := c.elections.wake; !w.IsZero() && !now.Before(w) {
+		c.elect(now, election.Tick{}, out)
 	}
 	if !c.presenceAt.IsZero() && !now.Before(c.presenceAt) {
 		c.tellPresence(now, out)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"peerchat/peer/election"
 	"peerchat/peer/gossip"
 	"peerchat/peer/negotiate"
 	"peerchat/peer/wire"
@@ -54,7 +55,7 @@ var errTaken = errors.New("its session ID is taken")
 
 // linkIDs are the peers of all links in a stable order, so that a run can be repeated from its seed.
 func (c *Core) linkIDs() []wire.PeerID {
-	return slices.SortedFunc(maps.Keys(c.links), func(a, b wire.PeerID) int { return bytes.Compare(a[:], b[:]) })
+	return slices.SortedFunc(maps.Keys(c.links), comparePeers)
 }
 
 // wantLinks makes the links that the rooms need, and lets go of those that none needs. Eager links are offered at once; for
@@ -160,6 +161,8 @@ func (c *Core) dropLink(now time.Time, l *link, reason string, out *CoreOutput) 
 
 func compareIDs(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
 
+func comparePeers(a, b wire.PeerID) int { return bytes.Compare(a[:], b[:]) }
+
 // negotiate gives a pair's machine an input and does what it puts out.
 func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOutput) {
 	var o negotiate.Output
@@ -211,6 +214,8 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 			}
 			c.share(now, l, out)
 			c.tellMissed(now, l, out)
+			c.elect(now, election.NeighbourDown{Peer: l.peer}, out)
+			c.elect(now, election.NeighbourUp{Peer: l.peer}, out)
 		case negotiate.LinkDown:
 			c.linkDown(now, l, ch.Reason, false, out)
 			c.checkUse(now, l, out)
@@ -229,6 +234,8 @@ func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Up: true, Path: l.path})
 	c.share(now, l, out)
 	c.tellMissed(now, l, out)
+	c.elect(now, election.NeighbourUp{Peer: l.peer}, out)
+	c.scout(now, out)
 	c.checkUse(now, l, out)
 }
 
@@ -254,7 +261,10 @@ func (c *Core) linkDown(now time.Time, l *link, reason string, leaving bool, out
 	l.up, l.since, l.rooms, l.presentAt = false, now, nil, time.Time{}
 	c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Path: l.path, Reason: reason})
-	forget := leaving || c.tracker.State == TrackerLost || c.tracker.State == TrackerSearching
+	forget := leaving || !c.connected()
+	c.notePlaces(now)
+	c.elect(now, election.NeighbourDown{Peer: l.peer}, out)
+	c.scout(now, out)
 	c.roster.unlinked(now, l.peer, forget, c.joined, &out.Events)
 	c.unclaimed = true // how many of a room hold a message may have changed
 }
@@ -361,6 +371,10 @@ func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
 		c.heard(now, ev.Session, s, l, f, out)
 	case wire.Bye:
 		c.byed(now, ev.Session, l, f, out)
+	case wire.Election:
+		if l.up {
+			c.elect(now, election.Receive{From: s.peer, Data: f.Data}, out)
+		}
 	default:
 		if l.up {
 			c.stepGossip(now, gossip.Receive{From: s.peer, Frame: frame}, out)

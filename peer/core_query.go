@@ -37,7 +37,7 @@ func (c *Core) peers() []PeerInfo {
 
 func (c *Core) net() NetAnswer {
 	n := NetAnswer{
-		Self: c.roster.self, Tracker: c.tracker, STUN: slices.Clone(c.stun), Observed: c.observed,
+		Self: c.roster.self, Tracker: c.tracker, Term: c.elections.state.Term, Candidates: c.candidates(), STUN: slices.Clone(c.stun), Observed: c.observed,
 		Peers: c.peers(), Counters: maps.Clone(c.counters),
 	}
 	for _, p := range n.Peers {
@@ -53,7 +53,7 @@ func (c *Core) net() NetAnswer {
 
 // listRooms asks the tracker for its rooms; what is known here is added to its answer.
 func (c *Core) listRooms(ref any, out *CoreOutput) {
-	if c.tracker.State != TrackerConnected && c.tracker.State != TrackerHosting || len(c.refs) >= maxQueries {
+	if !c.connected() || len(c.refs) >= maxQueries {
 		out.Events = append(out.Events, Answer{Ref: ref, Value: c.knownRooms(nil)})
 		return
 	}

@@ -48,27 +48,18 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 		c.refused(now, ev, out)
 	case signaling.RoomList:
 		c.answerRooms(ev, out)
+	default:
+		c.attend(now, ev, out)
 	}
 }
 
 // trackerState follows the signaling client's connection.
 func (c *Core) trackerState(now time.Time, ev signaling.StateChanged, out *CoreOutput) {
-	was := c.tracker
-	t := TrackerChanged{URL: ev.URL, Term: ev.Term, Leader: ev.Leader, Self: ev.Hosting, Trying: ev.Trying, Err: ev.Err}
-	switch {
-	case ev.State == signaling.Connected && ev.Hosting:
-		t.State = TrackerHosting
-	case ev.State == signaling.Connected:
-		t.State = TrackerConnected
-	case ev.State == signaling.Lost:
-		t.State = TrackerLost
-	default:
-		t.State = TrackerSearching
-	}
-	c.tracker = t
-	out.Events = append(out.Events, t)
+	was := c.elections.client.State
+	c.attend(now, ev, out)
+	c.tellTracker(out)
 	if ev.State != signaling.Connected {
-		if c.lostSince.IsZero() && (was.State == TrackerConnected || was.State == TrackerHosting) {
+		if c.lostSince.IsZero() && was == signaling.Connected {
 			c.lostSince = now
 		}
 		return
@@ -81,7 +72,7 @@ func (c *Core) trackerState(now time.Time, ev signaling.StateChanged, out *CoreO
 
 // checkReady tells that the first rooms are joined at a tracker, once.
 func (c *Core) checkReady(out *CoreOutput) {
-	if c.ready || len(c.awaited) > 0 || (c.tracker.State != TrackerConnected && c.tracker.State != TrackerHosting) {
+	if c.ready || len(c.awaited) > 0 || !c.connected() {
 		return
 	}
 	c.ready = true

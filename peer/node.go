@@ -24,8 +24,8 @@ const inboxBound = 4 << 20
 // and what was said do not wait for its end.
 const maxServed = 128
 
-// Signaling is a Node's way to its tracker. Every method returns at once; what comes of it is posted to the sink that it
-// was made with, as a signaling.ClientEvent. signaling.Client is one, signalingtest has one in memory.
+// Signaling is a Node's way to its tracker, and its own tracker. Every method returns at once; what comes of it is posted to the sink that it
+// was made with, as a signaling.ClientEvent. signaling.Station is one, signalingtest has one in memory.
 type Signaling interface {
 	Start()
 	Join(wire.Room)
@@ -35,6 +35,18 @@ type Signaling interface {
 	List(ref any)
 	Redial()
 	Close(context.Context) error
+}
+
+// station is what Signaling also has where there are elections.
+type station interface {
+	// Follow goes to a tracker, Ping asks the present one for a sign of life.
+	Follow(signaling.Target)
+	Ping()
+	// Lead and StepDown begin and end the own tracker, TellHome tells a stand-alone tracker its term, Scout says where others may be.
+	Lead(signaling.Lead)
+	StepDown(signaling.Target)
+	TellHome(term uint64, urls []string)
+	Scout(urls []string)
 }
 
 // Config is what a Node is made of.
@@ -51,6 +63,10 @@ type Config struct {
 	OnEvent func(Event)
 	Logger  *slog.Logger
 	Seed    uint64 // of jitter and choices; any value
+	// Election is what this peer brings into elections of the tracker; SaveTerm keeps the highest term that it has seen, for
+	// Election.Term of its next life. Nil keeps nothing.
+	Election ElectionConfig
+	SaveTerm func(term uint64) error
 }
 
 // LazyStore is a Store that puts work off. A Node calls Settle when what came of a batch of inputs has left, and Tidy, which
@@ -90,7 +106,8 @@ func New(cfg Config) (*Node, error) {
 	}
 	core, err := NewCore(CoreConfig{
 		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Fresh: cfg.Fresh, Seed: cfg.Seed,
-		NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
+		Election: cfg.Election,
+		NewID:    func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the peer: %w", err)
@@ -103,6 +120,10 @@ func New(cfg Config) (*Node, error) {
 				return len(in.Data) + 64
 			case signaling.Signaled:
 				return len(in.Data) + 64
+			case signaling.StateChanged:
+				return 512 + len(in.Proof)
+			case signaling.Met:
+				return 512 + len(in.Proof)
 			case signaling.Joined:
 				return 128 * (len(in.Members) + 1)
 			case signaling.ClientEvent:
@@ -219,9 +240,63 @@ func (n *Node) arm(timer *time.Timer) {
 	timer.Reset(wait)
 }
 
+// govern carries out what the election wants.
+func (n *Node) govern(s station, op Op) {
+	switch op := op.(type) {
+	case opFollow:
+		s.Follow(op.target)
+	case opPing:
+		s.Ping()
+	case opLead:
+		s.Lead(op.lead)
+	case opStepDown:
+		s.StepDown(op.target)
+	case opTellHome:
+		s.TellHome(op.term, op.urls)
+	case opScout:
+		s.Scout(op.urls)
+	}
+}
+
+// saveTerm keeps the election's term. A term that is lost costs a question of the peers at the next start, so a failure is no
+// reason to fall silent.
+func (n *Node) saveTerm(term uint64) {
+	if n.cfg.SaveTerm == nil {
+		return
+	}
+	if err := n.cfg.SaveTerm(term); err != nil {
+		n.cfg.Logger.Warn("keeping the election's term", "term", term, "err", err)
+	}
+}
+
+// handOverPatience is how long a leader that goes waits for another to take over.
+const handOverPatience = 2 * time.Second
+
+// handOver has another peer take the lead, if this one has it.
+func (n *Node) handOver() {
+	n.serve(append(slices.Clone(n.inbox.TryTake()), Resign{})...)
+	late := time.NewTimer(handOverPatience)
+	defer late.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for n.core.Resigning() {
+		n.arm(timer)
+		select {
+		case <-n.inbox.Wake():
+			n.serve(n.inbox.TryTake()...)
+		case <-timer.C:
+			n.serve(Tick{})
+		case <-late.C:
+			n.cfg.Logger.Warn("nobody took over the tracker in time", "waited", handOverPatience)
+			return
+		}
+	}
+}
+
 // finish says goodbye and closes everything.
 func (n *Node) finish() {
-	n.serve(append(slices.Clone(n.inbox.TryTake()), Shutdown{})...)
+	n.handOver()
+	n.serve(Shutdown{})
 	n.inbox.Close()
 	closed := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -264,6 +339,12 @@ func (n *Node) carryOut() {
 			n.signaling.List(op.ref)
 		case opRedial:
 			n.signaling.Redial()
+		case opPersist:
+			n.saveTerm(op.term)
+		default:
+			if s, ok := n.signaling.(station); ok {
+				n.govern(s, op)
+			}
 		}
 	}
 	if len(n.out.Ops) > 0 && len(n.out.Events) > 0 {
