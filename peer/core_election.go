@@ -311,7 +311,7 @@ func (c *Core) tellTracker(out *CoreOutput) {
 	case e.state.Phase == election.PhaseHosting && e.serving:
 		t = TrackerChanged{State: TrackerHosting, URL: e.own.URL, Term: e.state.Term, Leader: c.self, Self: true,
 			Solo: e.state.Solo && len(c.neighbourIDs()) == 0, InMesh: e.state.InMesh && !e.state.Solo}
-	case e.state.Phase == election.PhaseElecting, e.state.Phase == election.PhaseHosting && e.ever:
+	case e.state.Phase == election.PhaseElecting, e.state.Phase == election.PhaseHosting && e.ever && !connected:
 		t.State, t.Leader = TrackerElecting, wire.PeerID{}
 	case connected && !e.client.Hosting:
 		t.State, t.InMesh = TrackerConnected, e.state.InMesh

@@ -128,6 +128,7 @@ func TestNothingIsLostWhateverHappens(t *testing.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		n := rapid.IntRange(2, 6).Draw(t, "peers")
 		w := newWorld(seed, n, general)
+		w.hosts = rapid.Bool().Draw(t, "hosts")
 		w.fastLoss = 0.3
 		w.run(3 * time.Second)
 		line := 0
@@ -161,7 +162,7 @@ func TestNothingIsLostWhateverHappens(t *testing.T) {
 			case "heal":
 				w.cutLink(a, b, false)
 			case "tracker":
-				w.setTracker(!w.trackerUp)
+				w.setTracker(!w.home.up)
 			}
 			w.run(w.delay(3000))
 		}
@@ -171,7 +172,7 @@ func TestNothingIsLostWhateverHappens(t *testing.T) {
 			}
 		}
 		clear(w.cut)
-		if !w.trackerUp {
+		if !w.home.up {
 			w.setTracker(true)
 		}
 		w.run(90 * time.Second)

@@ -17,7 +17,6 @@ import (
 
 	"peerchat/peer/history"
 	"peerchat/peer/wire"
-	"peerchat/signaling"
 )
 
 // world runs Cores in virtual time on an event heap: a tracker, links with delay and loss, peers that die and come
@@ -29,11 +28,11 @@ type world struct {
 	next  uint64
 	peers []*simPeer
 
-	trackerUp bool
-	members   map[wire.Room][]wire.PeerID
-	sessions  map[uuid.UUID]*simSession
-	cut       map[[2]int]bool // pairs whose packets are lost
-	fastLoss  float64
+	home     *simTracker
+	hosts    bool // the peers may be trackers
+	sessions map[uuid.UUID]*simSession
+	cut      map[[2]int]bool // pairs whose packets are lost; the home tracker is number homeNumber
+	fastLoss float64
 }
 
 type simPeer struct {
@@ -46,8 +45,9 @@ type simPeer struct {
 	core   *Core
 	life   int // counts restarts: what was meant for an earlier life is lost
 	dead   bool
-	rooms  map[wire.Room]bool // as the tracker client keeps them
-	online bool
+	client simClient
+	own    *simTracker
+	term   uint64 // as kept
 	wake   uint64
 	ticked time.Time // the last Tick
 	stuck  int       // Ticks since, at the same time
@@ -88,8 +88,8 @@ func (h *worldHeap) Pop() any {
 
 func newWorld(seed uint64, peers int, rooms ...wire.Room) *world {
 	w := &world{
-		rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), trackerUp: true,
-		members: map[wire.Room][]wire.PeerID{}, sessions: map[uuid.UUID]*simSession{}, cut: map[[2]int]bool{},
+		rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0),
+		home: &simTracker{n: homeNumber, url: "ws://home/ws", up: true}, sessions: map[uuid.UUID]*simSession{}, cut: map[[2]int]bool{},
 	}
 	for n := range peers {
 		var keySeed [32]byte
@@ -138,9 +138,11 @@ func pairKey(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
 // start brings a peer to life, with the store that it had.
 func (p *simPeer) start(rooms ...wire.Room) {
 	p.life++
-	p.dead, p.online, p.wake = false, false, 0
-	p.rooms, p.events = map[wire.Room]bool{}, nil
-	core, err := NewCore(CoreConfig{Key: p.key, Name: p.name, Rooms: rooms, Store: p.store, Seed: uint64(p.n), NewID: p.newID})
+	p.dead, p.wake, p.events = false, 0, nil
+	p.client = simClient{p: p, rooms: map[wire.Room]bool{}}
+	p.own = &simTracker{n: p.n, url: fmt.Sprintf("ws://p%d/ws", p.n), leader: p}
+	core, err := NewCore(CoreConfig{Key: p.key, Name: p.name, Rooms: rooms, Store: p.store, Seed: uint64(p.n), NewID: p.newID,
+		Election: ElectionConfig{Host: p.w.hosts, Term: p.term}})
 	if err != nil {
 		panic(err)
 	}
@@ -148,18 +150,15 @@ func (p *simPeer) start(rooms ...wire.Room) {
 	var out CoreOutput
 	core.Start(p.w.now, &out)
 	p.carryOut(&out)
-	p.connect()
+	p.client.dial(0)
+	p.client.look()
 }
 
 // kill ends a peer without a word; the tracker and the neighbours notice after their time-outs.
 func (p *simPeer) kill() {
 	p.dead = true
-	life := p.life
-	p.w.after(3*time.Second, func() {
-		if p.life == life {
-			p.w.forget(p)
-		}
-	})
+	p.client.vanish()
+	p.own.stop()
 	for _, id := range p.w.sessionIDs() {
 		if s := p.w.sessions[id]; s.ends[0] == p || s.ends[1] == p {
 			p.w.breakSession(id, s, 5*time.Second)
@@ -244,23 +243,10 @@ func (p *simPeer) carryOut(out *CoreOutput) {
 			if s := w.sessions[op.session]; s != nil {
 				w.breakSession(op.session, s, w.delay(5))
 			}
-		case opJoin:
-			p.rooms[op.room] = true
-			if p.online {
-				w.join(p, op.room)
-			}
-		case opLeave:
-			delete(p.rooms, op.room)
-			if p.online {
-				w.leave(p, op.room)
-			}
-		case opSignal:
-			to := w.peer(op.to)
-			if to != nil && p.online && to.online && w.trackerUp {
-				to.later(w.delay(20), signaling.Signaled{From: p.id, Name: p.name, Data: op.data})
-			}
-		case opList:
-			p.later(w.delay(10), signaling.RoomList{Ref: op.ref})
+		case opPersist:
+			p.term = op.term
+		default:
+			p.client.carryOut(op)
 		}
 	}
 }
@@ -346,76 +332,6 @@ func (w *world) send(p *simPeer, op opSend) {
 	}
 	s.arrives[from][channel] = at
 	s.ends[1-from].later(at.Sub(w.now), Received{Session: op.session, Data: op.frame})
-}
-
-// connect is the signaling client's connection.
-func (p *simPeer) connect() {
-	life := p.life
-	p.w.after(p.w.delay(50), func() {
-		if p.life != life || p.dead || p.online {
-			return
-		}
-		if !p.w.trackerUp {
-			p.connect()
-			return
-		}
-		p.online = true
-		p.step(signaling.StateChanged{State: signaling.Connected, URL: "ws://tracker"})
-		for _, room := range slices.Sorted(maps.Keys(p.rooms)) {
-			p.w.join(p, room)
-		}
-	})
-}
-
-func (w *world) join(p *simPeer, room wire.Room) {
-	list := w.members[room]
-	var sample []signaling.Member
-	for _, id := range list {
-		if id == p.id {
-			continue
-		}
-		other := w.peer(id)
-		sample = append(sample, signaling.Member{Peer: id, Name: other.name})
-		if !slices.Contains(list, p.id) {
-			other.later(w.delay(20), signaling.MemberJoined{Room: room, Member: signaling.Member{Peer: p.id, Name: p.name}, Count: len(list) + 1})
-		}
-	}
-	if !slices.Contains(list, p.id) {
-		w.members[room] = append(list, p.id)
-	}
-	p.later(w.delay(20), signaling.Joined{Room: room, Members: sample, Count: len(sample) + 1})
-}
-
-func (w *world) leave(p *simPeer, room wire.Room) {
-	list := w.members[room]
-	i := slices.Index(list, p.id)
-	if i < 0 {
-		return
-	}
-	list = slices.Delete(slices.Clone(list), i, i+1)
-	w.members[room] = list
-	for _, id := range list {
-		w.peer(id).later(w.delay(20), signaling.MemberLeft{Room: room, Peer: p.id, Count: len(list)})
-	}
-}
-
-func (w *world) forget(p *simPeer) {
-	for _, room := range slices.Sorted(maps.Keys(w.members)) {
-		w.leave(p, room)
-	}
-}
-
-// setTracker kills the tracker, or starts an empty one.
-func (w *world) setTracker(up bool) {
-	w.trackerUp = up
-	w.members = map[wire.Room][]wire.PeerID{}
-	for _, p := range w.peers {
-		if p.online && !up {
-			p.online = false
-			p.step(signaling.StateChanged{State: signaling.Lost, URL: "ws://tracker", Trying: "ws://tracker"})
-			p.connect()
-		}
-	}
 }
 
 // messages are the texts that p was shown in room in this life, by author, in the order shown.
