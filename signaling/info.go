@@ -215,8 +215,8 @@ func exchange(ctx context.Context, dial dialFunc, to target, method string, head
 		resp.Body.Close() // all that there is has been read
 	}
 	switch {
-	case err != nil && answer.N <= 0:
-		return nil, fmt.Errorf("the answer is longer than %d bytes", maxInfo)
+	case answer.N <= 0:
+		return nil, fmt.Errorf("the answer is longer than %d bytes", maxInfo-1)
 	case err != nil:
 		return nil, orEnd(ctx, err)
 	case resp.StatusCode != want:
