@@ -99,21 +99,17 @@ func (t Tracker) same(u Tracker) bool {
 	if !t.settled() {
 		return true
 	}
-	return t.who() == u.who() && t.Term == u.Term && t.Solo == u.Solo && t.InMesh == u.InMesh
+	return t.who() == u.who() && t.Term == u.Term && t.InMesh == u.InMesh // that it is alone, or no more, members coming show
 }
 
 // news is a sentence for a change; empty if there is none to tell.
 func (s *TrackerStory) news(before, t Tracker) string {
 	switch t.State {
 	case TrackerLost:
-		what := "the tracker"
-		if was := s.settled; was.settled() {
-			what = s.called(was)
+		if !s.settled.settled() {
+			return "" // there was none to lose
 		}
-		text := what + " is lost; the chat goes on between the linked peers"
-		if s.settled.Self {
-			text = "this peer's tracker is lost; the chat goes on between the linked peers"
-		}
+		text := s.called(s.settled) + " is lost; the chat goes on between the linked peers"
 		if t.Err != "" {
 			text += " (" + t.Err + ")"
 		}
@@ -130,13 +126,8 @@ func (s *TrackerStory) news(before, t Tracker) string {
 func (s *TrackerStory) arrived(before, t Tracker) string {
 	was := s.settled
 	known := was.settled() && was.who() == t.who()
-	if known && before.settled() && before.Term == t.Term { // only who can reach it has changed
-		switch {
-		case before.InMesh && !t.InMesh:
-			return s.called(t) + " can be reached from outside the mesh now"
-		case before.Solo && !t.Solo:
-			return s.called(t) + " is alone no more"
-		}
+	if known && before.settled() && before.Term == t.Term && before.InMesh && !t.InMesh { // only who can reach it has changed
+		return s.called(t) + " can be reached from outside the mesh now"
 	}
 	passed := !known && before.settled() && before.elected() // nothing was lost in between
 	var text string
@@ -183,7 +174,7 @@ func (s *TrackerStory) arrived(before, t Tracker) string {
 
 // reached says where others find the tracker in this process. What it was dialled at from here may be of no use to them.
 func reached(t Tracker) string {
-	if t.InMesh {
+	if t.InMesh && !t.Solo {
 		return inMesh
 	}
 	host := trackerHost(t.URL)

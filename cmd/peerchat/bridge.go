@@ -17,14 +17,7 @@ func toMsgs(ev peer.Event, self wire.PeerID) []tui.Msg {
 	case peer.Ready:
 		return one(tui.Self{ID: ev.Self.Peer.String(), Name: ev.Self.Name})
 	case peer.TrackerChanged:
-		t := tui.Tracker{State: tui.TrackerState(ev.State), URL: ev.URL, Term: ev.Term, Self: ev.Self, Trying: ev.Trying}
-		if !ev.Leader.IsZero() {
-			t.Leader = ev.Leader.Tag()
-		}
-		if ev.Err != nil {
-			t.Err = ev.Err.Error()
-		}
-		return one(t)
+		return one(toTracker(ev))
 	case peer.RoomJoined:
 		joined := tui.RoomJoined{Room: string(ev.Room)}
 		for _, p := range ev.Members {
@@ -63,6 +56,20 @@ func toMsgs(ev peer.Event, self wire.PeerID) []tui.Msg {
 	return nil // Stopped is the end of the screen, which its owner brings about
 }
 
+func toTracker(ev peer.TrackerChanged) tui.Tracker {
+	t := tui.Tracker{State: tui.TrackerState(ev.State), URL: ev.URL, Term: ev.Term, Leader: ev.Name, Self: ev.Self, Solo: ev.Solo,
+		InMesh: ev.InMesh, Trying: ev.Trying}
+	if ev.Leader.IsZero() {
+		t.Leader = "" // a stand-alone tracker is named by its address
+	} else {
+		t.LeaderID = ev.Leader.String()
+	}
+	if ev.Err != nil {
+		t.Err = ev.Err.Error()
+	}
+	return t
+}
+
 func toMember(p peer.Person) tui.Member { return tui.Member{ID: p.Peer.String(), Name: p.Name} }
 
 func toLineKind(k wire.Kind) tui.LineKind {
@@ -85,6 +92,9 @@ func toAnswer(a peer.Answer) tui.Msg {
 		return tui.Rooms{Rooms: rooms}
 	case peer.NetAnswer:
 		return tui.Answer{Title: "the network", Lines: answerLines(a)}
+	case peer.InviteAnswer:
+		ref, _ := a.Ref.(inviteRef)
+		return toInvitation(v, ref)
 	}
 	return tui.Answer{Title: "peers", Lines: answerLines(a)}
 }
@@ -110,6 +120,8 @@ func toCommand(a tui.Action) peer.Command {
 		return peer.ListPeers{Ref: "peers"}
 	case tui.Net:
 		return peer.ShowNet{Ref: "net"}
+	case tui.Invite:
+		return peer.Invite{Ref: inviteRef{a.Code}, Room: wire.Room(a.Room)}
 	case tui.Nick:
 		return peer.Rename{Name: a.Name}
 	case tui.Reconnect:

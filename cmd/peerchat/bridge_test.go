@@ -22,7 +22,8 @@ func TestEveryEventReachesTheScreen(t *testing.T) {
 		}
 	}
 	for _, m := range []tui.Msg{tui.Self{}, tui.Tracker{}, tui.RoomJoined{}, tui.RoomLeft{}, tui.MemberJoined{}, tui.MemberLeft{},
-		tui.MemberRenamed{}, tui.Link{}, tui.Line{}, tui.Delivered{}, tui.Notice{}, tui.Failure{}, tui.Answer{}, tui.Rooms{}} {
+		tui.MemberRenamed{}, tui.Link{}, tui.Line{}, tui.Delivered{}, tui.Notice{}, tui.Failure{}, tui.Answer{}, tui.Rooms{},
+		tui.Invitation{}} {
 		if !seen[reflect.TypeOf(m)] {
 			t.Errorf("no event becomes a %T", m)
 		}
@@ -52,6 +53,8 @@ func TestActionsBecomeCommands(t *testing.T) {
 		{tui.Peers{}, peer.ListPeers{Ref: "peers"}},
 		{tui.Net{}, peer.ShowNet{Ref: "net"}},
 		{tui.Nick{Name: "n"}, peer.Rename{Name: "n"}},
+		{tui.Invite{Room: "r"}, peer.Invite{Ref: inviteRef{}, Room: "r"}},
+		{tui.Invite{Room: "r", Code: true}, peer.Invite{Ref: inviteRef{code: true}, Room: "r"}},
 		{tui.Reconnect{}, peer.Reconnect{}},
 		{tui.Clear{}, nil},
 		{tui.Quit{}, nil},
@@ -59,5 +62,18 @@ func TestActionsBecomeCommands(t *testing.T) {
 		if got := toCommand(tt.action); got != tt.want {
 			t.Errorf("%#v becomes %#v, want %#v", tt.action, got, tt.want)
 		}
+	}
+}
+
+func TestTheTrackerIsNamedOnTheScreen(t *testing.T) {
+	bob := someone(7, "bob")
+	ev := peer.TrackerChanged{State: peer.TrackerConnected, URL: "u", Term: 3, Leader: bob.Peer, Name: "bob", InMesh: true, Solo: true}
+	want := tui.Tracker{State: tui.TrackerConnected, URL: "u", Term: 3, Leader: "bob", LeaderID: bob.Peer.String(), InMesh: true, Solo: true}
+	if got := toMsgs(ev, bob.Peer); len(got) != 1 || got[0] != want {
+		t.Errorf("an elected tracker becomes %+v, want %+v", got, want)
+	}
+	ev.Leader, want.Leader, want.LeaderID = wire.PeerID{}, "", ""
+	if got := toMsgs(ev, bob.Peer); len(got) != 1 || got[0] != want {
+		t.Errorf("a stand-alone tracker becomes %+v, want no name", got)
 	}
 }

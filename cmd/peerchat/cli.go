@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -40,12 +41,15 @@ type trackerFlags struct {
 }
 
 type joinFlags struct {
+	Invite *string `arg:"" optional:"" help:"The link of an invitation, peerchat://HOST:PORT/ROOM?or=HOST:PORT: its trackers and room come first."`
+
 	Username  *string  `short:"u" placeholder:"NAME" help:"Your name as others see it."`
 	Room      []string `short:"r" placeholder:"NAME" help:"Room to join (general); repeat for more."`
-	Tracker   []string `short:"t" placeholder:"ADDR" help:"Tracker to use: HOST, HOST:PORT, ws:// or wss://; repeat for more, tried in order."`
+	Tracker   []string `short:"t" placeholder:"ADDR" help:"Tracker to use: HOST, HOST:PORT, ws://, wss:// or an invitation; repeat for more, tried in order."`
 	STUN      []string `name:"stun" placeholder:"URL" help:"STUN server beside the tracker's; repeat for more."`
 	Listen    *string  `placeholder:"HOST:PORT" help:"Where to host a tracker if none is found (${peer_listen}), or the next free port."`
 	NoHost    *bool    `name:"no-host" help:"Never host a tracker; keep looking for one."`
+	Priority  *int16   `placeholder:"N" help:"The higher, the sooner this peer is elected when the tracker is lost: -32768 to 32767 (0)."`
 	Plain     *bool    `help:"Print a line an event, without a full screen. So it is when output is no terminal."`
 	JSON      *bool    `name:"json" help:"Print a JSON object an event, for programs."`
 	Profile   *string  `placeholder:"DIR" help:"Directory of identity and history (one per username)."`
@@ -203,9 +207,26 @@ func (f joinFlags) settings() (configs.Peer, error) {
 	over(&c.Username, f.Username)
 	overList(&c.Room, f.Room)
 	c.Tracker = append(f.Tracker, c.Tracker...) // the file's are tried after those of the command line
+	if f.Invite != nil {
+		if !isInvite(*f.Invite) {
+			return c, &usageError{fmt.Errorf("unexpected argument %s: what stands here is an invitation, as in peerchat join "+
+				"peerchat://192.168.1.20:5000/general; trackers are given with --tracker, rooms with --room", *f.Invite)}
+		}
+		c.Tracker = append([]string{*f.Invite}, c.Tracker...)
+	}
+	trackers, rooms, err := expandInvites(c.Tracker)
+	if err != nil {
+		return c, &usageError{err}
+	}
+	c.Tracker = trackers
+	if len(rooms) > 0 && len(f.Room) == 0 && slices.Equal(c.Room, configs.DefaultPeer().Room) {
+		c.Room = nil // who is invited into a room, and named none, wants into that one
+	}
+	c.Room = append(rooms, c.Room...)
 	overList(&c.STUN, f.STUN)
 	over(&c.Listen, f.Listen)
 	over(&c.NoHost, f.NoHost)
+	over(&c.Priority, f.Priority)
 	over(&c.LAN, f.LAN)
 	overList(&c.Interface, f.Interface)
 	over(&c.Plain, f.Plain)

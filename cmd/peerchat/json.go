@@ -105,6 +105,15 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 		}
 		o := p.begin(b, "tracker").str("state", string(ev.State)).str("url", url).uint("term", ev.Term).
 			str("leader", idString(ev.Leader)).bool("self", ev.Self)
+		if ev.Name != "" {
+			o.str("name", ev.Name)
+		}
+		if ev.InMesh {
+			o.bool("in_mesh", true)
+		}
+		if ev.Solo {
+			o.bool("solo", true)
+		}
 		if ev.Trying != "" {
 			o.str("trying", ev.Trying)
 		}
@@ -229,15 +238,58 @@ func (p *jsonPrinter) answer(b []byte, ev peer.Answer) []byte {
 		o := p.begin(b, "net").person(a.Self)
 		t := a.Tracker
 		o.any("tracker", map[string]any{
-			"state": t.State, "url": t.URL, "term": t.Term, "leader": idString(t.Leader), "self": t.Self, "trying": t.Trying,
+			"state": t.State, "url": t.URL, "term": t.Term, "leader": idString(t.Leader), "name": t.Name, "self": t.Self,
+			"in_mesh": t.InMesh, "solo": t.Solo, "trying": t.Trying,
 		})
+		o.uint("term", a.Term).any("candidates", jsonCandidates(a.Candidates))
 		if a.STUN == nil {
 			a.STUN = []string{}
 		}
 		o.any("stun", a.STUN).str("observed", a.Observed).int("linked", a.Linked).int("known", a.Known)
 		return o.any("peers", jsonPeers(a.Peers)).any("counters", a.Counters).end()
+	case peer.InviteAnswer:
+		return p.invitation(b, a, ev.Ref)
 	}
 	return b
+}
+
+// jsonCandidate is one of the candidates of an answer.
+type jsonCandidate struct {
+	Rank      int      `json:"rank"` // place in the ranking, from 1
+	Peer      string   `json:"peer"`
+	Name      string   `json:"name"`
+	Dialable  bool     `json:"dialable"`
+	Priority  int16    `json:"priority"`
+	Port      uint16   `json:"port"`
+	Addresses []string `json:"addresses"`
+	Leader    bool     `json:"leader"`
+	Self      bool     `json:"self"`
+	Age       float64  `json:"age_ms"`
+}
+
+func jsonCandidates(list []peer.CandidateInfo) []jsonCandidate {
+	out := make([]jsonCandidate, 0, len(list))
+	for _, c := range list {
+		j := jsonCandidate{Rank: c.Place, Peer: idString(c.Peer), Name: c.Name, Dialable: c.Dialable, Priority: c.Priority, Port: c.Port,
+			Addresses: c.Addresses, Leader: c.Leader, Self: c.Self, Age: milliseconds(c.Age)}
+		if j.Addresses == nil {
+			j.Addresses = []string{}
+		}
+		out = append(out, j)
+	}
+	return out
+}
+
+func (p *jsonPrinter) invitation(b []byte, a peer.InviteAnswer, ref any) []byte {
+	inv, here, err := newInvite(a.Room, a.Addresses)
+	if err != nil {
+		return p.problem(b, "invite", fmt.Sprintf("no invitation into %s: %v", a.Room, err))
+	}
+	o := p.begin(b, "invite").str("room", string(a.Room)).str("url", inv.String()).any("addresses", inv.trackers).bool("only_here", here)
+	if r, _ := ref.(inviteRef); r.code {
+		o.any("qr", inv.codes()[0])
+	}
+	return o.end()
 }
 
 func (p *jsonPrinter) problem(b []byte, code, text string) []byte {

@@ -32,12 +32,22 @@ func allEvents() []peer.Event {
 	path := peer.Path{Kind: "host", Local: "127.0.0.1:1", Remote: "127.0.0.1:2", RTT: 1500 * time.Microsecond}
 	info := peer.PeerInfo{Person: evil, State: "linked", Rooms: []wire.Room{"general"}, Path: path, Since: noon}
 	tracker := peer.TrackerChanged{State: peer.TrackerLost, URL: "ws://h:5000/ws", Term: 3, Leader: bob.Peer, Trying: "h", Err: errors.New("no\x1b")}
+	evilURL := "ws://10.0.0.9:5001/\x1b[2J"
+	candidates := []peer.CandidateInfo{
+		{Person: bob, Place: 1, Dialable: true, Priority: -3, Port: 5000, Addresses: []string{"ws://10.0.0.7:5000/ws", "ws://127.0.0.1:5000/ws"},
+			Leader: true, Self: true, Age: time.Second},
+		{Person: evil, Place: 2, Port: 5001, Addresses: []string{evilURL}},
+		{Person: peer.Person{Peer: someone(5, "").Peer}, Place: 3},
+	}
 	text := "a\x00b\x1b[31m\n\u202e\U000e0041 \"q\" \\ <&> \u0085 \xff 🙂"
 	return []peer.Event{
 		peer.Ready{Self: bob, Rooms: []wire.Room{"general", "dev"}},
 		tracker,
 		peer.TrackerChanged{State: peer.TrackerSearching, URL: "a tracker of our own"},
 		peer.TrackerChanged{State: peer.TrackerHosting, URL: "ws://127.0.0.1:5000/ws", Self: true},
+		peer.TrackerChanged{State: peer.TrackerElecting},
+		peer.TrackerChanged{State: peer.TrackerConnected, URL: evilURL, Term: 4, Leader: evil.Peer, Name: evil.Name, InMesh: true},
+		peer.TrackerChanged{State: peer.TrackerHosting, URL: "ws://10.0.0.7:5000/ws", Term: 5, Leader: bob.Peer, Name: "bob", Self: true, Solo: true},
 		peer.RoomJoined{Room: "dev", Members: []peer.Person{evil}},
 		peer.RoomLeft{Room: "dev"},
 		peer.MemberJoined{Room: "general", Person: evil, Members: 2},
@@ -55,7 +65,11 @@ func allEvents() []peer.Event {
 		peer.Answer{Ref: "peers", Value: peer.PeersAnswer{Peers: []peer.PeerInfo{info}}},
 		peer.Answer{Ref: wire.Room("general"), Value: peer.PeersAnswer{Peers: []peer.PeerInfo{info}}},
 		peer.Answer{Ref: "rooms", Value: peer.RoomsAnswer{Rooms: []peer.RoomInfo{{Room: "general", Members: 2, Joined: true, Topic: "x\x1b"}}}},
-		peer.Answer{Ref: "net", Value: peer.NetAnswer{Self: bob, Tracker: tracker, Peers: []peer.PeerInfo{info}, Counters: map[string]uint64{"a": 1}}},
+		peer.Answer{Ref: "net", Value: peer.NetAnswer{Self: bob, Tracker: tracker, Peers: []peer.PeerInfo{info}, Counters: map[string]uint64{"a": 1},
+			Term: 7, Candidates: candidates}},
+		peer.Answer{Ref: inviteRef{}, Value: peer.InviteAnswer{Room: "general", Addresses: []string{"ws://10.0.0.7:5000/ws", evilURL, "wss://h:5000/ws"}}},
+		peer.Answer{Ref: inviteRef{code: true}, Value: peer.InviteAnswer{Room: "general", Addresses: []string{"ws://127.0.0.1:5000/ws"}}},
+		peer.Answer{Ref: inviteRef{}, Value: peer.InviteAnswer{Room: "general", Addresses: []string{evilURL}}},
 		peer.Stopped{},
 	}
 }
@@ -66,7 +80,8 @@ var wantFields = map[string][]string{
 	"member": {"room", "peer", "name", "state", "members"}, "link": {"peer", "name", "state", "path", "rtt_ms"},
 	"message":   {"room", "peer", "name", "id", "seq", "text", "sent", "self", "history"},
 	"delivered": {"room", "id", "peers", "of"}, "notice": {"code", "text"}, "error": {"code", "text"},
-	"peers": {"peers"}, "names": {"room", "peers"}, "rooms": {"rooms"}, "net": {"tracker", "peers", "counters"}, "help": {"text"},
+	"peers": {"peers"}, "names": {"room", "peers"}, "rooms": {"rooms"}, "net": {"tracker", "term", "candidates", "peers", "counters"},
+	"invite": {"room", "url", "addresses", "only_here"}, "help": {"text"},
 	"room": {"room", "state"},
 }
 
@@ -104,6 +119,34 @@ func TestJSONLinesKeepTheContract(t *testing.T) {
 		if !seen[kind] {
 			t.Errorf("no event makes a line of type %s", kind)
 		}
+	}
+}
+
+func TestJSONTellsOfTheElection(t *testing.T) {
+	p := &jsonPrinter{now: func() time.Time { return noon }}
+	bob := someone(7, "bob")
+	for _, tt := range []struct {
+		ev   peer.TrackerChanged
+		want string // what follows the time
+	}{
+		{peer.TrackerChanged{State: peer.TrackerConnected, URL: "ws://h:5000/ws"},
+			`"state":"connected","url":"ws://h:5000/ws","term":0,"leader":"","self":false}`},
+		{peer.TrackerChanged{State: peer.TrackerLost, Term: 2, Err: errors.New("reset")},
+			`"state":"lost","url":"","term":2,"leader":"","self":false,"error":"reset"}`},
+		{peer.TrackerChanged{State: peer.TrackerElecting, Term: 2}, `"state":"electing","url":"","term":2,"leader":"","self":false}`},
+		{peer.TrackerChanged{State: peer.TrackerHosting, URL: "ws://h:5000/ws", Term: 3, Leader: bob.Peer, Name: "bob", Self: true, InMesh: true, Solo: true},
+			`"state":"hosting","url":"ws://h:5000/ws","term":3,"leader":"` + bob.Peer.String() + `","self":true,"name":"bob","in_mesh":true,"solo":true}`},
+	} {
+		if got := string(p.event(nil, tt.ev, nil)); !strings.HasSuffix(got, tt.want+"\n") {
+			t.Errorf("the line is\n%swant at its end\n%s", got, tt.want)
+		}
+	}
+	net := peer.NetAnswer{Term: 9, Candidates: []peer.CandidateInfo{{Person: bob, Place: 1, Dialable: true, Priority: -2, Port: 5003, Leader: true,
+		Age: 1500 * time.Microsecond}}}
+	want := `"term":9,"candidates":[{"rank":1,"peer":"` + bob.Peer.String() +
+		`","name":"bob","dialable":true,"priority":-2,"port":5003,"addresses":[],"leader":true,"self":false,"age_ms":1.5}]`
+	if got := string(p.event(nil, peer.Answer{Ref: "net", Value: net}, nil)); !strings.Contains(got, want) {
+		t.Errorf("the answer is\n%swant in it\n%s", got, want)
 	}
 }
 

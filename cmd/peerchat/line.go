@@ -297,9 +297,13 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 		}
 		m.note("topic", fmt.Sprintf("topic of %s: %s", wire.Room(a.Room), text))
 	case tui.Connect:
-		if err := m.dial(a.Addr); err != nil {
+		room, err := connect(a.Addr, m.dial)
+		if err != nil {
 			m.problem("address", err.Error())
 			break
+		}
+		if room != "" {
+			m.do(tui.Join{Room: string(room)})
 		}
 		m.node.Do(peer.Reconnect{})
 	case tui.Version:

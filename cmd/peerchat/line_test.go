@@ -123,6 +123,33 @@ func TestLinesGoWhereTheyShould(t *testing.T) {
 	})
 }
 
+// An invitation that is opened names trackers in its order, and the room is entered and written to.
+func TestConnectByInvitation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		m, node := newLineMode(t, strings.NewReader("/connect peerchat://a:1/dev?or=b:2&or=wss://c:3/ws\nhello\n/connect peerchat://a:1\n/invite qr\n"), &out)
+		var dialled []string
+		m.dial = func(addr string) error { dialled = append(dialled, addr); return nil }
+		ready(node, 0)
+		if err := m.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := fmt.Sprint(dialled), "[wss://c:3/ws ws://b:2/ws ws://a:1/ws]"; got != want {
+			t.Errorf("dialled %s, want %s: the latest is tried first", got, want)
+		}
+		want := []peer.Command{
+			peer.JoinRoom{Room: "dev"}, peer.Reconnect{}, peer.Say{Room: "dev", Kind: wire.KindText, Text: "hello"},
+			peer.Invite{Ref: inviteRef{code: true}, Room: "dev"},
+		}
+		if fmt.Sprint(node.done) != fmt.Sprint(want) {
+			t.Errorf("the peer was told %v, want %v", node.done, want)
+		}
+		if !strings.Contains(out.String(), "it names no room") {
+			t.Errorf("a broken invitation is not complained about:\n%s", out.String())
+		}
+	})
+}
+
 // A flood is read no faster than the Node takes it, and nothing of it is lost.
 func TestFloodIsHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

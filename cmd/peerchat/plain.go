@@ -22,14 +22,17 @@ type plainPrinter struct {
 	now  func() time.Time
 	echo bool // print own messages too: they are not on the screen because they were typed there
 
-	bearers map[string]wire.PeerID // of names, in lower case; the first of each
-	doubt   map[string]bool        // names with more than one bearer
-	tracker peer.TrackerChanged    // the last that was printed
-	told    time.Time              // when
+	bearers  map[string]wire.PeerID // of names, in lower case; the first of each
+	doubt    map[string]bool        // names with more than one bearer
+	story    tui.TrackerStory       // of the tracker, as far as it was printed
+	searched peer.TrackerChanged    // the last that was printed of a search
+	told     time.Time              // when
 }
 
 func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
-	return &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}}
+	p := &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}}
+	p.story.Name = p.leaderName
+	return p
 }
 
 func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
@@ -39,10 +42,10 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		p.meet(ev.Self)
 		return line(b, now, fmt.Sprintf("-!- you are %s#%s in %s", tui.SanitizeLine(ev.Self.Name), ev.Self.Peer.Tag(), roomList(ev.Rooms)))
 	case peer.TrackerChanged:
-		if !p.tell(ev, now) {
-			return b
+		if text := p.tracker(ev, now); text != "" {
+			return line(b, now, "-!- "+text)
 		}
-		return line(b, now, "-!- "+trackerLine(ev))
+		return b
 	case peer.RoomJoined:
 		if len(ev.Members) == 0 {
 			return b
@@ -134,16 +137,35 @@ func (p *plainPrinter) help(b []byte, topic string) []byte {
 	return b
 }
 
-// tell decides whether a change of the tracker's state is worth a line: a search tells of each try.
-func (p *plainPrinter) tell(t peer.TrackerChanged, now time.Time) bool {
-	last := p.tracker
-	news := t.State != last.State || t.URL != last.URL && t.State != peer.TrackerSearching && t.State != peer.TrackerLost
-	firstFailure := t.Err != nil && last.Err == nil
-	if !news && !firstFailure && now.Sub(p.told) < retellAfter {
-		return false
+// tracker says what is new of the tracker; empty if nothing is. A search tells of each try, and is told of now and then.
+func (p *plainPrinter) tracker(t peer.TrackerChanged, now time.Time) string {
+	text, _ := p.story.Tell(toTracker(t))
+	if t.State == peer.TrackerLost && text != "" {
+		text += tryingText(t)
 	}
-	p.tracker, p.told = t, now
-	return true
+	searching := t.State == peer.TrackerSearching || t.State == peer.TrackerLost
+	last := p.searched
+	p.searched = t
+	switch {
+	case text != "":
+	case !searching:
+		return ""
+	case t.State == last.State && (t.Err == nil || last.Err != nil) && now.Sub(p.told) < retellAfter:
+		p.searched = last
+		return ""
+	default:
+		text = searchLine(t)
+	}
+	p.told = now
+	return text
+}
+
+// leaderName is what to call the peer that is the tracker. The name may come late, and the ID is its own.
+func (p *plainPrinter) leaderName(id, name string) string {
+	if name == "" {
+		return "#" + tui.Tag(id)
+	}
+	return name + "#" + tui.Tag(id)
 }
 
 // meet takes note of who bears a name.

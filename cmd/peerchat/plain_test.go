@@ -42,6 +42,9 @@ func TestPlainLines(t *testing.T) {
 			m.Sent, m.History = m.Sent.Add(-24*time.Hour), false // no local time in a golden file
 			ev = m
 		}
+		if a, ok := ev.(peer.Answer); ok && a.Ref == (inviteRef{code: true}) {
+			continue // TestPlainPrintsACode looks at it
+		}
 		out = p.event(out, ev, v)
 	}
 	out = p.event(out, peer.Message{Room: "general", Person: someone(8, "Bob"), ID: uuid.UUID{4}, Kind: wire.KindText, Text: "another bob"}, v)
@@ -88,5 +91,56 @@ func TestPlainTellsOfASearchNowAndThen(t *testing.T) {
 	}
 	if lines < 2 || lines > 5 {
 		t.Errorf("a minute of searching is told in %d lines, want 2 to 5", lines)
+	}
+}
+
+// Each change of the tracker is one line, a try is none.
+func TestPlainTellsOfAnElection(t *testing.T) {
+	p := newPlainPrinter(func() time.Time { return noon }, true)
+	carol := someone(8, "carol").Peer
+	led := peer.TrackerChanged{State: peer.TrackerConnected, URL: "ws://10.0.0.3:5000/ws", Term: 3, Leader: carol, Name: "carol"}
+	home := peer.TrackerChanged{State: peer.TrackerConnected, URL: "ws://home:5000/ws"}
+	back, inMesh := home, led
+	back.Term, inMesh.InMesh = 5, true
+	lost := peer.TrackerChanged{State: peer.TrackerLost, Err: os.ErrClosed, Trying: "home"}
+	var out []byte
+	for _, ev := range []peer.Event{
+		home, lost, lost, peer.TrackerChanged{State: peer.TrackerElecting}, inMesh, led,
+		peer.TrackerChanged{State: peer.TrackerHosting, URL: "ws://10.0.0.1:5000/ws", Term: 4, Self: true}, back, back,
+	} {
+		out = p.event(out, ev, &view{})
+	}
+	want := `12:04 -!- connected to the tracker at home:5000
+12:04 -!- the tracker at home:5000 is lost; the chat goes on between the linked peers (file already closed); trying home
+12:04 -!- the peers are electing a new tracker
+12:04 -!- carol#` + carol.Tag() + ` is the tracker now (term 3); only inside the mesh: nobody could dial it
+12:04 -!- the tracker, carol#` + carol.Tag() + `, can be reached from outside the mesh now
+12:04 -!- the tracker passed from carol#` + carol.Tag() + ` to you (term 4); others reach it at 10.0.0.1:5000
+12:04 -!- the home tracker home:5000 is back (term 5)
+`
+	if string(out) != want {
+		t.Errorf("the lines are\n%swant\n%s", out, want)
+	}
+}
+
+func TestPlainPrintsACode(t *testing.T) {
+	p := newPlainPrinter(func() time.Time { return noon }, true)
+	a := peer.InviteAnswer{Room: "general"}
+	for _, n := range []string{"1", "2", "3", "4", "5", "6", "7", "8"} {
+		a.Addresses = append(a.Addresses, "ws://192.168.100.20"+n+":5000/ws")
+	}
+	out := string(p.event(nil, peer.Answer{Ref: inviteRef{code: true}, Value: a}, &view{}))
+	_, code, found := strings.Cut(out, "with the first 4 of 8 addresses:\n")
+	if !found {
+		t.Fatalf("of many addresses those are in the code that fit 80 by 24:\n%s", out)
+	}
+	rows := strings.Split(strings.TrimSuffix(code, "\n"), "\n")
+	if len(rows) > codeHeight {
+		t.Errorf("the code has %d rows, at most %d fit", len(rows), codeHeight)
+	}
+	for _, r := range rows {
+		if len([]rune(r)) != len([]rune(rows[0])) || !strings.HasPrefix(r, "      ") {
+			t.Fatalf("the rows stand below each other:\n%s", code)
+		}
 	}
 }

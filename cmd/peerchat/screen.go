@@ -77,9 +77,14 @@ func (j *joining) act(app *tui.App, a tui.Action, quit chan<- struct{}) {
 	case tui.Version:
 		app.Post(tui.Notice{Text: versionText()})
 	case tui.Connect:
-		if err := j.finder.dial(a.Addr); err != nil {
+		room, err := connect(a.Addr, j.finder.dial)
+		if err != nil {
 			app.Post(tui.Failure{Text: err.Error()})
 			return
+		}
+		if room != "" {
+			app.Post(tui.Entering{Room: string(room)})
+			j.node.Do(peer.JoinRoom{Room: room})
 		}
 		j.node.Do(peer.Reconnect{})
 	default:

@@ -13,29 +13,23 @@ import (
 
 // The words for people that plain mode and the screen share.
 
-// trackerLine says how this peer stands to its tracker.
-func trackerLine(t peer.TrackerChanged) string {
-	why, trying := "", ""
+// searchLine says how the search for a tracker goes.
+func searchLine(t peer.TrackerChanged) string {
+	text := "looking for a tracker"
+	if t.State == peer.TrackerLost || t.Err != nil {
+		text = "no tracker yet"
+	}
 	if t.Err != nil {
-		why = ": " + tui.SanitizeLine(t.Err.Error())
+		text += ": " + tui.SanitizeLine(t.Err.Error())
 	}
-	if t.Trying != "" {
-		trying = "; trying " + tui.SanitizeLine(t.Trying)
+	return text + tryingText(t)
+}
+
+func tryingText(t peer.TrackerChanged) string {
+	if t.Trying == "" {
+		return ""
 	}
-	switch t.State {
-	case peer.TrackerHosting:
-		return fmt.Sprintf("no tracker answered, so this peer is the tracker now: %s", shortURL(t.URL))
-	case peer.TrackerConnected:
-		return fmt.Sprintf("connected to the tracker %s", shortURL(tui.SanitizeLine(t.URL)))
-	case peer.TrackerLost:
-		return "lost the tracker" + why + trying
-	case peer.TrackerElecting:
-		return "the peers elect a new tracker"
-	}
-	if why == "" {
-		return "looking for a tracker" + trying
-	}
-	return "no tracker yet" + why + trying
+	return "; trying " + tui.SanitizeLine(t.Trying)
 }
 
 // pathText says how a link goes: " (host, 0.4 ms)".
@@ -94,6 +88,9 @@ func answerLines(a peer.Answer) []string {
 		return lines
 	case peer.NetAnswer:
 		return netLines(v)
+	case peer.InviteAnswer:
+		ref, _ := a.Ref.(inviteRef)
+		return inviteLines(v, ref)
 	}
 	return nil
 }
@@ -132,16 +129,12 @@ func peersLines(list []peer.PeerInfo) []string {
 }
 
 func netLines(n peer.NetAnswer) []string {
-	t := strings.TrimSpace(fmt.Sprintf("%s %s", n.Tracker.State, shortURL(tui.SanitizeLine(n.Tracker.URL))))
-	if n.Tracker.Term > 0 {
-		t += fmt.Sprintf(", term %d", n.Tracker.Term)
-	}
-	if n.Tracker.Trying != "" {
-		t += ", trying " + tui.SanitizeLine(n.Tracker.Trying)
-	}
 	lines := []string{
 		"you      " + personText(n.Self) + " " + n.Self.Peer.String(),
-		"tracker  " + t,
+		"tracker  " + trackerText(n.Tracker),
+	}
+	if n.Term > n.Tracker.Term {
+		lines = append(lines, fmt.Sprintf("term     %d is the highest that was seen", n.Term))
 	}
 	if n.Observed != "" {
 		lines = append(lines, "seen as  "+tui.SanitizeLine(n.Observed))
@@ -155,6 +148,7 @@ func netLines(n peer.NetAnswer) []string {
 			lines = append(lines, "  "+l)
 		}
 	}
+	lines = append(lines, candidateLines(n.Candidates)...)
 	keys := make([]string, 0, len(n.Counters))
 	for k := range n.Counters {
 		keys = append(keys, k)
@@ -162,6 +156,61 @@ func netLines(n peer.NetAnswer) []string {
 	slices.Sort(keys)
 	for _, k := range keys {
 		lines = append(lines, fmt.Sprintf("%-28s %d", k, n.Counters[k]))
+	}
+	return lines
+}
+
+// trackerText says how this peer stands to its tracker, in one line.
+func trackerText(t peer.TrackerChanged) string {
+	text := string(t.State)
+	if t.URL != "" {
+		text += " " + shortURL(tui.SanitizeLine(t.URL))
+	}
+	switch {
+	case t.Self:
+		text += ", which is you"
+	case !t.Leader.IsZero() && t.State == peer.TrackerConnected:
+		text += ", hosted by " + personText(peer.Person{Peer: t.Leader, Name: t.Name})
+	}
+	if t.Term > 0 {
+		text += fmt.Sprintf(", term %d", t.Term)
+	}
+	if t.InMesh {
+		text += ", only inside the mesh: nobody could dial it"
+	}
+	if t.Solo {
+		text += ", alone"
+	}
+	if t.Trying != "" {
+		text += ", trying " + tui.SanitizeLine(t.Trying)
+	}
+	return text
+}
+
+// candidateLines is a table of those who could be the tracker, the best first.
+func candidateLines(list []peer.CandidateInfo) []string {
+	if len(list) == 0 {
+		return []string{"if the tracker is lost, nobody that is known could host another"}
+	}
+	lines := []string{"if the tracker is lost, the first of these that lives becomes it:",
+		fmt.Sprintf("  %2s  %-20s %-12s %8s %6s  %s", "#", "peer", "reachable", "priority", "port", "address")}
+	for _, c := range list {
+		reachable := "not dialable"
+		if c.Dialable {
+			reachable = "dialable"
+		}
+		addr := "-"
+		if len(c.Addresses) > 0 {
+			addr = shortURL(tui.SanitizeLine(c.Addresses[0]))
+		}
+		l := fmt.Sprintf("  %2d  %-20s %-12s %8d %6d  %s", c.Place, personText(c.Person), reachable, c.Priority, c.Port, addr)
+		if c.Leader {
+			l += "  the tracker"
+		}
+		if c.Self {
+			l += "  you"
+		}
+		lines = append(lines, l)
 	}
 	return lines
 }
