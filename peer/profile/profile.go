@@ -1,8 +1,9 @@
-// Package profile is the directory of one username on one machine: the identity key, the trackers that were met, and
-// where history and log are kept.
+// Package profile is the directory of one username on one machine: the identity key, the trackers that were met, the
+// election's term, and where history and log are kept.
 //
 // A Profile is owned by one process, which holds its lock file from Open to Close, and its methods are called by one
-// goroutine at a time, but for KnownTrackers, which reads an atomically replaced file and may be called by any. The package imports
+// goroutine at a time, but for KnownTrackers, which reads an atomically replaced file and may be called by any, and SaveTerm, which one
+// goroutine calls while others call the rest. The package imports
 // nothing of ours; it must never import peer, tui or configs.
 package profile
 
@@ -25,6 +26,7 @@ import (
 const (
 	keyFile      = "identity.pem"
 	trackersFile = "trackers.json"
+	termFile     = "term"
 	lockFile     = "lock"
 	historyFile  = "history.db"
 	logFile      = "peerchat.log"
