@@ -224,6 +224,121 @@ func (s *stage) step(in HubInput) {
 	}
 }
 
+// TestEverySignalIsAnsweredOnce has peers come, go and signal while the tracker serves, stands by and serves again: whoever stays to hear
+// it gets one answer to each signal, OK if and only if it was handed over, and before a client's patience ends.
+func TestEverySignalIsAnsweredOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := NewHub(HubConfig{Seed: 1, Limits: Limits{Rate: -1}})
+		now := time.Unix(1e9, 0)
+		id := func(n int) wire.PeerID { return wire.PeerID{byte(n + 1)} }
+		conns := make([]ConnID, 5) // by peer; zero: none
+		type sent struct {
+			conn ConnID
+			at   time.Time
+			got  bool // handed over
+		}
+		waiting := map[uuid.UUID]*sent{}
+		last, serving := ConnID(0), true
+		step := func(in HubInput) {
+			var out HubOutput
+			h.Step(now, in, &out)
+			for _, s := range out.Send {
+				if !slices.Contains(conns, s.Conn) {
+					if _, bye := s.Msg.(*ByeNote); !bye {
+						t.Fatalf("%+v goes to connection %d, which is not there", s.Msg, s.Conn)
+					}
+				}
+				switch m := s.Msg.(type) {
+				case *SignalNote:
+					w := waiting[uuid.MustParse(strings.Trim(string(m.Data), `"`))]
+					if w == nil || w.got {
+						t.Fatalf("%s is handed over twice, or after its answer", m.Data)
+					}
+					w.got = true
+				case *Answer:
+					w := waiting[m.Re]
+					if m.Op != "signal" {
+						continue
+					}
+					if w == nil || w.conn != s.Conn || (m.Status == OK) != w.got {
+						t.Fatalf("%+v answers %+v on connection %d", m, w, s.Conn)
+					}
+					if d := now.Sub(w.at); d > keepTime+time.Second {
+						t.Fatalf("the answer took %v", d)
+					}
+					delete(waiting, m.Re)
+				}
+			}
+			for _, c := range out.Close {
+				if n := slices.Index(conns, c); n >= 0 {
+					conns[n] = 0
+				}
+			}
+			held := 0
+			for _, k := range h.kept {
+				held += len(k.data)
+			}
+			if h.keptBytes != held {
+				t.Fatalf("%d bytes are kept, but the hub counts %d", held, h.keptBytes)
+			}
+		}
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			n := rapid.IntRange(0, len(conns)-1).Draw(t, "peer")
+			switch what := rapid.IntRange(0, 9).Draw(t, "what"); {
+			case what == 0:
+				step(HubMoved{})
+				serving = false
+			case what == 1:
+				in := HubServe{Term: rapid.Uint64Max(3).Draw(t, "term")}
+				for m := range conns {
+					in.Members = append(in.Members, Restored{Peer: id(m), Name: "x", Rooms: []wire.Room{"r"}})
+				}
+				step(in)
+				serving = true
+			case what == 2:
+				for range rapid.IntRange(1, 20).Draw(t, "seconds") {
+					now = now.Add(time.Second)
+					step(HubTick{})
+				}
+			case !serving:
+			case conns[n] == 0:
+				last++
+				step(HubArrived{last, netip.MustParseAddr("10.0.0.1")})
+				conns[n] = last
+				step(HubHello{Conn: last, Req: &HelloRequest{Peer: id(n), Name: "x"}})
+				step(HubRequest{Conn: last, Req: &JoinRequest{Room: "r"}})
+			case what == 3:
+				c := conns[n]
+				conns[n] = 0
+				step(HubDropped{Conn: c, Seen: now})
+			case what == 4:
+				step(HubRequest{Conn: conns[n], Req: &ByeRequest{}})
+			default:
+				var re uuid.UUID
+				re[0], re[1], re[2] = byte(len(waiting)), byte(last), byte(rapid.IntRange(0, 255).Draw(t, "id"))
+				if waiting[re] != nil {
+					continue
+				}
+				waiting[re] = &sent{conn: conns[n], at: now}
+				to := rapid.IntRange(0, len(conns)-1).Draw(t, "to")
+				step(HubRequest{Conn: conns[n], Req: &SignalRequest{ID: re, To: id(to), Data: json.RawMessage(`"` + re.String() + `"`)}})
+			}
+		}
+		for range 20 {
+			now = now.Add(time.Second)
+			step(HubTick{})
+		}
+		for re, w := range waiting {
+			if slices.Contains(conns, w.conn) {
+				t.Fatalf("signal %s of connection %d was not answered", re, w.conn)
+			}
+		}
+		if len(h.kept) != 0 {
+			t.Fatalf("%d signals are still kept", len(h.kept))
+		}
+	})
+}
+
 // TestHubKeepsItsPromises plays random conversations and holds the hub to a model of who is where.
 func TestHubKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -17,7 +17,8 @@ import (
 // This file is a tracker's part in an election: it stands by or serves, and it may listen in other places.
 
 // Lead begins to serve, or while serving changes term, leader and proof, and tells the clients. A proof longer than
-// MaxProof is left out. Members count only when it begins. It returns at once; whoever connects after that is served.
+// MaxProof is left out. Members count only when it begins, and nobody may change them any more. It returns at once; whoever
+// connects after that is served.
 func (t *Tracker) Lead(l Lead) {
 	if len(l.Proof) > MaxProof {
 		t.log.Error("proof of leadership is too long, and is left out", "size", len(l.Proof), "most", MaxProof)
@@ -135,8 +136,8 @@ func (t *Tracker) CloseAlso() {
 	}
 }
 
-// Rebind moves the tracker, and its STUN, to another address, and gives the present one up. The connections stay. After
-// an error everything is as before.
+// Rebind moves the tracker to another address, and STUN with it if that is on the same port, and gives the present one
+// up. The connections stay. After an error everything is as before.
 func (t *Tracker) Rebind(listen string) error {
 	s := &t.sockets
 	s.mu.Lock()
@@ -144,20 +145,24 @@ func (t *Tracker) Rebind(listen string) error {
 	if s.closed {
 		return fmt.Errorf("tracker: listen on %s: %w", listen, errTrackerClosed)
 	}
-	cfg := t.cfg
-	cfg.Listen = listen
+	moves := t.cfg.STUN == "same"
+	cfg := TrackerConfig{Listen: listen, STUN: "off"}
+	if moves {
+		cfg.STUN = "same"
+	}
 	ln, udp, err := bind(cfg)
 	if err != nil {
 		return err
 	}
 	s.ln.Close() // there is nothing to lose
-	if s.udp != nil {
+	if s.ln = ln; moves {
 		s.udp.Close()
+		s.udp = udp
 	}
-	s.ln, s.udp = ln, udp
 	if s.started {
 		t.listen(ln, udp)
 	}
+	t.log.Info("tracker listens elsewhere now", "addr", ln.Addr())
 	return nil
 }
 

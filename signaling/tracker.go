@@ -438,7 +438,11 @@ func (t *Tracker) admit(c *conn) *ByeNote {
 		no, _ := t.out.Send[len(t.out.Send)-1].Msg.(*ByeNote)
 		t.deliver(c.id)
 		t.metrics.refused.Inc()
-		t.log.Info("connection refused", "addr", c.addr, "status", no.Status, "text", no.Text)
+		level := slog.LevelInfo
+		if no.Status == Moved { // everyday on a standby
+			level = slog.LevelDebug
+		}
+		t.log.Log(t.ctx, level, "connection refused", "addr", c.addr, "status", no.Status, "text", no.Text)
 		return no
 	}
 	t.byID[c.id] = c
