@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -213,5 +214,68 @@ func TestWire(t *testing.T) {
 	defer c.Close()
 	if got := c.LocalAddr().(*net.TCPAddr).IP.String(); got != "10.77.0.2" {
 		t.Errorf("b calls a from %s, want 10.77.0.2", got)
+	}
+}
+
+// Hosts at a switch reach each other, not across a cut, and not without their cable.
+func TestSwitch(t *testing.T) {
+	s, err := NewSwitch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a, b := newNet(t), newNet(t)
+	if err := errors.Join(s.Plug(a, 0, "10.0.0.1/24"), s.Plug(b, 1, "10.0.0.2/24")); err != nil {
+		t.Fatal(err)
+	}
+	reaches := func() bool {
+		var there, here net.PacketConn
+		var err error
+		if err := b.Do(func() error { there, err = net.ListenPacket("udp", "10.0.0.2:7000"); return err }); err != nil {
+			t.Fatal(err)
+		}
+		defer there.Close()
+		if err := a.Do(func() error { here, err = net.ListenPacket("udp", "10.0.0.1:0"); return err }); err != nil {
+			t.Fatal(err)
+		}
+		defer here.Close()
+		got := make(chan bool, 1)
+		if err := there.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			_, _, err := there.ReadFrom(make([]byte, 10))
+			got <- err == nil
+		}()
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if _, err := here.WriteTo([]byte("x"), there.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case ok := <-got:
+				return ok
+			case <-tick.C:
+			}
+		}
+	}
+	for _, c := range []struct {
+		what string
+		do   func() error
+		want bool
+	}{
+		{"at first", func() error { return nil }, true},
+		{"after the cut", s.Cut, false},
+		{"joined again", s.Join, true},
+		{"unplugged", func() error { return s.Unplug(b) }, false},
+		{"plugged in again", func() error { return s.Replug(b, 1) }, true},
+	} {
+		if err := c.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := reaches(); got != c.want {
+			t.Errorf("%s: the hosts reach each other: %v, want %v", c.what, got, c.want)
+		}
 	}
 }
