@@ -163,7 +163,7 @@ func (t *Tracker) queued(c *conn) {
 	case size > t.cfg.Limits.Queue:
 		t.metrics.slow.Inc()
 		t.log.Warn("slow reader cut off", "conn", c.id, "addr", c.addr, "waiting", size)
-		t.cut(c, &ByeNote{Status: RateLimited, Text: "slow reader: too much was waiting for this connection"})
+		t.cut(c, nil, &ByeNote{Status: RateLimited, Text: "slow reader: too much was waiting for this connection"})
 	default:
 		t.touch(c)
 	}
@@ -176,9 +176,9 @@ func (t *Tracker) touch(c *conn) {
 	}
 }
 
-// cut ends a connection for its own fault. What waited for a slow reader is dropped, and it has little time to take
-// the rest.
-func (t *Tracker) cut(c *conn, why *ByeNote) {
+// cut ends a connection for its own fault, with last, if that is not nil, and a bye. What waited for a slow reader is
+// dropped, and it has little time to take the rest.
+func (t *Tracker) cut(c *conn, last []byte, why *ByeNote) {
 	if c.final {
 		return
 	}
@@ -187,6 +187,9 @@ func (t *Tracker) cut(c *conn, why *ByeNote) {
 		c.nc.SetWriteDeadline(t.now.Add(250 * time.Millisecond)) // a closed socket needs no deadline
 	}
 	t.metrics.cut.Inc()
+	if last != nil {
+		t.queue(c, opText, last)
+	}
 	t.send(c, why)
 	t.close(c)
 	t.later = append(t.later, HubDropped{Conn: c.id, Seen: t.now}) // deliver may be at work: see settle

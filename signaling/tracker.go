@@ -413,10 +413,7 @@ func (t *Tracker) handle(p post) {
 		}
 		t.touch(c)
 	case opCut:
-		if p.data != nil {
-			t.queue(c, opText, p.data)
-		}
-		t.cut(c, p.note)
+		t.cut(c, p.data, p.note)
 	case opEnded:
 		c.seen = p.seen
 		t.gone(c, p.err)
