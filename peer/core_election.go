@@ -103,7 +103,7 @@ func (c *Core) govern(now time.Time, a election.Action, out *CoreOutput) {
 	case election.Become:
 		lead := signaling.Lead{Term: a.Term, Leader: c.self, Proof: e.machine.Proof(), Solo: a.Solo}
 		if !a.Solo && !e.serving {
-			lead.Members, lead.Replaces = c.restored(), slices.Clone(e.last)
+			lead.Members, lead.Replaces = c.restored(), append(slices.Clone(e.home), e.last...)
 		}
 		out.Ops = append(out.Ops, opLead{lead})
 	case election.StepDown:

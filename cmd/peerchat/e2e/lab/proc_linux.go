@@ -36,6 +36,8 @@ type Event struct {
 	Rooms    json.RawMessage `json:"rooms"`
 	State    string          `json:"state"`
 	URL      string          `json:"url"`
+	Term     uint64          `json:"term"`
+	Leader   string          `json:"leader"`
 	Self     bool            `json:"self"`
 	Members  json.RawMessage `json:"members"`
 	ID       string          `json:"id"`
@@ -273,6 +275,16 @@ func (p *Proc) AwaitExit(within time.Duration) (int, error) {
 		return p.cmd.ProcessState.ExitCode(), nil
 	case <-time.After(within):
 		return -1, fmt.Errorf("%s did not end within %v; the last of it:\n%s", p.Name, within, p.Tail(15))
+	}
+}
+
+// Exited reports whether the process has ended.
+func (p *Proc) Exited() bool {
+	select {
+	case <-p.exited:
+		return true
+	default:
+		return false
 	}
 }
 
