@@ -237,11 +237,11 @@ func (c *Core) met(now time.Time, ev signaling.Met, out *CoreOutput) {
 	e := &c.elections
 	switch {
 	case c.stopping:
-	case ev.Leader.IsZero():
+	case len(ev.Proof) > 0: // who leads is in it
+		c.elect(now, election.Learn{Data: ev.Proof}, out)
+	case ev.Leader.IsZero() && len(ev.URLs) > 0:
 		e.home = ev.URLs
 		c.elect(now, election.HomeBack{Addresses: ev.URLs}, out)
-	case ev.Leader != c.self && len(ev.Proof) > 0:
-		c.elect(now, election.Learn{Data: ev.Proof}, out)
 	}
 }
 
