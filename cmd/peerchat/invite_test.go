@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,28 @@ func TestParseInvite(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.80q is refused with %q, got %v and %v", in, want, got, err)
 		}
+	}
+}
+
+// The links on the page of the protocol are what the code writes.
+func TestProtocolPageShowsInvitations(t *testing.T) {
+	page, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := 0
+	for line := range strings.Lines(string(page)) {
+		link := strings.TrimSpace(line)
+		if !strings.HasPrefix(link, inviteScheme) {
+			continue
+		}
+		links++
+		if inv, err := parseInvite(link); err != nil || inv.String() != link {
+			t.Errorf("the page shows %q, which is read as %v, %v", link, inv, err)
+		}
+	}
+	if links < 3 {
+		t.Errorf("the page shows %d links, want a few", links)
 	}
 }
 
