@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,12 @@ func items() []item {
 		{"idle", "processor time of an idle peer", idle},
 		{"tracker", "memory of an idle peer at the tracker", idlePeers},
 		{"relay", "signaling relays of the tracker", relay},
+		{"failover", "killing the leader while the others talk", failover},
+		{"raft", "killing the leader, beside hashicorp/raft", raftRun},
+		{"freeze", "stopping the leader without ending it, and false elections", freeze},
+		{"cut", "pulling the leader's cable", cut},
+		{"heal", "joining the halves of a network again", heal},
+		{"messages", "messages of an election", messages},
 	}
 }
 
@@ -54,6 +61,8 @@ func run(args []string) error {
 	flags.IntVar(&b.crowd, "crowd", 19000, "idle peers at the tracker")
 	flags.IntVar(&b.crowdRounds, "crowd-rounds", 3, "rounds of filling the tracker with idle peers")
 	flags.DurationVar(&b.idle, "idle", 20*time.Second, "length of a round of idling")
+	flags.StringVar(&b.peers, "peers", "5,20", "numbers of peers that elect a leader")
+	flags.Float64Var(&b.minutes, "minutes", 1, "minutes of waiting for false elections")
 	only := flags.String("only", "", "comma-separated items to run (default: all)")
 	file := flags.String("write", "docs/performance.md", "document whose tables are rewritten; empty: they are only printed")
 	binary := flags.String("peerchat", "", "measure this binary instead of building one")
@@ -110,13 +119,15 @@ func run(args []string) error {
 type bench struct {
 	rounds, crowd, crowdRounds int
 	idle                       time.Duration
+	peers                      string  // how many peers elect: a comma-separated list
+	minutes                    float64 // of waiting for false elections
 
 	dir      string
 	peerchat string // the binary that is measured
 	self     string // this program, for the baselines
 
 	// Of the item that runs:
-	nets  []*lab.Net
+	nets  []io.Closer // networks and switches
 	procs []*lab.Proc
 	homes int
 }
@@ -164,9 +175,12 @@ func (b *bench) net() (*lab.Net, error) {
 	return n, err
 }
 
+// start starts a process with a home of its own, unless it has one.
 func (b *bench) start(n *lab.Net, c lab.Command) (*lab.Proc, error) {
 	b.homes++
-	c.Home = filepath.Join(b.dir, fmt.Sprintf("home%d", b.homes))
+	if c.Home == "" {
+		c.Home = filepath.Join(b.dir, fmt.Sprintf("home%d", b.homes))
+	}
 	if err := os.MkdirAll(c.Home, 0o700); err != nil {
 		return nil, err
 	}

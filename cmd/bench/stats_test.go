@@ -37,6 +37,11 @@ func TestFigures(t *testing.T) {
 			t.Errorf("%v is written %q, want %q", v, got, want)
 		}
 	}
+	for n, want := range map[int]string{0: "0", 7: "7", 128: "128", 99999999: "99,999,999"} {
+		if got := count(n); got != want {
+			t.Errorf("%d things are written %q, want %q", n, got, want)
+		}
+	}
 	if got := spread([]float64{3, 1, 2}); got != "2.00 (1.00–3.00)" {
 		t.Errorf("the spread of 3, 1, 2 is written %q", got)
 	}

@@ -29,5 +29,6 @@ func subcommands() map[string]func(args []string) error {
 			return holdLinks(*kind, *n)
 		},
 		"load": loadCommand,
+		"busy": busyCommand,
 	}
 }
