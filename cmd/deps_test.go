@@ -27,7 +27,8 @@ const (
 // an error, so that a new one is thought about.
 var mayImport = map[string][]string{
 	"configs":                 {},
-	"media/l16":               {},
+	"media/l16":               {"media"},
+	"media/device":            {"media", "media/l16", "media/wav"},
 	"media/wav":               {},
 	"tui":                     {},
 	"tui/tuitest/demo":        {"tui", "tui/tuitest"},
@@ -59,7 +60,6 @@ var pure = []string{
 	"signaling/hub*.go", "signaling/message.go", "signaling/encode.go", "signaling/decode.go", "signaling/scan.go",
 	"signaling/backoff.go", "signaling/limit.go",
 	"peer/core*.go", "peer/roster.go",
-	"media/l16",
 	"tui/msg.go", "tui/command.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/editor.go", "tui/complete.go",
 	"media/frame.go",
 	"tui/model.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go", "tui/tracker.go", "tui/invite.go",
