@@ -5,11 +5,12 @@
 // Every comparison is interleaved with its baseline in one run: a round measures both, one right after the other, the
 // order swapped from round to round, so that whatever else the machine does hits both. A figure in a table is the
 // median over the rounds, with the lowest and the highest round beside it. All traffic stays on the loopback interface of
-// network namespaces that the program makes for itself; peerchat is built from the working tree and run as its users run
+// network namespaces that the program makes for itself, or on cables between them; peerchat is built from the working tree and run as its users run
 // it, as processes that are spoken to over standard input and output.
 //
 // The baselines are this program's hidden subcommands (a bare pion data channel between two processes, pairs of bare
-// PeerConnections in one process, the load on a tracker) and peerjs-server from npm.
+// PeerConnections in one process, the load on a tracker), peerjs-server from npm, and hashicorp/raft (directory raft, a module
+// of its own).
 //
 // The program owns the processes it starts and nothing else. It must never be imported, and imports of this module only
 // what it measures from within: the links of peer and the wire words of signaling.
