@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -309,7 +310,7 @@ func (c *Core) tellTracker(out *CoreOutput) {
 	connected := e.client.State == signaling.Connected
 	switch {
 	case e.state.Phase == election.PhaseHosting && e.serving:
-		t = TrackerChanged{State: TrackerHosting, URL: e.own.URL, Term: e.state.Term, Leader: c.self, Self: true,
+		t = TrackerChanged{State: TrackerHosting, URL: cmp.Or(first(e.own.URLs), e.own.URL), Term: e.state.Term, Leader: c.self, Self: true,
 			Solo: e.state.Solo && len(c.neighbourIDs()) == 0, InMesh: e.state.InMesh && !e.state.Solo}
 	case e.state.Phase == election.PhaseElecting, e.state.Phase == election.PhaseHosting && e.ever && !connected:
 		t.State, t.Leader = TrackerElecting, wire.PeerID{}
@@ -334,6 +335,13 @@ func (c *Core) tellTracker(out *CoreOutput) {
 	}
 	c.tracker = t
 	out.Events = append(out.Events, t)
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
 }
 
 func sameTracker(a, b TrackerChanged) bool {
@@ -391,6 +399,9 @@ func (c *Core) invitation(room wire.Room) InviteAnswer {
 		add(e.own.URLs, 2)
 	} else {
 		add(e.last, 2)
+		if e.client.URL != "" {
+			add([]string{e.client.URL}, 1)
+		}
 	}
 	for _, s := range e.machine.Standings() {
 		if s.Offer.Dialable {
