@@ -99,6 +99,13 @@ type (
 	NoneFound struct{ Err error }
 	// Pong answers Ping: the tracker is alive.
 	Pong struct{}
+	// Dialled answers Dialback. OK counts only where Err is nil.
+	Dialled struct {
+		Port    uint16
+		OK      bool
+		Address string // "ip:port", as the tracker sees this peer
+		Err     error  // the tracker did not try
+	}
 	// Offered tells what this peer could host, when that changes.
 	Offered struct {
 		Candidate bool
@@ -172,6 +179,7 @@ func (Signaled) clientEvent()      {}
 func (RoomList) clientEvent()      {}
 func (NoneFound) clientEvent()     {}
 func (Pong) clientEvent()          {}
+func (Dialled) clientEvent()       {}
 func (Offered) clientEvent()       {}
 func (Leading) clientEvent()       {}
 func (LeadFailed) clientEvent()    {}

@@ -101,7 +101,7 @@ func (p *trackerProcess) client(n int) (*websocket.Conn, error) {
 	o := opening{key: testKey(n), name: "p" + strconv.Itoa(n), agent: "bench", dialer: &d}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	ws, _, err := o.open(ctx, p.url)
+	ws, _, err := o.open(ctx, p.url, nil)
 	return ws, err
 }
 

@@ -24,10 +24,10 @@ import (
 // Source is somewhere a tracker's address may come from.
 type Source struct {
 	Label string // for people: "named", "known", "LAN" …
-	// Find returns addresses in any form that ParseAddr takes, best first. It may take its time, until ctx is done.
+	// Find returns addresses in any form that ParseAddr takes, best first. It may take its time, until ctx is done, and may be
+	// called several times at once.
 	Find func(ctx context.Context) []string
-	// Named says that the user chose these trackers: a client that hosts one itself goes back to a named one that
-	// answers.
+	// Named says that the user chose these trackers.
 	Named bool
 }
 
@@ -36,12 +36,10 @@ type ClientConfig struct {
 	Key   ed25519.PrivateKey
 	Name  string
 	Agent string // program and version
-	// Sources are asked in order.
+	// Sources are asked in order. While the tracker that was lost may be back, or another take over, they wait.
 	Sources []Source
-	// Host starts a tracker in this process and returns its URL; nil never hosts. It is called when no source had a
-	// tracker that answers: at once if there never was one, else HostAfter to twice that after the loss, so that one
-	// of many hosts and the others find it.
-	Host func(ctx context.Context) (url string, err error)
+	// Interfaces are those whose addresses others are told where a tracker on this machine is; none: all.
+	Interfaces []string
 	// Sink receives the events, one at a time. While it blocks, the client and its tracker wait.
 	Sink   func(ClientEvent)
 	Logger *slog.Logger
@@ -51,8 +49,7 @@ type ClientConfig struct {
 
 	Handshake  time.Duration // for each address, from dial to admission; default 3 s
 	Request    time.Duration // for each answer; a tracker that takes longer is given up; default 5 s
-	Probe      time.Duration // between looks for a named tracker while hosting; default 15 s
-	HostAfter  time.Duration // default 2 s
+	SeekAfter  time.Duration // after a loss, until the sources are asked besides the tracker's own addresses; default 2 s
 	SignalWait time.Duration // how long a signal waits for a connection; default 5 s
 	BackoffMin time.Duration // default 100 ms
 	BackoffMax time.Duration // default 10 s
@@ -66,8 +63,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	}
 	set(&c.Handshake, 3*time.Second)
 	set(&c.Request, 5*time.Second)
-	set(&c.Probe, 15*time.Second)
-	set(&c.HostAfter, 2*time.Second)
+	set(&c.SeekAfter, 2*time.Second)
 	set(&c.SignalWait, 5*time.Second)
 	set(&c.BackoffMin, 100*time.Millisecond)
 	set(&c.BackoffMax, 10*time.Second)
@@ -105,19 +101,21 @@ type Client struct {
 	asked    map[uuid.UUID]asked
 	order    []uuid.UUID // of asked, oldest first
 	session  *session
-	url      string // of the last session
-	label    string
-	ever     bool // there was a session
-	moved    string
+	ever     bool     // there was a session
+	urls     []string // of the tracker that was joined last, best first
+	label    string   // the source's of that
+	named    []string // what the user's own sources said
+	target   *Target  // where to go, until there; nil: nowhere else
 	lostAt   time.Time
-	hostAt   time.Time // from when on hosting is allowed
+	closed   bool // how it was lost: the socket was closed
+	moved    bool // or the tracker sent us on
+	replaced bool // another session of this peer ended the last
+	failed   int  // rounds since the last session or Follow
 	backoff  Backoff
 	round    int
 	endRound context.CancelFunc // nil unless a round is on
 	retryAt  time.Time          // zero unless the next round waits for it
-	probeAt  time.Time
-	probing  bool
-	stopped  bool // replaced: no redial
+	stopped  bool               // replaced for good: no redial
 	closing  bool
 	err      error // of the last attempt
 }
@@ -133,6 +131,7 @@ type asked struct {
 	op   string
 	room wire.Room
 	peer wire.PeerID
+	port uint16
 	ref  any
 	till time.Time
 }
@@ -146,9 +145,12 @@ type (
 		to   wire.PeerID
 		data []byte
 	}
-	cmdList   struct{ ref any }
-	cmdRedial struct{}
-	cmdClose  struct{}
+	cmdList     struct{ ref any }
+	cmdRedial   struct{}
+	cmdFollow   struct{ to Target }
+	cmdPing     struct{}
+	cmdDialback struct{ port uint16 }
+	cmdClose    struct{}
 )
 
 // NewClient makes a Client; nothing happens before Start.
@@ -187,6 +189,20 @@ func (c *Client) List(ref any) { c.box.put(cmdList{ref}) }
 
 // Redial forgets the waiting and tries at once; a connection that is up is made anew.
 func (c *Client) Redial() { c.box.put(cmdRedial{}) }
+
+// Follow goes to a tracker, and leaves the present one when that one has admitted us. Who answers there must be the one who
+// leads it now; until then it is tried again and again. A Client that is there already only notes the addresses.
+func (c *Client) Follow(t Target) {
+	t.URLs = slices.Clone(t.URLs)
+	c.box.put(cmdFollow{t})
+}
+
+// Ping asks the tracker for a sign of life: a Pong follows if it has one.
+func (c *Client) Ping() { c.box.put(cmdPing{}) }
+
+// Dialback asks the tracker whether it can reach a tracker of ours at a port of this machine. A Dialled follows if there is
+// a connection that lasts.
+func (c *Client) Dialback(port uint16) { c.box.put(cmdDialback{port}) }
 
 // Close says goodbye to the tracker, closes everything and waits for it, at most until ctx is done. No event comes
 // after it.
@@ -242,10 +258,8 @@ func (c *Client) own() {
 // wake is how long nothing needs to be done unless something happens.
 func (c *Client) wake(now time.Time) time.Duration {
 	at := now.Add(time.Hour)
-	for _, t := range []time.Time{c.retryAt, c.probeAt} {
-		if !t.IsZero() && t.Before(at) {
-			at = t
-		}
+	if !c.retryAt.IsZero() && c.retryAt.Before(at) {
+		at = c.retryAt
 	}
 	if len(c.order) > 0 && c.asked[c.order[0]].till.Before(at) {
 		at = c.asked[c.order[0]].till
@@ -259,9 +273,6 @@ func (c *Client) wake(now time.Time) time.Duration {
 func (c *Client) tick(now time.Time) {
 	if !c.retryAt.IsZero() && !now.Before(c.retryAt) {
 		c.seek(now)
-	}
-	if !c.probeAt.IsZero() && !now.Before(c.probeAt) {
-		c.probe(now)
 	}
 	if len(c.order) > 0 {
 		if a := c.asked[c.order[0]]; !now.Before(a.till) {
@@ -291,7 +302,8 @@ func (c *Client) down(url, trying string) {
 	if c.ever {
 		state = Lost
 	}
-	c.emit(StateChanged{State: state, URL: url, Trying: trying, Retry: c.retryAt, Err: c.err})
+	c.emit(StateChanged{State: state, URL: url, Closed: c.closed, Moved: c.moved, Failed: c.failed, Trying: trying,
+		Retry: c.retryAt, Err: c.err})
 }
 
 func (c *Client) handle(now time.Time, m any) {
@@ -326,6 +338,14 @@ func (c *Client) handle(now time.Time, m any) {
 		if c.round > 0 { // else Start comes yet
 			c.redial(now)
 		}
+	case cmdFollow:
+		c.follow(now, m.to)
+	case cmdPing:
+		if c.session != nil {
+			c.session.ask()
+		}
+	case cmdDialback:
+		c.ask(now, &DialbackRequest{ID: newID(), Port: m.port}, asked{port: m.port})
 	case cmdClose:
 		c.goodbye(now)
 	case seekTrying:
@@ -334,12 +354,6 @@ func (c *Client) handle(now time.Time, m any) {
 		}
 	case seekDone:
 		c.sought(now, m)
-	case probeDone:
-		c.probing = false
-		if m.found.url != "" && c.session != nil && c.session.hosted {
-			c.log.Info("a named tracker answers again", "url", m.found.url)
-			c.search(now, plan{first: []candidate{m.found}})
-		}
 	case sessionSaid:
 		if m.s == c.session {
 			c.said(now, m.msg)
@@ -347,6 +361,10 @@ func (c *Client) handle(now time.Time, m any) {
 	case sessionEnded:
 		if m.s == c.session {
 			c.lost(now, m.err)
+		}
+	case sessionPong:
+		if m.s == c.session {
+			c.emit(Pong{})
 		}
 	}
 }
@@ -406,6 +424,8 @@ func (c *Client) said(now time.Time, m Message) {
 		case a.op == "rooms":
 			err := fmt.Errorf("the tracker refused to list its rooms: %s (%s)", m.Text, m.Status)
 			c.emit(RoomList{Ref: a.ref, Err: err})
+		case a.op == "dialback":
+			c.emit(Dialled{Port: a.port, Err: fmt.Errorf("the tracker did not dial back: %s (%s)", m.Text, m.Status)})
 		case a.op != "bye":
 			c.refuse(a.op, a.room, a.peer, m.Status, m.Text)
 		}
@@ -420,6 +440,16 @@ func (c *Client) said(now time.Time, m Message) {
 	case *RoomsAnswer:
 		if a, ok := c.answered(m.Re); ok {
 			c.emit(RoomList{Ref: a.ref, Rooms: m.Rooms})
+		}
+	case *DialbackAnswer:
+		if a, ok := c.answered(m.Re); ok && a.op == "dialback" {
+			c.emit(Dialled{Port: a.port, OK: m.OK, Address: m.Address})
+		}
+	case *TermNote:
+		h := c.session.hello
+		if h.Term != m.Term || h.Leader != m.Leader {
+			h.Term, h.Leader, h.Proof, h.Resumed = m.Term, m.Leader, nil, true
+			c.up()
 		}
 	case *JoinedNote:
 		if slices.Contains(c.rooms, m.Room) {

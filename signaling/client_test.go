@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -64,15 +63,7 @@ func newPlayer(t *testing.T, n int, change func(*ClientConfig), sources ...Sourc
 	t.Helper()
 	p := &player{t: t, id: wire.IDOf(testKey(n)), more: make(chan struct{}, 1)}
 	cfg := ClientConfig{Key: testKey(n), Name: fmt.Sprintf("peer%d", n), Agent: "test/1", Sources: sources, Seed: uint64(n),
-		Sink: func(e ClientEvent) {
-			p.mu.Lock()
-			p.all = append(p.all, e)
-			p.mu.Unlock()
-			select {
-			case p.more <- struct{}{}:
-			default:
-			}
-		}}
+		Sink: p.hear}
 	if change != nil {
 		change(&cfg)
 	}
@@ -86,6 +77,16 @@ func newPlayer(t *testing.T, n int, change func(*ClientConfig), sources ...Sourc
 	})
 	p.Start()
 	return p
+}
+
+func (p *player) hear(e ClientEvent) {
+	p.mu.Lock()
+	p.all = append(p.all, e)
+	p.mu.Unlock()
+	select {
+	case p.more <- struct{}{}:
+	default:
+	}
 }
 
 // await takes events of type T off those heard until one satisfies ok; the others before it are dropped.
@@ -312,35 +313,6 @@ func (c *deafConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// TestHostThenBackToTheNamed lets a client host a tracker when none answers, and return to the named one when that
-// appears.
-func TestHostThenBackToTheNamed(t *testing.T) {
-	named := testTracker(t, nil)
-	addr := named.Addr().String()
-	named.Shutdown(context.Background())
-	hosts := 0
-	p := newPlayer(t, 1, func(c *ClientConfig) {
-		c.Probe = 50 * time.Millisecond
-		c.Host = func(context.Context) (string, error) {
-			if hosts++; hosts == 1 {
-				return "", errors.New("the port is taken")
-			}
-			return testTracker(t, nil).URL(), nil
-		}
-	}, at(addr))
-	p.Join("x")
-	s := await(p, "it hosts", connected)
-	if !s.Hosting {
-		t.Errorf("the tracker is in this process, got %+v", s)
-	}
-	await[Joined](p, "in the room of the own tracker", nil)
-	testTracker(t, func(c *TrackerConfig) { c.Listen = addr })
-	if s := await(p, "it returns to the named one", connected); s.Hosting || s.URL != "ws://"+addr+"/ws" {
-		t.Errorf("the named tracker is preferred, got %+v", s)
-	}
-	await[Joined](p, "in the room there", nil)
-}
-
 func TestBadSignals(t *testing.T) {
 	p := newPlayer(t, 1, func(c *ClientConfig) { c.SignalWait = 50 * time.Millisecond })
 	for data, want := range map[string]Status{"not JSON": RequestError, `"` + strings.Repeat("x", MaxData) + `"`: RequestError, "1": ServerError} {
@@ -439,11 +411,8 @@ func TestBucket(t *testing.T) {
 }
 
 func TestNeverStarted(t *testing.T) {
-	c := NewClient(ClientConfig{Key: testKey(1), Name: "x", Sink: func(e ClientEvent) { t.Errorf("no event, but %+v", e) },
-		Host: func(context.Context) (string, error) {
-			t.Error("a client that is closed before Start hosts nothing")
-			return "", nil
-		}})
+	c := NewClient(ClientConfig{Key: testKey(1), Name: "x", Sink: func(e ClientEvent) { t.Errorf("no event, but %+v", e) }})
+	c.Follow(Target{URLs: []string{"127.0.0.1:1"}})
 	c.Join("x")
 	c.Redial()
 	if err := c.Close(context.Background()); err != nil {

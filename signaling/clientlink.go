@@ -7,36 +7,29 @@ import (
 	"time"
 )
 
-// This file is the client's part in connections: finding one, taking it into use, losing it.
+// This file is the client's part in connections: finding one, taking it into use, going elsewhere, losing it.
 
-// seek begins a round of the usual order: where the tracker moved, the last tracker, the sources, hosting.
+// seek begins a round: where we were sent, or the tracker that was lost, and the sources when they may help.
 func (c *Client) seek(now time.Time) {
-	c.retryAt = time.Time{}
-	p := plan{sources: c.cfg.Sources}
-	if c.moved != "" {
-		p.first = append(p.first, candidate{c.moved, "moved there"})
-		c.moved = ""
-	}
-	if c.url != "" {
-		p.first = append(p.first, candidate{c.url, c.label})
-	}
-	if !c.ever || c.backoff.Tries() > 2 && !now.Before(c.hostAt) {
-		p.host = c.cfg.Host
-	}
-	c.search(now, p)
-}
-
-// search begins a round, in place of one that is on.
-func (c *Client) search(_ time.Time, p plan) {
 	if c.endRound != nil {
 		c.endRound()
 	}
 	if c.backoff.Tries() == 0 {
 		c.backoff.Next(c.rng)
 	}
-	p.opening = c.opening()
-	p.timeout = c.cfg.Handshake
-	p.try = c.backoff.Tries()
+	c.retryAt = time.Time{}
+	p := plan{opening: opening{key: c.cfg.Key, name: c.name, agent: c.cfg.Agent, resume: c.ever, dialer: c.dialer},
+		try: c.backoff.Tries(), timeout: c.cfg.Handshake, dial: c.dialer.NetDialContext, interfaces: c.cfg.Interfaces}
+	urls, label := c.urls, c.label
+	if c.target != nil {
+		p.want, urls, label = c.target, c.target.URLs, targetLabel(c.target)
+	}
+	for _, u := range urls {
+		p.first = append(p.first, candidate{u, label})
+	}
+	if c.session == nil && (!c.ever || now.Sub(c.lostAt) >= c.cfg.SeekAfter) {
+		p.sources = c.cfg.Sources
+	}
 	c.round++
 	round := c.round
 	var ctx context.Context
@@ -44,8 +37,61 @@ func (c *Client) search(_ time.Time, p plan) {
 	c.wg.Go(func() { p.seek(ctx, round, c.box) })
 }
 
-func (c *Client) opening() opening {
-	return opening{key: c.cfg.Key, name: c.name, agent: c.cfg.Agent, resume: c.ever, dialer: c.dialer}
+func targetLabel(t *Target) string {
+	if t.Leader.IsZero() {
+		return "home"
+	}
+	return "elected"
+}
+
+// follow goes to another tracker.
+func (c *Client) follow(now time.Time, t Target) {
+	var urls []string
+	for _, u := range t.URLs {
+		if url, err := ParseAddr(u); err == nil && !slices.Contains(urls, url) && len(urls) < MaxAddresses {
+			urls = append(urls, url)
+		}
+	}
+	if c.closing || len(urls) == 0 {
+		return
+	}
+	t.URLs = urls
+	c.endSeek()
+	if s := c.session; s != nil && s.hello.Leader == t.Leader && (!t.Leader.IsZero() || slices.Contains(urls, s.url)) {
+		c.target = nil
+		c.note(s.url, urls)
+		return
+	}
+	c.target, c.failed = &t, 0
+	c.backoff.Reset()
+	switch {
+	case c.stopped, c.round == 0: // until Redial, until Start
+	case t.Jitter > 0:
+		c.retryAt = now.Add(time.Duration(c.rng.Int64N(int64(t.Jitter))))
+	default:
+		c.seek(now)
+	}
+}
+
+// endSeek ends a round, or the wait for one.
+func (c *Client) endSeek() {
+	c.retryAt = time.Time{}
+	if c.endRound != nil {
+		c.endRound()
+		c.endRound = nil
+		c.round++ // what it still posts is of the past
+	}
+}
+
+// note keeps where the tracker is that we are at: by the address that worked first.
+func (c *Client) note(url string, others []string) {
+	urls := []string{url}
+	for _, u := range others {
+		if !slices.Contains(urls, u) && len(urls) < MaxAddresses {
+			urls = append(urls, u)
+		}
+	}
+	c.urls = urls
 }
 
 // sought takes a round's end.
@@ -58,15 +104,26 @@ func (c *Client) sought(now time.Time, d seekDone) {
 	}
 	c.endRound()
 	c.endRound = nil
-	if d.s == nil {
-		c.err = d.err
-		c.log.Debug("no tracker", "try", c.backoff.Tries(), "err", d.err)
-		if c.session == nil {
-			c.later(now)
-		}
-		return
+	if len(d.named) > 0 {
+		c.named = d.named
 	}
-	c.adopt(now, d.s)
+	switch {
+	case d.s != nil:
+		c.adopt(now, d.s)
+	case c.replaced:
+		c.stop()
+	case c.session != nil:
+		c.log.Debug("the tracker to go to does not answer", "try", c.backoff.Tries(), "err", d.err)
+		c.retryAt = now.Add(c.backoff.Next(c.rng))
+	default:
+		c.err = d.err
+		c.failed++
+		c.log.Debug("no tracker", "try", c.backoff.Tries(), "err", d.err)
+		c.later(now)
+		if !c.ever {
+			c.emit(NoneFound{Err: d.err})
+		}
+	}
 }
 
 // later plans the next round.
@@ -77,7 +134,26 @@ func (c *Client) later(now time.Time) {
 		return
 	}
 	c.retryAt = now.Add(wait)
-	c.down(c.url, fmt.Sprintf("again in %v, try %d", wait.Round(100*time.Millisecond), c.backoff.Tries()))
+	c.down(c.place(), fmt.Sprintf("again in %v, try %d", wait.Round(100*time.Millisecond), c.backoff.Tries()))
+}
+
+// place is the tracker in question, for people.
+func (c *Client) place() string {
+	switch {
+	case c.target != nil:
+		return c.target.URLs[0]
+	case len(c.urls) > 0:
+		return c.urls[0]
+	}
+	return ""
+}
+
+// up tells of the connection.
+func (c *Client) up() {
+	s, h := c.session, c.session.hello
+	c.emit(StateChanged{State: Connected, URL: s.url, Leader: h.Leader, Term: h.Term, Proof: h.Proof,
+		Addresses: slices.Clone(s.reach), Named: slices.Contains(c.named, s.url), Observed: h.Observed,
+		STUN: h.STUN, Resumed: h.Resumed})
 }
 
 // adopt takes a session into use, in place of one that is up.
@@ -96,18 +172,18 @@ func (c *Client) adopt(now time.Time, s *session) {
 		})
 		c.forget("the tracker changed")
 	}
-	c.session, c.url, c.label, c.err = s, s.url, s.label, nil
-	s.since = now
-	c.ever = true
-	c.probeAt = time.Time{}
-	if s.hosted {
-		c.probeAt = now.Add(c.cfg.Probe)
+	c.session, c.label, c.err = s, s.label, nil
+	if c.target != nil && slices.Contains(c.target.URLs, s.url) {
+		c.urls = c.target.URLs
 	}
+	c.note(s.url, c.urls)
+	c.target = nil
+	s.since = now
+	c.ever, c.closed, c.moved, c.replaced, c.failed = true, false, false, false, 0
 	s.start(c.box)
 	h := s.hello
-	c.log.Info("connected to a tracker", "url", s.url, "source", s.label, "term", h.Term, "resumed", h.Resumed)
-	c.emit(StateChanged{State: Connected, URL: s.url, Hosting: s.hosted, Leader: h.Leader, Term: h.Term,
-		Observed: h.Observed, STUN: h.STUN, Resumed: h.Resumed})
+	c.log.Info("connected to a tracker", "url", s.url, "source", s.label, "term", h.Term, "leader", leaderText(h.Leader), "resumed", h.Resumed)
+	c.up()
 	for _, room := range c.rooms {
 		c.ask(now, &JoinRequest{ID: newID(), Room: room}, asked{room: room})
 	}
@@ -128,7 +204,6 @@ func (c *Client) lost(now time.Time, why error) {
 		return
 	}
 	c.session = nil
-	c.probeAt = time.Time{}
 	s.end()
 	c.wg.Go(s.wg.Wait)
 	c.forget("the connection to the tracker was lost")
@@ -141,22 +216,39 @@ func (c *Client) lost(now time.Time, why error) {
 		c.backoff.Reset()
 	}
 	c.lostAt = now
-	c.hostAt = now.Add(c.cfg.HostAfter + time.Duration(c.rng.Int64N(int64(c.cfg.HostAfter))))
+	c.closed, c.moved = s.bye != nil || hungUp(why), false
 	if s.bye != nil {
-		switch s.bye.Status {
-		case Conflict:
-			c.stopped = true
-			c.err = fmt.Errorf("tracker %s: %s; this one stays away until it is told to reconnect", s.url, s.bye.Text)
-			c.down(s.url, "")
+		switch {
+		case s.bye.Status == Conflict && c.endRound != nil:
+			// This may be our own doing: another address can lead to the same tracker. The round's end will tell.
+			c.replaced = true
 			return
-		case Moved:
-			c.moved = s.bye.Tracker
+		case s.bye.Status == Conflict:
+			c.stop()
+			return
+		case s.bye.Status == Moved && s.bye.Tracker != "":
+			c.moved = true
+			if url, err := ParseAddr(s.bye.Tracker); err == nil {
+				c.note(url, c.urls)
+				c.label = "moved there"
+			}
 		}
 	}
-	if c.endRound != nil {
-		return // a round is on already
+	c.down(s.url, "")
+	waits := !c.retryAt.IsZero() && c.backoff.Tries() == 0 // one of many who go to the same place
+	if c.endRound == nil && !waits {
+		c.retryAt = time.Time{}
+		c.later(now)
 	}
-	c.later(now)
+}
+
+// stop stays away from the tracker, because another client with this identity is there.
+func (c *Client) stop() {
+	c.stopped, c.replaced = true, false
+	c.endSeek()
+	url := c.place()
+	c.err = fmt.Errorf("tracker %s: another client with this identity took its place; this one stays away until it is told to reconnect", url)
+	c.down(url, "")
 }
 
 // forget drops what waits for answers.
@@ -174,16 +266,15 @@ func (c *Client) redial(now time.Time) {
 	if c.closing {
 		return
 	}
-	c.stopped = false
+	c.stopped, c.replaced = false, false
 	c.backoff.Reset()
 	if s := c.session; s != nil {
 		c.session = nil
-		c.probeAt = time.Time{}
+		c.lostAt = now
 		s.end()
 		c.wg.Go(s.wg.Wait)
 		c.forget("a new connection was asked for")
 	}
-	c.backoff.Next(c.rng)
 	c.seek(now)
 }
 
@@ -193,7 +284,7 @@ func (c *Client) goodbye(now time.Time) {
 		return
 	}
 	c.closing = true
-	c.retryAt, c.probeAt = time.Time{}, time.Time{}
+	c.retryAt = time.Time{}
 	if c.endRound != nil {
 		c.endRound()
 	}
@@ -211,20 +302,4 @@ func (c *Client) goodbye(now time.Time) {
 			}
 		})
 	}
-}
-
-// probe looks for a named tracker while we host one.
-func (c *Client) probe(now time.Time) {
-	c.probeAt = now.Add(c.cfg.Probe)
-	if c.probing || c.session == nil {
-		return
-	}
-	named := slices.DeleteFunc(slices.Clone(c.cfg.Sources), func(s Source) bool { return !s.Named })
-	if len(named) == 0 {
-		return
-	}
-	c.probing = true
-	p := plan{opening: c.opening(), sources: named, timeout: c.cfg.Handshake}
-	not := c.session.url
-	c.wg.Go(func() { p.probeNamed(c.ctx, not, c.box) })
 }

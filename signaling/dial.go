@@ -80,30 +80,47 @@ type opening struct {
 	agent  string
 	resume bool
 	dialer *websocket.Dialer
-	probe  bool // only see whether it challenges us
 }
 
-// open connects to the tracker at url and says hello, until ctx ends.
-func (o *opening) open(ctx context.Context, url string) (*websocket.Conn, *HelloAnswer, error) {
-	ws, answer, err := o.handshake(ctx, url)
+// open connects to the tracker at url and says hello, until ctx ends. If conn is not nil, it is a connection to there, and
+// is used, or closed.
+func (o *opening) open(ctx context.Context, url string, conn net.Conn) (*websocket.Conn, *HelloAnswer, error) {
+	dialer := o.dialer
+	if conn != nil {
+		d := *o.dialer
+		d.NetDialContext = func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+		dialer = &d
+	}
+	ws, answer, err := o.handshake(ctx, dialer, url)
 	if err == nil {
 		return ws, answer, nil
 	}
+	return nil, nil, explain(ctx, url, err)
+}
+
+// explain says in an error where it happened, and what it means.
+func explain(ctx context.Context, url string, err error) error {
 	var gone *dismissed
 	switch {
 	case errors.As(err, &gone):
+		return err
 	case ctx.Err() != nil:
-		err = fmt.Errorf("%s did not answer in time", url)
+		return fmt.Errorf("%s did not answer in time", url)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		err = fmt.Errorf("%s: nothing listens there (%w)", url, syscall.ECONNREFUSED)
-	default:
-		err = fmt.Errorf("%s: %w", url, err)
+		return fmt.Errorf("%s: nothing listens there (%w)", url, syscall.ECONNREFUSED)
 	}
-	return nil, nil, err
+	return fmt.Errorf("%s: %w", url, err)
 }
 
-func (o *opening) handshake(ctx context.Context, url string) (ws *websocket.Conn, answer *HelloAnswer, err error) {
-	ws, resp, err := o.dialer.DialContext(ctx, url, http.Header{})
+func leaderText(id wire.PeerID) string {
+	if id.IsZero() {
+		return "nobody"
+	}
+	return id.Tag()
+}
+
+func (o *opening) handshake(ctx context.Context, dialer *websocket.Dialer, url string) (ws *websocket.Conn, answer *HelloAnswer, err error) {
+	ws, resp, err := dialer.DialContext(ctx, url, http.Header{})
 	if err != nil {
 		return nil, nil, refusal(resp, err)
 	}
@@ -113,7 +130,7 @@ func (o *opening) handshake(ctx context.Context, url string) (ws *websocket.Conn
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}
-		if err != nil || o.probe {
+		if err != nil {
 			conn.Close()
 		}
 	}()
@@ -128,9 +145,6 @@ func (o *opening) handshake(ctx context.Context, url string) (ws *websocket.Conn
 	challenge, ok := first.(*Challenge)
 	if !ok {
 		return nil, nil, fmt.Errorf("it began with a %T, not with a challenge", first)
-	}
-	if o.probe {
-		return ws, nil, nil
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

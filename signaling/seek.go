@@ -4,22 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
-// maxFound bounds how many addresses of one source are tried in a round.
-const maxFound = 16
+const (
+	// maxFound bounds how many addresses of one source are tried in a round.
+	maxFound = 16
+	// stagger is the time between the beginnings of dials to several addresses of one tracker.
+	stagger = 100 * time.Millisecond
+)
 
 // plan is one round of looking for a tracker.
 type plan struct {
 	opening
 	try     int
-	first   []candidate // where to go before the sources are asked
+	first   []candidate // where to go before the sources are asked, best first
+	want    *Target     // who must lead at the first; nil: anybody
 	sources []Source
-	host    func(context.Context) (string, error) // nil if this round must not host
-	timeout time.Duration                         // for each address
+	timeout time.Duration // for each address
+	dial    dialFunc
+
+	interfaces []string
 }
 
 type candidate struct{ url, label string }
@@ -34,83 +43,156 @@ type (
 	seekDone struct {
 		round int
 		s     *session // nil if nobody answered
+		named []string // what the user's own sources said
 		err   error
 	}
-	probeDone struct{ found candidate }
 )
 
-// seek tries the first candidates, then what the sources know, then to host. It posts what it tries and how it ended.
+// seek tries the first candidates, then what the sources know. It posts what it tries and how it ended.
 func (p *plan) seek(ctx context.Context, round int, box *mailbox) {
-	s, err := p.round(ctx, func(c candidate) {
+	s, named, err := p.round(ctx, func(c candidate) {
 		box.put(seekTrying{round, c.url, fmt.Sprintf("%s (%s), try %d", c.url, c.label, p.try)})
 	})
-	if !box.put(seekDone{round, s, err}) && s != nil {
+	if !box.put(seekDone{round, s, named, err}) && s != nil {
 		s.end()
 	}
 }
 
-func (p *plan) round(ctx context.Context, trying func(candidate)) (*session, error) {
+func (p *plan) round(ctx context.Context, trying func(candidate)) (found *session, named []string, err error) {
 	var tried []string
 	var errs []error
 	hops := 0
-	var attempt func(candidate) *session
-	attempt = func(c candidate) *session {
+	var attempt func(c candidate, want *Target, conn net.Conn) *session
+	attempt = func(c candidate, want *Target, conn net.Conn) *session {
+		drop := func() *session {
+			if conn != nil {
+				conn.Close()
+			}
+			return nil
+		}
 		url, err := ParseAddr(c.url)
 		if err != nil {
 			errs = append(errs, err)
-			return nil
+			return drop()
 		}
 		if slices.Contains(tried, url) || ctx.Err() != nil {
-			return nil
+			return drop()
 		}
 		tried = append(tried, url)
 		trying(candidate{url, c.label})
 		tctx, cancel := context.WithTimeout(ctx, p.timeout)
 		defer cancel()
-		ws, hello, err := p.open(tctx, url)
+		ws, hello, err := p.open(tctx, url, conn)
+		if err == nil && want != nil && hello.Leader != want.Leader {
+			ws.Close()
+			err = fmt.Errorf("%s: another tracker is there now, led by %s", url, leaderText(hello.Leader))
+		}
 		if err == nil {
 			s := newSession(ws, url, hello)
-			s.label, s.name = c.label, p.name
+			s.label, s.name, s.reach = c.label, p.name, othersReach(ctx, p.dial, url, p.interfaces)
 			return s
 		}
 		errs = append(errs, err)
 		var gone *dismissed
-		if errors.As(err, &gone) && gone.note.Status == Moved && gone.note.Tracker != "" && hops < 3 {
+		if errors.As(err, &gone) && gone.note.Status == Moved && gone.note.Tracker != "" && hops < 3 &&
+			// Who stands by and has not yet heard of the tracker that we want would send us to the one before.
+			(want == nil || gone.note.Term >= want.Term) {
 			hops++
-			return attempt(candidate{gone.note.Tracker, "moved there"})
+			return attempt(candidate{gone.note.Tracker, "moved there"}, want, nil)
 		}
 		return nil
 	}
-	for _, c := range p.first {
-		if s := attempt(c); s != nil {
-			return s, nil
-		}
+	if s := p.reach(ctx, &errs, attempt); s != nil {
+		return s, nil, nil
 	}
 	for _, src := range p.sources {
 		if ctx.Err() != nil {
 			break
 		}
 		found := src.Find(ctx)
-		for _, url := range found[:min(len(found), maxFound)] {
-			if s := attempt(candidate{url, src.Label}); s != nil {
-				return s, nil
+		found = found[:min(len(found), maxFound)]
+		if src.Named {
+			named = append(named, found...)
+		}
+		for _, url := range found {
+			if s := attempt(candidate{url, src.Label}, nil, nil); s != nil {
+				return s, named, nil
 			}
 		}
 	}
-	if p.host != nil && ctx.Err() == nil {
-		trying(candidate{"a tracker of our own", "no other answered"})
-		url, err := p.host(ctx)
-		if err == nil {
-			tried = nil // our own tracker may well be where none was a moment ago
-			if s := attempt(candidate{url, "hosted here"}); s != nil {
-				s.hosted = true
-				return s, nil
+	return nil, named, failure(errs)
+}
+
+// reach attempts the first candidates in the order in which they accept connections: they are one tracker's addresses, and
+// not all of them need to lead there from here.
+func (p *plan) reach(ctx context.Context, errs *[]error, attempt func(candidate, *Target, net.Conn) *session) *session {
+	if len(p.first) < 2 {
+		for _, c := range p.first {
+			return attempt(c, p.want, nil)
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	type reached struct {
+		c    candidate
+		conn net.Conn
+		err  error
+	}
+	results := make(chan reached, len(p.first))
+	dialled, open := 0, 0
+	defer func() {
+		cancel()
+		for range open {
+			if r := <-results; r.conn != nil {
+				r.conn.Close()
 			}
-		} else {
-			errs = append(errs, fmt.Errorf("host a tracker: %w", err))
+		}
+	}()
+	next := func() {
+		if dialled == len(p.first) {
+			return
+		}
+		c := p.first[dialled]
+		dialled++
+		open++
+		go func() {
+			conn, err := dialURL(ctx, p.dial, c.url)
+			results <- reached{c, conn, err}
+		}()
+	}
+	tick := time.NewTicker(stagger)
+	defer tick.Stop()
+	for next(); open > 0; {
+		select {
+		case <-tick.C:
+			next()
+		case r := <-results:
+			open--
+			if r.err != nil {
+				*errs = append(*errs, r.err)
+				next()
+				continue
+			}
+			if s := attempt(r.c, p.want, r.conn); s != nil {
+				return s
+			}
+			next()
 		}
 	}
-	return nil, failure(errs)
+	return nil
+}
+
+// dialURL connects to the host of a tracker's URL.
+func dialURL(ctx context.Context, dial dialFunc, tracker string) (net.Conn, error) {
+	u, err := url.Parse(tracker)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx, "tcp", u.Host)
+	if err != nil {
+		return nil, explain(ctx, tracker, err)
+	}
+	return conn, nil
 }
 
 // failure sums up why a round failed.
@@ -132,25 +214,3 @@ type seekError struct {
 
 func (e *seekError) Error() string   { return e.text }
 func (e *seekError) Unwrap() []error { return e.errs }
-
-// probe looks whether one of the sources has a tracker that answers, without saying hello to it.
-func (p *plan) probeNamed(ctx context.Context, not string, box *mailbox) {
-	p.probe = true
-	for _, src := range p.sources {
-		found := src.Find(ctx)
-		for _, addr := range found[:min(len(found), maxFound)] {
-			url, err := ParseAddr(addr)
-			if err != nil || url == not {
-				continue
-			}
-			tctx, cancel := context.WithTimeout(ctx, p.timeout)
-			_, _, err = p.open(tctx, url)
-			cancel()
-			if err == nil {
-				box.put(probeDone{candidate{url, src.Label}})
-				return
-			}
-		}
-	}
-	box.put(probeDone{})
-}

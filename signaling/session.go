@@ -3,7 +3,10 @@ package signaling
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -11,20 +14,22 @@ import (
 
 // session is a Client's connection to a tracker: one goroutine reads, one writes and pings. Both only post.
 type session struct {
-	ws     *websocket.Conn
-	url    string
-	label  string // the source's
-	name   string // as in its hello
-	hosted bool
-	hello  *HelloAnswer
-	ping   time.Duration
+	ws    *websocket.Conn
+	url   string
+	label string   // the source's
+	name  string   // as in its hello
+	reach []string // where others reach the tracker
+	ping  time.Duration
 
-	out  chan []byte // closed by nobody; bounded, and the owner never waits for it
+	out  chan []byte   // closed by nobody; bounded, and the owner never waits for it
+	asks chan struct{} // for a ping whose pong is told
 	stop chan struct{}
 	once sync.Once
+	why  error // the first thing that went wrong; set once, before stop is closed
 	wg   sync.WaitGroup
 
 	// Owned by the Client's owner.
+	hello *HelloAnswer // its Term, Leader and Proof follow the tracker's
 	since time.Time
 	bye   *ByeNote
 }
@@ -39,14 +44,20 @@ type (
 		s   *session
 		err error
 	}
+	// sessionPong answers ask.
+	sessionPong struct{ s *session }
 )
+
+// askedPing is what the pings of ask carry, so that no pong of another ping is taken for theirs.
+const askedPing = "?"
 
 const writeWait = 5 * time.Second
 
 func newSession(ws *websocket.Conn, url string, hello *HelloAnswer) *session {
 	ping := time.Duration(hello.Ping) * time.Millisecond
 	ping = min(max(ping, 100*time.Millisecond), time.Minute)
-	return &session{ws: ws, url: url, hello: hello, ping: ping, out: make(chan []byte, 512), stop: make(chan struct{})}
+	return &session{ws: ws, url: url, hello: hello, ping: ping, out: make(chan []byte, 512),
+		asks: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
 func (s *session) start(box *mailbox) {
@@ -54,7 +65,13 @@ func (s *session) start(box *mailbox) {
 	silence := s.ping + 2500*time.Millisecond
 	alive := func() { s.ws.SetReadDeadline(time.Now().Add(silence)) } // the read tells
 	alive()
-	s.ws.SetPongHandler(func(string) error { alive(); return nil })
+	s.ws.SetPongHandler(func(data string) error {
+		alive()
+		if data == askedPing {
+			box.putWait(sessionPong{s}, s.stop)
+		}
+		return nil
+	})
 	s.ws.SetPingHandler(func(data string) error {
 		alive()
 		s.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeWait)) // the read tells
@@ -81,8 +98,8 @@ func (s *session) start(box *mailbox) {
 			}
 			box.putWait(sessionSaid{s, m}, s.stop)
 		}
-		s.end()
-		box.put(sessionEnded{s, err})
+		s.fail(err)
+		box.put(sessionEnded{s, s.why})
 	})
 }
 
@@ -97,11 +114,13 @@ func (s *session) write() {
 			err = s.ws.WriteMessage(websocket.TextMessage, b)
 		case <-tick.C:
 			err = s.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeWait))
+		case <-s.asks:
+			err = s.ws.WriteControl(websocket.PingMessage, []byte(askedPing), time.Now().Add(writeWait))
 		case <-s.stop:
 			return
 		}
 		if err != nil {
-			s.end()
+			s.fail(err)
 			return
 		}
 	}
@@ -117,10 +136,29 @@ func (s *session) send(b []byte) bool {
 	}
 }
 
+// ask sends a ping now; sessionPong is posted when its pong comes.
+func (s *session) ask() {
+	select {
+	case s.asks <- struct{}{}:
+	default: // one is about to be sent
+	}
+}
+
 // end closes the connection; the reader then posts sessionEnded.
-func (s *session) end() {
+func (s *session) end() { s.fail(net.ErrClosed) }
+
+func (s *session) fail(why error) {
 	s.once.Do(func() {
+		s.why = why
 		close(s.stop)
 		s.ws.Close()
 	})
+}
+
+// hungUp says whether a session ended because the tracker's side closed it, as opposed to having fallen silent or talked
+// nonsense.
+func hungUp(why error) bool {
+	var closed *websocket.CloseError
+	return errors.As(why, &closed) || errors.Is(why, io.EOF) || errors.Is(why, io.ErrUnexpectedEOF) ||
+		errors.Is(why, syscall.ECONNRESET) || errors.Is(why, syscall.EPIPE)
 }

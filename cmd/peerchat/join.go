@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -98,7 +99,6 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 	defer func() { err = errors.Join(err, j.closeHistory()) }()
 
 	j.finder = newFinder(j.settings, j.profile, j.logger)
-	defer func() { err = errors.Join(err, j.finder.close()) }()
 	if note := j.finder.mendKnown(); note != "" {
 		j.notes = append(j.notes, peer.Notice{Code: "profile", Text: note})
 	}
@@ -122,13 +122,11 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 			return withSTUN{rtc, j.settings.STUN}, nil
 		},
 		NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
-			return signaling.NewClient(signaling.ClientConfig{
-				Key: key, Name: j.name, Agent: agent(), Sources: j.finder.sources(), Host: j.finder.hoster(),
-				Probe: 5 * time.Second,
-				Sink:  func(ev signaling.ClientEvent) { sink(j.finder.correct(ev)) }, Logger: j.logger, Seed: seed(),
-			}), nil
+			return signaling.NewStation(j.station(key, sink)), nil
 		},
-		OnEvent: func(ev peer.Event) { j.events.Post(ev) },
+		OnEvent:  func(ev peer.Event) { j.events.Post(ev) },
+		Election: peer.ElectionConfig{Host: !j.settings.NoHost, Priority: j.settings.Priority, Term: j.term()},
+		SaveTerm: j.profile.SaveTerm,
 	})
 	if err != nil {
 		return err
@@ -144,6 +142,27 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		return j.runScreen(ctx)
 	}
 	return j.runLines(ctx)
+}
+
+// term is the election's term that the profile keeps. One that cannot be read is learned again from the others.
+func (j *joining) term() uint64 {
+	term, err := j.profile.Term()
+	if err != nil {
+		j.logger.Warn("reading the election's term", "err", err)
+	}
+	return term
+}
+
+// station is how this peer deals with trackers.
+func (j *joining) station(key ed25519.PrivateKey, sink func(signaling.ClientEvent)) signaling.StationConfig {
+	c := signaling.StationConfig{Client: signaling.ClientConfig{
+		Key: key, Name: j.name, Agent: agent(), Sources: j.finder.sources(), Interfaces: j.settings.Interface,
+		Sink: sink, Logger: j.logger, Seed: seed(),
+	}}
+	if !j.settings.NoHost {
+		c.Host = &signaling.HostConfig{Listen: j.settings.Listen, LAN: j.settings.LAN}
+	}
+	return c
 }
 
 // runLines is the plain and the JSON mode.
@@ -169,7 +188,6 @@ func (j *joining) remember(ev peer.Event) {
 	if !ok || t.State != peer.TrackerConnected || t.URL == "" {
 		return
 	}
-	j.finder.moved(t.URL)
 	if err := j.profile.AddTracker(t.URL, time.Now()); err != nil {
 		j.logger.Warn("remembering the tracker", "err", err)
 	}
