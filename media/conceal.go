@@ -14,7 +14,8 @@ const (
 
 // Concealer makes up what packet loss has taken: it repeats the last periods of the voice's pitch, fading to silence in 60 ms,
 // after ITU-T G.711, Appendix I, at 16 kHz. There the last 3.75 ms are held back to smooth the way into
-// the gap; here the step at its beginning is taken out of what is made up instead, which costs no delay.
+// the gap; here the step at its beginning is taken out of what is made up instead, which costs no delay. The overlap at the
+// end of the gap is a quarter of the pitch however long the gap was: measured, longer ones spoil more than they smooth.
 type Concealer struct {
 	past   [pastSamples]float32  // what was given out last
 	orig   [pastSamples]float32  // past as it was when the gap began
@@ -33,7 +34,7 @@ type Concealer struct {
 // Good takes received sound, and changes its beginning if something was made up before it.
 func (c *Concealer) Good(pcm []int16) {
 	if c.erased > 0 {
-		n := min(c.blend+c.erased/concealStep*4*perMilli, concealStep, len(pcm))
+		n := min(c.blend, len(pcm))
 		tail := c.tmp[:n]
 		c.synthesize(tail)
 		for i, t := range tail {
