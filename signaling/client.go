@@ -94,30 +94,30 @@ type Client struct {
 	wg     sync.WaitGroup
 
 	// Owned by the owner goroutine.
-	rng      *rand.Rand
-	name     string
-	rooms    []wire.Room // wanted, in the order of joining
-	queue    []queuedSignal
-	asked    map[uuid.UUID]asked
-	order    []uuid.UUID // of asked, oldest first
-	session  *session
-	ever     bool     // there was a session
-	urls     []string // of the tracker that was joined last, best first
-	label    string   // the source's of that
-	named    []string // what the user's own sources said
-	target   *Target  // where to go, until there; nil: nowhere else
-	lostAt   time.Time
-	closed   bool // how it was lost: the socket was closed
-	moved    bool // or the tracker sent us on
-	replaced bool // another session of this peer ended the last
-	failed   int  // rounds since the last session or Follow
-	backoff  Backoff
-	round    int
-	endRound context.CancelFunc // nil unless a round is on
-	retryAt  time.Time          // zero unless the next round waits for it
-	stopped  bool               // replaced for good: no redial
-	closing  bool
-	err      error // of the last attempt
+	rng       *rand.Rand
+	name      string
+	rooms     []wire.Room // wanted, in the order of joining
+	queue     []queuedSignal
+	asked     map[uuid.UUID]asked
+	order     []uuid.UUID // of asked, oldest first
+	session   *session
+	ever      bool     // there was a session
+	urls      []string // of the tracker that was joined last, best first
+	label     string   // the source's of that
+	named     []string // what the user's own sources said
+	target    *Target  // where to go, until there; nil: nowhere else
+	lostAt    time.Time
+	closed    bool      // how it was lost: the socket was closed
+	moved     bool      // or the tracker sent us on
+	abandoned time.Time // when an attempt was given up that the tracker may still take for one
+	failed    int       // rounds since the last session or Follow
+	backoff   Backoff
+	round     int
+	endRound  context.CancelFunc // nil unless a round is on
+	retryAt   time.Time          // zero unless the next round waits for it
+	stopped   bool               // replaced for good: no redial
+	closing   bool
+	err       error // of the last attempt
 }
 
 type queuedSignal struct {

@@ -11,13 +11,10 @@ import (
 
 // seek begins a round: where we were sent, or the tracker that was lost, and the sources when they may help.
 func (c *Client) seek(now time.Time) {
-	if c.endRound != nil {
-		c.endRound()
-	}
+	c.endSeek(now)
 	if c.backoff.Tries() == 0 {
 		c.backoff.Next(c.rng)
 	}
-	c.retryAt = time.Time{}
 	p := plan{opening: opening{key: c.cfg.Key, name: c.name, agent: c.cfg.Agent, resume: c.ever, dialer: c.dialer},
 		try: c.backoff.Tries(), timeout: c.cfg.Handshake, dial: c.dialer.NetDialContext, interfaces: c.cfg.Interfaces}
 	urls, label := c.urls, c.label
@@ -56,7 +53,7 @@ func (c *Client) follow(now time.Time, t Target) {
 		return
 	}
 	t.URLs = urls
-	c.endSeek()
+	c.endSeek(now)
 	if s := c.session; s != nil && s.hello.Leader == t.Leader && (!t.Leader.IsZero() || slices.Contains(urls, s.url)) {
 		c.target = nil
 		c.note(s.url, urls)
@@ -74,12 +71,13 @@ func (c *Client) follow(now time.Time, t Target) {
 }
 
 // endSeek ends a round, or the wait for one.
-func (c *Client) endSeek() {
+func (c *Client) endSeek(now time.Time) {
 	c.retryAt = time.Time{}
 	if c.endRound != nil {
 		c.endRound()
 		c.endRound = nil
 		c.round++ // what it still posts is of the past
+		c.abandoned = now
 	}
 }
 
@@ -110,13 +108,11 @@ func (c *Client) sought(now time.Time, d seekDone) {
 	switch {
 	case d.s != nil:
 		c.adopt(now, d.s)
-	case c.replaced:
-		c.stop()
 	case c.session != nil:
 		c.log.Debug("the tracker to go to does not answer", "try", c.backoff.Tries(), "err", d.err)
 		c.retryAt = now.Add(c.backoff.Next(c.rng))
 	default:
-		c.err = d.err
+		c.err, c.abandoned = d.err, now
 		c.failed++
 		c.log.Debug("no tracker", "try", c.backoff.Tries(), "err", d.err)
 		c.later(now)
@@ -179,7 +175,7 @@ func (c *Client) adopt(now time.Time, s *session) {
 	c.note(s.url, c.urls)
 	c.target = nil
 	s.since = now
-	c.ever, c.closed, c.moved, c.replaced, c.failed = true, false, false, false, 0
+	c.ever, c.closed, c.moved, c.failed = true, false, false, 0
 	s.start(c.box)
 	h := s.hello
 	c.log.Info("connected to a tracker", "url", s.url, "source", s.label, "term", h.Term, "leader", leaderText(h.Leader), "resumed", h.Resumed)
@@ -196,6 +192,10 @@ func (c *Client) adopt(now time.Time, s *session) {
 		c.ask(now, &NameRequest{ID: newID(), Name: c.name}, asked{})
 	}
 }
+
+// abandonedFor is how long a tracker may take to read the hello of an attempt that was given up. It then takes the attempt for the
+// session that counts.
+const abandonedFor = 3 * time.Second
 
 // lost ends the session and plans what follows.
 func (c *Client) lost(now time.Time, why error) {
@@ -220,11 +220,12 @@ func (c *Client) lost(now time.Time, why error) {
 	if s.bye != nil {
 		switch {
 		case s.bye.Status == Conflict && c.endRound != nil:
-			// This may be our own doing: another address can lead to the same tracker. The round's end will tell.
-			c.replaced = true
+			// This is likely to be our own doing: another address can lead to the same tracker. The round's end will tell.
 			return
+		case s.bye.Status == Conflict && now.Sub(c.abandoned) < abandonedFor:
+			c.abandoned = time.Time{} // this, too: but the next time it is not
 		case s.bye.Status == Conflict:
-			c.stop()
+			c.stop(now)
 			return
 		case s.bye.Status == Moved && s.bye.Tracker != "":
 			c.moved = true
@@ -243,9 +244,9 @@ func (c *Client) lost(now time.Time, why error) {
 }
 
 // stop stays away from the tracker, because another client with this identity is there.
-func (c *Client) stop() {
-	c.stopped, c.replaced = true, false
-	c.endSeek()
+func (c *Client) stop(now time.Time) {
+	c.stopped = true
+	c.endSeek(now)
 	url := c.place()
 	c.err = fmt.Errorf("tracker %s: another client with this identity took its place; this one stays away until it is told to reconnect", url)
 	c.down(url, "")
@@ -266,7 +267,7 @@ func (c *Client) redial(now time.Time) {
 	if c.closing {
 		return
 	}
-	c.stopped, c.replaced = false, false
+	c.stopped = false
 	c.backoff.Reset()
 	if s := c.session; s != nil {
 		c.session = nil

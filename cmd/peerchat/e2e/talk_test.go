@@ -85,10 +85,10 @@ func TestTrackerDiesAndComesBack(t *testing.T) {
 
 	tracker.signal(syscall.SIGKILL)
 	for _, p := range peers {
-		p.want(p.Name+" is told that the tracker is lost", trackerIs("lost"))
+		p.want(p.Name+" is told that the tracker is lost", trackerGone)
 	}
 	chat.say(10, peers...)
-	chat.want("the chat goes on without a tracker", peers...)
+	chat.want("the chat goes on without that tracker", peers...)
 
 	marks := map[*peer]int{}
 	for _, p := range peers {

@@ -78,8 +78,9 @@ func TestTrackerComesLater(t *testing.T) {
 func TestMembersWithoutTracker(t *testing.T) {
 	w := newWorld(t)
 	tracker := w.tracker()
-	peers := w.crowd(3)
-	a, b, c := peers[0], peers[1], peers[2]
+	a, b, c := w.join("p0", "--no-host"), w.join("p1", "--no-host"), w.join("p2", "--no-host")
+	peers := []*peer{a, b, c}
+	w.wantMesh(peers...)
 	tracker.signal(syscall.SIGKILL)
 	for _, p := range peers {
 		p.want(p.Name+" is told that the tracker is lost", trackerIs("lost"))

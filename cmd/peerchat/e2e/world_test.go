@@ -289,6 +289,9 @@ func trackerIs(state string) func(lab.Event) bool {
 	return func(e lab.Event) bool { return e.Type == "tracker" && e.State == state }
 }
 
+// trackerGone awaits that the tracker is lost, or is being replaced.
+func trackerGone(e lab.Event) bool { return trackerIs("lost")(e) || trackerIs("electing")(e) }
+
 // member awaits that somebody of this name joined, left or is renamed in a room.
 func member(room, name, state string) func(lab.Event) bool {
 	return func(e lab.Event) bool {
