@@ -5,7 +5,7 @@ import "math"
 // The drift loop: how fast it follows, and how far it goes.
 const (
 	driftMaxPPM  = 1000
-	driftPeriod  = 300.0                     // seconds of its natural oscillation, if it were not damped
+	driftPeriod  = 200.0                     // seconds of its natural oscillation, if it were not damped
 	driftOmega   = 2 * math.Pi / driftPeriod // rad/s
 	driftKp      = 2 * driftOmega            // 1/s, critically damped
 	driftKi      = driftOmega * driftOmega   // 1/s²

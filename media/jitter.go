@@ -38,7 +38,7 @@ const (
 
 // JitterConfig sets how a Jitter weighs delay against loss. Zero fields get the defaults.
 type JitterConfig struct {
-	Safety  time.Duration // all but the slowest packets come that much before they are needed; 5 ms
+	Safety  time.Duration // all but the slowest packets come that much before they are needed; 2 ms
 	Initial time.Duration // how long the first packet waits, while nothing is known; 20 ms
 	Max     time.Duration // no packet waits longer; 400 ms
 	Loss    float64       // the share of packets that may come too late, below 0.5; 0.01
@@ -68,7 +68,7 @@ type Pulled struct {
 // the playback clock: what is there when its time has come is played, what is not is concealed. So nothing is played
 // twice or out of order, and one lost packet holds nothing up.
 //
-// How late the position runs is learnt from how long packets wait: of the last 500 waits the shortest hundredth shall
+// How late the position runs is learnt from how long packets wait until they are heard: of the last 500 waits the shortest hundredth shall
 // be Safety. This measures the jitter of the network, of the sender and of the own sound card at once. If the buffer runs dry, and
 // the packet comes after all, the position goes back to it: the delay has grown by what was concealed. When
 // all but a hundredth of the packets wait for longer than needed, Excess says by how much, for the caller to play a
@@ -78,10 +78,11 @@ type Jitter struct {
 	safety, initial, max int
 	loss                 float64
 
-	origin   time.Time
-	begun    bool  // origin is set
-	clock    int64 // samples of the caller's clock since origin
-	lastPull int64
+	origin time.Time
+	begun  bool  // origin is set
+	clock  int64 // samples of the caller's clock since origin
+	due    int64 // when position is played
+	period int   // most samples that the caller pulls ahead of their time, see raster
 
 	running  bool // a sender is known
 	ssrc     uint32
@@ -135,7 +136,7 @@ type JitterStats struct {
 func NewJitter(cfg JitterConfig) *Jitter {
 	j := &Jitter{safety: samples(cfg.Safety), initial: samples(cfg.Initial), max: samples(cfg.Max), loss: cfg.Loss}
 	if cfg.Safety <= 0 {
-		j.safety = 5 * perMilli
+		j.safety = 2 * perMilli
 	}
 	if cfg.Initial <= 0 {
 		j.initial = 20 * perMilli
@@ -274,7 +275,7 @@ func (j *Jitter) typical() int {
 	if j.waits.n < jitterKnown {
 		return j.initial
 	}
-	return min(j.safety+int(j.waits.median()-j.waits.low(j.loss)), j.max)
+	return min(j.safety+j.period+int(j.waits.median()-j.waits.low(j.loss)), j.max)
 }
 
 // queue puts a packet of the known sender into its place.
@@ -283,20 +284,20 @@ func (j *Jitter) queue(p Packet, seq, ts int64) Verdict {
 	if late := j.position - ts; late > 0 {
 		if ts < j.played {
 			// Its place, or a later one, has been played.
-			j.score(-(late + j.clock - j.lastPull))
+			j.score(j.due - late - j.clock)
 			j.unlose(seq)
 			return Late
 		}
 		switch fits := j.waits.n < jitterKnown || int64(j.waits.median())-j.shift+late <= int64(j.max); {
 		case late <= int64(j.max) && j.n == 0 && fits:
 			// The buffer ran dry, and here is what lacked: nothing is lost, the delay grows.
-			j.score(-(late + j.clock - j.lastPull))
+			j.score(j.due - late - j.clock)
 			scored = true
 			j.move(-late)
 		case j.pause && j.n == 0:
 			j.anchor(ts) // nothing is known of the way it came
 		default:
-			j.score(-(late + j.clock - j.lastPull))
+			j.score(j.due - late - j.clock)
 			j.unlose(seq)
 			return Late
 		}
@@ -342,6 +343,16 @@ func (j *Jitter) bound() {
 		}
 		j.drop()
 	}
+}
+
+// room is how much longer all that is queued can wait, within Max.
+func (j *Jitter) room() int64 {
+	least := int64(j.max)
+	for _, i := range j.order[:j.n] {
+		s := &j.slots[i]
+		least = min(least, int64(j.max)-(s.ts-j.position)-(j.clock-s.arrival))
+	}
+	return max(least, 0)
 }
 
 // move moves the position without playing: forwards makes the delay shorter.
@@ -390,10 +401,14 @@ func (j *Jitter) Excess() int {
 	if j.waits.n < jitterKnown {
 		return 0
 	}
-	e := int64(j.waits.low(j.loss)) - j.shift - int64(j.safety)
+	e := int64(j.waits.low(j.loss)) - j.shift - int64(j.safety+j.period)
 	room := int64(j.max) - (int64(j.waits.median()) - j.shift) // to grow
 	return int(max(e, -max(room, 0)))
 }
+
+// raster tells the period in which the sound card takes sound. A packet is needed up to that much before it is heard: how much, changes
+// with the drift of the clocks, so the worst is reckoned with.
+func (j *Jitter) raster(period int) { j.period = min(period, MaxPacketSamples) }
 
 // drifting is Excess for the slow loop of Drift, which must not believe the first few packets.
 func (j *Jitter) drifting() (excess int, known bool) {
@@ -404,10 +419,16 @@ func (j *Jitter) drifting() (excess int, known bool) {
 // plays faster; less than 0: slower. So it knows that its packets will wait for shorter.
 func (j *Jitter) Adjust(n int) { j.shift += int64(n) }
 
-// Pull gives out the sound of the next moments on the playback clock: one packet, or at most want samples to make up.
-func (j *Jitter) Pull(now time.Time, want int) Pulled {
+// Pull gives out the sound of the next moments on the playback clock: one packet, or at most want samples to make up. It is heard
+// after lead samples, that the caller has got before.
+func (j *Jitter) Pull(now time.Time, want, lead int) Pulled {
 	j.tick(now)
-	j.lastPull = j.clock
+	p := j.pull(want, lead)
+	j.due = j.clock + int64(lead+p.N)
+	return p
+}
+
+func (j *Jitter) pull(want, lead int) Pulled {
 	if !j.running {
 		return Pulled{State: Idle, N: want}
 	}
@@ -423,7 +444,7 @@ func (j *Jitter) Pull(now time.Time, want int) Pulled {
 				j.drop()
 				continue
 			}
-			return j.play()
+			return j.play(lead)
 		}
 		if !j.pause && head.seq != j.next && !head.marker {
 			break // lost, or on its way
@@ -432,7 +453,7 @@ func (j *Jitter) Pull(now time.Time, want int) Pulled {
 		// In silence the delay is corrected for nothing.
 		if e := int64(j.Excess()); e > 0 {
 			j.move(min(e, gap))
-		} else if e < -jitterDead {
+		} else if e = max(e, -j.room()); e < -jitterDead {
 			j.move(e)
 		}
 		if gap = head.ts - j.position; gap > 0 {
@@ -455,10 +476,10 @@ func (j *Jitter) Pull(now time.Time, want int) Pulled {
 	return Pulled{State: Concealed, N: n}
 }
 
-func (j *Jitter) play() Pulled {
+func (j *Jitter) play(lead int) Pulled {
 	s := j.pop()
 	if !s.scored {
-		j.score(j.clock - s.arrival)
+		j.score(j.clock + int64(lead) - s.arrival)
 	}
 	j.position, j.played = s.end(), s.end()
 	j.pause, j.dry = false, 0

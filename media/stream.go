@@ -41,25 +41,27 @@ func (s *Stream) Push(now time.Time, p Packet) Verdict {
 // Read fills out with the sound that the playback clock, at now, needs next: any number of samples, usually the sound
 // card's period. It says what is in it; where states are mixed, the last of them.
 func (s *Stream) Read(now time.Time, out []int16) State {
+	s.jitter.raster(len(out))
 	if excess, known := s.jitter.drifting(); known {
 		s.drift.Update(len(out), excess)
 	} else {
 		s.drift.Update(len(out), 0)
 	}
-	for len(out) > 0 {
-		for s.n == 0 || s.n < len(out) && s.n < FrameSamples {
-			s.make(now, min(len(out)-s.n, FrameSamples))
+	for done := 0; done < len(out); {
+		rest := out[done:]
+		for s.n == 0 || s.n < len(rest) && s.n < FrameSamples {
+			s.make(now, min(len(rest)-s.n, FrameSamples), done+s.n)
 		}
-		k := copy(out, s.ready[:s.n])
-		out = out[k:]
+		k := copy(rest, s.ready[:s.n])
+		done += k
 		s.n = copy(s.ready[:], s.ready[k:s.n])
 	}
 	return s.state
 }
 
-// make makes about want samples ready, or those of one packet.
-func (s *Stream) make(now time.Time, want int) {
-	p := s.jitter.Pull(now, want)
+// make makes about want samples ready, or those of one packet, that are heard after lead others of this Read.
+func (s *Stream) make(now time.Time, want, lead int) {
+	p := s.jitter.Pull(now, want, lead)
 	s.state = p.State
 	pcm := s.scratch[:p.N]
 	switch p.State {
@@ -75,7 +77,7 @@ func (s *Stream) make(now time.Time, want int) {
 			pcm = pcm[:p.N+n]
 			s.jitter.Adjust(-n)
 		}
-		wait := float64(p.Wait)*SampleRate/float64(time.Second) + float64(s.n)
+		wait := float64(p.Wait)*SampleRate/float64(time.Second) + float64(lead)
 		s.delay += (wait - s.delay) / 100
 	case Concealed:
 		s.conceal.Conceal(pcm)
