@@ -24,7 +24,8 @@ const (
 // kills is what happened at the kills of some leaders.
 type kills struct {
 	all, newcomer []time.Duration
-	contested     int // somebody followed another new leader for a while
+	busy          []float64 // share of the machine's processor time that was used before each, in percent
+	contested     int       // somebody followed another new leader for a while
 	talked
 }
 
@@ -37,7 +38,7 @@ func failover(b *bench) ([]table, error) {
 	t := table{head: []string{"kill -9 of the leader, ms", "kills", "all survivors know the new one: p50", "p99", "worst",
 		"newcomer admitted: p50", "p99", "worst"}}
 	lines := table{head: []string{"the survivors' talk meanwhile", "lines shown", "lost", "doubled", "longest gap in the second before, ms",
-		"in the second after, ms", "ways with a gap over 20 ms: before", "after"}}
+		"in the second after, ms", "ways with a long gap: before", "after", "processors in use before, %"}}
 	var failed error
 	for _, n := range sizes {
 		var byPeer, byHome kills
@@ -59,7 +60,7 @@ func failover(b *bench) ([]table, error) {
 			t.row(append(row, summary(k.newcomer)...)...)
 			lines.row(fmt.Sprintf("%d peers, %s", n, k.what), count(k.lines), count(k.lost), count(k.doubled),
 				figure(ms(k.before.worst)), figure(ms(k.after.worst)), fmt.Sprintf("%d of %d", k.before.long, k.before.ways),
-				fmt.Sprintf("%d of %d", k.after.long, k.after.ways))
+				fmt.Sprintf("%d of %d", k.after.long, k.after.ways), figure(median(k.busy)))
 			if k.contested > 0 {
 				t.note("%d peers, %s: after %d of these kills somebody followed another leader first.", n, k.what, k.contested)
 			}
@@ -69,9 +70,9 @@ func failover(b *bench) ([]table, error) {
 		"admission of a client (`signaling.Client`, in the process that measures) that starts at that moment and knows the addresses of all "+
 		"candidates, the dead one's first. A killed peer is started again before the next kill; every %d kills all processes are new. "+
 		"The tracker that is no peer is not started again.", killsPerWorld)
-	lines.note("One survivor says a line every %v, each of the others one every %v. Shown is counted at every survivor. A gap is the time between two "+
-		"arrivals of lines of the first, less what it was late itself; a way is one from it to one of the others, at one kill.",
-		talkEvery, talkSlow*talkEvery)
+	lines.note("One survivor says a line every 5 ms, and one of the others, by turns, at every fifth of these steps; with n > 3 others a step is n/3 × 5 ms, "+
+		"so that about 700 lines are shown a second. Shown is counted at every survivor. A gap is the time between two arrivals of lines of the first, less what it was late itself; it is long if it is "+
+		"more than the step and %v. A way is one from the first to one of the others, at one kill.", gapExtra)
 	if failed != nil && len(t.rows) == 0 {
 		return nil, failed
 	}
@@ -118,7 +119,16 @@ func (e *electorate) killOnce(net *lab.Net, tag string, byPeer, byHome *kills) e
 	addresses = append([]string{dead}, addresses...)
 
 	talk := startTalk(tag, survivors)
+	used, idle, err := processors()
+	if err != nil {
+		return err
+	}
 	time.Sleep(calmBefore)
+	usedNow, idleNow, err := processors()
+	if err != nil {
+		return err
+	}
+	into.busy = append(into.busy, 100*(usedNow-used)/(usedNow-used+idleNow-idle))
 	at, err := e.kill(was)
 	if err != nil {
 		return err

@@ -51,3 +51,26 @@ func usageOf(pid int) (usage, error) {
 	}
 	return u, nil
 }
+
+// processors is the time that all processors have worked and been idle by now, in ticks (proc(5), /proc/stat).
+func processors() (used, idle float64, err error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the processors' time: %w", err)
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	for i, f := range strings.Fields(first)[1:] {
+		n, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("read the processors' time in %q: %w", first, err)
+		}
+		switch i {
+		case 3, 4: // idle, and idle while a disk is awaited
+			idle += n
+		case 8, 9: // of guests: counted already
+		default:
+			used += n
+		}
+	}
+	return used, idle, nil
+}

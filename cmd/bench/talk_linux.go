@@ -6,17 +6,21 @@ import (
 	"time"
 )
 
-// Pace of a talk: one peer says a line at every step, the others take turns to do so.
+// Pace of a talk: one peer says a line at every step, and the others by turns one at every fifth.
 const (
-	talkEvery = 5 * time.Millisecond
-	talkSlow  = 20 // steps in which each of the others says one line
-	gapLimit  = 20 * time.Millisecond
+	talkSlow = 5
+	gapExtra = 15 * time.Millisecond // beyond a step: a gap that counts
 )
+
+// talkStep is the pace of a talk of n peers: a step of 5 ms for four. In larger groups it is longer, so that the same number of lines is
+// shown in all, because all processes share one machine.
+func talkStep(n int) time.Duration { return 5 * time.Millisecond * time.Duration(max(3, n-1)) / 3 }
 
 // talk is lines that some peers say to each other while something happens to others. Every line must be shown exactly
 // once by each of them.
 type talk struct {
 	tag    string
+	step   time.Duration
 	voters []*voter
 	fast   int // the one of them that says a line at every step
 	stop   chan struct{}
@@ -33,7 +37,7 @@ type arrival struct {
 
 // startTalk has voters talk until finish.
 func startTalk(tag string, voters []*voter) *talk {
-	t := &talk{tag: tag, voters: voters, fast: rand.IntN(len(voters)), stop: make(chan struct{}), ended: make(chan error, 1),
+	t := &talk{tag: tag, step: talkStep(len(voters)), voters: voters, fast: rand.IntN(len(voters)), stop: make(chan struct{}), ended: make(chan error, 1),
 		said: make([][]time.Time, len(voters)), heard: make([][][]arrival, len(voters))}
 	for i, v := range voters {
 		t.heard[i] = make([][]arrival, len(voters))
@@ -58,11 +62,11 @@ func startTalk(tag string, voters []*voter) *talk {
 }
 
 func (t *talk) speak() error {
-	tick := time.NewTicker(talkEvery)
+	tick := time.NewTicker(t.step)
 	defer tick.Stop()
 	for step := 0; ; step++ {
 		for i := range t.voters {
-			if i != t.fast && (step+i)%talkSlow != 0 {
+			if i != t.fast && step%(talkSlow*len(t.voters)) != i*talkSlow {
 				continue
 			}
 			t.said[i] = append(t.said[i], time.Now())
@@ -88,7 +92,7 @@ type talked struct {
 // gaps are silences on the ways from the fast one to the others.
 type gaps struct {
 	worst time.Duration
-	long  int // ways with one over gapLimit
+	long  int // ways with one of more than a step and gapExtra
 	ways  int
 }
 
@@ -129,8 +133,8 @@ func (t *talk) finish(moment time.Time) (talked, error) {
 			out.lost += len(t.said[j]) - got
 		}
 		if i != t.fast {
-			out.before.add(t.gap(i, moment.Add(-time.Second), moment))
-			out.after.add(t.gap(i, moment, moment.Add(time.Second)))
+			out.before.add(t.gap(i, moment.Add(-time.Second), moment), t.step+gapExtra)
+			out.after.add(t.gap(i, moment, moment.Add(time.Second)), t.step+gapExtra)
 		}
 	}
 	return out, err
@@ -144,16 +148,16 @@ func (t *talk) gap(i int, from, to time.Time) (worst time.Duration) {
 		if said[n].Before(from) || said[n].After(to) || got[n].times == 0 || got[n-1].times == 0 {
 			continue
 		}
-		late := max(0, said[n].Sub(said[n-1])-talkEvery)
+		late := max(0, said[n].Sub(said[n-1])-t.step)
 		worst = max(worst, got[n].at.Sub(got[n-1].at)-late)
 	}
 	return worst
 }
 
-func (g *gaps) add(worst time.Duration) {
+func (g *gaps) add(worst, limit time.Duration) {
 	g.worst = max(g.worst, worst)
 	g.ways++
-	if worst > gapLimit {
+	if worst > limit {
 		g.long++
 	}
 }
