@@ -114,6 +114,7 @@ type Client struct {
 	backoff   Backoff
 	round     int
 	endRound  context.CancelFunc // nil unless a round is on
+	seeking   string             // where the round began
 	retryAt   time.Time          // zero unless the next round waits for it
 	stopped   bool               // replaced for good: no redial
 	closing   bool

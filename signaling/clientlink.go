@@ -27,6 +27,10 @@ func (c *Client) seek(now time.Time) {
 	if c.session == nil && (!c.ever || now.Sub(c.lostAt) >= c.cfg.SeekAfter) {
 		p.sources = c.cfg.Sources
 	}
+	c.seeking = ""
+	if len(p.first) > 0 {
+		c.seeking = p.first[0].url
+	}
 	c.round++
 	round := c.round
 	var ctx context.Context
@@ -53,6 +57,12 @@ func (c *Client) follow(now time.Time, t Target) {
 		return
 	}
 	t.URLs = urls
+	if c.endRound != nil && c.target == nil && c.seeking != "" && slices.Contains(urls, c.seeking) {
+		// It is on its way there already, because the old tracker said so, too. To begin anew could leave a hello behind that
+		// throws out the next.
+		c.target, c.failed = &t, 0
+		return
+	}
 	c.endSeek(now)
 	if s := c.session; s != nil && s.hello.Leader == t.Leader && (!t.Leader.IsZero() || slices.Contains(urls, s.url)) {
 		c.target = nil
