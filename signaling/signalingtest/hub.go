@@ -1,4 +1,5 @@
-// Package signalingtest is a tracker and its clients in memory, for tests of what uses package signaling.
+// Package signalingtest is a tracker and its clients in memory, for tests of what uses package signaling; and a network of
+// several trackers, Net, for tests of elections.
 //
 // A Hub runs the real signaling.Hub, so rooms, samples, refusals and lingering are the real ones, and every message
 // passes through its wire encoding. One goroutine owns all; the methods only post. It works inside a testing/synctest
@@ -338,33 +339,67 @@ func (c *Client) said(m signaling.Message) {
 	case *signaling.HelloAnswer:
 		c.ever = true
 		c.emit(signaling.StateChanged{State: signaling.Connected, URL: URL, Leader: m.Leader, Term: m.Term, Observed: m.Observed,
-			STUN: m.STUN, Resumed: m.Resumed})
+			STUN: m.STUN, Resumed: m.Resumed, Proof: m.Proof, Addresses: []string{URL}})
+	case *signaling.ByeNote:
+		c.replaced = m.Status == signaling.Conflict
+	default:
+		tell(m, c.asked, c.emit)
+	}
+}
+
+// tell reports what a tracker says in a session, as a signaling.Client does.
+func tell(m signaling.Message, pending map[uuid.UUID]asked, emit func(signaling.ClientEvent)) {
+	switch m := m.(type) {
 	case *signaling.Answer:
-		a := c.asked[m.Re]
-		delete(c.asked, m.Re)
+		a := pending[m.Re]
+		delete(pending, m.Re)
 		switch {
 		case m.Status == signaling.OK:
 		case a.op == "rooms":
-			c.emit(signaling.RoomList{Ref: a.ref, Err: errors.New(m.Text)})
+			emit(signaling.RoomList{Ref: a.ref, Err: errors.New(m.Text)})
 		default:
-			c.emit(signaling.Refused{Op: a.op, Room: a.room, Peer: a.peer, Status: m.Status, Text: m.Text})
+			emit(signaling.Refused{Op: a.op, Room: a.room, Peer: a.peer, Status: m.Status, Text: m.Text})
 		}
 	case *signaling.MembersAnswer:
-		delete(c.asked, m.Re)
-		c.emit(signaling.Joined{Room: m.Room, Members: m.Members, Count: m.Count})
+		delete(pending, m.Re)
+		emit(signaling.Joined{Room: m.Room, Members: m.Members, Count: m.Count})
 	case *signaling.RoomsAnswer:
-		a := c.asked[m.Re]
-		delete(c.asked, m.Re)
-		c.emit(signaling.RoomList{Ref: a.ref, Rooms: m.Rooms})
+		a := pending[m.Re]
+		delete(pending, m.Re)
+		emit(signaling.RoomList{Ref: a.ref, Rooms: m.Rooms})
 	case *signaling.JoinedNote:
-		c.emit(signaling.MemberJoined{Room: m.Room, Member: m.Member, Count: m.Count})
+		emit(signaling.MemberJoined{Room: m.Room, Member: m.Member, Count: m.Count})
 	case *signaling.LeftNote:
-		c.emit(signaling.MemberLeft{Room: m.Room, Peer: m.Peer, Count: m.Count})
+		emit(signaling.MemberLeft{Room: m.Room, Peer: m.Peer, Count: m.Count})
 	case *signaling.RenamedNote:
-		c.emit(signaling.MemberRenamed{Member: m.Member})
+		emit(signaling.MemberRenamed{Member: m.Member})
 	case *signaling.SignalNote:
-		c.emit(signaling.Signaled{From: m.From.Peer, Name: m.From.Name, Data: m.Data})
-	case *signaling.ByeNote:
-		c.replaced = m.Status == signaling.Conflict
+		emit(signaling.Signaled{From: m.From.Peer, Name: m.From.Name, Data: m.Data})
 	}
+}
+
+// Follow, StepDown, TellHome and Scout do nothing: there is one tracker. Net has more.
+func (c *Client) Follow(signaling.Target) {}
+
+// StepDown does nothing.
+func (c *Client) StepDown(signaling.Target) {}
+
+// TellHome does nothing.
+func (c *Client) TellHome(uint64, []string) {}
+
+// Scout does nothing.
+func (c *Client) Scout([]string) {}
+
+// Ping is answered at once while there is a connection.
+func (c *Client) Ping() {
+	c.h.post(func(time.Time) {
+		if c.conn != 0 {
+			c.emit(signaling.Pong{})
+		}
+	})
+}
+
+// Lead fails.
+func (c *Client) Lead(signaling.Lead) {
+	c.h.post(func(time.Time) { c.emit(signaling.LeadFailed{Err: errors.New("there is one tracker in this test")}) })
 }
