@@ -29,6 +29,7 @@ const (
 	gateStart   = -55.0 // the noise, while it is not known
 	gateRise    = 0.03  // dB a frame: 1.5 dB a second, so that speech is not learnt as noise
 	gateFall    = 0.2   // of the way down to a quieter frame
+	fadeIn      = 48    // samples: 3 ms, too short to swallow a consonant
 	cueFrames   = 15    // of voice while muted, in a row or nearly so, before the cue: 300 ms
 )
 
@@ -41,7 +42,7 @@ type Transmit struct {
 	Cue     bool // the user talks while muted: say so
 }
 
-// Gate decides which frames are sent. It opens with a frame that fades in, and shuts with one that fades out
+// Gate decides which frames are sent. It opens with a short fade, and shuts with a frame that fades out
 // and a silent one, which leaves listeners' concealment nothing to repeat.
 type Gate struct {
 	cfg    GateConfig
@@ -101,12 +102,12 @@ func (g *Gate) Step(now time.Time, f *Frame) Transmit {
 	case want:
 		t.Send, t.Talking, t.Marker = true, true, !g.open
 		if !g.open {
-			fade(f, 0, 1)
+			fade(f[:fadeIn], 0, 1)
 		}
 		g.tail = false
 	case g.open:
 		t.Send, t.Talking, g.tail = true, true, true
-		fade(f, 1, 0)
+		fade(f[:], 1, 0)
 	case g.tail:
 		t.Send, g.tail = true, false
 		clear(f[:])
@@ -155,23 +156,23 @@ func (g *Gate) cue(now time.Time) bool {
 		return false
 	}
 	if g.speech {
-		g.talked++
+		g.talked = min(g.talked+1, cueFrames)
 	} else {
 		g.talked = max(g.talked-2, 0)
 	}
-	if g.talked < cueFrames || g.hasCued && now.Sub(g.cued) < g.cfg.Cue {
+	if !g.speech || g.talked < cueFrames || g.hasCued && now.Sub(g.cued) < g.cfg.Cue {
 		return false
 	}
 	g.talked, g.cued, g.hasCued = 0, now, true
 	return true
 }
 
-// fade lets the gain of a frame go from one value to another, in a straight line.
-func fade(f *Frame, from, to float32) {
-	step := (to - from) / FrameSamples
+// fade lets the gain go from one value to another, in a straight line.
+func fade(pcm []int16, from, to float32) {
+	step := (to - from) / float32(len(pcm))
 	g := from
-	for i, s := range f {
+	for i, s := range pcm {
 		g += step
-		f[i] = clip(float32(s) * g)
+		pcm[i] = clip(float32(s) * g)
 	}
 }
