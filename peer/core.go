@@ -321,6 +321,9 @@ func (c *Core) wake() time.Time {
 	earlier(c.retryAt)
 	earlier(c.presenceAt)
 	earlier(c.elections.wake)
+	if !c.elections.meshTold {
+		earlier(c.elections.meshAt)
+	}
 	for _, l := range c.links {
 		earlier(l.wake)
 		earlier(l.idleUntil)
@@ -347,6 +350,9 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 	}
 	if w := c.elections.wake; !w.IsZero() && !now.Before(w) {
 		c.elect(now, election.Tick{}, out)
+	}
+	if e := &c.elections; !e.meshTold && !e.meshAt.IsZero() && !now.Before(e.meshAt) {
+		c.tellTracker(now, out)
 	}
 	if !c.presenceAt.IsZero() && !now.Before(c.presenceAt) {
 		c.tellPresence(now, out)

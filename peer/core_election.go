@@ -21,6 +21,8 @@ const (
 	placeKept = time.Hour
 	// failedRounds is how many rounds of dialling the tracker have to fail before it counts as lost.
 	failedRounds = 3
+	// meshGrace is how long a new leader may be without a proof that it can be dialled until that is told.
+	meshGrace = 3 * time.Second
 	// jitterEach is by how much each further member spreads those who move to a new tracker, jitterMost at most.
 	jitterEach = time.Millisecond
 	jitterMost = 2 * time.Second
@@ -41,16 +43,18 @@ type elections struct {
 	state   election.State
 	wake    time.Time
 
-	offer   election.Offer
-	client  signaling.StateChanged // the last that the client reported
-	ever    bool                   // it was connected once
-	serving bool                   // the own tracker serves
-	own     signaling.Leading
-	last    []string                   // addresses of the last tracker that was not this peer's
-	leader  wire.PeerID                // of it
-	home    []string                   // addresses of the last stand-alone tracker
-	places  map[wire.PeerID]placesSeen // of candidates, who may be back
-	scouted []string                   // what the scout was told
+	offer    election.Offer
+	client   signaling.StateChanged // the last that the client reported
+	ever     bool                   // it was connected once
+	serving  bool                   // the own tracker serves
+	meshAt   time.Time              // when to tell that the leader is not dialable; zero: it is
+	meshTold bool
+	own      signaling.Leading
+	last     []string                   // addresses of the last tracker that was not this peer's
+	leader   wire.PeerID                // of it
+	home     []string                   // addresses of the last stand-alone tracker
+	places   map[wire.PeerID]placesSeen // of candidates, who may be back
+	scouted  []string                   // what the scout was told
 }
 
 type placesSeen struct {
@@ -59,7 +63,7 @@ type placesSeen struct {
 }
 
 func newElections(cfg CoreConfig, rand interface{ Uint64() uint64 }) elections {
-	offer := election.Offer{Candidate: cfg.Election.Host, Priority: cfg.Election.Priority}
+	offer := election.Offer{Priority: cfg.Election.Priority} // a candidate from when there is an address
 	return elections{
 		machine: election.New(election.Config{Key: cfg.Key, Offer: offer, Term: cfg.Election.Term, Rand: rand,
 			Timing: cfg.Election.Timing}),
@@ -92,7 +96,7 @@ func (c *Core) elect(now time.Time, in election.Input, out *CoreOutput) {
 		c.electionFault(now, f, out)
 	}
 	if e.out.Changed != nil {
-		c.tellTracker(out)
+		c.tellTracker(now, out)
 		c.scout(now, out)
 	}
 }
@@ -173,11 +177,13 @@ func (c *Core) attend(now time.Time, ev signaling.ClientEvent, out *CoreOutput) 
 		}
 	case signaling.NoneFound:
 		if c.cfg.Election.Host && e.state.Phase == election.PhaseNone && !c.stopping {
+			e.offer.Candidate = true
+			c.elect(now, e.offer, out)
 			c.elect(now, election.Host{}, out)
 		}
 	case signaling.Leading:
 		e.own, e.serving = ev, e.state.Phase == election.PhaseHosting
-		c.tellTracker(out)
+		c.tellTracker(now, out)
 	case signaling.LeadFailed:
 		e.serving = false
 		if ev.Elsewhere {
@@ -304,18 +310,29 @@ func (c *Core) scout(now time.Time, out *CoreOutput) {
 const maxScouted = 32
 
 // tellTracker tells the user how things stand with the tracker, if that is other than it was told last.
-func (c *Core) tellTracker(out *CoreOutput) {
+func (c *Core) tellTracker(now time.Time, out *CoreOutput) {
 	e := &c.elections
+	inMesh := false // the first who gets through to a new leader proves the contrary
+	if !e.state.InMesh {
+		e.meshAt = time.Time{}
+	} else if e.meshAt.IsZero() {
+		e.meshAt = now.Add(meshGrace)
+	} else {
+		inMesh = !now.Before(e.meshAt)
+	}
+	e.meshTold = inMesh
 	t := TrackerChanged{URL: e.client.URL, Term: e.client.Term, Leader: e.client.Leader, Trying: e.client.Trying, Err: e.client.Err}
 	connected := e.client.State == signaling.Connected
 	switch {
 	case e.state.Phase == election.PhaseHosting && e.serving:
 		t = TrackerChanged{State: TrackerHosting, URL: cmp.Or(first(e.own.URLs), e.own.URL), Term: e.state.Term, Leader: c.self, Self: true,
-			Solo: e.state.Solo && len(c.neighbourIDs()) == 0, InMesh: e.state.InMesh && !e.state.Solo}
-	case e.state.Phase == election.PhaseElecting, e.state.Phase == election.PhaseHosting && e.ever && !connected:
+			Solo: e.state.Solo && len(c.neighbourIDs()) == 0, InMesh: inMesh && !e.state.Solo}
+	case e.state.Phase == election.PhaseHosting && e.ever && !e.serving:
+		return // what it says next is that it serves, or cannot
+	case e.state.Phase == election.PhaseElecting:
 		t.State, t.Leader = TrackerElecting, wire.PeerID{}
 	case connected && !e.client.Hosting:
-		t.State, t.InMesh = TrackerConnected, e.state.InMesh
+		t.State, t.InMesh = TrackerConnected, inMesh
 	case !e.ever:
 		t.State = TrackerSearching
 	default:

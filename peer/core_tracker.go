@@ -57,7 +57,7 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 func (c *Core) trackerState(now time.Time, ev signaling.StateChanged, out *CoreOutput) {
 	was := c.elections.client.State
 	c.attend(now, ev, out)
-	c.tellTracker(out)
+	c.tellTracker(now, out)
 	if ev.State != signaling.Connected {
 		if c.lostSince.IsZero() && was == signaling.Connected {
 			c.lostSince = now

@@ -24,7 +24,7 @@ const (
 	deliverPatience = 2 * time.Second
 	// leavePatience bounds saying goodbye, storePatience what a node that is late may still write, flushPatience the
 	// reader of the last lines.
-	leavePatience = 700 * time.Millisecond
+	leavePatience = 3 * time.Second
 	storePatience = time.Second
 	flushPatience = 250 * time.Millisecond
 )

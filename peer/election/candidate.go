@@ -84,6 +84,9 @@ func (m *Machine) offered(o Offer, out *Output) {
 	}
 	m.own = nil
 	m.soon(&m.announceAt, 20*time.Millisecond)
+	if m.suspect && m.phase == idle {
+		m.wait()
+	}
 	switch {
 	case !m.leading:
 	case !o.Candidate:

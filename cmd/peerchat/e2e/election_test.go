@@ -179,7 +179,7 @@ func (w *world) candidates(p *peer, want int) error {
 	mark := p.Mark()
 	p.say("/net")
 	e := p.wantFrom(mark, p.Name+" answers /net", ofType("net"))
-	if n := strings.Count(e.Raw, `"place"`); n != want {
+	if n := strings.Count(e.Raw, `"rank"`); n != want {
 		return fmt.Errorf("%s lists %d candidates, want %d: %s", p.Name, n, want, e.Raw)
 	}
 	return nil

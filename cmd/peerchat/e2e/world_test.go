@@ -102,7 +102,7 @@ func (w *world) end() {
 		return
 	}
 	for _, p := range w.procs {
-		w.t.Log(p.Tail(8))
+		w.t.Log(p.Tail(12))
 	}
 }
 
