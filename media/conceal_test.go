@@ -47,9 +47,9 @@ func lossy(voice []int16, f filler, loss float64, seed uint64) (heard, said, mad
 func TestConcealmentBeatsSilenceAndRepetition(t *testing.T) {
 	for _, loss := range []float64{0.01, 0.05, 0.10, 0.20} {
 		var stoi, snr, all, lsd [3]float64
-		const voices = 4
+		const voices = 3
 		for seed := range uint64(voices) {
-			voice := mediatest.Speech(6*media.SampleRate, 10+seed)
+			voice := mediatest.Speech(5*media.SampleRate, 10+seed)
 			for i, f := range fillers() {
 				heard, said, madeUp := lossy(voice, f, loss, 20+seed)
 				stoi[i] += mediatest.STOI(voice, heard) / voices

@@ -281,13 +281,14 @@ func (j *Jitter) typical() int {
 // queue puts a packet of the known sender into its place.
 func (j *Jitter) queue(p Packet, seq, ts int64) Verdict {
 	var scored bool
-	if late := j.position - ts; late > 0 {
-		if ts < j.played {
-			// Its place, or a later one, has been played.
-			j.score(j.due - late - j.clock)
-			j.unlose(seq)
-			return Late
-		}
+	late := j.position - ts
+	if ts < j.played {
+		// Its place, or a later one, has been played.
+		j.score(j.due - late - j.clock)
+		j.unlose(seq)
+		return Late
+	}
+	if late > 0 {
 		switch fits := j.waits.n < jitterKnown || int64(j.waits.median())-j.shift+late <= int64(j.max); {
 		case late <= int64(j.max) && j.n == 0 && fits:
 			// The buffer ran dry, and here is what lacked: nothing is lost, the delay grows.
