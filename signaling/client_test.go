@@ -313,6 +313,83 @@ func (c *deafConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// TestFollow goes from tracker to tracker. Who answers must be led by who is to lead.
+func TestFollow(t *testing.T) {
+	led := func(n int, term uint64) func(*TrackerConfig) {
+		return func(c *TrackerConfig) { c.Leader, c.Term = wire.IDOf(testKey(n)), term }
+	}
+	home, other, right := testTracker(t, nil), testTracker(t, led(8, 3)), testTracker(t, led(9, 4))
+	gone := testTracker(t, nil)
+	gone.Shutdown(context.Background())
+	p := newPlayer(t, 1, nil, at(home.URL()))
+	p.Join("x")
+	await[Joined](p, "at home", nil)
+	to := Target{Leader: wire.IDOf(testKey(9)), Term: 4, URLs: []string{gone.URL(), other.URL(), "no address", right.URL()}}
+	p.Follow(to)
+	if s := await(p, "it goes where it is told", connected); s.URL != right.URL() || s.Term != 4 || s.Leader != to.Leader {
+		t.Errorf("the right one is at %s, got %+v", right.URL(), s)
+	}
+	await[Joined](p, "in its room there", nil)
+	p.Follow(to)
+	p.Follow(Target{URLs: []string{right.URL()}}) // no stand-alone tracker is there: it stays
+	p.List("ref")
+	await[RoomList](p, "it did not go away", nil)
+	never[StateChanged](p, "who is there already stays")
+	right.Lead(Lead{Term: 5, Leader: to.Leader})
+	if s := await(p, "the new term is told", connected); s.Term != 5 {
+		t.Errorf("the term is 5 now, got %+v", s)
+	}
+	p.Follow(Target{URLs: []string{home.URL()}, Jitter: time.Millisecond})
+	if s := await(p, "it goes home", connected); s.URL != home.URL() || !s.Named {
+		t.Errorf("home is at %s, got %+v", home.URL(), s)
+	}
+	// Nobody is there: it is tried again and again, and counted.
+	home.Shutdown(context.Background())
+	p.Follow(Target{Leader: to.Leader, URLs: []string{gone.URL()}})
+	await(p, "failures are counted", func(s StateChanged) bool { return s.State == Lost && s.Failed == 3 })
+}
+
+// TestSourcesWait has the tracker back before the sources are asked, and then not.
+func TestSourcesWait(t *testing.T) {
+	home, spare := testTracker(t, nil), testTracker(t, nil)
+	var asked atomic.Int32
+	p := newPlayer(t, 1, func(c *ClientConfig) { c.SeekAfter = 300 * time.Millisecond },
+		Source{Label: "first home", Find: func(context.Context) []string {
+			if asked.Add(1) == 1 {
+				return []string{home.URL()}
+			}
+			return []string{spare.URL()}
+		}})
+	await(p, "at home", connected)
+	start := time.Now()
+	home.Shutdown(context.Background())
+	await(p, "nobody is asked at once", func(s StateChanged) bool { return s.State == Lost && s.Failed > 0 })
+	if s := await(p, "then another is found", connected); s.URL != spare.URL() {
+		t.Errorf("the spare is at %s, got %+v", spare.URL(), s)
+	}
+	if d := time.Since(start); d < 300*time.Millisecond {
+		t.Errorf("the sources were asked after %v, want not before 300 ms", d)
+	}
+}
+
+// TestNoneFound tells a peer that there is no tracker, each time, until there is one.
+func TestNoneFound(t *testing.T) {
+	gone := testTracker(t, nil)
+	gone.Shutdown(context.Background())
+	p := newPlayer(t, 1, nil, at(gone.URL()))
+	for range 2 {
+		if e := await[NoneFound](p, "none is found", nil); e.Err == nil {
+			t.Error("it is said why")
+		}
+	}
+	tr := testTracker(t, nil)
+	p.Follow(Target{URLs: []string{tr.URL()}})
+	await(p, "it goes where it is told", connected)
+	tr.Shutdown(context.Background())
+	await(p, "lost", func(s StateChanged) bool { return s.State == Lost && s.Failed > 0 })
+	never[NoneFound](p, "who had a tracker looks for it")
+}
+
 func TestBadSignals(t *testing.T) {
 	p := newPlayer(t, 1, func(c *ClientConfig) { c.SignalWait = 50 * time.Millisecond })
 	for data, want := range map[string]Status{"not JSON": RequestError, `"` + strings.Repeat("x", MaxData) + `"`: RequestError, "1": ServerError} {
@@ -452,8 +529,11 @@ func TestTrackerFallsSilent(t *testing.T) {
 	p := newPlayer(t, 1, nil, at(srv.Listener.Addr().String()))
 	await(p, "connects", connected)
 	start := time.Now()
-	await(p, "the silence is noticed", func(s StateChanged) bool { return s.State == Lost })
+	s := await(p, "the silence is noticed", func(s StateChanged) bool { return s.State == Lost })
 	if d := time.Since(start); d > 4*time.Second {
 		t.Errorf("a silent tracker is lost after a ping and 2.5 s, got %v", d)
+	}
+	if s.Closed {
+		t.Errorf("silence is no closed connection, got %+v", s)
 	}
 }

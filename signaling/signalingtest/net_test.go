@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,12 +16,15 @@ import (
 // ear is what a NetClient has heard.
 type ear struct {
 	*NetClient
+	mu  sync.Mutex
 	all []signaling.ClientEvent
 }
 
 // take waits until all is quiet, and returns what was heard since the last time.
 func (e *ear) take() []signaling.ClientEvent {
 	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	all := e.all
 	e.all = nil
 	return all
@@ -42,7 +46,11 @@ func newEars(t *testing.T, n *Net, count int, named ...string) []*ear {
 		e := new(ear)
 		name := fmt.Sprintf("p%d", i)
 		e.NetClient = n.NewClient(NetPeer{ID: wire.PeerID{byte(i + 1)}, Name: name, Host: name, Named: named},
-			func(ev signaling.ClientEvent) { e.all = append(e.all, ev) })
+			func(ev signaling.ClientEvent) {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.all = append(e.all, ev)
+			})
 		e.Join("x")
 		ears = append(ears, e)
 		t.Cleanup(func() {
