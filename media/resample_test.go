@@ -39,7 +39,7 @@ func TestResamplerPassesSpeechAndStopsTheRest(t *testing.T) {
 		if rate <= media.SampleRate {
 			continue
 		}
-		for hz := low/2 + 20; hz < float64(rate)/2; hz += 937 {
+		for hz := low/2 + 20; hz < float64(rate)/2; hz += 2000 {
 			got := mediatest.RMS(middle(resampled(t, rate, media.SampleRate, 1, sine(rate/4, rate, hz, 32000))))
 			if db := mediatest.DB(got / 32000 * math.Sqrt2); db > -75 {
 				t.Errorf("%d Hz to 16 kHz: a tone of %.0f Hz comes through at %.1f dB", rate, hz, db)

@@ -155,10 +155,14 @@ func TestStreamFollowsDriftingClocksForADay(t *testing.T) {
 			least, most = min(least, d), max(most, d)
 		}
 	}
-	l.run(24 * time.Hour)
+	long := 24 * time.Hour
+	if slow {
+		long = time.Hour
+	}
+	l.run(long)
 	s := l.stream.Stats()
 	if gaps != 0 || s.Late+s.Dropped+s.Lost != 0 {
-		t.Errorf("there are %d underruns in a day: %+v", gaps, s)
+		t.Errorf("there are %d underruns: %+v", gaps, s)
 	}
 	if most-least > ms(10) {
 		t.Errorf("the delay goes from %v to %v", least, most)
@@ -187,7 +191,11 @@ func TestStreamFollowsAVoiceWithPausesAndDriftingClocks(t *testing.T) {
 				made++
 			}
 		}
-		l.run(10 * time.Minute)
+		long := 10 * time.Minute
+		if slow {
+			long = 2 * time.Minute
+		}
+		l.run(long)
 		s := l.stream.Stats()
 		if s.Late+s.Dropped+s.Lost > 10 || s.Played < uint64(said-10) || made > 100*7 {
 			t.Errorf("at %v ppm of %d packets %d are played, and %d periods concealed at the end of 100 talk-spurts: %+v", ppm, said, s.Played, made, s)
