@@ -25,10 +25,11 @@ const (
 	malgoTarget = 2  // periods that wait for the loudspeaker to take them: it wants one at once, at any time
 	malgoBuffer = 3  // periods in the device's own buffer
 	// malgoStall is how long a device may say nothing before it is taken for gone: miniaudio does not notice when a
-	// PulseAudio server dies.
-	malgoStall = 2 * time.Second
-	// malgoRelease is how long a device may take to close. With a PulseAudio server that died it takes for ever.
-	malgoRelease = time.Second
+	// PulseAudio server dies. Some devices begin with a pause of 2 s.
+	malgoStall = 4 * time.Second
+	// malgoRelease is how long a device may take to close. With a PulseAudio server that died it takes for ever; with one
+	// that is about to begin, 2 s.
+	malgoRelease = 4 * time.Second
 )
 
 // malgoBackend is the backend for what miniaudio knows: ALSA, Core Audio, WASAPI and others. JACK is left out: its
