@@ -34,11 +34,6 @@ type Signaling interface {
 	Signal(to wire.PeerID, data []byte)
 	List(ref any)
 	Redial()
-	Close(context.Context) error
-}
-
-// station is what Signaling also has where there are elections.
-type station interface {
 	// Follow goes to a tracker, Ping asks the present one for a sign of life.
 	Follow(signaling.Target)
 	Ping()
@@ -47,6 +42,7 @@ type station interface {
 	StepDown(signaling.Target)
 	TellHome(term uint64, urls []string)
 	Scout(urls []string)
+	Close(context.Context) error
 }
 
 // Config is what a Node is made of.
@@ -241,20 +237,20 @@ func (n *Node) arm(timer *time.Timer) {
 }
 
 // govern carries out what the election wants.
-func (n *Node) govern(s station, op Op) {
+func (n *Node) govern(op Op) {
 	switch op := op.(type) {
 	case opFollow:
-		s.Follow(op.target)
+		n.signaling.Follow(op.target)
 	case opPing:
-		s.Ping()
+		n.signaling.Ping()
 	case opLead:
-		s.Lead(op.lead)
+		n.signaling.Lead(op.lead)
 	case opStepDown:
-		s.StepDown(op.target)
+		n.signaling.StepDown(op.target)
 	case opTellHome:
-		s.TellHome(op.term, op.urls)
+		n.signaling.TellHome(op.term, op.urls)
 	case opScout:
-		s.Scout(op.urls)
+		n.signaling.Scout(op.urls)
 	}
 }
 
@@ -342,9 +338,7 @@ func (n *Node) carryOut() {
 		case opPersist:
 			n.saveTerm(op.term)
 		default:
-			if s, ok := n.signaling.(station); ok {
-				n.govern(s, op)
-			}
+			n.govern(op)
 		}
 	}
 	if len(n.out.Ops) > 0 && len(n.out.Events) > 0 {
