@@ -47,6 +47,12 @@ func (m *Model) act(action Action) {
 			return
 		}
 		m.out.Actions = append(m.out.Actions, a)
+	case JoinVoice:
+		if m.find(a.Room) == nil {
+			m.fail(fmt.Errorf("you are not in #%s: enter it first with /join %s", a.Room, a.Room))
+			return
+		}
+		m.out.Actions = append(m.out.Actions, a)
 	case Names:
 		m.names(a.Room)
 	case AskTopic:

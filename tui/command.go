@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -49,6 +50,10 @@ type request struct {
 
 // commands is the table, in the order of the help. It is a function because the package keeps no variables.
 func commands() []command {
+	return slices.Concat(textCommands(), voiceCommands(), screenCommands())
+}
+
+func textCommands() []command {
 	return []command{
 		{name: "join", aliases: []string{"j"}, usage: "ROOM", help: "enter a room, or go to it", arg: argRoom,
 			parse: func(in request) (Action, error) {
@@ -86,6 +91,12 @@ func commands() []command {
 		{name: "invite", usage: "[ROOM] [qr]", help: "make a link for others to come by, and its QR code", arg: argRoom, parse: parseInvite},
 		{name: "connect", usage: "ADDR", help: "use a tracker: host:port, or an invite link", arg: argText, parse: parseConnect},
 		{name: "reconnect", help: "try the tracker and every lost link again, now", parse: in0(Reconnect{})},
+	}
+}
+
+// screenCommands are about the screen and the program.
+func screenCommands() []command {
+	return []command{
 		{name: "joins", usage: "[all|smart|none]", help: "which joins and leaves are shown; smart: of those who spoke lately",
 			arg: argWord, words: []string{"all", "smart", "none"},
 			parse: func(in request) (Action, error) { w, err := in.word(); return Joins{Mode: w}, err }},
@@ -168,11 +179,8 @@ func ParsePlain(line, room string) (Action, error) {
 		return say(strings.TrimSpace(strings.TrimSpace(cleanInput(line))[len("send"):]), room)
 	case len(words) == 3 && words[0] == "connect" && isPort(words[2]):
 		return Connect{Addr: joinHostPort(words[1], words[2])}, nil
-	case len(words) == 2 && words[0] == "voice":
-		switch words[1] {
-		case "join", "leave", "mute", "unmute", "peers":
-			return nil, fmt.Errorf("voice is not in this version: text works, say voice %s with `send voice %s`", words[1], words[1])
-		}
+	case len(words) == 2 && words[0] == "voice" && slices.Contains(voiceWords(), words[1]):
+		return Parse("/voice "+words[1], room)
 	}
 	return Parse(line, room)
 }

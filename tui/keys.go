@@ -41,6 +41,7 @@ func bindings() map[string]string {
 		"F1": "help", "F6": "focus-next", "Shift+F6": "focus-previous", "F7": "rooms", "F8": "members",
 		"Alt+o": "focus-next", "Alt+r": "rooms", "Alt+m": "mouse", "Alt+l": "bare", "Alt+n": "members", "Alt+h": "help",
 		"Ctrl+C": "cancel", "Ctrl+L": "redraw",
+		"F2": "talk", "F3": "mute", "F4": "deafen", "Alt+t": "talk", "Alt+u": "mute", "Alt+e": "deafen",
 	}
 	for d := '1'; d <= '9'; d++ {
 		keys["Alt+"+string(d)] = "room-" + string(d)
@@ -62,6 +63,8 @@ func keyHelp() [][2]string {
 		{"Ctrl+K", "go to a room by a part of its name"},
 		{"PgUp PgDn", "scroll; Ctrl+Home, Ctrl+End to the ends"},
 		{"Ctrl+F", "search this room's lines"},
+		{"F2, F3, F4", "talk (hold or tap), mute, deafen (Alt+T U E)"},
+		{"+, -", "in the members: how loud one is for you"},
 		{"F6, Shift+F6", "move the focus (Alt+O); Esc back to the input"},
 		{"F7, F8", "show or hide rooms, members (Alt+R, Alt+N)"},
 		{"Alt+L, Alt+M", "bare text for copying; mouse on or off"},
@@ -109,6 +112,8 @@ func (m *Model) Key(now time.Time, k Key) Effects {
 		m.cancel()
 	case op == "redraw":
 		m.out.Redraw = true
+	case op == "talk" || op == "mute" || op == "deafen":
+		m.voiceKey(op)
 	case m.bare:
 		m.bareKey(op)
 	case m.overlay.mode != overlayNone:
@@ -241,6 +246,9 @@ func (m *Model) paneKey(op string, k Key) bool {
 	size := len(m.rooms)
 	if m.focus == paneMembers {
 		size = len(m.room().members)
+		if m.volumeKey(k) {
+			return true
+		}
 	}
 	switch op {
 	case "up":
@@ -309,7 +317,7 @@ func (m *Model) moveFocus(by int) {
 	case paneTimeline:
 		m.flash = "timeline: " + keys + " scroll, Esc goes back"
 	case paneMembers:
-		m.flash = "members: " + keys + " choose, Enter names them, Esc goes back"
+		m.flash = "members: " + keys + " choose, Enter names them, + - change their volume, Esc goes back"
 	}
 }
 

@@ -46,7 +46,7 @@ func (b *mailbox) makeRoom() {
 			case Line, Notice, Failure, Answer:
 				b.lost++
 				continue
-			case Delivered, Link:
+			case Delivered, Link, MicLevel, MutedTalk:
 				continue
 			}
 		}

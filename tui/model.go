@@ -51,6 +51,8 @@ type Model struct {
 	lobby   *room  // in view while there is no room
 	joining string // to be shown as soon as it is entered
 
+	voice voiceView
+
 	input      editor
 	history    history
 	kills      killRing
@@ -91,6 +93,7 @@ type room struct {
 	spoke    map[string]spoke
 	owners   map[string]string // lower-case name → the first peer that had it
 	shared   map[string]bool   // lower-case names that more than one peer had
+	voices   map[string]voiceMark
 }
 
 type spoke struct {
@@ -106,6 +109,7 @@ func NewModel(cfg ModelConfig) *Model {
 	m := &Model{
 		cfg: cfg, keys: bindings(), links: map[string]Link{}, lobby: newRoom(""),
 		tracker:   Tracker{State: TrackerSearching},
+		voice:     voiceView{talking: map[string]bool{}},
 		showRooms: true, showMembers: true, mouse: cfg.Mouse, bell: cfg.Bell, joins: cfg.Joins,
 	}
 	m.story.Name = m.peerName
@@ -124,7 +128,7 @@ func NewModel(cfg ModelConfig) *Model {
 
 func newRoom(name string) *room {
 	return &room{name: name, members: map[string]Member{}, spoke: map[string]spoke{}, owners: map[string]string{},
-		shared: map[string]bool{}}
+		shared: map[string]bool{}, voices: map[string]voiceMark{}}
 }
 
 // room is the room in view; the lobby where there is none.
@@ -217,6 +221,16 @@ func (m *Model) Update(now time.Time, msg Msg) Effects {
 		} else {
 			m.joining = msg.Room
 		}
+	case Voice:
+		m.updateVoice(msg)
+	case VoiceMember:
+		m.updateVoiceMember(msg)
+	case Talking:
+		m.updateTalking(msg)
+	case MicLevel:
+		m.voice.mic = msg
+	case MutedTalk:
+		m.voice.cuedAt = m.now
 	case Rooms:
 		m.known = append(m.known[:0], msg.Rooms[:min(len(msg.Rooms), maxKnownRooms)]...)
 		m.listRooms()
@@ -402,6 +416,7 @@ func (m *Model) memberWent(msg MemberLeft) {
 	id := SanitizeLine(msg.Member.ID)
 	mem, there := r.members[id]
 	delete(r.members, id)
+	delete(r.voices, id)
 	r.sorted = nil
 	r.count = max(msg.Count, len(r.members))
 	if there && id != m.self.ID {

@@ -148,8 +148,60 @@ type (
 	// Rooms answers /list. It also feeds completion.
 	Rooms struct{ Rooms []RoomInfo }
 
+	// Voice says how one's own voice stands, at each change.
+	Voice struct {
+		Room     string // in whose voice one is; empty: in none
+		Muted    bool
+		Deaf     bool
+		Mode     VoiceMode
+		NoMic    bool // there is no microphone
+		NoOutput bool // there is no loudspeaker
+	}
+	// VoiceMember tells of somebody's voice, one's own too. Count is everybody in the room's voice after it, oneself included.
+	VoiceMember struct {
+		Room   string
+		Member Member
+		State  VoiceState
+		Count  int
+	}
+	// Talking says that somebody begins or ceases to be heard; oneself: to be heard by others.
+	Talking struct {
+		Peer string
+		On   bool
+	}
+	// MicLevel is the level of the microphone and the level that opens it by voice, in dBFS; Open says that others hear it.
+	MicLevel struct {
+		Level, Threshold float64
+		Open             bool
+	}
+	// MutedTalk says that somebody talks into one's own microphone while it is muted.
+	MutedTalk struct{}
+
 	// Stopped says that everything is closed: the App ends. A Reason is shown by whoever called Run.
 	Stopped struct{ Reason string }
+)
+
+// VoiceMode says what opens the microphone.
+type VoiceMode string
+
+// The modes of the microphone.
+const (
+	VoiceByLevel VoiceMode = ""     // voice, by its level
+	VoiceByKey   VoiceMode = "ptt"  // the talk key
+	VoiceOpen    VoiceMode = "open" // it is always open
+)
+
+// VoiceState says what became of somebody's voice; the words are those of the JSON mode.
+type VoiceState string
+
+// The changes of a voice.
+const (
+	VoiceJoined     VoiceState = "joined"
+	VoiceLeft       VoiceState = "left"
+	VoiceMuted      VoiceState = "muted"
+	VoiceUnmuted    VoiceState = "unmuted"
+	VoiceDeafened   VoiceState = "deafened"
+	VoiceUndeafened VoiceState = "undeafened"
 )
 
 // RoomInfo is one line of Rooms.
@@ -178,6 +230,11 @@ func (Answer) msg()        {}
 func (Invitation) msg()    {}
 func (Entering) msg()      {}
 func (Rooms) msg()         {}
+func (Voice) msg()         {}
+func (VoiceMember) msg()   {}
+func (Talking) msg()       {}
+func (MicLevel) msg()      {}
+func (MutedTalk) msg()     {}
 func (Stopped) msg()       {}
 
 // Action is what the user wants: one of the types below. Parse makes them from what was typed. Those of the first
@@ -216,6 +273,45 @@ type (
 	Quit struct{}
 	// Version asks which version this is (answer with Notice).
 	Version struct{}
+
+	// JoinVoice enters the voice of a room, LeaveVoice leaves the voice one is in. AskVoice asks who is in it and how (answer
+	// with Answer).
+	JoinVoice  struct{ Room string }
+	LeaveVoice struct{}
+	AskVoice   struct{}
+	// Mute shuts the own microphone, or silences Who for this user alone; Unmute undoes it. Who is a name, name#tag or a full ID.
+	Mute   struct{ Who string }
+	Unmute struct{ Who string }
+	// Deafen silences the loudspeaker and the microphone: "on", "off", or empty to toggle.
+	Deafen struct{ Mode string }
+	// PTT makes the talk key open the microphone: "on", "off", or empty to toggle. TalkKey is a press or a repeat of that key.
+	PTT     struct{ Mode string }
+	TalkKey struct{}
+	// VAD says what level opens the microphone: "level" (DB, in dBFS), "auto" (learnt), or "off": it is always open.
+	VAD struct {
+		Mode string
+		DB   float64
+	}
+	// ListDevices asks for microphones and loudspeakers (answer with Answer). Input and Output choose one: a SOURCE or SINK of
+	// the command line, "default" for the system's.
+	ListDevices struct{}
+	Input       struct{ Device string }
+	Output      struct{ Device string }
+	// Volume makes somebody louder or softer for this user: DB, or by DB more than now if Relative.
+	Volume struct {
+		Who      string
+		DB       float64
+		Relative bool
+	}
+	// TestAudio records for three seconds and plays it back.
+	TestAudio struct{}
+	// Record writes what is heard and said into a WAVE file, with Stop no longer; with neither it chooses a name.
+	Record struct {
+		File string
+		Stop bool
+	}
+	// Stats asks how well voice gets through (answer with Answer).
+	Stats struct{}
 )
 
 type (
@@ -258,6 +354,23 @@ func (Bell) action()      {}
 func (Mouse) action()     {}
 func (Joins) action()     {}
 func (Find) action()      {}
+
+func (JoinVoice) action()   {}
+func (LeaveVoice) action()  {}
+func (AskVoice) action()    {}
+func (Mute) action()        {}
+func (Unmute) action()      {}
+func (Deafen) action()      {}
+func (PTT) action()         {}
+func (TalkKey) action()     {}
+func (VAD) action()         {}
+func (ListDevices) action() {}
+func (Input) action()       {}
+func (Output) action()      {}
+func (Volume) action()      {}
+func (TestAudio) action()   {}
+func (Record) action()      {}
+func (Stats) action()       {}
 
 // Tag is the short form of a peer ID that tells two people of one name apart: its first four characters.
 func Tag(id string) string {

@@ -76,6 +76,22 @@ func scene() []tui.Msg {
 	}
 }
 
+// voiceScene puts all but dave into the voice of #general: bob talks, carol is muted, another bob is deaf.
+func voiceScene() []tui.Msg {
+	bob2 := tui.Member{ID: bob2ID, Name: "bob"}
+	msgs := []tui.Msg{
+		tui.MemberJoined{Room: "general", Member: bob2, Count: 4}, tui.Voice{Room: "general"},
+		tui.MicLevel{Level: -30, Threshold: -45, Open: true},
+	}
+	for i, mem := range []tui.Member{{ID: bobID, Name: "bob"}, {ID: carolID, Name: "carol"}, bob2, {ID: aliceID, Name: "alice"}} {
+		msgs = append(msgs, tui.VoiceMember{Room: "general", Member: mem, State: tui.VoiceJoined, Count: i + 1})
+	}
+	return append(msgs,
+		tui.VoiceMember{Room: "general", Member: tui.Member{ID: carolID, Name: "carol"}, State: tui.VoiceMuted, Count: 4},
+		tui.VoiceMember{Room: "general", Member: bob2, State: tui.VoiceDeafened, Count: 4},
+		tui.Talking{Peer: bobID, On: true}, tui.Talking{Peer: aliceID, On: true})
+}
+
 // invitation has a code that is too large for any of the screens, and one of 40 by 20 cells.
 func invitation() tui.Invitation {
 	code := func(w, h int) []string {
@@ -189,6 +205,23 @@ func TestGoldenStates(t *testing.T) {
 			term.Post(lost, electing, tui.Tracker{State: tui.TrackerHosting, URL: "ws://10.0.0.1:5000/ws", Leader: "alice", LeaderID: aliceID,
 				Term: 4, InMesh: true})
 			term.Want("that it is me", "[tracker: you, term 4, only in the mesh]")
+		}},
+		{"voice", 80, 16, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(voiceScene()...)
+			settled(t, term)
+		}},
+		{"voice-muted", 100, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(voiceScene()...)
+			term.Post(tui.Voice{Room: "general", Muted: true, Mode: tui.VoiceByKey}, tui.MutedTalk{},
+				tui.VoiceMember{Room: "general", Member: tui.Member{ID: aliceID, Name: "alice"}, State: tui.VoiceMuted, Count: 4})
+			settled(t, term)
+		}},
+		{"voice-small", 40, 10, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(voiceScene()...)
+			settled(t, term)
 		}},
 		{"home", 80, 14, func(term *tuitest.Term) {
 			term.Post(scene()...)

@@ -83,6 +83,9 @@ func (m *Model) statusSegments() []segment {
 	default:
 		segments = append(segments, segment{text: "#" + r.name, short: "#" + r.name})
 	}
+	if s, ok := m.voiceSegment(r); ok {
+		segments = append(segments, s)
+	}
 	if r.scroll != nil {
 		down := m.sign("▼", "v")
 		s := segment{text: down + " more", short: down, role: roleDim}
@@ -166,7 +169,8 @@ func (m *Model) roomLine(i, width int) (text string, count string, as role) {
 	return text, count, as
 }
 
-// memberLine is one line of the list of members: how the link is, the name, and its round trip.
+// memberLine is one line of the list of members: how the link is, and where the room has voice how that is, the name, and the
+// link's round trip.
 func (m *Model) memberLine(mem Member, width int) (sign, name, delay string, as role) {
 	l, up := m.links[mem.ID]
 	switch {
@@ -183,11 +187,14 @@ func (m *Model) memberLine(mem Member, width int) (sign, name, delay string, as 
 		delay = rtt(l.RTT)
 	}
 	name = m.shownName(m.room(), mem.ID, mem.Name)
-	left := width - 2
+	if len(m.room().voices) > 0 {
+		sign += m.voiceSign(m.room(), mem.ID)
+	}
+	left := width - textWidth(sign) - 1
 	if delay != "" {
 		left -= textWidth(delay) + 1
 	}
-	return sign, padRight(name, max(0, left), m.sign("…", "~")), delay, as
+	return sign + " ", padRight(name, max(0, left), m.sign("…", "~")), delay, as
 }
 
 // rtt is a round trip as people read it.
@@ -290,6 +297,7 @@ func (m *Model) helpLines() [][2]string {
 	on, off := m.sign("●", "*"), m.sign("○", "-")
 	lines = append(lines, [2]string{}, [2]string{"#Signs", ""},
 		[2]string{on + "  " + off + "  ~", "member is linked, not linked, linked through a relay"},
+		[2]string{m.voiceSigns(), "member is in voice: talks, listens, is muted, is deaf"},
 		[2]string{m.sign("…  2/5  ✓", "..  2/5  ok"), "your message: nobody has it yet, 2 of 5 have it, all have it"},
 		[2]string{"3  3!", "unread lines in a room; with your name in them"})
 	if m.width >= 80 {

@@ -260,8 +260,8 @@ func drawMembers(p *part, screen *canvas, at rect) {
 			style, dim, signStyle = p.theme.selected, p.theme.selected, p.theme.selected
 			screen.fill(at.x, y, at.w, ' ', style)
 		}
-		screen.put(at.x, y, at.w, sign, signStyle)
-		x := 2 + screen.put(at.x+2, y, at.w-2, name, style)
+		x := screen.put(at.x, y, at.w, sign, signStyle)
+		x += screen.put(at.x+x, y, at.w-x, name, style)
 		if delay != "" {
 			screen.put(at.x+x+1, y, at.w-x-1, delay, dim)
 		}
