@@ -51,7 +51,7 @@ type ClientConfig struct {
 	Request    time.Duration // for each answer; a tracker that takes longer is given up; default 5 s
 	SeekAfter  time.Duration // after a loss, until the sources are asked besides the tracker's own addresses; default 2 s
 	SignalWait time.Duration // how long a signal waits for a connection; default 5 s
-	BackoffMin time.Duration // default 100 ms
+	BackoffMin time.Duration // default 40 ms
 	BackoffMax time.Duration // default 10 s
 }
 
@@ -65,7 +65,7 @@ func (c ClientConfig) withDefaults() ClientConfig {
 	set(&c.Request, 5*time.Second)
 	set(&c.SeekAfter, 2*time.Second)
 	set(&c.SignalWait, 5*time.Second)
-	set(&c.BackoffMin, 100*time.Millisecond)
+	set(&c.BackoffMin, 40*time.Millisecond)
 	set(&c.BackoffMax, 10*time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -316,7 +316,9 @@ func (m *Machine) doubted(out *Output) {
 	}
 	m.doubt(false, out)
 	if m.phase == waiting {
-		m.phaseAt = m.now
+		// The one who asks for better ones has asked around, and the tracker did not answer this peer either: that is enough.
+		m.answers = [Alive + 1]int{Gone: 1}
+		m.decide(out)
 	}
 }
 
