@@ -83,42 +83,42 @@ const maxQueued = 256
 // rooms and the name that it was told. One goroutine owns it; every method only posts, except Close, which waits.
 type Client struct {
 	// Immutable.
-	cfg    ClientConfig
-	log    *slog.Logger
-	dialer *websocket.Dialer
-	box    *mailbox
-	done   chan struct{}
-	begin  sync.Once
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	cfg     ClientConfig
+	log     *slog.Logger
+	dialer  *websocket.Dialer
+	box     *mailbox
+	done    chan struct{}
+	begin   sync.Once
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	process uuid.UUID
 
 	// Owned by the owner goroutine.
-	rng       *rand.Rand
-	name      string
-	rooms     []wire.Room // wanted, in the order of joining
-	queue     []queuedSignal
-	asked     map[uuid.UUID]asked
-	order     []uuid.UUID // of asked, oldest first
-	session   *session
-	ever      bool     // there was a session
-	urls      []string // of the tracker that was joined last, best first
-	label     string   // the source's of that
-	named     []string // what the user's own sources said
-	target    *Target  // where to go, until there; nil: nowhere else
-	lostAt    time.Time
-	closed    bool      // how it was lost: the socket was closed
-	moved     bool      // or the tracker sent us on
-	abandoned time.Time // when an attempt was given up that the tracker may still take for one
-	failed    int       // rounds since the last session or Follow
-	backoff   Backoff
-	round     int
-	endRound  context.CancelFunc // nil unless a round is on
-	seeking   string             // where the round began
-	retryAt   time.Time          // zero unless the next round waits for it
-	stopped   bool               // replaced for good: no redial
-	closing   bool
-	err       error // of the last attempt
+	rng      *rand.Rand
+	name     string
+	rooms    []wire.Room // wanted, in the order of joining
+	queue    []queuedSignal
+	asked    map[uuid.UUID]asked
+	order    []uuid.UUID // of asked, oldest first
+	session  *session
+	ever     bool     // there was a session
+	urls     []string // of the tracker that was joined last, best first
+	label    string   // the source's of that
+	named    []string // what the user's own sources said
+	target   *Target  // where to go, until there; nil: nowhere else
+	lostAt   time.Time
+	closed   bool // how it was lost: the socket was closed
+	moved    bool // or the tracker sent us on
+	failed   int  // rounds since the last session or Follow
+	backoff  Backoff
+	round    int
+	endRound context.CancelFunc // nil unless a round is on
+	seeking  string             // where the round began
+	retryAt  time.Time          // zero unless the next round waits for it
+	stopped  bool               // replaced for good: no redial
+	closing  bool
+	err      error // of the last attempt
 }
 
 type queuedSignal struct {
@@ -158,7 +158,7 @@ type (
 func NewClient(cfg ClientConfig) *Client {
 	cfg = cfg.withDefaults()
 	c := &Client{
-		cfg: cfg, log: cfg.Logger, box: newMailbox(), done: make(chan struct{}), name: cfg.Name,
+		cfg: cfg, log: cfg.Logger, process: uuid.New(), box: newMailbox(), done: make(chan struct{}), name: cfg.Name,
 		rng:     rand.New(rand.NewPCG(cfg.Seed, 0x636c69656e74)),
 		asked:   make(map[uuid.UUID]asked),
 		backoff: Backoff{Min: cfg.BackoffMin, Max: cfg.BackoffMax},

@@ -11,11 +11,11 @@ import (
 
 // seek begins a round: where we were sent, or the tracker that was lost, and the sources when they may help.
 func (c *Client) seek(now time.Time) {
-	c.endSeek(now)
+	c.endSeek()
 	if c.backoff.Tries() == 0 {
 		c.backoff.Next(c.rng)
 	}
-	p := plan{opening: opening{key: c.cfg.Key, name: c.name, agent: c.cfg.Agent, resume: c.ever, dialer: c.dialer},
+	p := plan{opening: opening{key: c.cfg.Key, name: c.name, agent: c.cfg.Agent, resume: c.ever, process: c.process, dialer: c.dialer},
 		try: c.backoff.Tries(), timeout: c.cfg.Handshake, dial: c.dialer.NetDialContext, interfaces: c.cfg.Interfaces}
 	urls, label := c.urls, c.label
 	if c.target != nil {
@@ -63,7 +63,7 @@ func (c *Client) follow(now time.Time, t Target) {
 		c.target, c.failed = &t, 0
 		return
 	}
-	c.endSeek(now)
+	c.endSeek()
 	if s := c.session; s != nil && s.hello.Leader == t.Leader && (!t.Leader.IsZero() || slices.Contains(urls, s.url)) {
 		c.target = nil
 		c.note(s.url, urls)
@@ -81,13 +81,12 @@ func (c *Client) follow(now time.Time, t Target) {
 }
 
 // endSeek ends a round, or the wait for one.
-func (c *Client) endSeek(now time.Time) {
+func (c *Client) endSeek() {
 	c.retryAt = time.Time{}
 	if c.endRound != nil {
 		c.endRound()
 		c.endRound = nil
 		c.round++ // what it still posts is of the past
-		c.abandoned = now
 	}
 }
 
@@ -122,7 +121,7 @@ func (c *Client) sought(now time.Time, d seekDone) {
 		c.log.Debug("the tracker to go to does not answer", "try", c.backoff.Tries(), "err", d.err)
 		c.retryAt = now.Add(c.backoff.Next(c.rng))
 	default:
-		c.err, c.abandoned = d.err, now
+		c.err = d.err
 		c.failed++
 		c.log.Debug("no tracker", "try", c.backoff.Tries(), "err", d.err)
 		c.later(now)
@@ -203,10 +202,6 @@ func (c *Client) adopt(now time.Time, s *session) {
 	}
 }
 
-// abandonedFor is how long a tracker may take to read the hello of an attempt that was given up. It then takes the attempt for the
-// session that counts.
-const abandonedFor = 3 * time.Second
-
 // lost ends the session and plans what follows.
 func (c *Client) lost(now time.Time, why error) {
 	s := c.session
@@ -229,11 +224,12 @@ func (c *Client) lost(now time.Time, why error) {
 	c.closed, c.moved = s.bye != nil || hungUp(why), false
 	if s.bye != nil {
 		switch {
-		case s.bye.Status == Conflict && c.endRound != nil:
-			// This is likely to be our own doing: another address can lead to the same tracker. The round's end will tell.
-			return
-		case s.bye.Status == Conflict && now.Sub(c.abandoned) < abandonedFor:
-			c.abandoned = time.Time{} // this, too: but the next time it is not
+		case s.bye.Status == Conflict && s.bye.Process == c.process:
+			// Our own doing: the tracker has read the hello of an attempt that was given up, or of one that is under way.
+			c.moved = true
+			if c.endRound != nil {
+				return // its end will tell
+			}
 		case s.bye.Status == Conflict:
 			c.stop(now)
 			return
@@ -256,7 +252,7 @@ func (c *Client) lost(now time.Time, why error) {
 // stop stays away from the tracker, because another client with this identity is there.
 func (c *Client) stop(now time.Time) {
 	c.stopped = true
-	c.endSeek(now)
+	c.endSeek()
 	url := c.place()
 	c.err = fmt.Errorf("tracker %s: another client with this identity took its place; this one stays away until it is told to reconnect", url)
 	c.down(url, "")

@@ -55,7 +55,7 @@ func (d *decoder) requestOf(b []byte, signal *SignalRequest) (Request, error) {
 	case d.err != nil:
 	case op == "hello":
 		r = &HelloRequest{ID: id, Peer: d.peer("peer"), Name: d.name(), Agent: d.agent(), Sig: d.sig(),
-			Resume: d.bool("resume")}
+			Resume: d.bool("resume"), Process: d.process()}
 	case op == "join":
 		r = &JoinRequest{ID: id, Room: d.room()}
 	case op == "leave":
@@ -104,7 +104,7 @@ func DecodeReply(b []byte) (Message, error) {
 		m = &TermNote{Term: d.uint("term"), Leader: d.leader()}
 	case op == "bye":
 		m = &ByeNote{Status: d.status(), Text: d.string("text", true), Tracker: d.string("tracker", true),
-			Term: d.uint("term"), Leader: d.leader()}
+			Term: d.uint("term"), Leader: d.leader(), Process: d.process()}
 	default:
 		d.fail("type", fmt.Errorf("%q is unknown", clip(op)))
 	}
@@ -251,6 +251,13 @@ func (d *decoder) peer(key string) wire.PeerID {
 		d.fail(key, errors.New("the zero ID is nobody's"))
 	}
 	return p
+}
+
+func (d *decoder) process() uuid.UUID {
+	if d.value("process", true) == nil {
+		return uuid.UUID{}
+	}
+	return d.uuid("process")
 }
 
 func (d *decoder) leader() wire.PeerID {

@@ -75,11 +75,12 @@ func (d *dismissed) Error() string {
 
 // opening is what it takes to open a session with a tracker.
 type opening struct {
-	key    ed25519.PrivateKey
-	name   string
-	agent  string
-	resume bool
-	dialer *websocket.Dialer
+	key     ed25519.PrivateKey
+	name    string
+	agent   string
+	resume  bool
+	process uuid.UUID
+	dialer  *websocket.Dialer
 }
 
 // open connects to the tracker at url and says hello, until ctx ends. If conn is not nil, it is a connection to there, and
@@ -150,7 +151,7 @@ func (o *opening) handshake(ctx context.Context, dialer *websocket.Dialer, url s
 	if err != nil {
 		return nil, nil, err
 	}
-	hello := &HelloRequest{ID: id, Peer: wire.IDOf(o.key), Name: o.name, Agent: o.agent, Resume: o.resume}
+	hello := &HelloRequest{ID: id, Peer: wire.IDOf(o.key), Name: o.name, Agent: o.agent, Resume: o.resume, Process: o.process}
 	copy(hello.Sig[:], ed25519.Sign(o.key, HelloText(challenge.Nonce, hello.Peer)))
 	if err := ws.WriteMessage(websocket.TextMessage, hello.Append(nil)); err != nil {
 		return nil, nil, err

@@ -26,7 +26,7 @@ func (m *HelloRequest) Append(b []byte) []byte {
 	if m.Resume {
 		b = append(b, `,"resume":true`...)
 	}
-	return append(b, '}')
+	return append(appendProcess(b, m.Process), '}')
 }
 
 // Append implements Message.
@@ -169,7 +169,14 @@ func (m *ByeNote) Append(b []byte) []byte {
 	if m.Tracker != "" {
 		b = appendString(append(b, `,"tracker":`...), m.Tracker)
 	}
-	return append(appendLeader(appendTerm(b, m.Term), m.Leader), '}')
+	return append(appendProcess(appendLeader(appendTerm(b, m.Term), m.Leader), m.Process), '}')
+}
+
+func appendProcess(b []byte, id uuid.UUID) []byte {
+	if id == (uuid.UUID{}) {
+		return b
+	}
+	return appendUUID(append(b, `,"process":`...), id)
 }
 
 func appendRequest(b []byte, r Request) []byte {

@@ -320,7 +320,7 @@ func (h *Hub) hello(now time.Time, in HubHello, out *HubOutput) {
 		h.peers[p.id] = p
 	}
 	if p.conn != 0 {
-		h.dismiss(p.conn, &ByeNote{Status: Conflict,
+		h.dismiss(p.conn, &ByeNote{Status: Conflict, Process: in.Req.Process,
 			Text: "replaced: the same identity has connected again, from " + c.addr.String()}, out)
 	}
 	p.conn, c.peer = in.Conn, p

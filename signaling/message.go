@@ -47,6 +47,9 @@ type (
 		Agent  string   // program and version, for people, at most MaxAgent bytes
 		Sig    [64]byte // Ed25519 over HelloText
 		Resume bool     // the client had a session before and wants its rooms back
+		// Process is a random number of the client's process, so that it can tell its own late attempt from another process
+		// with the same identity; zero: not told.
+		Process uuid.UUID
 	}
 	// JoinRequest enters a room. It may be repeated, and then confirms the membership.
 	JoinRequest struct {
@@ -166,6 +169,7 @@ type (
 		Tracker string
 		Term    uint64
 		Leader  wire.PeerID
+		Process uuid.UUID // with Conflict: the Process of the hello that replaced this connection's
 	}
 )
 
