@@ -34,6 +34,10 @@ type Peer struct {
 	Interface []string `yaml:"interface"`  // network interfaces to use; empty: all
 	Plain     bool     `yaml:"plain"`      // a line an event
 	JSON      bool     `yaml:"json"`       // a JSON object an event
+	Mic       string   `yaml:"mic"`        // SOURCE of sound; empty: the system's default microphone
+	Speaker   string   `yaml:"speaker"`    // SINK of sound; empty: the system's default speaker
+	Voice     bool     `yaml:"voice"`      // join the voice of the first room
+	Muted     bool     `yaml:"muted"`      // begin with the microphone shut
 	Profile   string   `yaml:"profile"`    // directory; empty: one per username
 	LogLevel  string   `yaml:"log-level"`  // debug, info, warn or error; empty: info in the log file, else warn
 	LogFormat string   `yaml:"log-format"` // text or json
@@ -52,8 +56,8 @@ func DefaultPeer() Peer {
 	}
 }
 
-// Validate says everything that is wrong with the settings, or nil. Usernames, rooms and tracker addresses are
-// judged by those who know their rules, package wire and package signaling.
+// Validate says everything that is wrong with the settings, or nil. Usernames, rooms, tracker addresses and sound
+// devices are judged by those who know their rules, the packages wire, signaling and device.
 func (c Tracker) Validate() error {
 	var errs []error
 	errs = append(errs, listenAddr("listen", c.Listen))
