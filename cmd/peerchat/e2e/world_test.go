@@ -101,8 +101,25 @@ func (w *world) end() {
 	if !w.t.Failed() {
 		return
 	}
-	for _, p := range w.procs {
+	for i, p := range w.procs {
 		w.t.Log(p.Tail(12))
+		w.keep(i, p)
+	}
+}
+
+// keep writes all that a process of a failed test said into the directory that PEERCHAT_E2E_KEEP names.
+func (w *world) keep(i int, p *lab.Proc) {
+	dir := os.Getenv("PEERCHAT_E2E_KEEP")
+	if dir == "" {
+		return
+	}
+	var b strings.Builder
+	for _, e := range p.Lines() {
+		b.WriteString(e.Raw + "\n")
+	}
+	name := fmt.Sprintf("%s-%02d-%s", strings.ReplaceAll(w.t.Name(), "/", "-"), i, p.Name)
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(b.String()), 0o600); err != nil {
+		w.t.Log(err)
 	}
 }
 
