@@ -85,6 +85,7 @@ type Core struct {
 	changed    uint64                // counts the changes of the own presence
 
 	elections elections
+	voices    voices
 	tracker   TrackerChanged // as told last
 	stun      []string
 	observed  string
@@ -156,6 +157,7 @@ type (
 		fast    bool
 	}
 	opClose struct{ session uuid.UUID }
+	opSpeak struct{ sessions []uuid.UUID }
 	opSTUN  struct{ urls []string }
 )
 
@@ -191,6 +193,7 @@ func (opAnswer) op()    {}
 func (opCandidate) op() {}
 func (opSend) op()      {}
 func (opClose) op()     {}
+func (opSpeak) op()     {}
 func (opSTUN) op()      {}
 func (opJoin) op()      {}
 func (opLeave) op()     {}
@@ -280,6 +283,12 @@ func (c *Core) command(now time.Time, cmd Command, out *CoreOutput) {
 		c.say(now, cmd, out)
 	case Rename:
 		c.rename(now, cmd.Name, out)
+	case JoinVoice:
+		c.joinVoice(now, cmd.Room, out)
+	case LeaveVoice:
+		c.leaveVoice(now, out)
+	case SetVoice:
+		c.setVoice(now, cmd, out)
 	case ListPeers:
 		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: PeersAnswer{Peers: c.peers()}})
 	case ListRooms:
@@ -301,6 +310,7 @@ func (c *Core) Flush(now time.Time, out *CoreOutput) {
 	c.publish(now, out)
 	c.stepGossip(now, gossip.Flush{}, out)
 	c.tellDelivered(now, out)
+	c.speak(out)
 	out.Wake = c.wake()
 }
 

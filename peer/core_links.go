@@ -33,6 +33,7 @@ type link struct {
 	busy    bool
 	rooms   []wire.Room // the peer's rooms by its last Presence
 
+	voice     wire.Voice    // as told: the peer's, if that is in a room of ours
 	run       uuid.UUID     // the peer's process that it is with, or was with last
 	said      wire.Presence // the newest of that process
 	presence  wire.Presence // the last of those that came too fast
@@ -208,6 +209,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 			// What was on its way on the old session may be lost: compare the logs again.
 			c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
 			l.session, l.busy = ch.Session, false
+			c.voices.stale = true
 			if s := c.sessions[ch.Session]; s != nil {
 				l.path, l.busy = s.path, s.busy
 				c.learn(now, l, l.pair.Instance(ch.Session), s.said, out)
@@ -261,6 +263,7 @@ func (c *Core) linkDown(now time.Time, l *link, reason string, leaving bool, out
 	l.up, l.since, l.rooms, l.presentAt = false, now, nil, time.Time{}
 	c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Path: l.path, Reason: reason})
+	c.hearVoice(l, out)
 	forget := leaving || !c.connected()
 	c.notePlaces(now)
 	c.elect(now, election.NeighbourDown{Peer: l.peer}, out)

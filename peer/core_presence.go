@@ -9,14 +9,14 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is what peers say of themselves over their links: their names and their rooms.
+// This file is what peers say of themselves over their links: their names, their rooms and their voice.
 
 // presenceEvery is how often the own presence is told when nothing changes, within a quarter either way. It mends what the
 // tracker told wrongly or late, and costs a small frame a link.
 const presenceEvery = 30 * time.Second
 
 func (c *Core) presence() wire.Presence {
-	return wire.Presence{Seq: c.changed, Name: c.roster.self.Name, Rooms: slices.Clone(c.order)}
+	return wire.Presence{Seq: c.changed, Name: c.roster.self.Name, Rooms: slices.Clone(c.order), Voice: c.voices.voice()}
 }
 
 // presenceChanged tells every neighbour that the own rooms or the own name are others now.
@@ -110,5 +110,6 @@ func (c *Core) learn(now time.Time, l *link, run uuid.UUID, p wire.Presence, out
 	changed = !slices.Equal(l.rooms, p.Rooms)
 	l.run, l.said, l.rooms = run, p, slices.Clone(p.Rooms)
 	c.roster.presence(now, l.peer, p, c.joined, &out.Events)
+	c.hearVoice(l, out)
 	return changed
 }

@@ -20,7 +20,7 @@ func (c *Core) peers() []PeerInfo {
 		l := c.links[id]
 		switch {
 		case l != nil && l.up:
-			info.State, info.Path, info.Since = "linked", l.path, l.since
+			info.State, info.Path, info.Since, info.Voice = "linked", l.path, l.since, l.said.Voice
 		case l != nil && l.wanted:
 			info.State, info.Since = "linking", l.since
 		case len(info.Rooms) == 0:
@@ -37,7 +37,7 @@ func (c *Core) peers() []PeerInfo {
 
 func (c *Core) net() NetAnswer {
 	n := NetAnswer{
-		Self: c.roster.self, Tracker: c.tracker, Term: c.elections.state.Term, Candidates: c.candidates(), STUN: slices.Clone(c.stun), Observed: c.observed,
+		Self: c.roster.self, Voice: c.voices.self, Tracker: c.tracker, Term: c.elections.state.Term, Candidates: c.candidates(), STUN: slices.Clone(c.stun), Observed: c.observed,
 		Peers: c.peers(), Counters: maps.Clone(c.counters),
 	}
 	for _, p := range n.Peers {

@@ -68,6 +68,7 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 	for i := range recent {
 		c.show(r, &recent[i], true, out)
 	}
+	c.joinedVoices(out)
 	c.stepGossip(now, gossip.Subscribe{Room: name}, out)
 	c.presenceChanged(now, out)
 	c.shareAll(now, out)
@@ -79,6 +80,7 @@ func (c *Core) leaveRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		c.failure(name, "room", fmt.Sprintf("leaving %s: you are not in it", name), out)
 		return
 	}
+	c.leftVoices(name, out)
 	delete(c.rooms, name)
 	delete(c.awaited, name)
 	c.order = slices.DeleteFunc(c.order, func(r wire.Room) bool { return r == name })

@@ -37,6 +37,19 @@ const (
 	TrackerHosting   TrackerState = "hosting" // this process is the tracker
 )
 
+// VoiceState is what changed of somebody's voice.
+type VoiceState string
+
+// The states of VoiceChanged.
+const (
+	VoiceJoined     VoiceState = "joined"
+	VoiceLeft       VoiceState = "left"
+	VoiceMuted      VoiceState = "muted"
+	VoiceUnmuted    VoiceState = "unmuted"
+	VoiceDeafened   VoiceState = "deafened"
+	VoiceUndeafened VoiceState = "undeafened"
+)
+
 type (
 	// Ready is sent once, when the Node is in its first rooms at a tracker.
 	Ready struct {
@@ -79,6 +92,17 @@ type (
 		Person  Person
 		Was     string
 		Members int
+	}
+	// VoiceChanged tells how somebody takes part in a room's voice: one change each. It tells of the rooms that this peer is
+	// in, whether it is in their voice or not. Who comes muted or deaf has joined first. When a link goes down, its peer has
+	// left voice; when a room is left, that of the others there ends without a word.
+	VoiceChanged struct {
+		Room        wire.Room
+		Person      Person
+		State       VoiceState
+		Self        bool
+		Members     int  // who are in voice there now, oneself included
+		Muted, Deaf bool // how it stands when all that is told at once has been told
 	}
 	// LinkChanged tells that a link came up or went down, LinkMeasured how it is doing.
 	LinkChanged struct {
@@ -141,6 +165,7 @@ func (RoomLeft) event()       {}
 func (MemberJoined) event()   {}
 func (MemberLeft) event()     {}
 func (MemberRenamed) event()  {}
+func (VoiceChanged) event()   {}
 func (LinkChanged) event()    {}
 func (LinkMeasured) event()   {}
 func (Message) event()        {}
@@ -158,6 +183,7 @@ type PeerInfo struct {
 	Person
 	State string // "linked", "linking", "known" or "gone"
 	Rooms []wire.Room
+	Voice wire.Voice // by its word over the link; zero while not linked
 	Path  Path
 	Since time.Time // of State
 }
@@ -176,6 +202,7 @@ type RoomInfo struct {
 // NetAnswer is how things stand.
 type NetAnswer struct {
 	Self     Person
+	Voice    wire.Voice // of oneself; Muted and Deaf are kept while not in voice
 	Tracker  TrackerChanged
 	STUN     []string
 	Observed string // this peer's address as the tracker sees it
@@ -233,16 +260,26 @@ type (
 		Ref  any
 		Room wire.Room
 	}
+	// JoinVoice enters the voice of a room that this peer is in, and leaves that of another; LeaveVoice leaves it. Leaving
+	// the room leaves its voice, too.
+	JoinVoice  struct{ Room wire.Room }
+	LeaveVoice struct{}
+	// SetVoice tells the others whether this peer sends sound and plays theirs. It may come before JoinVoice, and is kept
+	// for the next one.
+	SetVoice struct{ Muted, Deaf bool }
 	// Reconnect tries everything at once again: the tracker and every link that is down.
 	Reconnect struct{}
 )
 
-func (JoinRoom) command()  {}
-func (LeaveRoom) command() {}
-func (Say) command()       {}
-func (Rename) command()    {}
-func (ListPeers) command() {}
-func (ListRooms) command() {}
-func (ShowNet) command()   {}
-func (Invite) command()    {}
-func (Reconnect) command() {}
+func (JoinRoom) command()   {}
+func (LeaveRoom) command()  {}
+func (Say) command()        {}
+func (Rename) command()     {}
+func (ListPeers) command()  {}
+func (ListRooms) command()  {}
+func (ShowNet) command()    {}
+func (Invite) command()     {}
+func (JoinVoice) command()  {}
+func (LeaveVoice) command() {}
+func (SetVoice) command()   {}
+func (Reconnect) command()  {}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
 	"slices"
 	"time"
@@ -236,6 +237,15 @@ func (n *Node) arm(timer *time.Timer) {
 	timer.Reset(wait)
 }
 
+// count adds what the transport has counted to an answer about the network.
+func (n *Node) count(a Answer) {
+	if net, ok := a.Value.(NetAnswer); ok {
+		if t, ok := n.transport.(interface{ Counters() map[string]uint64 }); ok {
+			maps.Copy(net.Counters, t.Counters())
+		}
+	}
+}
+
 // govern carries out what the election wants.
 func (n *Node) govern(op Op) {
 	switch op := op.(type) {
@@ -321,6 +331,8 @@ func (n *Node) carryOut() {
 			n.transport.Candidate(op.session, op.candidate)
 		case opClose:
 			n.transport.Close(op.session)
+		case opSpeak:
+			n.transport.Speak(op.sessions)
 		case opSTUN:
 			n.transport.SetSTUN(op.urls)
 		case opJoin:
@@ -345,6 +357,9 @@ func (n *Node) carryOut() {
 		runtime.Gosched() // let what was sent leave before it is shown here: the others' wait is longer
 	}
 	for _, ev := range n.out.Events {
+		if a, ok := ev.(Answer); ok {
+			n.count(a)
+		}
 		n.cfg.OnEvent(ev)
 	}
 	wake := n.out.Wake

@@ -55,10 +55,9 @@ type RTCConfig struct {
 	OpenTimeout time.Duration
 	// MeasureInterval is the time between two Measured of an open session; zero: 5 s.
 	MeasureInterval time.Duration
-	// OnTrack gets the audio track of each session when it is negotiated, long before there is audio, in a goroutine of
-	// its own. It need not be read; up to a second of the oldest audio waits in it, and what comes then is thrown
-	// away. Its Read fails when the session ends. Nil: audio is ignored.
-	OnTrack func(session uuid.UUID, remote wire.PeerID, track *webrtc.TrackRemote)
+	// OnVoice gets each packet of those in voice with this peer (see Speak), for a session in order of arrival, from one goroutine for each
+	// session. It must not wait; the payload is valid during the call only. The SSRC is another for each session. Nil: audio is ignored.
+	OnVoice func(from wire.PeerID, p VoicePacket, ssrc uint32)
 }
 
 // RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with two negotiated data channels and
@@ -76,6 +75,13 @@ type RTC struct {
 
 	dropped atomic.Uint64 // frames that were not sent because a queue was full or the session was not open
 	refused atomic.Uint64 // messages that were not taken because they were text or too long
+
+	mates atomic.Pointer[rtcMates] // nil: nobody yet
+	voice struct {                 // counts packets
+		sent, failed, received atomic.Uint64
+		dropped                atomic.Uint64 // of peers that are not in voice with this one
+		bad                    atomic.Uint64 // that were no audio of ours
+	}
 
 	mu       sync.Mutex // guards what follows; never held while a session or the sink is called
 	sessions map[uuid.UUID]*rtcSession
@@ -189,26 +195,6 @@ func (t *RTC) Stop() {
 // Dropped is how many frames were not sent because a queue was full, they were too long, or their session was not
 // open; Refused how many messages were not taken because they were text, empty or too long.
 func (t *RTC) Dropped() (dropped, refused uint64) { return t.dropped.Load(), t.refused.Load() }
-
-// ReplaceTrack makes track what the session's audio transceiver sends; nil ends that. It needs no negotiation. It may
-// block for a moment; it fails while the session is not open.
-func (t *RTC) ReplaceTrack(session uuid.UUID, track webrtc.TrackLocal) error {
-	s := t.lookup(session)
-	if s == nil {
-		return errors.New("send audio: there is no such session")
-	}
-	sender := s.sender.Load()
-	if sender == nil {
-		return errors.New("send audio: the session is not open yet")
-	}
-	if track == nil {
-		track = s.idle
-	}
-	if err := sender.ReplaceTrack(track); err != nil {
-		return fmt.Errorf("send audio: %w", err)
-	}
-	return nil
-}
 
 func (t *RTC) lookup(session uuid.UUID) *rtcSession {
 	t.mu.Lock()

@@ -28,16 +28,16 @@ type rtcSession struct {
 	stun   []string
 
 	// May be touched by anybody.
-	candidates atomic.Int64 // remote candidates posted
-	sources    atomic.Int64 // sources of audio, and of reports about it, that pion has met
-	posted     atomic.Int64 // bytes of frames in the mailbox
-	sender     atomic.Pointer[webrtc.RTPSender]
+	candidates atomic.Int64                               // remote candidates posted
+	sources    atomic.Int64                               // sources of audio, and of reports about it, that pion has met
+	posted     atomic.Int64                               // bytes of frames in the mailbox
+	speaks     atomic.Pointer[webrtc.TrackLocalStaticRTP] // out while open
 	box        rtcMailbox
 
 	// Set before pion knows of the session, and by it alone thereafter.
-	pc   *webrtc.PeerConnection
-	idle *webrtc.TrackLocalStaticRTP // what the audio transceiver "sends" while there is no voice: nothing
-	dc   [2]*webrtc.DataChannel      // by channel ID
+	pc  *webrtc.PeerConnection
+	out *webrtc.TrackLocalStaticRTP // the own voice: nothing, as long as nobody writes to it
+	dc  [2]*webrtc.DataChannel      // by channel ID
 
 	// Touched by the mailbox's goroutine alone.
 	state       rtcState
@@ -49,10 +49,13 @@ type rtcSession struct {
 	connected   bool        // ICE has found a path
 	opened      int         // channels that are open
 	raw         [2]datachannel.ReadWriteCloser
-	readers     sync.WaitGroup
-	hungUp      bool          // SCTP ended without our doing
-	sctpEnded   chan struct{} // pion has taken note of that
-	high        bool          // Pressure{High: true} was reported
+	readers     sync.WaitGroup      // of channels: they end when the other side closes
+	track       *webrtc.TrackRemote // the peer's voice
+	listens     bool                // it is being read
+	listeners   sync.WaitGroup      // of audio: they end with the PeerConnection
+	hungUp      bool                // SCTP ended without our doing
+	sctpEnded   chan struct{}       // pion has taken note of that
+	high        bool                // Pressure{High: true} was reported
 	nudges      int
 	alarm       *time.Timer // the watchdog, then the measuring
 	nudge       *time.Timer
@@ -80,6 +83,7 @@ const (
 	rtcOpGathered // pion: a local candidate
 	rtcOpICE      // pion: ICE has a path
 	rtcOpChannel  // pion: a data channel is open
+	rtcOpTrack    // pion: a track is negotiated
 	rtcOpLow      // pion: the reliable channel's queue is below its low threshold
 	rtcOpFailed   // pion: the connection failed
 	rtcOpHungUp   // pion: the other side closed it
@@ -96,6 +100,7 @@ type rtcOp struct {
 	frame     []byte
 	fast      bool
 	channel   int
+	track     *webrtc.TrackRemote
 }
 
 // rtcMailbox is a queue of ops that are served one after the other by a goroutine that lives only while there are some.
@@ -171,6 +176,11 @@ func (s *rtcSession) handle(op *rtcOp) {
 		s.nudge.Stop()
 	case rtcOpChannel:
 		s.channelOpen(op.channel)
+	case rtcOpTrack:
+		if s.track == nil {
+			s.track = op.track
+			s.listen()
+		}
 	case rtcOpLow:
 		s.drained()
 	case rtcOpClose:
@@ -289,14 +299,14 @@ func (s *rtcSession) build() error {
 			s.post(rtcOp{kind: rtcOpHungUp})
 		}
 	})
-	if s.rtc.cfg.OnTrack != nil {
-		pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { s.rtc.cfg.OnTrack(s.id, s.remote, track) })
+	if s.rtc.cfg.OnVoice != nil {
+		pc.OnTrack(func(track *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { s.post(rtcOp{kind: rtcOpTrack, track: track}) })
 	}
-	s.idle, err = webrtc.NewTrackLocalStaticRTP(rtcL16.RTPCodecCapability, "voice", "peerchat")
+	s.out, err = webrtc.NewTrackLocalStaticRTP(rtcL16.RTPCodecCapability, "voice", "peerchat")
 	if err != nil {
 		return err
 	}
-	if _, err := pc.AddTransceiverFromTrack(s.idle); err != nil {
+	if _, err := pc.AddTransceiverFromTrack(s.out); err != nil {
 		return err
 	}
 	yes, no, none := true, false, uint16(0)
@@ -404,16 +414,13 @@ func (s *rtcSession) channelOpen(id int) {
 	s.state = rtcOpen
 	s.nudge.Stop()
 	s.alarm.Reset(s.rtc.cfg.MeasureInterval)
-	for _, tr := range s.pc.GetTransceivers() {
-		if sender := tr.Sender(); sender != nil && sender.Track() == webrtc.TrackLocal(s.idle) {
-			s.sender.Store(sender)
-		}
-	}
+	s.speaks.Store(s.out)
 	s.rtc.sink(Opened{Session: s.id, Path: s.path()})
 	for _, raw := range s.raw {
 		s.readers.Add(1)
 		go s.read(raw)
 	}
+	s.listen()
 }
 
 // read takes messages from a channel until it is closed.
@@ -505,7 +512,7 @@ func (s *rtcSession) finish(err error) {
 			t.Stop()
 		}
 	}
-	s.sender.Store(nil)
+	s.speaks.Store(nil)
 	told := false
 	if s.hungUp {
 		// The readers end by themselves, so that this need not wait for pion, which can take 400 ms.
@@ -523,6 +530,7 @@ func (s *rtcSession) finish(err error) {
 			}
 			_ = s.pc.GracefulClose()
 			s.readers.Wait()
+			s.listeners.Wait()
 		})
 	}
 	s.early, s.gathered = nil, nil

@@ -213,67 +213,6 @@ func TestRTCRefusesTextAndOversize(t *testing.T) {
 	}
 }
 
-func TestRTCAudioNeedsNoNegotiation(t *testing.T) {
-	tracks := make(chan *webrtc.TrackRemote, 2)
-	cfg := rtcTestConfig()
-	cfg.OnTrack = func(_ uuid.UUID, _ wire.PeerID, track *webrtc.TrackRemote) { tracks <- track }
-	p := newRTCPair(t, cfg, cfg)
-	p.mangle = func(d Description) Description {
-		if !strings.Contains(d.SDP, "L16/16000") || !strings.Contains(d.SDP, "a=sendrecv") {
-			t.Errorf("a description has no L16 in both directions:\n%s", d.SDP)
-		}
-		return d
-	}
-	p.open(5 * time.Second)
-	var sending []*webrtc.TrackLocalStaticRTP
-	for _, r := range []*RTC{p.a, p.b} {
-		track, err := webrtc.NewTrackLocalStaticRTP(rtcL16.RTPCodecCapability, "mic", "peerchat")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := r.ReplaceTrack(p.session, track); err != nil {
-			t.Fatal(err)
-		}
-		sending = append(sending, track)
-	}
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for seq := uint16(0); ; seq++ {
-			for _, track := range sending {
-				_, _ = track.Write(append([]byte{0x80, 107, byte(seq >> 8), byte(seq), 0, 0, 0, 0, 0, 0, 0, 0}, make([]byte, 640)...))
-			}
-			select {
-			case <-tick.C:
-			case <-stop:
-				return
-			}
-		}
-	}()
-	for range 2 {
-		select {
-		case track := <-tracks:
-			_ = track.SetReadDeadline(time.Now().Add(5 * time.Second))
-			for range 50 {
-				packet, _, err := track.ReadRTP()
-				if err != nil {
-					t.Fatalf("read audio: %v", err)
-				}
-				if len(packet.Payload) != 640 {
-					t.Fatalf("an audio packet carries %d bytes", len(packet.Payload))
-				}
-			}
-		case <-time.After(5 * time.Second):
-			t.Fatal("no audio track on one of the sides")
-		}
-	}
-	if err := p.a.ReplaceTrack(p.session, nil); err != nil {
-		t.Errorf("stop sending audio: %v", err)
-	}
-}
-
 func TestRTCBoundsAudioSources(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
 	p.open(5 * time.Second)

@@ -24,6 +24,9 @@ type Transport interface {
 	Send(session uuid.UUID, frame []byte, fast bool)
 	// Close ends a session; Closed follows. Frames queued before it are sent first where that takes no waiting.
 	Close(session uuid.UUID)
+	// Speak says who is in voice with this peer: the open sessions that get its sound, from now on those and no others.
+	// Theirs is taken, that of all others is not.
+	Speak(sessions []uuid.UUID)
 	// SetSTUN sets the STUN server URLs for sessions to come.
 	SetSTUN(urls []string)
 	// Stop ends everything and waits for it, for a second at most.

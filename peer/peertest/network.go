@@ -142,6 +142,24 @@ func (n *Network) Sessions(id wire.PeerID) int {
 	return count
 }
 
+// Speaking is whom a peer sends its voice to, and whose it hears: it carries no voice, but notes who would get it.
+func (n *Network) Speaking(id wire.PeerID) []wire.PeerID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	nd := n.nodes[id]
+	if nd == nil {
+		return nil
+	}
+	var to []wire.PeerID
+	for _, id := range nd.speaking {
+		s := n.sessions[id]
+		if i := s.endOf(nd); i >= 0 && s.open {
+			to = append(to, s.ends[1-i].peer)
+		}
+	}
+	return to
+}
+
 // Transport makes the transport of a peer. A second one of the same peer takes the place of the first, as after a
 // restart.
 func (n *Network) Transport(id wire.PeerID, sink func(peer.TransportEvent)) peer.Transport {
@@ -166,6 +184,8 @@ type node struct {
 	id      wire.PeerID
 	sink    func(peer.TransportEvent)
 	stopped bool
+
+	speaking []uuid.UUID
 }
 
 type session struct {
@@ -252,6 +272,11 @@ func (d *node) Answer(id uuid.UUID, answer peer.Description) {
 
 // Candidate implements peer.Transport.
 func (d *node) Candidate(uuid.UUID, peer.Candidate) {}
+
+// Speak implements peer.Transport.
+func (d *node) Speak(sessions []uuid.UUID) {
+	d.net.locked(func() { d.speaking = append([]uuid.UUID(nil), sessions...) })
+}
 
 // SetSTUN implements peer.Transport.
 func (d *node) SetSTUN([]string) {}

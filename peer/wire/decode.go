@@ -15,15 +15,15 @@ func DecodeFrame(b []byte) (f Frame, err error) {
 		return nil, fmt.Errorf("decode frame: it is %d bytes long: at most %d are allowed", len(b), MaxFrame)
 	}
 	r := &reader{b: b}
-	fields := r.array("frame", 2, 8)
+	fields := r.array("frame", 2, 9)
 	kind := r.uint("frame type", 0, MaxCounter)
 	want := 0
 	if r.err == nil {
 		switch kind {
 		case typeHello:
-			want, f = 8, r.hello()
+			want, f = 9, r.hello()
 		case typePresence:
-			want, f = 4, r.presence()
+			want, f = 5, r.presence()
 		case typeEvents:
 			want, f = 4, r.events()
 		case typeDigest:
@@ -102,7 +102,24 @@ func (r *reader) presence() Presence {
 		}
 		p.Rooms = append(p.Rooms, room)
 	}
+	p.Voice = r.voice(p.Rooms)
 	return p
+}
+
+// voice reads how a peer that is in rooms takes part in voice.
+func (r *reader) voice(rooms []Room) (v Voice) {
+	switch n := r.array("voice", 0, 3); {
+	case n == 0 || r.err != nil:
+		return v
+	case n != 3:
+		r.failf("voice has %d items: want 3, or none", n)
+		return v
+	}
+	v = Voice{Room: r.room(""), Muted: r.bool("muted"), Deaf: r.bool("deaf")}
+	if err := v.check(rooms); err != nil && r.err == nil {
+		r.fail(err)
+	}
+	return v
 }
 
 // room reads a room's name, and returns last if it is the same: a frame of events seldom has more than one.

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -49,14 +50,14 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 		if err := checkText("agent", f.Agent, MaxAgent); err != nil {
 			return nil, err
 		}
-		b = appendUint(appendArray(b, 8), typeHello)
+		b = appendUint(appendArray(b, 9), typeHello)
 		b = appendUint(b, f.Version)
 		b = appendBytes(b, f.Peer[:])
 		b = appendBytes(b, f.Session[:])
 		b = appendText(b, f.Agent)
 		return appendPresence(b, f.Presence)
 	case Presence:
-		return appendPresence(appendUint(appendArray(b, 4), typePresence), f)
+		return appendPresence(appendUint(appendArray(b, 5), typePresence), f)
 	case Events:
 		return appendEvents(b, f)
 	case Digest:
@@ -108,7 +109,14 @@ func appendPresence(b []byte, p Presence) ([]byte, error) {
 		}
 		b = appendText(b, room)
 	}
-	return b, nil
+	if err := p.Voice.check(p.Rooms); err != nil {
+		return nil, err
+	}
+	if p.Voice == (Voice{}) {
+		return appendArray(b, 0), nil
+	}
+	b = appendText(appendArray(b, 3), p.Voice.Room)
+	return appendBool(appendBool(b, p.Voice.Muted), p.Voice.Deaf), nil
 }
 
 func appendHeads(b []byte, room Room, heads []Head, least int) ([]byte, error) {
@@ -313,6 +321,14 @@ func CheckBody(kind Kind, body []byte) error {
 		if !utf8.Valid(body) {
 			return fmt.Errorf("body is not valid UTF-8")
 		}
+	}
+	return nil
+}
+
+// check tells whether a peer that is in rooms may be so in voice.
+func (v Voice) check(rooms []Room) error {
+	if v != (Voice{}) && !slices.Contains(rooms, v.Room) {
+		return fmt.Errorf("voice is in room %q, which is none of the peer's", clip(string(v.Room)))
 	}
 	return nil
 }

@@ -26,6 +26,14 @@ type Presence struct {
 	Seq   uint64
 	Name  string
 	Rooms []Room
+	Voice Voice
+}
+
+// Voice is how a peer takes part in voice. The zero value: not at all.
+type Voice struct {
+	Room  Room // one of its rooms
+	Muted bool // it sends no sound
+	Deaf  bool // it plays none
 }
 
 // Events carries items of a log: live ones as they are said, or older ones in answer to Want.

@@ -10,8 +10,8 @@
 // lengths, no tags, no floats, no maps. Every value has exactly one encoding: what decodes re-encodes to the same bytes,
 // and anything else is refused. A frame is at most MaxFrame bytes; its first item is its type:
 //
-//	Hello    [1, version, peer, session, agent, seq, name, [room ...]]
-//	Presence [2, seq, name, [room ...]]
+//	Hello    [1, version, peer, session, agent, seq, name, [room ...], voice]
+//	Presence [2, seq, name, [room ...], voice]
 //	Events   [3, hops, live, [item ...]]                    1 to MaxEvents events
 //	Digest   [4, room, reply, [[author, base, seq] ...]]    up to MaxHeads, ascending by author
 //	Have     [5, room, [[author, base, seq] ...]]           1 to MaxHeads, ascending by author
@@ -19,8 +19,8 @@
 //	Bye      [7, leaving, reason]
 //	Election [8, message]
 //
-// version, hops, base, seq, from and to are unsigned integers; live, reply and leaving are booleans; peer and author are
-// byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
+// version, hops, base, seq, from and to are unsigned integers; live, reply and leaving are booleans; voice is [] or, while
+// in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer and author are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
 // event may be empty. message is a byte string of 1 to MaxElection bytes, whose layout is
 // that of package election.
 //
