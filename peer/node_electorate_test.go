@@ -1,0 +1,434 @@
+package peer_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pion/transport/v4"
+
+	"peerchat/peer"
+	"peerchat/peer/history"
+	"peerchat/peer/peertest"
+	"peerchat/peer/wire"
+	"peerchat/signaling"
+	"peerchat/signaling/signalingtest"
+)
+
+// pace is the time between two lines of one peer while all talk: that of voice frames.
+const pace = 20 * time.Millisecond
+
+// electorate is a number of Nodes over real WebRTC on a simulated network, on as many machines. Each may be the tracker.
+type electorate struct {
+	t        *testing.T
+	seed     uint64
+	named    []string // hosts of home trackers
+	links    *peertest.VNet
+	trackers *signalingtest.Net
+	voters   []*voter
+
+	mu    sync.Mutex // guards sides, which pion's writers read
+	sides map[string]int
+}
+
+// voter is one Node, what it told, and when.
+type voter struct {
+	*member
+	host string
+	dead bool
+	at   []time.Time // of member.events
+	term uint64      // the last that it persisted
+}
+
+// newElectorate makes machines for so many peers; none is started yet.
+func newElectorate(t *testing.T, seed uint64, machines int, named ...string) *electorate {
+	t.Logf("seed %d", seed)
+	return &electorate{t: t, seed: seed, named: named, sides: map[string]int{},
+		links: peertest.NewVNet(t, machines, 5*time.Millisecond, seed), trackers: signalingtest.NewNet(seed)}
+}
+
+// start starts the next peers, one after the other.
+func (e *electorate) start(count int) {
+	e.t.Helper()
+	for range count {
+		i := len(e.voters)
+		name := fmt.Sprintf("p%d", i)
+		key := ed25519.NewKeyFromSeed([]byte(fmt.Sprintf("%016d%016d", e.seed, i)))
+		v := &voter{member: &member{name: name, id: wire.IDOf(key)}, host: name}
+		var err error
+		v.node, err = peer.New(peer.Config{
+			Key: key, Name: name, Rooms: []wire.Room{general}, Store: history.NewMemory(), Seed: 100*e.seed + uint64(i),
+			Election: peer.ElectionConfig{Host: true},
+			SaveTerm: func(term uint64) error {
+				v.mu.Lock()
+				defer v.mu.Unlock()
+				if term <= v.term {
+					e.t.Errorf("seed %d: %s persists term %d after %d: it only grows", e.seed, name, term, v.term)
+				}
+				v.term = term
+				return nil
+			},
+			NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
+				return peer.NewRTC(peer.RTCConfig{Net: sidedNet{e.links.Nets[i], e, peertest.HostAddress(i)}}, sink)
+			},
+			NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
+				who := signalingtest.NetPeer{ID: v.id, Name: name, Host: v.host, Named: e.named, LAN: true}
+				return e.trackers.NewClient(who, sink), nil
+			},
+			OnEvent: func(ev peer.Event) {
+				v.mu.Lock()
+				defer v.mu.Unlock()
+				v.events, v.at = append(v.events, ev), append(v.at, time.Now())
+			},
+		})
+		if err != nil {
+			e.t.Fatalf("start %s: %v", name, err)
+		}
+		e.voters = append(e.voters, v)
+	}
+}
+
+// stop ends everything, the links first; see crowd.stop.
+func (e *electorate) stop() {
+	for i := range e.links.Nets {
+		e.links.SetCut(i, true)
+	}
+	for _, v := range e.voters {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		if err := v.node.Stop(ctx); err != nil {
+			e.t.Errorf("%s: %v", v.name, err)
+		}
+		cancel()
+	}
+	e.trackers.Close()
+}
+
+// sidedNet is a machine's network when the whole is broken in parts: what is for another part is lost.
+type sidedNet struct {
+	transport.Net
+	e    *electorate
+	host string
+}
+
+func (n sidedNet) ListenUDP(network string, at *net.UDPAddr) (transport.UDPConn, error) {
+	c, err := n.Net.ListenUDP(network, at)
+	if err != nil {
+		return nil, err
+	}
+	return sidedConn{c, n}, nil
+}
+
+type sidedConn struct {
+	transport.UDPConn
+	n sidedNet
+}
+
+func (c sidedConn) WriteTo(b []byte, to net.Addr) (int, error) {
+	host, _, err := net.SplitHostPort(to.String())
+	if err != nil {
+		return 0, err
+	}
+	c.n.e.mu.Lock()
+	lost := c.n.e.sides[host] != c.n.e.sides[c.n.host]
+	c.n.e.mu.Unlock()
+	if lost {
+		return len(b), nil
+	}
+	return c.UDPConn.WriteTo(b, to)
+}
+
+// part breaks the network: the machines with these numbers are on another side than the rest, for links and trackers.
+func (e *electorate) part(machines ...int) {
+	var hosts []string
+	e.mu.Lock()
+	for _, i := range machines {
+		e.sides[peertest.HostAddress(i)] = 1
+		hosts = append(hosts, fmt.Sprintf("p%d", i))
+	}
+	e.mu.Unlock()
+	e.trackers.Cut(hosts...)
+}
+
+func (e *electorate) heal() {
+	e.mu.Lock()
+	clear(e.sides)
+	e.mu.Unlock()
+	e.trackers.Heal()
+}
+
+// kill ends a peer's process as kill -9 does: its tracker's connections close, its links fall silent.
+func (e *electorate) kill(v *voter) {
+	v.dead = true
+	e.trackers.Kill(v.host)
+	e.links.SetCut(slices.Index(e.voters, v), true)
+}
+
+// living are the voters that are not dead, or those of them that are given.
+func (e *electorate) living(of ...*voter) []*voter {
+	if len(of) == 0 {
+		of = e.voters
+	}
+	return slices.DeleteFunc(slices.Clone(of), func(v *voter) bool { return v.dead })
+}
+
+func (v *voter) say(text string) {
+	v.said = append(v.said, text)
+	v.node.Do(peer.Say{Room: general, Kind: wire.KindText, Text: text})
+}
+
+// talk has everybody who lives say a line at the pace, for so long.
+func (e *electorate) talk(during time.Duration) {
+	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(pace) {
+		for _, v := range e.living() {
+			v.say(fmt.Sprintf("line %d of %s", len(v.said), v.name))
+		}
+	}
+}
+
+// tracker is what a voter told last of its tracker.
+func (v *voter) tracker() peer.TrackerChanged {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, ev := range slices.Backward(v.events) {
+		if s, ok := ev.(peer.TrackerChanged); ok {
+			return s
+		}
+	}
+	return peer.TrackerChanged{}
+}
+
+// mark is where a voter's events are now.
+func (v *voter) mark() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.events)
+}
+
+// trackers is what a voter told of its tracker since a mark.
+func (v *voter) trackers(mark int) []peer.TrackerChanged {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var told []peer.TrackerChanged
+	for _, ev := range v.events[mark:] {
+		if s, ok := ev.(peer.TrackerChanged); ok {
+			told = append(told, s)
+		}
+	}
+	return told
+}
+
+// united says why those do not follow one tracker, whose leader may be anyone but not: "" if they do.
+func (e *electorate) united(not wire.PeerID, who ...*voter) string {
+	var first peer.TrackerChanged
+	hosts := 0
+	who = e.living(who...)
+	for i, v := range who {
+		s := v.tracker()
+		if i == 0 {
+			first = s
+		}
+		switch {
+		case s.State == peer.TrackerHosting && s.Leader == v.id:
+			hosts++
+		case s.State != peer.TrackerConnected:
+			return fmt.Sprintf("%s is %s", v.name, s.State)
+		}
+		if s.Leader != first.Leader || s.Term != first.Term || !not.IsZero() && s.Leader == not {
+			return fmt.Sprintf("%s follows %v under term %d, %s %v under term %d", v.name, s.Leader, s.Term, who[0].name, first.Leader, first.Term)
+		}
+	}
+	if !first.Leader.IsZero() && hosts != 1 {
+		return fmt.Sprintf("%d are hosting", hosts)
+	}
+	return ""
+}
+
+// wantOneLeader waits until all of those, or all, follow one tracker that is not the leader not; it returns who leads (nil: a
+// home tracker) and how long it took.
+func (e *electorate) wantOneLeader(when string, patience time.Duration, not wire.PeerID, who ...*voter) (*voter, time.Duration) {
+	e.t.Helper()
+	began := time.Now()
+	for {
+		synctest.Wait()
+		why := e.united(not, who...)
+		took := time.Since(began)
+		if why == "" {
+			leader := e.living(who...)[0].tracker().Leader
+			i := slices.IndexFunc(e.voters, func(v *voter) bool { return v.id == leader })
+			e.t.Logf("%s: one tracker for all after %v", when, took)
+			if i < 0 {
+				return nil, took
+			}
+			return e.voters[i], took
+		}
+		if took > patience {
+			e.t.Fatalf("seed %d: %s: there is not one tracker for all after %v: %s", e.seed, when, patience, why)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// wantMesh waits until all of those, or all, are linked with each other.
+func (e *electorate) wantMesh(when string, patience time.Duration, who ...*voter) {
+	e.t.Helper()
+	began := time.Now()
+	for {
+		synctest.Wait()
+		var missing []string
+		for _, v := range e.living(who...) {
+			linked := v.linked()
+			for _, o := range e.living(who...) {
+				if o != v && !linked[o.id] {
+					missing = append(missing, v.name+"-"+o.name)
+				}
+			}
+		}
+		if len(missing) == 0 {
+			return
+		}
+		if time.Since(began) > patience {
+			e.t.Fatalf("seed %d: %s: after %v these links are missing: %s", e.seed, when, patience, strings.Join(missing, " "))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// linked are those whom a voter has a link with.
+func (v *voter) linked() map[wire.PeerID]bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	up := map[wire.PeerID]bool{}
+	for _, ev := range v.events {
+		if l, ok := ev.(peer.LinkChanged); ok {
+			up[l.Person.Peer] = l.Up
+		}
+	}
+	return up
+}
+
+// wantNoLinkLost checks that since the marks no link between those who live now went down.
+func (e *electorate) wantNoLinkLost(when string, marks map[*voter]int) {
+	e.t.Helper()
+	for _, v := range e.living() {
+		v.mu.Lock()
+		for _, ev := range v.events[marks[v]:] {
+			l, ok := ev.(peer.LinkChanged)
+			if ok && !l.Up && slices.ContainsFunc(e.living(), func(o *voter) bool { return o.id == l.Person.Peer }) {
+				e.t.Errorf("seed %d: %s: %s lost its link with %s (%s): nobody's links depend on the tracker", e.seed, when, v.name, l.Person.Name, l.Reason)
+			}
+		}
+		v.mu.Unlock()
+	}
+}
+
+func (e *electorate) marks() map[*voter]int {
+	marks := map[*voter]int{}
+	for _, v := range e.voters {
+		marks[v] = v.mark()
+	}
+	return marks
+}
+
+// gap is the longest time between two lines of an author that v was shown since a mark.
+func (v *voter) gap(author wire.PeerID, mark int) (longest time.Duration) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var last time.Time
+	for i, ev := range v.events[mark:] {
+		m, ok := ev.(peer.Message)
+		if !ok || m.Person.Peer != author {
+			continue
+		}
+		if at := v.at[mark+i]; last.IsZero() {
+			last = at
+		} else {
+			longest, last = max(longest, at.Sub(last)), at
+		}
+	}
+	return longest
+}
+
+// wantNoGap checks that between all who live lines came at the pace since the marks.
+func (e *electorate) wantNoGap(when string, marks map[*voter]int) {
+	e.t.Helper()
+	var longest time.Duration
+	for _, v := range e.living() {
+		for _, o := range e.living() {
+			if o == v {
+				continue
+			}
+			gap := v.gap(o.id, marks[v])
+			longest = max(longest, gap)
+			if gap == 0 || gap > pace+20*time.Millisecond {
+				e.t.Errorf("seed %d: %s: %s heard nothing of %s for %v, want it never longer than %v", e.seed, when, v.name, o.name, gap, pace+20*time.Millisecond)
+			}
+		}
+	}
+	e.t.Logf("%s: the longest time between two lines was %v", when, longest)
+}
+
+// wantAll waits until all who live were shown every line of each other, once and in order; and of the dead the same lines, all of
+// them but for the last few.
+func (e *electorate) wantAll(when string, patience time.Duration) {
+	e.t.Helper()
+	began := time.Now()
+	for {
+		synctest.Wait()
+		var why string
+		for _, author := range e.voters {
+			var before []string
+			for i, v := range e.living() {
+				got := v.shown(author.id)
+				switch {
+				case !author.dead && !slices.Equal(got, author.said):
+					why = fmt.Sprintf("%s was shown %d lines of %s, want the %d that were said, once and in order", v.name, len(got), author.name, len(author.said))
+				case author.dead && (len(got) > len(author.said) || !slices.Equal(got, author.said[:len(got)]) || len(got) < len(author.said)-3):
+					why = fmt.Sprintf("%s was shown %d lines of %s, who died, want those that were said, once and in order, %d in all", v.name, len(got), author.name, len(author.said))
+				case author.dead && i > 0 && !slices.Equal(got, before):
+					why = fmt.Sprintf("%s was shown %d lines of %s, who died, another %d", v.name, len(got), author.name, len(before))
+				}
+				before = got
+			}
+		}
+		if why == "" {
+			return
+		}
+		if time.Since(began) > patience {
+			e.t.Fatalf("seed %d: %s: after %v %s", e.seed, when, patience, why)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// shown are the lines of an author that v was shown.
+func (v *voter) shown(author wire.PeerID) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var lines []string
+	for _, ev := range v.events {
+		if m, ok := ev.(peer.Message); ok && m.Person.Peer == author {
+			lines = append(lines, m.Text)
+		}
+	}
+	return lines
+}
+
+// wantServing checks which machines have a tracker that serves.
+func (e *electorate) wantServing(when string, hosts ...string) {
+	e.t.Helper()
+	if got := e.trackers.Serving(); !slices.Equal(got, hosts) {
+		e.t.Errorf("seed %d: %s: trackers serve at %q, want %q", e.seed, when, got, hosts)
+	}
+}
+
+// others are all who live but v.
+func (e *electorate) others(v *voter) []*voter {
+	return slices.DeleteFunc(e.living(), func(o *voter) bool { return o == v })
+}
