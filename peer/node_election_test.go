@@ -21,12 +21,12 @@ func TestTheLeaderIsKilledInMidConversation(t *testing.T) {
 			old, _ := e.wantOneLeader("at the start", 20*time.Second, wire.PeerID{})
 			e.wantMesh("at the start", 20*time.Second)
 			term := old.tracker().Term
-			e.talk(200 * time.Millisecond)
+			e.wantVoice("at the start")
 			marks := e.marks()
-			e.talk(500 * time.Millisecond)
-			e.kill(old)
 			var talking sync.WaitGroup
-			talking.Go(func() { e.talk(time.Second) })
+			talking.Go(func() { e.talk(1500 * time.Millisecond) })
+			time.Sleep(502 * time.Millisecond) // what was said last is on its way
+			e.kill(old)
 			leader, _ := e.wantOneLeader("after the leader was killed", 500*time.Millisecond, old.id)
 			talking.Wait()
 			if now := leader.tracker().Term; now <= term {
@@ -40,6 +40,7 @@ func TestTheLeaderIsKilledInMidConversation(t *testing.T) {
 			e.wantOneLeader("with a newcomer", 5*time.Second, old.id)
 			e.wantMesh("with a newcomer", 5*time.Second)
 			e.wantAll("with a newcomer", 10*time.Second)
+			e.wantVoice("with a newcomer")
 			e.wantNoLinkLost("from the kill to the newcomer", marks)
 		})
 	}
@@ -134,6 +135,7 @@ func TestATrackerThatHangsIsReplaced(t *testing.T) {
 			e.start(5)
 			e.wantOneLeader("at the start", 5*time.Second, wire.PeerID{})
 			e.wantMesh("at the start", 10*time.Second)
+			e.wantVoice("at the start")
 			e.trackers.Hang("home", true)
 			began := time.Now()
 			time.Sleep(3 * time.Second) // nobody can know yet
@@ -156,6 +158,9 @@ func TestATrackerThatHangsIsReplaced(t *testing.T) {
 			e.trackers.Hang(first.host, true)
 			time.Sleep(5 * time.Second)
 			e.wantOneLeader("while a peer's tracker hangs", 500*time.Millisecond, wire.PeerID{}, e.others(first)...)
+			e.trackers.Hang(first.host, false)
+			e.wantOneLeader("after it hung", 10*time.Second, wire.PeerID{})
+			e.wantVoice("after it hung")
 			e.wantNoLinkLost("while trackers hang", marks)
 		})
 	}
@@ -214,7 +219,7 @@ func TestALeaderThatIsStoppedHandsOverFirst(t *testing.T) {
 			if err := old.node.Stop(t.Context()); err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
-			old.dead = true
+			old.dead.Store(true)
 			t.Logf("it left within %v", time.Since(began))
 			leader, _ := e.wantOneLeader("after the leader left", 100*time.Millisecond, old.id)
 			if now := leader.tracker().Term; now != term+1 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,10 +43,24 @@ type electorate struct {
 type voter struct {
 	*member
 	host string
-	dead bool
+	dead atomic.Bool
+	rtc  *peer.RTC
+	seq  uint16      // of its last packet of voice
 	at   []time.Time // of member.events
 	term uint64      // the last that it persisted
+
+	heard []heardPacket
 }
+
+// heardPacket is a packet of voice that was heard.
+type heardPacket struct {
+	from wire.PeerID
+	seq  uint16
+	at   time.Time
+}
+
+// mark is how much a voter had told and heard.
+type mark struct{ events, heard int }
 
 // newElectorate makes machines for so many peers; none is started yet.
 func newElectorate(t *testing.T, seed uint64, machines int, named ...string) *electorate {
@@ -76,7 +91,9 @@ func (e *electorate) start(count int) {
 				return nil
 			},
 			NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
-				return peer.NewRTC(peer.RTCConfig{Net: sidedNet{e.links.Nets[i], e, peertest.HostAddress(i)}}, sink)
+				var err error
+				v.rtc, err = peer.NewRTC(peer.RTCConfig{Net: sidedNet{e.links.Nets[i], e, peertest.HostAddress(i)}, OnVoice: v.hear}, sink)
+				return v.rtc, err
 			},
 			NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
 				who := signalingtest.NetPeer{ID: v.id, Name: name, Host: v.host, Named: e.named, LAN: true}
@@ -165,7 +182,7 @@ func (e *electorate) heal() {
 
 // kill ends a peer's process as kill -9 does: its tracker's connections close, its links fall silent.
 func (e *electorate) kill(v *voter) {
-	v.dead = true
+	v.dead.Store(true)
 	e.trackers.Kill(v.host)
 	e.links.SetCut(slices.Index(e.voters, v), true)
 }
@@ -175,7 +192,13 @@ func (e *electorate) living(of ...*voter) []*voter {
 	if len(of) == 0 {
 		of = e.voters
 	}
-	return slices.DeleteFunc(slices.Clone(of), func(v *voter) bool { return v.dead })
+	return slices.DeleteFunc(slices.Clone(of), func(v *voter) bool { return v.dead.Load() })
+}
+
+func (v *voter) hear(from wire.PeerID, p peer.VoicePacket, _ uint32) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.heard = append(v.heard, heardPacket{from, p.Seq, time.Now()})
 }
 
 func (v *voter) say(text string) {
@@ -183,11 +206,13 @@ func (v *voter) say(text string) {
 	v.node.Do(peer.Say{Room: general, Kind: wire.KindText, Text: text})
 }
 
-// talk has everybody who lives say a line at the pace, for so long.
+// talk has everybody who lives say a line and send a packet of voice at the pace, for so long.
 func (e *electorate) talk(during time.Duration) {
 	for end := time.Now().Add(during); time.Now().Before(end); time.Sleep(pace) {
 		for _, v := range e.living() {
 			v.say(fmt.Sprintf("line %d of %s", len(v.said), v.name))
+			v.seq++
+			v.rtc.SendVoice(peer.VoicePacket{Seq: v.seq, Timestamp: 320 * uint32(v.seq), Payload: make([]byte, 640)})
 		}
 	}
 }
@@ -204,19 +229,12 @@ func (v *voter) tracker() peer.TrackerChanged {
 	return peer.TrackerChanged{}
 }
 
-// mark is where a voter's events are now.
-func (v *voter) mark() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return len(v.events)
-}
-
 // trackers is what a voter told of its tracker since a mark.
-func (v *voter) trackers(mark int) []peer.TrackerChanged {
+func (v *voter) trackers(since mark) []peer.TrackerChanged {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var told []peer.TrackerChanged
-	for _, ev := range v.events[mark:] {
+	for _, ev := range v.events[since.events:] {
 		if s, ok := ev.(peer.TrackerChanged); ok {
 			told = append(told, s)
 		}
@@ -314,11 +332,11 @@ func (v *voter) linked() map[wire.PeerID]bool {
 }
 
 // wantNoLinkLost checks that since the marks no link between those who live now went down.
-func (e *electorate) wantNoLinkLost(when string, marks map[*voter]int) {
+func (e *electorate) wantNoLinkLost(when string, marks map[*voter]mark) {
 	e.t.Helper()
 	for _, v := range e.living() {
 		v.mu.Lock()
-		for _, ev := range v.events[marks[v]:] {
+		for _, ev := range v.events[marks[v].events:] {
 			l, ok := ev.(peer.LinkChanged)
 			if ok && !l.Up && slices.ContainsFunc(e.living(), func(o *voter) bool { return o.id == l.Person.Peer }) {
 				e.t.Errorf("seed %d: %s: %s lost its link with %s (%s): nobody's links depend on the tracker", e.seed, when, v.name, l.Person.Name, l.Reason)
@@ -328,50 +346,86 @@ func (e *electorate) wantNoLinkLost(when string, marks map[*voter]int) {
 	}
 }
 
-func (e *electorate) marks() map[*voter]int {
-	marks := map[*voter]int{}
+// marks is how far everybody is.
+func (e *electorate) marks() map[*voter]mark {
+	marks := map[*voter]mark{}
 	for _, v := range e.voters {
-		marks[v] = v.mark()
+		v.mu.Lock()
+		marks[v] = mark{len(v.events), len(v.heard)}
+		v.mu.Unlock()
 	}
 	return marks
 }
 
-// gap is the longest time between two lines of an author that v was shown since a mark.
-func (v *voter) gap(author wire.PeerID, mark int) (longest time.Duration) {
+// lines are when v was shown the lines of an author since a mark.
+func (v *voter) lines(author wire.PeerID, since mark) (at []time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var last time.Time
-	for i, ev := range v.events[mark:] {
-		m, ok := ev.(peer.Message)
-		if !ok || m.Person.Peer != author {
-			continue
-		}
-		if at := v.at[mark+i]; last.IsZero() {
-			last = at
-		} else {
-			longest, last = max(longest, at.Sub(last)), at
+	for i, ev := range v.events[since.events:] {
+		if m, ok := ev.(peer.Message); ok && m.Person.Peer == author {
+			at = append(at, v.at[since.events+i])
 		}
 	}
-	return longest
+	return at
 }
 
-// wantNoGap checks that between all who live lines came at the pace since the marks.
-func (e *electorate) wantNoGap(when string, marks map[*voter]int) {
+// packets are when v heard the voice of another since a mark, and how many packets of it were lost between.
+func (v *voter) packets(from wire.PeerID, since mark) (at []time.Time, lost int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var last uint16
+	for _, p := range v.heard[since.heard:] {
+		if p.from != from {
+			continue
+		}
+		if len(at) > 0 {
+			lost += int(p.seq - last - 1)
+		}
+		at, last = append(at, p.at), p.seq
+	}
+	return at, lost
+}
+
+// longest is the longest time between two of those.
+func longest(at []time.Time) (gap time.Duration) {
+	for i := 1; i < len(at); i++ {
+		gap = max(gap, at[i].Sub(at[i-1]))
+	}
+	return gap
+}
+
+// wantNoGap checks that between all who live lines came at the pace since the marks, and all voice.
+func (e *electorate) wantNoGap(when string, marks map[*voter]mark) {
 	e.t.Helper()
-	var longest time.Duration
+	var lines, voice time.Duration
 	for _, v := range e.living() {
-		for _, o := range e.living() {
-			if o == v {
-				continue
-			}
-			gap := v.gap(o.id, marks[v])
-			longest = max(longest, gap)
+		for _, o := range e.others(v) {
+			gap := longest(v.lines(o.id, marks[v]))
+			lines = max(lines, gap)
 			if gap == 0 || gap > pace+20*time.Millisecond {
-				e.t.Errorf("seed %d: %s: %s heard nothing of %s for %v, want it never longer than %v", e.seed, when, v.name, o.name, gap, pace+20*time.Millisecond)
+				e.t.Errorf("seed %d: %s: %s was shown no line of %s for %v, want it never longer than %v", e.seed, when, v.name, o.name, gap, pace+20*time.Millisecond)
+			}
+			at, lost := v.packets(o.id, marks[v])
+			gap = longest(at)
+			voice = max(voice, gap)
+			if lost != 0 || gap == 0 || gap > pace {
+				e.t.Errorf("seed %d: %s: %s lost %d packets of %s's voice and heard nothing for %v, want none and never longer than %v", e.seed, when, v.name, lost, o.name, gap, pace)
 			}
 		}
 	}
-	e.t.Logf("%s: the longest time between two lines was %v", when, longest)
+	e.t.Logf("%s: the longest time between two lines was %v, between two packets of voice %v", when, lines, voice)
+}
+
+// wantVoice has everybody join the voice of the room, and waits until all hear each other.
+func (e *electorate) wantVoice(when string) {
+	e.t.Helper()
+	for _, v := range e.living() {
+		v.node.Do(peer.JoinVoice{Room: general})
+	}
+	time.Sleep(100 * time.Millisecond)
+	marks := e.marks()
+	e.talk(100 * time.Millisecond)
+	e.wantNoGap(when, marks)
 }
 
 // wantAll waits until all who live were shown every line of each other, once and in order; and of the dead the same lines, all of
@@ -384,14 +438,15 @@ func (e *electorate) wantAll(when string, patience time.Duration) {
 		var why string
 		for _, author := range e.voters {
 			var before []string
+			dead := author.dead.Load()
 			for i, v := range e.living() {
 				got := v.shown(author.id)
 				switch {
-				case !author.dead && !slices.Equal(got, author.said):
+				case !dead && !slices.Equal(got, author.said):
 					why = fmt.Sprintf("%s was shown %d lines of %s, want the %d that were said, once and in order", v.name, len(got), author.name, len(author.said))
-				case author.dead && (len(got) > len(author.said) || !slices.Equal(got, author.said[:len(got)]) || len(got) < len(author.said)-3):
+				case dead && (len(got) > len(author.said) || !slices.Equal(got, author.said[:len(got)]) || len(got) < len(author.said)-3):
 					why = fmt.Sprintf("%s was shown %d lines of %s, who died, want those that were said, once and in order, %d in all", v.name, len(got), author.name, len(author.said))
-				case author.dead && i > 0 && !slices.Equal(got, before):
+				case dead && i > 0 && !slices.Equal(got, before):
 					why = fmt.Sprintf("%s was shown %d lines of %s, who died, another %d", v.name, len(got), author.name, len(before))
 				}
 				before = got
