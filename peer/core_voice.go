@@ -94,14 +94,14 @@ func (c *Core) joinedVoices(out *CoreOutput) {
 
 // leftVoices forgets the voice of a room that this peer is leaving.
 func (c *Core) leftVoices(room wire.Room, out *CoreOutput) {
+	if was := c.voices.self; was.Room == room {
+		c.voices.self.Room = "" // the presence that tells it is that of leaving the room
+		c.voiceChanged(c.roster.self, true, was, wire.Voice{}, out)
+	}
 	for _, l := range c.links {
 		if l.voice.Room == room {
 			l.voice = wire.Voice{}
 		}
-	}
-	if was := c.voices.self; was.Room == room {
-		c.voices.self.Room = "" // the presence that tells it is that of leaving the room
-		c.voiceChanged(c.roster.self, true, was, wire.Voice{}, out)
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/pion/datachannel"
-	"github.com/pion/transport/v4/packetio"
 	"github.com/pion/webrtc/v4"
 
 	"peerchat/peer/wire"
@@ -329,16 +328,6 @@ func (s *rtcSession) build() error {
 	s.dc[rtcReliableID].SetBufferedAmountLowThreshold(rtcLowWater)
 	s.dc[rtcReliableID].OnBufferedAmountLow(func() { s.post(rtcOp{kind: rtcOpLow}) })
 	return nil
-}
-
-// audioBuffer makes pion's buffer for one source of audio.
-func (s *rtcSession) audioBuffer(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
-	if s.sources.Add(1) == rtcAudioSources+1 {
-		s.post(rtcOp{kind: rtcOpSources})
-	}
-	b := packetio.NewBuffer()
-	b.SetLimitSize(rtcAudioBuffer)
-	return b
 }
 
 func (s *rtcSession) setRemote(kind webrtc.SDPType, desc Description) error {

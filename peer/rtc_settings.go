@@ -101,7 +101,7 @@ func rtcSettings(cfg RTCConfig) webrtc.SettingEngine {
 	e.EnableSCTPZeroChecksum(true)
 	// Pion's own readers keep 64 KiB for each channel; ours begin small.
 	e.DetachDataChannels()
-	// Audio that nobody reads costs no goroutine; rtcSession.audioBuffer bounds its memory.
+	// Else pion has a goroutine wait for the first packet, beside ours.
 	e.SetFireOnTrackBeforeFirstRTP(true)
 	return e
 }

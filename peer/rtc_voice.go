@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/pion/rtp"
+	"github.com/pion/transport/v4/packetio"
 	"github.com/pion/webrtc/v4"
 
 	"peerchat/peer/wire"
@@ -74,6 +75,16 @@ func (t *RTC) SendVoice(p VoicePacket) {
 			t.voice.sent.Add(1)
 		}
 	}
+}
+
+// audioBuffer makes pion's buffer for one source of audio.
+func (s *rtcSession) audioBuffer(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
+	if s.sources.Add(1) == rtcAudioSources+1 {
+		s.post(rtcOp{kind: rtcOpSources})
+	}
+	b := packetio.NewBuffer()
+	b.SetLimitSize(rtcAudioBuffer)
+	return b
 }
 
 // listen begins to read the peer's audio, once there is a track and the session is open.
