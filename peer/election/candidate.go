@@ -17,10 +17,12 @@ type candidate struct {
 	// others had the latest record by another way: they need nothing of this candidate from here. parent and others are
 	// the tree along which a candidate's announcements spread with one message for each peer.
 	others []wire.PeerID
+	left   bool // it was a neighbour, and has not been heard of since
 }
 
 // forget drops what is known of a neighbour that is gone.
 func (c *candidate) forget(id wire.PeerID) {
+	c.left = c.left || c.rec.Peer == id
 	if c.parent == id {
 		c.parent, c.others = wire.PeerID{}, nil
 	}
@@ -140,7 +142,8 @@ func (m *Machine) onCandidate(n *neighbour, msg *Candidate, out *Output) {
 	if c == nil && len(m.ranking) == MaxRanking && m.ranking[MaxRanking-1].rec.Rank.Compare(&msg.Rank) > 0 {
 		return
 	}
-	if c != nil && !c.flow.take(m.now) {
+	age := time.Duration(msg.Age) * time.Second
+	if age >= m.timing.Expire || c != nil && !c.flow.take(m.now) {
 		return
 	}
 	if !m.verify(n.id, msg, out) {
@@ -152,10 +155,10 @@ func (m *Machine) onCandidate(n *neighbour, msg *Candidate, out *Output) {
 	} else if c.rec.Rank != msg.Rank {
 		c.since = m.now
 	}
-	c.heard, c.parent, c.others = m.now, n.id, c.others[:0]
+	c.heard, c.parent, c.others, c.left = m.now.Add(-age), n.id, c.others[:0], false
 	route := msg.Route
 	c.rec = *msg
-	c.rec.Route = Route{}
+	c.rec.Route, c.rec.Age = Route{}, 0
 	slices.SortFunc(m.ranking, func(a, b *candidate) int { return b.rec.Rank.Compare(&a.rec.Rank) })
 	if len(m.ranking) > MaxRanking {
 		m.ranking = m.ranking[:MaxRanking]

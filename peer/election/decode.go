@@ -54,6 +54,7 @@ func (r *reader) take(n int) []byte {
 }
 
 func (r *reader) u8() byte          { return r.take(1)[0] }
+func (r *reader) u16() uint16       { return binary.BigEndian.Uint16(r.take(2)) }
 func (r *reader) u64() uint64       { return binary.BigEndian.Uint64(r.take(8)) }
 func (r *reader) peer() wire.PeerID { return wire.PeerID(r.take(32)) }
 func (r *reader) sig() (s [64]byte) { return [64]byte(r.take(64)) }
@@ -74,7 +75,7 @@ func (r *reader) fail(err error) {
 func (r *reader) message() Message {
 	switch kind := r.u8(); kind {
 	case kindCandidate:
-		m := &Candidate{Route: r.route(), Peer: r.peer(), Seq: r.u64()}
+		m := &Candidate{Route: r.route(), Age: r.u16(), Peer: r.peer(), Seq: r.u64()}
 		m.Rank = r.rank()
 		m.Rank.ID = m.Peer
 		m.Addresses = r.addresses()
@@ -144,7 +145,7 @@ func (r *reader) rank() Rank {
 		r.fail(errFlags)
 	}
 	return Rank{Dialable: flags&flagDialable != 0, Home: flags&flagHome != 0, Firm: flags&flagFirm != 0,
-		Priority: int16(binary.BigEndian.Uint16(r.take(2)) ^ 0x8000), Port: binary.BigEndian.Uint16(r.take(2))}
+		Priority: int16(r.u16() ^ 0x8000), Port: r.u16()}
 }
 
 func (r *reader) addresses() (addresses []string) {

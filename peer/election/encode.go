@@ -22,7 +22,7 @@ func AppendMessage(dst []byte, m Message) ([]byte, error) {
 	b := append(dst, m.kind())
 	switch m := m.(type) {
 	case *Candidate:
-		b = append(m.body(m.Route.append(b)), m.Sig[:]...)
+		b = append(m.body(binary.BigEndian.AppendUint16(m.Route.append(b), m.Age)), m.Sig[:]...)
 	case *Coordinator:
 		b = append(m.body(m.Route.append(b)), m.Sig[:]...)
 	case *Election:

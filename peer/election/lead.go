@@ -92,10 +92,9 @@ func (m *Machine) onCoordinator(n *neighbour, c *Coordinator, out *Output) {
 	case c.Reign.Term < m.term:
 		m.raise(out)
 		return
-	case c.Reign.Rank.ID != m.self && c.Reign.Term > m.term && !m.mayRaise(c.Reign.Rank.ID):
-		return
 	}
-	if !m.verify(n.id, c, out) {
+	// In this order: what is forged must not use up the leave that the honest need.
+	if !m.verify(n.id, c, out) || c.Reign.Rank.ID != m.self && c.Reign.Term > m.term && !m.mayRaise(c.Reign.Rank.ID) {
 		return
 	}
 	n.shown = c.Reign
@@ -336,7 +335,7 @@ func (m *Machine) resign(out *Output) {
 	m.nextHeir(out)
 }
 
-// nextHeir tries the best candidate there is, and gives up after three.
+// nextHeir tries the best candidate there is, if possible none whose link has gone, and gives up after three.
 func (m *Machine) nextHeir(out *Output) {
 	if len(m.ranking) == 0 || len(m.neighbours) == 0 || m.heirs >= 3 {
 		m.leading, m.joined = false, false
@@ -346,7 +345,8 @@ func (m *Machine) nextHeir(out *Output) {
 		return
 	}
 	m.heirs++
-	m.bequeath(m.ranking[0].rec.Peer, out)
+	heir := max(0, slices.IndexFunc(m.ranking, func(c *candidate) bool { return !c.left }))
+	m.bequeath(m.ranking[heir].rec.Peer, out)
 }
 
 // heirFailed is called when a successor did not take over in time.

@@ -8,7 +8,7 @@ import (
 
 // Message is one of the types below. The encoding is fixed binary, big-endian, and every value has exactly one:
 //
-//	Candidate    1 route peer(32) seq(8) offer                sig(64)
+//	Candidate    1 route age(2) peer(32) seq(8) offer         sig(64)
 //	Coordinator  2 route signer(32) term(8) seq(8) offer      sig(64)
 //	Election     3 route peer(32) term(8) seq(8) rank         sig(64)
 //	Resignation  4 route leader(32) term(8) successor(32)     sig(64)
@@ -22,7 +22,7 @@ import (
 //	offer = rank n(1) n × [length(1) address]  addresses are printable ASCII without spaces
 //
 // A signature is Ed25519 over "peerchat election v1", 0x00, the type byte, and the message after the route up to the
-// signature. The route is no part of it, because each relay writes its own.
+// signature. The route is no part of it, nor the age, because each relay writes its own.
 type Message interface{ kind() byte }
 
 const (
@@ -46,7 +46,10 @@ type Route struct {
 
 // Candidate says that a peer could be the tracker.
 type Candidate struct {
-	Route     Route
+	Route Route
+	// Age is how long ago the peer said so, as far as the sender knows; in seconds, rounded up. Without it a record would live
+	// for ever, because there is always one who heard it later than the others forgot it.
+	Age       uint16
 	Peer      wire.PeerID
 	Seq       uint64
 	Rank      Rank // of flags only Dialable

@@ -22,7 +22,7 @@ func one() []Message {
 	route := Route{Hops: 3, Cover: []uint32{1, short(other)}}
 	lead := Reign{Term: 7, Seq: 9, Rank: Rank{Firm: true, Dialable: true, Priority: -3, Port: 5001, ID: id}}
 	list := []Message{
-		&Candidate{Route: route, Peer: id, Seq: 5, Rank: Rank{Dialable: true, Priority: 300, Port: 1, ID: id}, Addresses: []string{"ws://10.0.0.1:5000", "[::1]:5000"}},
+		&Candidate{Route: route, Age: 300, Peer: id, Seq: 5, Rank: Rank{Dialable: true, Priority: 300, Port: 1, ID: id}, Addresses: []string{"ws://10.0.0.1:5000", "[::1]:5000"}},
 		&Coordinator{Route: route, Reign: lead, Addresses: []string{"ws://10.0.0.1:5000"}},
 		&Election{Route: route, Reign: lead},
 		&Resignation{Route: route, Leader: id, Term: 7, Successor: other},
@@ -159,6 +159,21 @@ func TestHostile(t *testing.T) {
 		_, step, _ := lone(t)
 		if out := step(Receive{From: wire.IDOf(keyOf(2)), Data: make([]byte, 100)}); len(out.Faults) != 1 || !out.Faults[0].Drop {
 			t.Errorf("faults %v: want one", out.Faults)
+		}
+	})
+	t.Run("forged announcements shown by a tracker do not use up what honest ones may raise", func(t *testing.T) {
+		m, step, _ := lone(t)
+		for i := range 200 {
+			c := coordinator(byte(10+i%50), 11)
+			c.Sig[0] ^= 1
+			b, err := AppendMessage(nil, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			step(Learn{Data: b})
+		}
+		if step(from(2, coordinator(5, 11))); m.reign.Term != 11 {
+			t.Errorf("it stays at term %d when a leader of term 11 is announced", m.reign.Term)
 		}
 	})
 	t.Run("strangers are not heard", func(t *testing.T) {

@@ -2,6 +2,7 @@ package election
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -28,6 +29,9 @@ func (m *Machine) neighbour(id wire.PeerID) *neighbour {
 func (m *Machine) neighbourUp(id wire.PeerID, out *Output) {
 	if id == m.self || m.neighbour(id) != nil || len(m.neighbours) >= MaxNeighbours {
 		return
+	}
+	if c := m.known(id); c != nil {
+		c.left = false
 	}
 	m.neighbours = append(m.neighbours, &neighbour{id: id, flow: bucket{burst: 1024, every: 5 * time.Millisecond}})
 	m.summarize(id, false, out)
@@ -196,17 +200,17 @@ func (m *Machine) onSummary(n *neighbour, s *Summary, out *Output) {
 		}
 	}
 	full := len(s.Candidates) >= MaxRanking
-	give := func(rec Candidate) {
+	give := func(rec Candidate, age time.Duration) {
 		if seq, ok := theirs[rec.Peer]; rec.Seq > seq && (ok || !full || rec.Peer == m.self) {
-			rec.Route = Route{}
+			rec.Route, rec.Age = Route{}, uint16(min((age+time.Second-1)/time.Second, math.MaxUint16))
 			m.send(n.id, &rec, out)
 		}
 	}
 	if m.own != nil && m.candidate() {
-		give(*m.own)
+		give(*m.own, 0)
 	}
 	for _, c := range m.ranking {
-		give(c.rec)
+		give(c.rec, m.now.Sub(c.heard))
 	}
 	if more && !s.Reply {
 		m.summarize(n.id, true, out)
