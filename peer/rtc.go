@@ -80,8 +80,10 @@ type RTC struct {
 	voice struct {                 // counts packets
 		sent, failed, received atomic.Uint64
 		dropped                atomic.Uint64 // of peers that are not in voice with this one
+		limited                atomic.Uint64 // that came too fast
 		bad                    atomic.Uint64 // that were no audio of ours
 	}
+	voiceTaken limit // of each session
 
 	mu       sync.Mutex // guards what follows; never held while a session or the sink is called
 	sessions map[uuid.UUID]*rtcSession
@@ -110,7 +112,7 @@ func NewRTC(cfg RTCConfig, sink func(TransportEvent)) (*RTC, error) {
 			return nil, fmt.Errorf("make a DTLS certificate: %w", err)
 		}
 	}
-	return &RTC{cfg: cfg, sink: sink, settings: rtcSettings(cfg), media: media, cert: *cert, sessions: map[uuid.UUID]*rtcSession{}}, nil
+	return &RTC{cfg: cfg, sink: sink, settings: rtcSettings(cfg), media: media, cert: *cert, sessions: map[uuid.UUID]*rtcSession{}, voiceTaken: rtcVoiceTaken}, nil
 }
 
 var (

@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/pion/rtp"
@@ -20,6 +21,10 @@ const (
 	// rtcVoiceFaults is how many packets of a session may be no audio before no more are read.
 	rtcVoiceFaults = 64
 )
+
+// rtcVoiceTaken are the packets of a session that are taken: those of 10 ms and a little more, after a second without any
+// all that was on its way. More would take the place of others' sound.
+var rtcVoiceTaken = limit{125, 125}
 
 // VoicePacket is what an RTP packet of voice says (RFC 3550 section 5.1). Its SSRC and payload type are the session's.
 type VoicePacket struct {
@@ -102,6 +107,7 @@ func (s *rtcSession) hear(track *webrtc.TrackRemote) {
 	voice := &s.rtc.voice
 	buf := make([]byte, rtcVoiceBuffer)
 	var packet rtp.Packet
+	var taken bucket
 	for faults := 0; faults < rtcVoiceFaults; {
 		n, _, err := track.Read(buf)
 		if errors.Is(err, io.EOF) {
@@ -123,6 +129,10 @@ func (s *rtcSession) hear(track *webrtc.TrackRemote) {
 			voice.bad.Add(1)
 			continue
 		}
+		if !taken.take(time.Now(), s.rtc.voiceTaken) {
+			voice.limited.Add(1)
+			continue
+		}
 		voice.received.Add(1)
 		s.rtc.cfg.OnVoice(s.remote, VoicePacket{
 			Seq: packet.SequenceNumber, Timestamp: packet.Timestamp, Marker: packet.Marker, Payload: packet.Payload,
@@ -136,6 +146,6 @@ func (t *RTC) Counters() map[string]uint64 {
 	return map[string]uint64{
 		"rtc.dropped": dropped, "rtc.refused": refused,
 		"voice.sent": t.voice.sent.Load(), "voice.failed": t.voice.failed.Load(), "voice.received": t.voice.received.Load(),
-		"voice.dropped": t.voice.dropped.Load(), "voice.bad": t.voice.bad.Load(),
+		"voice.limited": t.voice.limited.Load(), "voice.dropped": t.voice.dropped.Load(), "voice.bad": t.voice.bad.Load(),
 	}
 }

@@ -111,6 +111,27 @@ func TestRTCTakesNoOtherAudioThanVoice(t *testing.T) {
 	}
 }
 
+func TestRTCLimitsEachTalker(t *testing.T) {
+	p, _, atB := newVoicePair(t)
+	p.b.voiceTaken = limit{0, 3} // nothing comes after
+	p.open(5 * time.Second)
+	p.a.Speak([]uuid.UUID{p.session})
+	p.b.Speak([]uuid.UUID{p.session})
+	for seq := range uint16(3) {
+		p.a.SendVoice(VoicePacket{Seq: seq, Payload: make([]byte, 640)})
+		waitVoice(t, atB, "a packet within the limit")
+	}
+	p.a.SendVoice(VoicePacket{Seq: 3, Payload: make([]byte, 640)})
+	for end := time.Now().Add(5 * time.Second); p.b.Counters()["voice.limited"] == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a packet beyond the limit was not counted within 5 s")
+		}
+	}
+	if n := len(atB); n > 0 {
+		t.Errorf("%d packets beyond the limit were taken", n)
+	}
+}
+
 func TestRTCSpeaksToNobodyAfterTheEnd(t *testing.T) {
 	p, _, _ := newVoicePair(t)
 	p.open(5 * time.Second)
@@ -132,6 +153,7 @@ func BenchmarkRTCVoice(b *testing.B) {
 	cfg := rtcTestConfig()
 	cfg.OnVoice = func(wire.PeerID, VoicePacket, uint32) { heard <- struct{}{} }
 	p := newRTCPair(b, cfg, cfg)
+	p.b.voiceTaken = limit{1e9, 1e9}
 	p.open(5 * time.Second)
 	p.a.Speak([]uuid.UUID{p.session})
 	p.b.Speak([]uuid.UUID{p.session})

@@ -85,6 +85,27 @@ func TestNetworkCarriesFramesInOrder(t *testing.T) {
 	})
 }
 
+func TestNetworkNotesWhoIsInVoice(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDuo(t)
+		d.connect(t)
+		want[peer.Opened](t, d.ev[0])
+		want[peer.Opened](t, d.ev[1])
+		d.end[0].Speak([]uuid.UUID{d.session, {9}})
+		if got := d.net.Speaking(d.id[0]); len(got) != 1 || got[0] != d.id[1] {
+			t.Errorf("one who speaks over one session is said to speak to %v", got)
+		}
+		if got := d.net.Speaking(d.id[1]); len(got) != 0 {
+			t.Errorf("one who does not speak is said to speak to %v", got)
+		}
+		d.end[1].Close(d.session)
+		want[peer.Closed](t, d.ev[0])
+		if got := d.net.Speaking(d.id[0]); len(got) != 0 {
+			t.Errorf("the session is closed, and yet one speaks to %v", got)
+		}
+	})
+}
+
 func TestNetworkCutAndHeal(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDuo(t)
