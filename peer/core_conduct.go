@@ -68,6 +68,7 @@ func (b *bucket) ready(now time.Time, l limit) time.Time {
 // conduct is how a peer has behaved. It outlives its links, so that nobody can wipe it out by making a new one.
 type conduct struct {
 	presence, comings, signals, changes bucket
+	passes                              bucket // signals for others
 
 	offences int
 	last     time.Time // offence

@@ -33,6 +33,10 @@ type link struct {
 	busy    bool
 	rooms   []wire.Room // the peer's rooms by its last Presence
 
+	untracked bool          // the tracker does not know the peer
+	tries     int           // sessions that were offered
+	had       []wire.Room   // rooms before it went down
+	mendUntil time.Time     // until then it is wanted though nobody says that its peer is still in a room
 	voice     wire.Voice    // as told: the peer's, if that is in a room of ours
 	run       uuid.UUID     // the peer's process that it is with, or was with last
 	said      wire.Presence // the newest of that process
@@ -126,6 +130,8 @@ func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 	case l == nil || c.links[l.peer] != l: // dropped already
 	case c.shared(l.peer):
 		l.idleUntil = time.Time{}
+	case !l.up && now.Before(l.mendUntil):
+		l.idleUntil = l.mendUntil
 	case l.up:
 		if l.idleUntil.IsZero() {
 			l.idleUntil = now.Add(strangerGrace)
@@ -176,11 +182,12 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 			c.counters["signal.unsendable"]++
 			continue
 		}
-		out.Ops = append(out.Ops, opSignal{to: l.peer, data: data})
+		c.signal(l, data, out)
 	}
 	for _, a := range o.Actions {
 		switch a := a.(type) {
 		case negotiate.Offer:
+			l.tries++
 			c.sessions[a.Session] = &session{peer: l.peer}
 			out.Ops = append(out.Ops, opOffer{session: a.Session, remote: l.peer})
 		case negotiate.Accept:
@@ -227,7 +234,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 
 // linkUp begins to use a link: its session has carried the Hello of both sides.
 func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
-	l.session, l.up, l.since, l.busy = id, true, now, false
+	l.session, l.up, l.since, l.busy, l.mendUntil = id, true, now, false, time.Time{}
 	c.conductOf(now, l.peer).comings.take(now, comingsTaken)
 	if s := c.sessions[id]; s != nil {
 		l.path, l.busy = s.path, s.busy
@@ -260,6 +267,10 @@ func (c *Core) linkDown(now time.Time, l *link, reason string, leaving bool, out
 	if !l.up {
 		return
 	}
+	if !leaving && slices.ContainsFunc(l.rooms, c.joined) {
+		l.mendUntil = now.Add(mendFor)
+	}
+	l.had = l.rooms
 	l.up, l.since, l.rooms, l.presentAt = false, now, nil, time.Time{}
 	c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Path: l.path, Reason: reason})
@@ -374,6 +385,10 @@ func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
 		c.heard(now, ev.Session, s, l, f, out)
 	case wire.Bye:
 		c.byed(now, ev.Session, l, f, out)
+	case wire.Signal:
+		if l.up {
+			c.pass(now, s.peer, f, out)
+		}
 	case wire.Election:
 		if l.up {
 			c.elect(now, election.Receive{From: s.peer, Data: f.Data}, out)

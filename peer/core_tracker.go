@@ -19,6 +19,11 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 			return
 		}
 		c.roster.trackerRoom(now, ev.Room, ev.Members, ev.Count, c.joined, &out.Events)
+		for _, m := range ev.Members {
+			if l := c.links[m.Peer]; l != nil {
+				l.untracked = false
+			}
+		}
 		delete(c.awaited, ev.Room)
 		c.wantLinks(now, true, out)
 		c.checkReady(out)
@@ -140,7 +145,10 @@ func (c *Core) admit(id wire.PeerID) bool {
 // refused tells what the tracker did not do.
 func (c *Core) refused(now time.Time, ev signaling.Refused, out *CoreOutput) {
 	c.counters["tracker.refused"]++
-	if ev.Op == "signal" { // the other is gone or busy; its pair tries again by itself
+	if ev.Op == "signal" { // the other is gone or busy; its pair tries again by itself, by another way if there is one
+		if l := c.links[ev.Peer]; l != nil {
+			l.untracked = ev.Status == signaling.NotFound
+		}
 		return
 	}
 	c.complain(now, ev.Room, "tracker", fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status), out)

@@ -8,7 +8,8 @@ import (
 )
 
 // DecodeFrame reads one frame, which must be the whole of b. It refuses everything that AppendFrame would not have
-// written, so f re-encodes to b. Event bodies and election messages in f are parts of b, which must not be changed afterwards. Proofs have the
+// written, so f re-encodes to b. Event bodies, election messages and signals in f are parts of b, which must not be changed
+// afterwards. Proofs have the
 // right shape; whether they are true is for a Verifier to say.
 func DecodeFrame(b []byte) (f Frame, err error) {
 	if len(b) > MaxFrame {
@@ -44,6 +45,10 @@ func DecodeFrame(b []byte) (f Frame, err error) {
 			want, f = 3, bye
 		case typeElection:
 			want, f = 2, Election{Data: r.bytes("election message", 1, MaxElection)}
+		case typeSignal:
+			sig := Signal{Passed: r.bool("passed"), Peer: r.peer("peer")}
+			sig.Data = r.bytes("signal", 1, MaxSignal)
+			want, f = 4, sig
 		default:
 			return nil, fmt.Errorf("decode frame: type %d is not known", kind)
 		}

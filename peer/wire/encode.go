@@ -18,6 +18,7 @@ const (
 	typeWant     = 6
 	typeBye      = 7
 	typeElection = 8
+	typeSignal   = 9
 )
 
 // EventOverhead bounds what an encoded event takes beside its Room, Name, Body and Path, in bytes.
@@ -82,6 +83,12 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 			return nil, fmt.Errorf("an election message of %d bytes: 1 to %d are allowed", len(f.Data), MaxElection)
 		}
 		return appendBytes(appendUint(appendArray(b, 2), typeElection), f.Data), nil
+	case Signal:
+		if len(f.Data) < 1 || len(f.Data) > MaxSignal {
+			return nil, fmt.Errorf("a signal of %d bytes: 1 to %d are allowed", len(f.Data), MaxSignal)
+		}
+		b = appendBool(appendUint(appendArray(b, 4), typeSignal), f.Passed)
+		return appendBytes(appendBytes(b, f.Peer[:]), f.Data), nil
 	default:
 		return nil, fmt.Errorf("no frame of this type exists")
 	}

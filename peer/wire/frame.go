@@ -91,6 +91,14 @@ type Bye struct {
 // Election carries a message of the election; package election knows its layout. It goes over the reliable channel only.
 type Election struct{ Data []byte }
 
+// Signal carries half of a negotiation by way of a common neighbour, where no tracker knows both sides. Data is what would go
+// through the tracker, and is checked like that.
+type Signal struct {
+	Passed bool   // a neighbour passes it on; else it is to be passed on
+	Peer   PeerID // who it is from if it is passed on, else who it is for
+	Data   []byte
+}
+
 func (Hello) frame()    {}
 func (Presence) frame() {}
 func (Events) frame()   {}
@@ -99,3 +107,4 @@ func (Have) frame()     {}
 func (Want) frame()     {}
 func (Bye) frame()      {}
 func (Election) frame() {}
+func (Signal) frame()   {}

@@ -18,6 +18,7 @@
 //	Want     [6, room, [[author, from, to] ...]]            1 to MaxRanges, ascending, not overlapping
 //	Bye      [7, leaving, reason]
 //	Election [8, message]
+//	Signal   [9, passed, peer, data]
 //
 // version, hops, base, seq, from and to are unsigned integers; live, reply and leaving are booleans; voice is [] or, while
 // in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer and author are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
@@ -58,6 +59,8 @@ const (
 	MaxFastFrame = 1000
 	// MaxElection is the longest message of the election, in bytes.
 	MaxElection = 4 << 10
+	// MaxSignal is the longest Data of a Signal, in bytes.
+	MaxSignal = 60 << 10
 	// MaxBatch is the most events that share one signature.
 	MaxBatch = 32
 	// MaxName is the longest username, in Unicode code points.

@@ -60,6 +60,8 @@ func frames(tb testing.TB) []Frame {
 		Bye{Leaving: true, Reason: "quit"},
 		Bye{},
 		Election{Data: []byte{6, 1, 2}},
+		Signal{Peer: PeerID{1}, Data: []byte("{}")},
+		Signal{Passed: true, Peer: PeerID{2}, Data: []byte{0}},
 	}
 }
 
@@ -179,6 +181,8 @@ func TestEncoderRefusesWhatTheDecoderWould(t *testing.T) {
 		"backward range":     Want{Room: "a", Ranges: []Range{{PeerID{1}, 5, 4}}},
 		"overlapping ranges": Want{Room: "a", Ranges: []Range{{PeerID{1}, 1, 4}, {PeerID{1}, 4, 5}}},
 		"empty election":     Election{},
+		"empty signal":       Signal{},
+		"long signal":        Signal{Data: make([]byte, MaxSignal+1)},
 		"long election":      Election{Data: make([]byte, MaxElection+1)},
 		"long reason":        Bye{Reason: string(long[:129])},
 		"frame too long": Events{Events: func() []Event {
@@ -208,7 +212,7 @@ func TestDecoderRefusesOtherEncodings(t *testing.T) {
 		"null":                     {0x83, 0x07, 0xf6, 0x60},
 		"long text length":         {0x83, 0x07, 0xf4, 0x78, 0x01, 'x'},
 		"wrong number of items":    {0x84, 0x07, 0xf4, 0x60, 0x60},
-		"unknown type":             {0x83, 0x09, 0xf4, 0x60},
+		"unknown type":             {0x83, 0x0a, 0xf4, 0x60},
 		"election without data":    {0x82, 0x08, 0x40},
 		"text far longer than it":  {0x83, 0x07, 0xf4, 0x7b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff},
 		"length above 2^63":        {0x83, 0x07, 0xf4, 0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
