@@ -9,8 +9,7 @@ import (
 
 // DecodeFrame reads one frame, which must be the whole of b. It refuses everything that AppendFrame would not have
 // written, so f re-encodes to b. Event bodies, election messages and signals in f are parts of b, which must not be changed
-// afterwards. Proofs have the
-// right shape; whether they are true is for a Verifier to say.
+// afterwards. Proofs have the right shape; whether they are true is for a Verifier to say.
 func DecodeFrame(b []byte) (f Frame, err error) {
 	if len(b) > MaxFrame {
 		return nil, fmt.Errorf("decode frame: it is %d bytes long: at most %d are allowed", len(b), MaxFrame)
