@@ -46,8 +46,8 @@ var mayImport = map[string][]string{
 	"media":                   {},
 	"media/mediatest":         {"media"},
 	"cmd":                     {},
-	"cmd/peerchat":            {"configs", "tui", "peer", "peer/wire", "peer/history", "peer/profile", "signaling"},
-	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"},
+	"cmd/peerchat":            {"configs", "tui", "peer", "peer/wire", "peer/history", "peer/profile", "signaling", "media", "media/device", "media/wav"},
+	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"}, // its tests take media/mediatest and media/wav, to make and to judge sound
 	"cmd/peerchat/e2e/lab":    {},
 	"cmd/bench":               {"cmd/peerchat/e2e/lab", "peer", "peer/wire", "signaling"},
 	"cmd/bench/raft":          {}, // a module of its own

@@ -169,11 +169,8 @@ type (
 		Peer string
 		On   bool
 	}
-	// MicLevel is the level of the microphone and the level that opens it by voice, in dBFS; Open says that others hear it.
-	MicLevel struct {
-		Level, Threshold float64
-		Open             bool
-	}
+	// MicLevel is the level of the microphone, and the level that opens it by voice, in dBFS.
+	MicLevel struct{ Level, Threshold float64 }
 	// MutedTalk says that somebody talks into one's own microphone while it is muted.
 	MutedTalk struct{}
 

@@ -81,7 +81,7 @@ func voiceScene() []tui.Msg {
 	bob2 := tui.Member{ID: bob2ID, Name: "bob"}
 	msgs := []tui.Msg{
 		tui.MemberJoined{Room: "general", Member: bob2, Count: 4}, tui.Voice{Room: "general"},
-		tui.MicLevel{Level: -30, Threshold: -45, Open: true},
+		tui.MicLevel{Level: -30, Threshold: -45},
 	}
 	for i, mem := range []tui.Member{{ID: bobID, Name: "bob"}, {ID: carolID, Name: "carol"}, bob2, {ID: aliceID, Name: "alice"}} {
 		msgs = append(msgs, tui.VoiceMember{Room: "general", Member: mem, State: tui.VoiceJoined, Count: i + 1})

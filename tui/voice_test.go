@@ -39,7 +39,7 @@ func TestTheStatusLineSaysWhetherIAmHeard(t *testing.T) {
 		{"others are in it", nil, "[voice: 1 in]"},
 		{"nothing is heard of the microphone yet", []Msg{Voice{Room: "general"}}, "[voice: on │······]"},
 		{"noise", []Msg{MicLevel{Level: -55, Threshold: -45}}, "[voice: on ·│·····]"},
-		{"speech", []Msg{MicLevel{Level: -20, Threshold: -45, Open: true}, Talking{Peer: "aaaa", On: true}}, "[voice: on ▂│▃▄▅·· | TALK]"},
+		{"speech", []Msg{MicLevel{Level: -20, Threshold: -45}, Talking{Peer: "aaaa", On: true}}, "[voice: on ▂│▃▄▅·· | TALK]"},
 		{"as loud as can be", []Msg{MicLevel{Level: 0, Threshold: -1}, Talking{Peer: "aaaa"}}, "[voice: on ▂▃▄▅▆▇│]"},
 		{"a talk key needs no threshold", []Msg{Voice{Room: "general", Mode: VoiceByKey}}, "[voice: on PTT ▂▃▄▅▆▇]"},
 		{"always open", []Msg{Voice{Room: "general", Mode: VoiceOpen}}, "[voice: on open ▂▃▄▅▆▇]"},

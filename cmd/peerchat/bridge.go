@@ -36,6 +36,8 @@ func toMsgs(ev peer.Event, self wire.PeerID) []tui.Msg {
 			return []tui.Msg{tui.Self{ID: self.String(), Name: ev.Person.Name}, renamed}
 		}
 		return one(renamed)
+	case peer.VoiceChanged:
+		return one(tui.VoiceMember{Room: string(ev.Room), Member: toMember(ev.Person), State: tui.VoiceState(ev.State), Count: ev.Members})
 	case peer.LinkChanged:
 		return one(tui.Link{Peer: ev.Person.Peer.String(), Name: ev.Person.Name, Up: ev.Up, Path: ev.Path.Kind, RTT: ev.Path.RTT,
 			Reason: ev.Reason})

@@ -22,6 +22,7 @@ const envPrefix = "PEERCHAT_"
 type cli struct {
 	Tracker    trackerFlags    `cmd:"" help:"Be a tracker: introduce peers to each other, by WebSocket and STUN."`
 	Join       joinFlags       `cmd:"" help:"Chat: find a tracker, or become one, and join rooms."`
+	Devices    devicesFlags    `cmd:"" help:"Show microphones and speakers."`
 	Version    struct{}        `cmd:"" help:"Show which peerchat this is."`
 	Completion completionFlags `cmd:"" help:"Print a completion script for bash, zsh or fish."`
 	Help       helpFlags       `cmd:"" help:"Show the help of a command."`
@@ -52,18 +53,20 @@ type joinFlags struct {
 	Priority  *int16   `placeholder:"N" help:"The higher, the sooner this peer is elected when the tracker is lost: -32768 to 32767 (0)."`
 	Plain     *bool    `help:"Print a line an event, without a full screen. So it is when output is no terminal."`
 	JSON      *bool    `name:"json" help:"Print a JSON object an event, for programs."`
+	Mic       *string  `placeholder:"SOURCE" help:"Microphone: number or name of it, none, wav:FILE, wav:FILE?loop or tone:HZ (the default one)."`
+	Speaker   *string  `placeholder:"SINK" help:"Speaker: number or name of it, none or wav:FILE (the default one)."`
+	Voice     *bool    `help:"Join the voice of the first room at once."`
+	Muted     *bool    `help:"Begin with the microphone muted."`
 	Profile   *string  `placeholder:"DIR" help:"Directory of identity and history (one per username)."`
 	LAN       *bool    `name:"lan" negatable:"" help:"Look for trackers on the local network by mDNS (on)."`
 	Interface []string `placeholder:"NAME" help:"Use this network interface only; repeat for more."`
 	LogLevel  *string  `placeholder:"LEVEL" help:"Log debug, info, warn or error (info to the profile's peerchat.log, warn to standard error)."`
 	LogFormat *string  `placeholder:"FORMAT" help:"Log as text or json (text)."`
 	Config    *string  `placeholder:"FILE" help:"Read settings from a YAML file."`
+}
 
-	// Known to the command line's contract, and refused with a reason until there is sound.
-	Voice   bool    `hidden:""`
-	Muted   bool    `hidden:""`
-	Mic     *string `hidden:""`
-	Speaker *string `hidden:""`
+type devicesFlags struct {
+	JSON bool `name:"json" help:"Print a JSON object, for programs."`
 }
 
 type completionFlags struct {
@@ -125,6 +128,8 @@ func parseArgs(args []string, con console) (do action, err error) {
 		return func(ctx context.Context, con console) error { return runTracker(ctx, con, flags.Tracker) }, nil
 	case "join":
 		return func(ctx context.Context, con console) error { return runJoin(ctx, con, flags.Join) }, nil
+	case "devices":
+		return func(ctx context.Context, con console) error { return runDevices(ctx, con, flags.Devices) }, nil
 	case "version":
 		return func(_ context.Context, con console) error { return printVersion(con.out) }, nil
 	case "completion":
@@ -195,9 +200,6 @@ func (f trackerFlags) settings() (configs.Tracker, error) {
 // settings of a peer; see trackerFlags.settings.
 func (f joinFlags) settings() (configs.Peer, error) {
 	c := configs.DefaultPeer()
-	if f.Voice || f.Muted || f.Mic != nil || f.Speaker != nil {
-		return c, &usageError{errors.New("this version has no voice: leave out --voice, --muted, --mic and --speaker; text works without them")}
-	}
 	if f.Config != nil {
 		var err error
 		if c, err = configs.LoadPeer(*f.Config); err != nil {
@@ -231,6 +233,10 @@ func (f joinFlags) settings() (configs.Peer, error) {
 	overList(&c.Interface, f.Interface)
 	over(&c.Plain, f.Plain)
 	over(&c.JSON, f.JSON)
+	over(&c.Mic, f.Mic)
+	over(&c.Speaker, f.Speaker)
+	over(&c.Voice, f.Voice)
+	over(&c.Muted, f.Muted)
 	over(&c.Profile, f.Profile)
 	over(&c.LogLevel, f.LogLevel)
 	over(&c.LogFormat, f.LogFormat)

@@ -15,9 +15,11 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"peerchat/configs"
+	"peerchat/media/device"
 	"peerchat/peer"
 	"peerchat/peer/history"
 	"peerchat/peer/profile"
@@ -47,6 +49,7 @@ type joining struct {
 	finder   *finder
 	store    history.Store
 	events   *peer.Mailbox[peer.Event]
+	voice    *voice
 	node     *peer.Node
 	notes    []peer.Event // told before the first event of the node
 }
@@ -64,6 +67,12 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		if _, err := signaling.ParseAddr(addr); err != nil {
 			return &usageError{fmt.Errorf("tracker: %w", err)}
 		}
+	}
+	if _, err := device.ParseSource(j.settings.Mic); err != nil {
+		return &usageError{err}
+	}
+	if _, err := device.ParseSink(j.settings.Speaker); err != nil {
+		return &usageError{err}
 	}
 	j.mode = chooseMode(j.settings, con.tty())
 	if j.name, err = j.username(); err != nil {
@@ -103,6 +112,11 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		j.notes = append(j.notes, peer.Notice{Code: "profile", Text: note})
 	}
 
+	sound := device.New(device.Config{Log: j.logger})
+	defer sound.Close()
+	var links atomic.Pointer[peer.RTC]
+	j.voice = j.newVoice(sound, &links)
+
 	j.events = peer.NewMailbox(1<<30, func(peer.Event) int { return 0 })
 	for _, n := range j.notes {
 		j.events.Post(n)
@@ -111,10 +125,11 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Fresh: fresh && !created,
 		Seed: seed(), Logger: j.logger,
 		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
-			rtc, err := peer.NewRTC(peer.RTCConfig{Interfaces: j.settings.Interface, Logger: j.logger}, sink)
+			rtc, err := peer.NewRTC(peer.RTCConfig{Interfaces: j.settings.Interface, Logger: j.logger, OnVoice: j.voice.receive}, sink)
 			if err != nil {
 				return nil, err
 			}
+			links.Store(rtc)
 			if len(j.settings.STUN) == 0 {
 				return rtc, nil
 			}
@@ -124,14 +139,19 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
 			return signaling.NewStation(j.station(key, sink)), nil
 		},
-		OnEvent:  func(ev peer.Event) { j.events.Post(ev) },
+		OnEvent: func(ev peer.Event) {
+			j.voice.see(ev)
+			j.events.Post(ev)
+		},
 		Election: peer.ElectionConfig{Host: !j.settings.NoHost, Priority: j.settings.Priority, Term: j.term()},
 		SaveTerm: j.profile.SaveTerm,
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { // whatever way the front end ended; a second Stop does nothing
+	go j.voice.run()
+	defer func() { err = errors.Join(err, j.voice.close()) }() // after the node, whose links use it, has stopped
+	defer func() {                                             // whatever way the front end ended; a second Stop does nothing
 		stop, cancel := context.WithTimeout(context.Background(), leavePatience)
 		defer cancel()
 		if serr := j.node.Stop(stop); err == nil {
@@ -142,6 +162,28 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		return j.runScreen(ctx)
 	}
 	return j.runLines(ctx)
+}
+
+// newVoice is this peer's voice. It reaches the node and the links when they are there.
+func (j *joining) newVoice(sound soundSystem, links *atomic.Pointer[peer.RTC]) *voice {
+	c := voiceConfig{
+		self: j.self, sound: sound, mic: j.settings.Mic, speaker: j.settings.Speaker, muted: j.settings.Muted, logger: j.logger,
+		do: func(cmd peer.Command) { j.node.Do(cmd) }, keep: j.profile.SaveVolume,
+		send: func(p peer.VoicePacket) {
+			if rtc := links.Load(); rtc != nil {
+				rtc.SendVoice(p)
+			}
+		},
+	}
+	if j.settings.Voice {
+		c.join = j.rooms[0]
+	}
+	var err error
+	if c.volumes, err = j.profile.Volumes(); err != nil {
+		j.logger.Warn("reading the volumes", "err", err)
+		j.notes = append(j.notes, peer.Notice{Code: "profile", Text: "the volumes that you had set are lost: " + err.Error()})
+	}
+	return newVoice(c)
 }
 
 // term is the election's term that the profile keeps. One that cannot be read is learned again from the others.
@@ -174,7 +216,7 @@ func (j *joining) runLines(ctx context.Context) error {
 		print = newPlainPrinter(time.Now, !j.con.tty().in)
 	}
 	m := &lineMode{
-		node: j.node, events: j.events, lines: make(chan []inputLine), out: newOutput(j.con.out), print: print,
+		node: j.node, events: j.events, lines: make(chan []inputLine), out: newOutput(j.con.out), print: print, voice: j.voice,
 		dial: j.finder.dial, seen: j.remember, view: view{room: j.rooms[0], rooms: j.rooms},
 	}
 	// A read of standard input cannot be interrupted: this goroutine ends with its input, or with the process.

@@ -135,6 +135,8 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 		return p.member(b, ev.Room, ev.Person, "left", ev.Members).end()
 	case peer.MemberRenamed:
 		return p.member(b, ev.Room, ev.Person, "renamed", ev.Members).str("was", ev.Was).end()
+	case peer.VoiceChanged:
+		return p.voiceChanged(b, ev)
 	case peer.LinkChanged:
 		state := "down"
 		if ev.Up {
@@ -189,6 +191,13 @@ type jsonPeer struct {
 	Remote string      `json:"remote,omitempty"`
 	RTT    float64     `json:"rtt_ms"`
 	Since  string      `json:"since,omitempty"`
+	Voice  *jsonVoice  `json:"voice,omitempty"` // in whose voice it is, and how
+}
+
+type jsonVoice struct {
+	Room  wire.Room `json:"room"`
+	Muted bool      `json:"muted"`
+	Deaf  bool      `json:"deaf"`
 }
 
 func jsonPeers(list []peer.PeerInfo) []jsonPeer {
@@ -203,6 +212,10 @@ func jsonPeers(list []peer.PeerInfo) []jsonPeer {
 		}
 		if !i.Since.IsZero() {
 			j.Since = i.Since.UTC().Format(jsonTime)
+		}
+		if i.Voice.Room != "" {
+			v := jsonVoice(i.Voice)
+			j.Voice = &v
 		}
 		out = append(out, j)
 	}

@@ -35,6 +35,7 @@ type printer interface {
 	problem(b []byte, code, text string) []byte
 	notice(b []byte, code, text string) []byte
 	help(b []byte, topic string) []byte
+	voice(b []byte, n voiceNews) []byte
 }
 
 // doer is a peer.Node, as far as line mode needs it.
@@ -65,6 +66,7 @@ type lineMode struct {
 	lines  chan []inputLine
 	out    *output
 	print  printer
+	voice  *voice
 	dial   func(addr string) error // adds a tracker by hand
 	seen   func(peer.Event)        // told of each event first; may be nil
 
@@ -101,6 +103,11 @@ func (m *lineMode) run(ctx context.Context) error {
 		case <-m.events.Wake():
 			for _, ev := range m.events.TryTake() {
 				m.take(ev)
+			}
+		case <-m.voice.news.Wake():
+			for _, n := range m.voice.news.TryTake() {
+				m.buf = m.print.voice(m.buf[:0], n)
+				m.out.add(m.buf)
 			}
 		case batch := <-lines:
 			m.queue = batch
@@ -314,6 +321,9 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 	case tui.Quit:
 		return true
 	default:
+		if m.voice.do(a) {
+			break
+		}
 		if cmd := toCommand(a); cmd != nil {
 			m.node.Do(cmd)
 		} else { // what concerns a screen: /clear, /bell, /mouse, /joins, /find

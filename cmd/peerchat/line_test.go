@@ -87,7 +87,7 @@ func newLineMode(t *testing.T, in io.Reader, out io.Writer) (*lineMode, *fakeNod
 	t.Cleanup(cancel)
 	m := &lineMode{
 		node: node, events: events, lines: make(chan []inputLine), out: newOutput(out),
-		print: &jsonPrinter{now: time.Now}, dial: func(string) error { return nil },
+		print: &jsonPrinter{now: time.Now}, voice: silentVoice(t, node), dial: func(string) error { return nil },
 		view: view{room: "general", rooms: []wire.Room{"general"}},
 	}
 	go readLines(ctx, in, m.lines)

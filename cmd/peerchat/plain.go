@@ -63,6 +63,8 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		return line(b, now, fmt.Sprintf("<-- %s left %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
 	case peer.MemberRenamed:
 		return line(b, now, fmt.Sprintf("-!- %s is now called %s", tui.SanitizeLine(ev.Was), p.name(ev.Person)))
+	case peer.VoiceChanged:
+		return line(b, now, p.voiceChanged(ev))
 	case peer.LinkChanged:
 		if !ev.Up {
 			why := ""
@@ -132,7 +134,7 @@ func (p *plainPrinter) help(b []byte, topic string) []byte {
 		b = line(b, p.now(), "-!- "+l)
 	}
 	if topic == "" {
-		b = line(b, p.now(), "-!- without a slash work too: peers, room NAME, send TEXT, connect HOST PORT, help, exit")
+		b = line(b, p.now(), "-!- without a slash work too: peers, room NAME, send TEXT, voice join, voice leave, voice mute, voice unmute, voice peers, connect HOST PORT, help, exit")
 	}
 	return b
 }

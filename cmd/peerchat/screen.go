@@ -49,6 +49,10 @@ func (j *joining) carry(ctx context.Context, app *tui.App, quit, ended <-chan st
 					app.Post(msg)
 				}
 			}
+		case <-j.voice.news.Wake():
+			for _, n := range j.voice.news.TryTake() {
+				app.Post(voiceMsg(n))
+			}
 		case <-quit:
 			leaving = true
 		case <-ended:
@@ -88,6 +92,9 @@ func (j *joining) act(app *tui.App, a tui.Action, quit chan<- struct{}) {
 		}
 		j.node.Do(peer.Reconnect{})
 	default:
+		if j.voice.do(a) {
+			return
+		}
 		if cmd := toCommand(a); cmd != nil {
 			j.node.Do(cmd)
 		} else {

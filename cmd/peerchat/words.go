@@ -123,6 +123,9 @@ func peersLines(list []peer.PeerInfo) []string {
 		if len(i.Rooms) > 0 {
 			l += "  " + roomList(i.Rooms)
 		}
+		if i.Voice.Room != "" {
+			l += "  in the voice of " + i.Voice.Room.String()
+		}
 		lines = append(lines, l)
 	}
 	return lines

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"peerchat/media"
+	"peerchat/media/device"
+	"peerchat/tui"
+)
+
+// runDevices is `peerchat devices`. A machine without sound is no failure: it has no devices.
+func runDevices(ctx context.Context, con console, flags devicesFlags) error {
+	sound := device.New(device.Config{})
+	defer sound.Close()
+	return showDevices(ctx, con, flags.JSON, sound)
+}
+
+func showDevices(ctx context.Context, con console, asJSON bool, sound soundSystem) error {
+	ctx, cancel := context.WithTimeout(ctx, devicePatience)
+	defer cancel()
+	mics, speakers, err := sound.List(ctx)
+	if err != nil && !errors.Is(err, media.ErrNoSound) {
+		return err
+	}
+	var b []byte
+	if asJSON {
+		p := &jsonPrinter{now: time.Now}
+		b = jsonDevices(p.begin(nil, "devices"), mics, speakers).end()
+	} else {
+		for _, l := range deviceLines(mics, speakers) {
+			b = append(append(b, l...), '\n')
+		}
+	}
+	_, err = con.out.Write(b)
+	return err
+}
+
+// deviceLines lists devices for people.
+func deviceLines(mics, speakers []device.Device) []string {
+	if len(mics)+len(speakers) == 0 {
+		return []string{"there is no sound device here; text works as ever, and none, wav:FILE and tone:HZ do in place of one"}
+	}
+	var lines []string
+	for _, kind := range []struct {
+		title string
+		list  []device.Device
+	}{{"microphones", mics}, {"speakers", speakers}} {
+		lines = append(lines, kind.title)
+		if len(kind.list) == 0 {
+			lines = append(lines, "   there are none")
+		}
+		for _, d := range kind.list {
+			mark := " "
+			if d.Default {
+				mark = "*"
+			}
+			l := fmt.Sprintf(" %s%2d  %s", mark, d.Number, tui.SanitizeLine(d.Name))
+			switch {
+			case d.Default:
+				l += " (default)"
+			case d.Monitor:
+				l += " (what a speaker plays)"
+			}
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// jsonDevices appends devices to an object.
+func jsonDevices(o *object, mics, speakers []device.Device) *object {
+	type jsonDevice struct {
+		Number  int    `json:"number"`
+		ID      string `json:"id"`
+		Name    string `json:"name"`
+		Default bool   `json:"default"`
+		Monitor bool   `json:"monitor"`
+		Backend string `json:"backend"`
+	}
+	list := func(devices []device.Device) []jsonDevice {
+		out := make([]jsonDevice, 0, len(devices))
+		for _, d := range devices {
+			out = append(out, jsonDevice(d))
+		}
+		return out
+	}
+	return o.any("microphones", list(mics)).any("speakers", list(speakers))
+}
