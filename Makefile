@@ -20,10 +20,10 @@ build: ## bin/peerchat, one static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/peerchat ./cmd/peerchat
 
 fmt: ## format the code
-	gofmt -w cmd configs peer signaling tui
+	gofmt -w cmd configs media peer signaling tui
 
 lint: ## what is not formatted, vetted or checked
-	@test -z "$$(gofmt -l cmd configs peer signaling tui)" || { echo "not formatted, run make fmt:"; gofmt -l cmd configs peer signaling tui; exit 1; }
+	@test -z "$$(gofmt -l cmd configs media peer signaling tui)" || { echo "not formatted, run make fmt:"; gofmt -l cmd configs media peer signaling tui; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -C cmd/bench/raft ./...
 	$(GO) run $(STATICCHECK) ./...
