@@ -334,6 +334,7 @@ func (c *Core) wake() time.Time {
 	if !c.elections.meshTold {
 		earlier(c.elections.meshAt)
 	}
+	earlier(c.elections.movedAt)
 	for _, l := range c.links {
 		earlier(l.wake)
 		earlier(l.idleUntil)
@@ -363,6 +364,10 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 	}
 	if e := &c.elections; !e.meshTold && !e.meshAt.IsZero() && !now.Before(e.meshAt) {
 		c.tellTracker(now, out)
+	}
+	if at := c.elections.movedAt; !at.IsZero() && !now.Before(at) {
+		c.tellTracker(now, out)
+		c.elections.movedAt = time.Time{}
 	}
 	if !c.presenceAt.IsZero() && !now.Before(c.presenceAt) {
 		c.tellPresence(now, out)

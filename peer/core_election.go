@@ -23,6 +23,8 @@ const (
 	failedRounds = 3
 	// meshGrace is how long a new leader may be without a proof that it can be dialled until that is told.
 	meshGrace = 3 * time.Second
+	// moveGrace is how long the way to another tracker that is known may take until the last one is told to be lost.
+	moveGrace = 2 * time.Second
 	// jitterEach is by how much each further member spreads those who move to a new tracker, jitterMost at most.
 	jitterEach = time.Millisecond
 	jitterMost = 2 * time.Second
@@ -49,6 +51,7 @@ type elections struct {
 	serving  bool                   // the own tracker serves
 	meshAt   time.Time              // when to tell that the leader is not dialable; zero: it is
 	meshTold bool
+	movedAt  time.Time // when to tell that the tracker is lost, though another is known; zero: none is, or it was told
 	own      signaling.Leading
 	last     []string                   // addresses of the last tracker that was not this peer's
 	leader   wire.PeerID                // of it
@@ -323,6 +326,9 @@ func (c *Core) tellTracker(now time.Time, out *CoreOutput) {
 	e.meshTold = inMesh
 	t := TrackerChanged{URL: e.client.URL, Term: e.client.Term, Leader: e.client.Leader, Trying: e.client.Trying, Err: e.client.Err}
 	connected := e.client.State == signaling.Connected
+	if connected {
+		e.movedAt = time.Time{}
+	}
 	switch {
 	case e.state.Phase == election.PhaseHosting && e.serving:
 		t = TrackerChanged{State: TrackerHosting, URL: cmp.Or(first(e.own.URLs), e.own.URL), Term: e.state.Term, Leader: c.self, Self: true,
@@ -335,6 +341,8 @@ func (c *Core) tellTracker(now time.Time, out *CoreOutput) {
 		t.State, t.InMesh = TrackerConnected, inMesh
 	case !e.ever:
 		t.State = TrackerSearching
+	case c.moving(now):
+		return
 	default:
 		t.State, t.Leader = TrackerLost, wire.PeerID{}
 		if e.state.Phase == election.PhaseFollowing {
@@ -352,6 +360,20 @@ func (c *Core) tellTracker(now time.Time, out *CoreOutput) {
 	}
 	c.tracker = t
 	out.Events = append(out.Events, t)
+}
+
+// moving reports whether this peer is on its way from one tracker to another, and has not been for long.
+func (c *Core) moving(now time.Time) bool {
+	e := &c.elections
+	known := e.client.Moved || e.state.Phase == election.PhaseFollowing && e.state.Leader != e.leader
+	if !known || c.tracker.State == TrackerLost {
+		e.movedAt = time.Time{}
+		return false
+	}
+	if e.movedAt.IsZero() {
+		e.movedAt = now.Add(moveGrace)
+	}
+	return now.Before(e.movedAt)
 }
 
 func first(list []string) string {
