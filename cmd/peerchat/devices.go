@@ -30,7 +30,7 @@ func showDevices(ctx context.Context, con console, asJSON bool, sound soundSyste
 		p := &jsonPrinter{now: time.Now}
 		b = jsonDevices(p.begin(nil, "devices"), mics, speakers).end()
 	} else {
-		for _, l := range deviceLines(mics, speakers) {
+		for _, l := range deviceLines(mics, speakers, "", "") {
 			b = append(append(b, l...), '\n')
 		}
 	}
@@ -38,16 +38,16 @@ func showDevices(ctx context.Context, con console, asJSON bool, sound soundSyste
 	return err
 }
 
-// deviceLines lists devices for people.
-func deviceLines(mics, speakers []device.Device) []string {
+// deviceLines lists devices for people, and marks those that are in use.
+func deviceLines(mics, speakers []device.Device, hears, plays string) []string {
 	if len(mics)+len(speakers) == 0 {
 		return []string{"there is no sound device here; text works as ever, and none, wav:FILE and tone:HZ do in place of one"}
 	}
 	var lines []string
 	for _, kind := range []struct {
-		title string
-		list  []device.Device
-	}{{"microphones", mics}, {"speakers", speakers}} {
+		title, used string
+		list        []device.Device
+	}{{"microphones", hears, mics}, {"speakers", plays, speakers}} {
 		lines = append(lines, kind.title)
 		if len(kind.list) == 0 {
 			lines = append(lines, "   there are none")
@@ -58,11 +58,13 @@ func deviceLines(mics, speakers []device.Device) []string {
 				mark = "*"
 			}
 			l := fmt.Sprintf(" %s%2d  %s", mark, d.Number, tui.SanitizeLine(d.Name))
-			switch {
-			case d.Default:
-				l += " (default)"
-			case d.Monitor:
-				l += " (what a speaker plays)"
+			for _, sign := range []struct {
+				is   bool
+				text string
+			}{{d.Default, "default"}, {d.Monitor, "what a speaker plays"}, {d.Name == kind.used, "in use"}} {
+				if sign.is {
+					l += " (" + sign.text + ")"
+				}
 			}
 			lines = append(lines, l)
 		}

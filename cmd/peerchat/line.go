@@ -105,10 +105,7 @@ func (m *lineMode) run(ctx context.Context) error {
 				m.take(ev)
 			}
 		case <-m.voice.news.Wake():
-			for _, n := range m.voice.news.TryTake() {
-				m.buf = m.print.voice(m.buf[:0], n)
-				m.out.add(m.buf)
-			}
+			m.voiced()
 		case batch := <-lines:
 			m.queue = batch
 		case <-m.out.written:
@@ -138,10 +135,12 @@ func (m *lineMode) run(ctx context.Context) error {
 func (m *lineMode) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), leavePatience)
 	defer cancel()
+	m.voice.finish(ctx)
 	stopErr := m.node.Stop(ctx)
 	for _, ev := range m.events.TryTake() {
 		m.take(ev)
 	}
+	m.voiced()
 	err := m.out.close(flushPatience)
 	switch {
 	case errors.Is(err, syscall.EPIPE):
@@ -150,6 +149,14 @@ func (m *lineMode) leave() error {
 		return fmt.Errorf("write to standard output: %w", err)
 	}
 	return stopErr
+}
+
+// voiced prints what voice tells.
+func (m *lineMode) voiced() {
+	for _, n := range m.voice.news.TryTake() {
+		m.buf = m.print.voice(m.buf[:0], n)
+		m.out.add(m.buf)
+	}
 }
 
 // take prints an event and keeps what it tells.
@@ -235,7 +242,7 @@ func (m *lineMode) finished(deadline *time.Time) bool {
 	if now.After(*deadline) {
 		return true
 	}
-	if !m.ready || len(m.unsaid) > 0 {
+	if !m.ready || len(m.unsaid) > 0 || m.voice.busy.Load() > 0 {
 		return false
 	}
 	if limit := now.Add(deliverPatience); limit.Before(*deadline) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -81,7 +80,7 @@ type recorder struct {
 	file   string
 	blocks chan []int16
 	stop   chan struct{}
-	done   chan struct{}
+	done   chan struct{} // closed when nothing more is written: after stop, or because that failed
 	lost   atomic.Uint64 // blocks that the disk was too slow for
 	err    error         // of writing; to be read after done
 
@@ -91,7 +90,8 @@ type recorder struct {
 	on  bool    // own is being mixed in
 }
 
-func newRecorder(file string) (*recorder, error) {
+// newRecorder begins a file. It calls ended when the file does not grow any more, from another goroutine.
+func newRecorder(file string, ended func()) (*recorder, error) {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
@@ -102,41 +102,35 @@ func newRecorder(file string) (*recorder, error) {
 	}
 	r := &recorder{file: file, blocks: make(chan []int16, recordBlocks), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
-		defer close(r.done)
-		r.err = r.write(w)
-		r.err = errors.Join(r.err, w.Close(), f.Close())
+		r.write(w)
+		r.err = errors.Join(w.Close(), f.Close())
+		close(r.done)
+		ended()
 	}()
 	return r, nil
 }
 
-// write writes blocks until stop, and then those that wait.
-func (r *recorder) write(w *wav.Writer) error {
-	var failed error
-	for stop := r.stop; ; {
+// write writes blocks until stop, and then those that wait; or until that fails, which w remembers.
+func (r *recorder) write(w *wav.Writer) {
+	for {
 		select {
 		case b := <-r.blocks:
-			failed = errors.Join(failed, failure(w, b, failed))
-			continue
-		default:
-		}
-		if stop == nil {
-			return failed
-		}
-		select {
-		case b := <-r.blocks:
-			failed = errors.Join(failed, failure(w, b, failed))
-		case <-stop:
-			stop = nil
+			if w.Write(b) != nil {
+				return
+			}
+		case <-r.stop: // a block that is just being put is left out
+			for {
+				select {
+				case b := <-r.blocks:
+					if w.Write(b) != nil {
+						return
+					}
+				default:
+					return
+				}
+			}
 		}
 	}
-}
-
-// failure writes a block, unless writing has failed already.
-func failure(w *wav.Writer, block []int16, before error) error {
-	if before != nil {
-		return nil
-	}
-	return w.Write(block)
 }
 
 // heard takes what the loudspeaker is given.
@@ -181,7 +175,7 @@ func (v *voice) record(a tui.Record) {
 		v.note("record", "nothing is being recorded")
 		return
 	case a.Stop:
-		v.endRecord()
+		v.endRecord(true)
 		return
 	case now != nil:
 		v.note("record", "%s is being recorded already; /record stop ends it", now.file)
@@ -195,9 +189,16 @@ func (v *voice) record(a tui.Record) {
 	}
 	file := a.File
 	if file == "" {
-		file = filepath.Join(v.cfg.records, "voice-"+time.Now().Format("20060102-150405")+".wav")
+		file = "voice-" + time.Now().Format("20060102-150405") + ".wav"
 	}
-	r, err := newRecorder(file)
+	var r *recorder
+	r, err := newRecorder(file, func() {
+		v.mail.Post(func() { // after this function: r is there, and in use
+			if v.tap.recorder.Load() == r {
+				v.endRecord(true)
+			}
+		})
+	})
 	if err != nil {
 		v.fail("record", err)
 		return
@@ -207,13 +208,15 @@ func (v *voice) record(a tui.Record) {
 	v.cfg.do(peer.Say{Room: v.room, Kind: wire.KindAction, Text: "is recording the voice of this room"})
 }
 
-// endRecord ends the recording, if there is one.
-func (v *voice) endRecord() {
+// endRecord ends the recording, if there is one. The room is told, unless it sees by itself that its voice was left.
+func (v *voice) endRecord(tell bool) {
 	r := v.tap.end()
 	if r == nil {
 		return
 	}
-	v.cfg.do(peer.Say{Room: v.heard, Kind: wire.KindAction, Text: "has stopped recording"})
+	if tell {
+		v.cfg.do(peer.Say{Room: v.room, Kind: wire.KindAction, Text: "has stopped recording"})
+	}
 	if r.err != nil {
 		v.fail("record", fmt.Errorf("the recording %s is not complete: %w", r.file, r.err))
 		return
@@ -233,7 +236,7 @@ func (v *voice) test() {
 	}
 	mic, speaker, sound := v.mic, v.speaker, v.cfg.sound
 	v.note("device", "say something: three seconds are recorded, then you hear them")
-	v.beside(func(ctx context.Context) func() {
+	v.beside(testPatience, func(ctx context.Context) func() {
 		text, err := testSound(ctx, sound, mic, speaker)
 		return func() {
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -24,8 +23,11 @@ const (
 	maxPeople = 10_000
 	// maxLevels is how many readings of the meter may wait for the front end.
 	maxLevels = 4
-	// devicePatience is how long asking a sound system for its devices may take.
+	// devicePatience is how long asking a sound system for its devices may take, testPatience recording and playing three seconds.
 	devicePatience = 10 * time.Second
+	testPatience   = 20 * time.Second
+	// besidePatience is how long the end of such work is waited for at the end; its context has ended then.
+	besidePatience = 5 * time.Second
 )
 
 // soundSystem is a device.System, as far as voice needs it.
@@ -46,8 +48,6 @@ type voiceConfig struct {
 	send    func(peer.VoicePacket) // to all in voice; called by one goroutine
 	volumes []profile.Volume
 	keep    func(profile.Volume) error
-	logger  *slog.Logger
-	records string // directory of recordings whose name was not given; empty: the working directory
 }
 
 // voice is this peer's sound: it owns the media.Engine, and joins it with the peer, which knows who is in voice, and with the
@@ -63,6 +63,7 @@ type voice struct {
 	stop context.CancelFunc
 	done chan struct{}
 	work sync.WaitGroup // what waits for sound devices beside the owner
+	busy atomic.Int32   // actions that have been taken and not been done
 
 	sounds atomic.Pointer[media.Engine] // the engine, for receive; nil until voice was entered
 	tap    *tap
@@ -78,6 +79,7 @@ type voice struct {
 	ptt     bool
 	level   float64 // threshold in dBFS; 0: learnt
 	people  map[wire.PeerID]string
+	rtt     map[wire.PeerID]time.Duration // of links that are up
 	inVoice map[wire.Room]map[wire.PeerID]voiceOf
 	volume  map[wire.PeerID]profile.Volume
 	asking  bool // devices are being listed, or tested
@@ -107,7 +109,7 @@ func newVoice(cfg voiceConfig) *voice {
 			return 0
 		}),
 		done: make(chan struct{}), state: state{muted: cfg.muted}, mic: cfg.mic, speaker: cfg.speaker,
-		people: map[wire.PeerID]string{}, inVoice: map[wire.Room]map[wire.PeerID]voiceOf{}, volume: map[wire.PeerID]profile.Volume{},
+		people: map[wire.PeerID]string{}, rtt: map[wire.PeerID]time.Duration{}, inVoice: map[wire.Room]map[wire.PeerID]voiceOf{}, volume: map[wire.PeerID]profile.Volume{},
 		tap: &tap{sound: cfg.sound},
 	}
 	v.ctx, v.stop = context.WithCancel(context.Background())
@@ -143,8 +145,32 @@ func (v *voice) close() error {
 	if v.engine != nil {
 		err = v.engine.Close()
 	}
-	v.work.Wait() // each of them ends with ctx
+	idle := make(chan struct{})
+	go func() {
+		v.work.Wait()
+		close(idle)
+	}()
+	late := time.NewTimer(besidePatience)
+	defer late.Stop()
+	select {
+	case <-idle:
+	case <-late.C:
+		err = errors.Join(err, fmt.Errorf("end voice: a sound system did not answer within %v", besidePatience))
+	}
 	return err
+}
+
+// finish ends the recording, and returns when all that was wanted before has been done and is in news, or ctx ends.
+func (v *voice) finish(ctx context.Context) {
+	done := make(chan struct{})
+	if !v.mail.Post(func() { v.endRecord(false); close(done) }) {
+		return
+	}
+	select {
+	case <-done:
+	case <-v.done:
+	case <-ctx.Done():
+	}
 }
 
 // receive is peer.RTCConfig.OnVoice.
@@ -157,7 +183,7 @@ func (v *voice) receive(from wire.PeerID, p peer.VoicePacket, ssrc uint32) {
 // see takes an event of the peer.
 func (v *voice) see(ev peer.Event) {
 	switch ev.(type) {
-	case peer.RoomJoined, peer.RoomLeft, peer.MemberJoined, peer.MemberRenamed, peer.LinkChanged, peer.VoiceChanged:
+	case peer.RoomJoined, peer.RoomLeft, peer.MemberJoined, peer.MemberRenamed, peer.LinkChanged, peer.LinkMeasured, peer.VoiceChanged:
 		v.mail.Post(func() { v.event(ev) })
 	}
 }
@@ -167,10 +193,18 @@ func (v *voice) do(a tui.Action) bool {
 	switch a.(type) {
 	case tui.JoinVoice, tui.LeaveVoice, tui.AskVoice, tui.Mute, tui.Unmute, tui.Deafen, tui.PTT, tui.TalkKey, tui.VAD, tui.ListDevices,
 		tui.Input, tui.Output, tui.Volume, tui.TestAudio, tui.Record, tui.Stats:
-		v.mail.Post(func() { v.act(a) })
+		v.later(func() { v.act(a) })
 		return true
 	}
 	return false
+}
+
+// later has the owner do what the user wants.
+func (v *voice) later(do func()) {
+	v.busy.Add(1)
+	if !v.mail.Post(func() { do(); v.busy.Add(-1) }) {
+		v.busy.Add(-1)
+	}
 }
 
 func (v *voice) note(code, format string, args ...any) {
@@ -184,10 +218,18 @@ func (v *voice) fail(code string, err error) {
 // tell says how the own voice stands.
 func (v *voice) tell() { v.news.Post(stateNews{v.state}) }
 
+// learn keeps somebody's name. When there are too many, only those in voice are kept.
 func (v *voice) learn(p peer.Person) {
-	if _, known := v.people[p.Peer]; known || len(v.people) < maxPeople {
-		v.people[p.Peer] = p.Name
+	if _, known := v.people[p.Peer]; !known && len(v.people) >= maxPeople {
+		kept := map[wire.PeerID]string{v.cfg.self: v.people[v.cfg.self]}
+		for _, people := range v.inVoice {
+			for id := range people {
+				kept[id] = v.people[id]
+			}
+		}
+		v.people = kept
 	}
+	v.people[p.Peer] = p.Name
 }
 
 func (v *voice) event(ev peer.Event) {
@@ -208,6 +250,14 @@ func (v *voice) event(ev peer.Event) {
 		v.learn(ev.Person)
 	case peer.LinkChanged:
 		v.learn(ev.Person)
+		delete(v.rtt, ev.Person.Peer)
+		if ev.Up {
+			v.rtt[ev.Person.Peer] = ev.Path.RTT
+		}
+	case peer.LinkMeasured:
+		if _, up := v.rtt[ev.Peer]; up {
+			v.rtt[ev.Peer] = ev.Path.RTT
+		}
 	case peer.VoiceChanged:
 		v.changed(ev)
 	}
@@ -235,7 +285,7 @@ func (v *voice) changed(ev peer.VoiceChanged) {
 		v.start()
 		v.tell()
 	case ev.State == peer.VoiceLeft && ev.Room == v.room:
-		v.endRecord()
+		v.endRecord(false)
 		v.room, v.noMic, v.noSpeaker, v.hears, v.plays = "", false, false, "", ""
 		if v.engine != nil {
 			v.engine.Leave()
@@ -247,15 +297,9 @@ func (v *voice) changed(ev peer.VoiceChanged) {
 // start turns the sound on, and makes the engine at the first time.
 func (v *voice) start() {
 	if v.engine == nil {
-		spec, err := device.ParseSource(v.mic)
-		e, nerr := media.NewEngine(media.EngineConfig{
-			Devices: v.tap, Send: v.spoken, Event: v.sounded,
-			Input: v.mic, Output: v.speaker, Muted: v.muted, Deaf: v.deaf, Mode: v.gate(), Gate: media.GateConfig{Threshold: v.level},
-			AGC:      err == nil && (spec.Kind == device.Default || spec.Kind == device.Real), // files are as loud as they should be
-			FirstSeq: uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
-		})
-		if nerr != nil {
-			v.fail("voice", nerr)
+		e, err := media.NewEngine(v.engineConfig())
+		if err != nil {
+			v.fail("voice", err)
 			return
 		}
 		for id, vol := range v.volume {
@@ -267,6 +311,17 @@ func (v *voice) start() {
 	}
 	v.last = media.InputLevel{}
 	v.engine.Join()
+}
+
+// engineConfig is how sound is to be. Whatever the user may set before the first voice goes in here.
+func (v *voice) engineConfig() media.EngineConfig {
+	spec, err := device.ParseSource(v.mic)
+	return media.EngineConfig{
+		Devices: v.tap, Send: v.spoken, Event: v.sounded, Input: v.mic, Output: v.speaker,
+		Muted: v.muted, Deaf: v.deaf, Mode: v.gate(), Gate: media.GateConfig{Threshold: v.level},
+		AGC:      err == nil && (spec.Kind == device.Default || spec.Kind == device.Real), // files are as loud as they should be
+		FirstSeq: uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
+	}
 }
 
 // spoken sends a packet of the own voice. The engine calls it.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"testing"
 
 	"peerchat/peer"
@@ -12,7 +11,7 @@ import (
 func silentVoice(t *testing.T, node *fakeNode) *voice {
 	v := newVoice(voiceConfig{
 		self: someone(99, "me").Peer, sound: &fakeSound{}, do: node.Do, send: func(peer.VoicePacket) {},
-		keep: func(profile.Volume) error { return nil }, logger: slog.New(slog.DiscardHandler),
+		keep: func(profile.Volume) error { return nil },
 	})
 	go v.run()
 	t.Cleanup(func() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"peerchat/media"
 	"peerchat/media/device"
@@ -179,7 +180,7 @@ func (v *voice) named(id wire.PeerID) string {
 
 // find finds somebody by name, name#tag, #tag or full ID. Of several with one name those in voice come first.
 func (v *voice) find(who string) (wire.PeerID, error) {
-	if id, err := wire.ParsePeerID(who); err == nil {
+	if id, err := wire.ParsePeerID(who); err == nil && id != v.cfg.self {
 		return id, nil
 	}
 	name, tag, tagged := who, "", false
@@ -187,9 +188,14 @@ func (v *voice) find(who string) (wire.PeerID, error) {
 		name, tag, tagged = who[:i], who[i+1:], true
 	}
 	var here, all []wire.PeerID
+	myself := false
 	for id, n := range v.people {
 		plain := strings.EqualFold(n, who)
-		if id == v.cfg.self || !plain && !(tagged && id.Tag() == tag && (name == "" || strings.EqualFold(n, name))) {
+		if !plain && !(tagged && id.Tag() == tag && (name == "" || strings.EqualFold(n, name))) {
+			continue
+		}
+		if id == v.cfg.self {
+			myself = true
 			continue
 		}
 		all = append(all, id)
@@ -202,6 +208,8 @@ func (v *voice) find(who string) (wire.PeerID, error) {
 		return here[0], nil
 	case len(all) == 1:
 		return all[0], nil
+	case len(all) == 0 && myself:
+		return wire.PeerID{}, fmt.Errorf("%s is you, whom you do not hear; /mute alone shuts your microphone", tui.SanitizeLine(who))
 	case len(all) == 0:
 		return wire.PeerID{}, fmt.Errorf("there is nobody called %s here; /voice shows who is in voice, /peers who is known", tui.SanitizeLine(who))
 	}
@@ -259,29 +267,32 @@ func (v *voice) answer() voiceAnswer {
 }
 
 func (v *voice) stats() {
-	if v.engine == nil || v.room == "" {
-		v.note("voice", "there is nothing to measure: you are not in voice; /voice join")
-		return
+	s := statsAnswer{room: v.room}
+	if v.engine != nil && v.room != "" {
+		s.VoiceStats = v.engine.Stats()
 	}
-	s := statsAnswer{room: v.room, VoiceStats: v.engine.Stats(), names: map[wire.PeerID]string{}}
 	for _, t := range s.Talkers {
-		s.names[t.Peer] = v.people[t.Peer]
+		rtt, linked := v.rtt[t.Peer]
+		s.talkers = append(s.talkers, talkerAnswer{TalkerStats: t, who: peer.Person{Peer: t.Peer, Name: v.people[t.Peer]}, rtt: rtt, linked: linked})
 	}
+	slices.SortFunc(s.talkers, func(a, b talkerAnswer) int { return strings.Compare(personText(a.who), personText(b.who)) })
 	v.news.Post(s)
 }
 
 // beside does what waits for sound devices in a goroutine of its own, one at a time. What that returns is done by the owner.
-func (v *voice) beside(work func(context.Context) func()) {
+func (v *voice) beside(patience time.Duration, work func(context.Context) func()) {
 	if v.asking {
 		v.note("device", "one thing at a time: a sound device is being waited for")
 		return
 	}
 	v.asking = true
+	v.busy.Add(1)
 	v.work.Go(func() {
-		ctx, cancel := context.WithTimeout(v.ctx, devicePatience)
+		defer v.busy.Add(-1)
+		ctx, cancel := context.WithTimeout(v.ctx, patience)
 		defer cancel()
 		then := work(ctx)
-		v.mail.Post(func() {
+		v.later(func() {
 			v.asking = false
 			then()
 		})
@@ -290,7 +301,7 @@ func (v *voice) beside(work func(context.Context) func()) {
 
 // devices asks the sound system what there is.
 func (v *voice) devices() {
-	v.beside(func(ctx context.Context) func() {
+	v.beside(devicePatience, func(ctx context.Context) func() {
 		mics, speakers, err := v.cfg.sound.List(ctx)
 		return func() {
 			if err != nil && !errors.Is(err, media.ErrNoSound) {

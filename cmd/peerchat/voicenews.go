@@ -45,13 +45,21 @@ type (
 		state
 		microphones, speakers []device.Device
 	}
-	// statsAnswer is how well voice gets through.
+	// statsAnswer is how well voice gets through; room is empty while not in voice.
 	statsAnswer struct {
 		room wire.Room
 		media.VoiceStats
-		names map[wire.PeerID]string
+		talkers []talkerAnswer // in place of Talkers
 	}
 )
+
+// talkerAnswer is somebody's line of a statsAnswer.
+type talkerAnswer struct {
+	media.TalkerStats
+	who    peer.Person
+	rtt    time.Duration // of the link; zero where that is not known yet
+	linked bool
+}
 
 // voicePerson is one line of a voiceAnswer.
 type voicePerson struct {
@@ -98,8 +106,11 @@ func voiceLines(n voiceNews) (title string, lines []string) {
 	case voiceAnswer:
 		return n.lines()
 	case devicesAnswer:
-		return "sound devices", deviceLines(n.microphones, n.speakers)
+		return "sound devices", deviceLines(n.microphones, n.speakers, n.hears, n.plays)
 	case statsAnswer:
+		if n.room == "" {
+			return "there is nothing to measure: you are not in voice; /voice join", nil
+		}
 		return "voice in " + n.room.String(), n.lines()
 	}
 	return "", nil
@@ -146,7 +157,7 @@ func (a voiceAnswer) lines() (title string, lines []string) {
 func (s statsAnswer) lines() []string {
 	name := func(n string) string {
 		if n == "" {
-			return "none"
+			return "(there is none)"
 		}
 		return tui.SanitizeLine(n)
 	}
@@ -157,25 +168,29 @@ func (s statsAnswer) lines() []string {
 	if n := s.Overflow + s.Foreign + s.Crowd; n > 0 {
 		lines = append(lines, fmt.Sprintf("thrown away: %d packets too many, %d that were no sound, %d of too many talkers", s.Overflow, s.Foreign, s.Crowd))
 	}
-	if len(s.Talkers) == 0 {
+	if len(s.talkers) == 0 {
 		return append(lines, "nobody has talked yet")
 	}
-	lines = append(lines, fmt.Sprintf("%-20s %7s %7s %6s %6s %8s %8s %8s", "peer", "packets", "loss", "late", "made", "delay", "target", "drift"))
-	for _, t := range s.Talkers {
-		lines = append(lines, fmt.Sprintf("%-20s %7d %6.1f%% %6d %4.1f s %5.0f ms %5.0f ms %4.0fppm", personText(peer.Person{Peer: t.Peer, Name: s.names[t.Peer]}),
-			t.Received, 100*lossOf(t), t.Late, seconds(t.Concealed), milliseconds(t.Delay), milliseconds(t.Target), t.DriftPPM))
+	lines = append(lines, fmt.Sprintf("%-20s %7s %6s %5s %6s %7s %7s %7s %8s", "peer", "packets", "loss", "late", "made", "buffer", "target", "rtt", "drift"))
+	for _, t := range s.talkers {
+		rtt := "?"
+		if t.rtt > 0 {
+			rtt = fmt.Sprintf("%.1f ms", milliseconds(t.rtt))
+		}
+		lines = append(lines, fmt.Sprintf("%-20s %7d %5.1f%% %5d %6d %4.0f ms %4.0f ms %7s %4.0f ppm", personText(t.who), t.Received, 100*lossOf(t.Stats), t.Late,
+			framesOf(t.Concealed), milliseconds(t.Delay), milliseconds(t.Target), rtt, t.DriftPPM))
 	}
 	return lines
 }
 
 // lossOf is which share of a talker's packets did not come, or came too late.
-func lossOf(t media.TalkerStats) float64 {
-	missed := float64(t.Lost + t.Late)
-	return missed / max(missed+float64(t.Played), 1)
+func lossOf(s media.Stats) float64 {
+	missed := float64(s.Lost + s.Late)
+	return missed / max(missed+float64(s.Played), 1)
 }
 
-// seconds of samples.
-func seconds(samples uint64) float64 { return float64(samples) / media.SampleRate }
+// framesOf is how many frames of 20 ms, begun ones too, samples are.
+func framesOf(samples uint64) uint64 { return (samples + media.FrameSamples - 1) / media.FrameSamples }
 
 // voice prints news of voice. Who talks at the moment would be too many lines for people.
 func (p *plainPrinter) voice(b []byte, n voiceNews) []byte {
@@ -289,26 +304,30 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 		Peer      string  `json:"peer"`
 		Name      string  `json:"name"`
 		Talking   bool    `json:"talking"`
-		Received  uint64  `json:"received"`
+		Received  uint64  `json:"received"` // packets, as are the next six
 		Played    uint64  `json:"played"`
 		Lost      uint64  `json:"lost"`
 		Late      uint64  `json:"late"`
 		Duplicate uint64  `json:"duplicate"`
 		Refused   uint64  `json:"refused"`
 		Dropped   uint64  `json:"dropped"`
-		Loss      float64 `json:"loss"`         // share of the packets, 0 to 1
-		Concealed float64 `json:"concealed_ms"` // of sound that was made up
-		Delay     float64 `json:"delay_ms"`     // from arrival to the speaker
-		Target    float64 `json:"target_ms"`    // that the buffer aims at: it is the jitter
-		Drift     float64 `json:"drift_ppm"`
-		Quiet     float64 `json:"quiet_ms"` // since the last packet
+		Loss      float64 `json:"loss"`      // share of the packets, 0 to 1
+		Concealed uint64  `json:"concealed"` // frames of 20 ms that were made up
+		Buffer    float64 `json:"buffer_ms"` // from a packet's arrival to the speaker
+		Target    float64 `json:"target_ms"` // that the buffer aims at: it follows the jitter
+		RTT       float64 `json:"rtt_ms"`    // of the link; 0: not known
+		Drift     float64 `json:"drift_ppm"` // how much faster its clock is
+		Quiet     float64 `json:"quiet_ms"`  // since the last packet
+		Volume    float64 `json:"volume_db"` // that this user set
+		Silenced  bool    `json:"silenced"`  // by this user
+		Linked    bool    `json:"linked"`
 	}
-	talkers := make([]jsonTalker, 0, len(s.Talkers))
-	for _, t := range s.Talkers {
-		talkers = append(talkers, jsonTalker{Peer: idString(t.Peer), Name: s.names[t.Peer], Talking: t.Talking, Received: t.Received, Played: t.Played,
-			Lost: t.Lost, Late: t.Late, Duplicate: t.Duplicate, Refused: t.Refused, Dropped: t.Dropped, Loss: lossOf(t),
-			Concealed: milliseconds(time.Duration(t.Concealed) * time.Second / media.SampleRate), Delay: milliseconds(t.Delay), Target: milliseconds(t.Target),
-			Drift: t.DriftPPM, Quiet: milliseconds(t.Quiet)})
+	talkers := make([]jsonTalker, 0, len(s.talkers))
+	for _, t := range s.talkers {
+		talkers = append(talkers, jsonTalker{Peer: idString(t.Peer), Name: t.who.Name, Talking: t.Talking, Received: t.Received, Played: t.Played,
+			Lost: t.Lost, Late: t.Late, Duplicate: t.Duplicate, Refused: t.Refused, Dropped: t.Dropped, Loss: lossOf(t.Stats),
+			Concealed: framesOf(t.Concealed), Buffer: milliseconds(t.Delay), Target: milliseconds(t.Target), RTT: milliseconds(t.rtt),
+			Drift: t.DriftPPM, Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
 	}
 	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).str("input", s.Input).str("output", s.Output).
 		uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
