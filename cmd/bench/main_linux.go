@@ -34,6 +34,7 @@ func items() []item {
 		{"tracker", "memory of an idle peer at the tracker", idlePeers},
 		{"relay", "signaling relays of the tracker", relay},
 		{"failover", "killing the leader while the others talk", failover},
+		{"voicekill", "killing the leader while all are in voice", voiceKill},
 		{"raft", "killing the leader, beside hashicorp/raft", raftRun},
 		{"freeze", "stopping the leader without ending it, and false elections", freeze},
 		{"cut", "pulling the leader's cable", cut},
