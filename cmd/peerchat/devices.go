@@ -52,16 +52,23 @@ func deviceLines(mics, speakers []device.Device, hears, plays string) []string {
 		if len(kind.list) == 0 {
 			lines = append(lines, "   there are none")
 		}
+		count := map[string]int{}
+		for _, d := range kind.list {
+			count[d.Name]++
+		}
 		for _, d := range kind.list {
 			mark := " "
 			if d.Default {
 				mark = "*"
 			}
 			l := fmt.Sprintf(" %s%2d  %s", mark, d.Number, tui.SanitizeLine(d.Name))
+			if count[d.Name] > 1 { // then the sound system's own word tells them apart
+				l += " " + tui.SanitizeLine(d.ID)
+			}
 			for _, sign := range []struct {
 				is   bool
 				text string
-			}{{d.Default, "default"}, {d.Monitor, "what a speaker plays"}, {d.Name == kind.used, "in use"}} {
+			}{{d.Default, "default"}, {d.Monitor, "what a speaker plays"}, {d.Name == kind.used && count[d.Name] == 1, "in use"}} {
 				if sign.is {
 					l += " (" + sign.text + ")"
 				}

@@ -22,6 +22,8 @@ const (
 	// At the end of input, that many may pass until this peer is in its rooms, and then until what was said is delivered.
 	joinPatience    = 5 * time.Second
 	deliverPatience = 2 * time.Second
+	// soundPatience is how long, at the end of input, what needs sound devices may go on.
+	soundPatience = 30 * time.Second
 	// leavePatience bounds saying goodbye, storePatience what a node that is late may still write, flushPatience the
 	// reader of the last lines.
 	leavePatience = 3 * time.Second
@@ -74,6 +76,7 @@ type lineMode struct {
 	buf     []byte
 	queue   []inputLine
 	ended   bool      // no more input
+	endedAt time.Time // since then
 	unsaid  []int     // sizes of own messages that did not come back yet, oldest first
 	bytes   int       // their sum
 	movedAt time.Time // when unsaid last shrank
@@ -122,7 +125,8 @@ func (m *lineMode) run(ctx context.Context) error {
 		}
 		if m.ended && len(m.queue) == 0 && !quit {
 			if deadline.IsZero() {
-				deadline = time.Now().Add(joinPatience + deliverPatience)
+				m.endedAt = time.Now()
+				deadline = m.endedAt.Add(joinPatience + deliverPatience)
 			}
 			quit = m.finished(&deadline)
 		}
@@ -242,7 +246,11 @@ func (m *lineMode) finished(deadline *time.Time) bool {
 	if now.After(*deadline) {
 		return true
 	}
-	if !m.ready || len(m.unsaid) > 0 || m.voice.busy.Load() > 0 {
+	if !m.ready || len(m.unsaid) > 0 {
+		return false
+	}
+	if m.voice.busy.Load() > 0 && now.Sub(m.endedAt) < soundPatience {
+		*deadline = now.Add(deliverPatience)
 		return false
 	}
 	if limit := now.Add(deliverPatience); limit.Before(*deadline) {

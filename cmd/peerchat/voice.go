@@ -23,6 +23,8 @@ const (
 	maxPeople = 10_000
 	// maxLevels is how many readings of the meter may wait for the front end.
 	maxLevels = 4
+	// maxWaiting is how much that needs sound devices may be asked for at a time.
+	maxWaiting = 8
 	// devicePatience is how long asking a sound system for its devices may take, testPatience recording and playing three seconds.
 	devicePatience = 10 * time.Second
 	testPatience   = 20 * time.Second
@@ -82,7 +84,7 @@ type voice struct {
 	rtt     map[wire.PeerID]time.Duration // of links that are up
 	inVoice map[wire.Room]map[wire.PeerID]voiceOf
 	volume  map[wire.PeerID]profile.Volume
-	asking  bool // devices are being listed, or tested
+	waiting []func() // work beside the owner; the first of it is being done
 	last    media.InputLevel
 }
 
@@ -388,7 +390,7 @@ func (v *voice) lost(ev media.DeviceFailed) {
 	}
 	switch {
 	case ev.Name != "":
-		v.fail("device", fmt.Errorf("the %s %s is gone: %w; another one is looked for, %s chooses one", ev.Kind, ev.Name, ev.Err, command))
+		v.fail("device", fmt.Errorf("the %s %s is gone: %w; %s until another one is found; %s chooses one", ev.Kind, ev.Name, ev.Err, means, command))
 	case errors.Is(ev.Err, media.ErrNoSound):
 		v.note("device", "there is no %s here, so %s in voice; text works as ever, and a device that comes is found by itself", ev.Kind, means)
 	default:

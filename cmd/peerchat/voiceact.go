@@ -279,24 +279,30 @@ func (v *voice) stats() {
 	v.news.Post(s)
 }
 
-// beside does what waits for sound devices in a goroutine of its own, one at a time. What that returns is done by the owner.
+// beside does what waits for sound devices in a goroutine of its own, one after another. What that returns is done by the owner.
 func (v *voice) beside(patience time.Duration, work func(context.Context) func()) {
-	if v.asking {
-		v.note("device", "one thing at a time: a sound device is being waited for")
+	if len(v.waiting) >= maxWaiting {
+		v.fail("device", errors.New("too much at a time: a sound device is being waited for"))
 		return
 	}
-	v.asking = true
 	v.busy.Add(1)
-	v.work.Go(func() {
-		defer v.busy.Add(-1)
-		ctx, cancel := context.WithTimeout(v.ctx, patience)
-		defer cancel()
-		then := work(ctx)
-		v.later(func() {
-			v.asking = false
-			then()
+	v.waiting = append(v.waiting, func() {
+		v.work.Go(func() {
+			ctx, cancel := context.WithTimeout(v.ctx, patience)
+			defer cancel()
+			then := work(ctx)
+			v.mail.Post(func() {
+				then()
+				v.busy.Add(-1)
+				if v.waiting = v.waiting[1:]; len(v.waiting) > 0 {
+					v.waiting[0]()
+				}
+			})
 		})
 	})
+	if len(v.waiting) == 1 {
+		v.waiting[0]()
+	}
 }
 
 // devices asks the sound system what there is.
