@@ -39,7 +39,6 @@ var mayImport = map[string][]string{
 	"peer/election":           {"peer/wire"},
 	"peer/negotiate":          {"peer/wire"},
 	"peer/history":            {"peer/wire"},
-	"peer/sim":                {"peer/wire"},
 	"signaling":               {"peer/wire"},
 	"signaling/signalingtest": {"peer/wire", "signaling"},
 	"peer":                    {"peer/wire", "peer/gossip", "peer/negotiate", "peer/election", "signaling"},
@@ -57,13 +56,13 @@ var mayImport = map[string][]string{
 // pure lists the packages and files that are functions of their arguments: they read no clock, start no goroutine,
 // use no shared source of chance, and touch no file or socket.
 var pure = []string{
-	"peer/wire", "peer/gossip", "peer/negotiate", "peer/election", "peer/sim",
+	"peer/wire", "peer/gossip", "peer/negotiate", "peer/election",
 	"signaling/hub*.go", "signaling/message.go", "signaling/encode.go", "signaling/decode.go", "signaling/scan.go",
 	"signaling/backoff.go", "signaling/limit.go",
 	"peer/core*.go", "peer/roster.go",
 	"tui/msg.go", "tui/command.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/editor.go", "tui/complete.go",
 	"media/frame.go", "media/jitter.go", "media/stream.go", "media/stretch.go", "media/drift.go", "media/conceal.go", "media/mixer.go",
-	"media/gate.go", "media/ptt.go", "media/agc.go", "media/level.go", "media/resample.go", "media/mediatest",
+	"media/gate.go", "media/ptt.go", "media/agc.go", "media/level.go", "media/resample.go", "media/redundancy.go", "media/mediatest",
 	"tui/model.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go", "tui/tracker.go", "tui/invite.go", "tui/voice.go", "tui/voicecommand.go",
 }
 

@@ -1,6 +1,9 @@
 package media
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // The jitter buffer's fixed bounds.
 const (
@@ -12,6 +15,7 @@ const (
 	jitterHard    = 200 * perMilli // beyond the target whole packets are dropped
 	jitterDead    = 8 * perMilli   // nearer to the target only the drift is corrected
 	jitterKnown   = 25             // packets, before the waits are believed
+	jitterLoss    = 1.0 / 256      // weight of a packet in the loss that is told
 	perMilli      = SampleRate / 1000
 )
 
@@ -76,7 +80,7 @@ type Pulled struct {
 // stamps jump, by the marker bit, or by 60 ms without packets.
 type Jitter struct {
 	safety, initial, max int
-	loss                 float64
+	share                float64 // of packets that may come too late
 
 	origin time.Time
 	begun  bool  // origin is set
@@ -88,6 +92,8 @@ type Jitter struct {
 	ssrc     uint32
 	high     int64 // highest sequence number, extended
 	highTS   int64 // time stamp of it, extended
+	highEnd  int64 // end of its sound
+	twice    bool  // long packets begin with the frame before their own, see redundancy.go
 	seen     [2]uint64
 	suspect  bool // a packet jumped; the next one that follows it makes a restart
 	suspSeq  uint16
@@ -98,6 +104,9 @@ type Jitter struct {
 	next     int64 // sequence number after the one played last
 	pause    bool  // nobody talks, as far as is known
 	dry      int   // samples concealed in a row
+
+	arrivals interarrival
+	loss     float64 // JitterStats.Loss
 
 	waits window
 	shift int64 // how much position has been moved against the playback clock; waits are kept relative to it
@@ -118,9 +127,11 @@ type slot struct {
 
 func (s *slot) end() int64 { return s.ts + int64(s.n) }
 
-// JitterStats counts packets since the buffer was made.
+// JitterStats counts packets since the buffer was made: Received and Filled together are Played, Late, Duplicate, Refused,
+// Dropped, and what is still queued or was thrown away by a restart.
 type JitterStats struct {
 	Received  uint64 // all that Push was given
+	Filled    uint64 // that came only as the copy in the packet after theirs; see Redundancy
 	Played    uint64
 	Lost      uint64 // never seen, when their turn had passed
 	Late      uint64
@@ -130,11 +141,14 @@ type JitterStats struct {
 	Restarts  uint64
 	Concealed uint64        // samples
 	Target    time.Duration // that a typical packet shall wait
+	Buffer    time.Duration // of sound that is queued now
+	Jitter    time.Duration // between arrivals (RFC 3550, A.8)
+	Loss      float64       // the share of the last 250 packets or so that were not there when their turn came, 0 to 1
 }
 
 // NewJitter makes an empty buffer.
 func NewJitter(cfg JitterConfig) *Jitter {
-	j := &Jitter{safety: samples(cfg.Safety), initial: samples(cfg.Initial), max: samples(cfg.Max), loss: cfg.Loss}
+	j := &Jitter{safety: samples(cfg.Safety), initial: samples(cfg.Initial), max: samples(cfg.Max), share: cfg.Loss}
 	if cfg.Safety <= 0 {
 		j.safety = 2 * perMilli
 	}
@@ -146,8 +160,8 @@ func NewJitter(cfg JitterConfig) *Jitter {
 	}
 	j.max = min(max(j.max, 2*FrameSamples), SampleRate)
 	j.safety, j.initial = min(j.safety, j.max/2), min(j.initial, j.max)
-	if j.loss <= 0 || j.loss >= 0.5 {
-		j.loss = 0.01
+	if !(j.share > 0 && j.share < 0.5) {
+		j.share = 0.01
 	}
 	for i := range j.order {
 		j.order[i] = uint8(i)
@@ -172,6 +186,11 @@ func (j *Jitter) Push(now time.Time, p Packet) Verdict {
 	j.tick(now)
 	j.stats.Received++
 	v := j.push(p)
+	j.count(v)
+	return v
+}
+
+func (j *Jitter) count(v Verdict) {
 	switch v {
 	case Late:
 		j.stats.Late++
@@ -182,7 +201,6 @@ func (j *Jitter) Push(now time.Time, p Packet) Verdict {
 	case Restarted:
 		j.stats.Restarts++
 	}
-	return v
 }
 
 func (j *Jitter) push(p Packet) Verdict {
@@ -195,7 +213,7 @@ func (j *Jitter) push(p Packet) Verdict {
 	}
 	seq := j.high + int64(int16(p.Seq-uint16(j.high)))
 	ts := j.highTS + int64(int32(p.Timestamp-uint32(j.highTS)))
-	if p.SSRC != j.ssrc || !j.follows(seq-j.high, ts-j.highTS) {
+	if !j.follows(p.SSRC, seq-j.high, ts-j.highTS) {
 		// A sender that begins anew goes on after that; a single stray or forged packet does not (RFC 3550, A.1).
 		if !j.suspect || p.Seq != j.suspSeq+1 || p.Timestamp-j.suspTime > jitterJump {
 			j.suspect, j.suspSeq, j.suspTime = true, p.Seq, p.Timestamp
@@ -207,23 +225,31 @@ func (j *Jitter) push(p Packet) Verdict {
 		j.queue(p, j.high, j.highTS)
 		return Restarted
 	}
-	j.suspect = false
+	j.suspect, j.ssrc = false, p.SSRC
+	p, ts = j.split(p, seq, ts)
+	return j.take(p, seq, ts)
+}
+
+// take notes a packet of the known sender, and queues it.
+func (j *Jitter) take(p Packet, seq, ts int64) Verdict {
 	if !j.mark(seq) {
 		return Duplicate
 	}
 	if seq > j.high {
-		j.high, j.highTS = seq, ts
+		j.high, j.highTS, j.highEnd = seq, ts, ts+int64(len(p.PCM))
 	}
+	j.arrivals.add(j.clock, ts+int64(len(p.PCM)))
 	return j.queue(p, seq, ts)
 }
 
 // follows reports whether a packet that is dseq and dts away from the highest one can be of the same stream: near
-// in both, or after a pause, during which time stamps run on and sequence numbers do not.
-func (j *Jitter) follows(dseq, dts int64) bool {
-	if dseq < -jitterDropout || dseq > jitterDropout {
+// in both, or after a pause, during which time stamps run on and sequence numbers do not. A source whose numbers go
+// on where the other's ended is the same talker on another way.
+func (j *Jitter) follows(ssrc uint32, dseq, dts int64) bool {
+	if dseq < -jitterDropout || dseq > jitterDropout || dts < -jitterJump {
 		return false
 	}
-	return dts >= -jitterJump && (dts <= jitterJump || dseq > 0)
+	return dts <= jitterJump || dseq > 0 && ssrc == j.ssrc
 }
 
 // mark notes a sequence number and reports whether it is new. What is too old to know counts as new: its time has passed.
@@ -236,16 +262,19 @@ func (j *Jitter) mark(seq int64) bool {
 		j.seen[0] |= 1
 		return true
 	}
-	d := j.high - seq
-	if d >= 128 {
-		return true
-	}
-	bit := uint64(1) << (d % 64)
-	if j.seen[d/64]&bit != 0 {
+	if j.known(seq) {
 		return false
 	}
-	j.seen[d/64] |= bit
+	if d := j.high - seq; d < 128 {
+		j.seen[d/64] |= 1 << (d % 64)
+	}
 	return true
+}
+
+// known reports whether a sequence number was marked.
+func (j *Jitter) known(seq int64) bool {
+	d := j.high - seq
+	return d >= 0 && d < 128 && j.seen[d/64]&(1<<(d%64)) != 0
 }
 
 // start begins with a new sender at p.
@@ -253,6 +282,8 @@ func (j *Jitter) start(p Packet) {
 	j.n = 0
 	j.running, j.ssrc, j.suspect = true, p.SSRC, false
 	j.high, j.highTS = int64(p.Seq), int64(p.Timestamp)
+	j.highEnd, j.twice = j.highTS+int64(len(p.PCM)), false
+	j.arrivals = interarrival{jitter: j.arrivals.jitter}
 	j.seen = [2]uint64{1, 0}
 	j.next = j.high
 	j.played = j.highTS
@@ -275,7 +306,7 @@ func (j *Jitter) typical() int {
 	if j.waits.n < jitterKnown {
 		return j.initial
 	}
-	return min(j.safety+j.period+int(j.waits.median()-j.waits.low(j.loss)), j.max)
+	return min(j.safety+j.period+int(j.waits.median()-j.waits.low(j.share)), j.max)
 }
 
 // queue puts a packet of the known sender into its place.
@@ -379,6 +410,10 @@ func (j *Jitter) pop() *slot {
 	s := &j.slots[i]
 	if s.seq >= j.next {
 		j.stats.Lost += uint64(s.seq - j.next)
+		for range min(s.seq-j.next, 1/jitterLoss) {
+			j.loss += (1 - j.loss) * jitterLoss
+		}
+		j.loss -= j.loss * jitterLoss
 		j.next = s.seq + 1
 	}
 	return s
@@ -402,7 +437,7 @@ func (j *Jitter) Excess() int {
 	if j.waits.n < jitterKnown {
 		return 0
 	}
-	e := int64(j.waits.low(j.loss)) - j.shift - int64(j.safety+j.period)
+	e := int64(j.waits.low(j.share)) - j.shift - int64(j.safety+j.period)
 	room := int64(j.max) - (int64(j.waits.median()) - j.shift) // to grow
 	return int(max(e, -max(room, 0)))
 }
@@ -491,8 +526,27 @@ func (j *Jitter) play(lead int) Pulled {
 // Stats returns the counters.
 func (j *Jitter) Stats() JitterStats {
 	s := j.stats
-	s.Target = duration(int64(j.typical()))
+	s.Target, s.Jitter, s.Loss = duration(int64(j.typical())), duration(int64(j.arrivals.jitter)), j.loss
+	for _, i := range j.order[:j.n] {
+		s.Buffer += duration(int64(j.slots[i].n))
+	}
 	return s
+}
+
+// interarrival is the jitter of arrivals (RFC 3550, A.8), in samples. Packets are timed by their end, at which they were
+// sent, so that their length does not matter.
+type interarrival struct {
+	transit int64
+	begun   bool
+	jitter  float64
+}
+
+func (a *interarrival) add(now, end int64) {
+	transit := now - end
+	if d := transit - a.transit; a.begun && max(d, -d) <= jitterJump {
+		a.jitter += (math.Abs(float64(d)) - a.jitter) / 16
+	}
+	a.begun, a.transit = true, transit
 }
 
 // window keeps the last values, and the same ones sorted.

@@ -19,6 +19,8 @@ type line struct {
 	heard  func(at time.Duration, out []int16, state media.State) // every period of the sound card
 	period int                                                    // samples
 	packet int                                                    // samples; 0: a frame
+
+	redundant bool // packets carry the frame before theirs
 }
 
 // run lets the line run for so long. Packets are delivered in the order of their arrival.
@@ -29,6 +31,7 @@ func (l *line) run(long time.Duration) {
 	}
 	var air []flying
 	sent, seq, open := 0, 0, false
+	var twice media.Redundancy
 	out := make([]int16, l.period)
 	step := time.Duration(l.period) * time.Second / media.SampleRate
 	size := media.FrameSamples
@@ -44,6 +47,14 @@ func (l *line) run(long time.Duration) {
 				continue
 			}
 			p := media.Packet{SSRC: 1, Seq: uint16(seq), Timestamp: uint32(sent * size), Marker: !open, PCM: pcm}
+			if l.redundant {
+				var payload []byte
+				payload, p.Timestamp = twice.Append(nil, p.Timestamp, (*media.Frame)(pcm), p.Marker)
+				p.PCM = make([]int16, len(payload)/2)
+				if _, err := media.ParseL16(p.PCM, payload); err != nil {
+					panic(err)
+				}
+			}
 			open = true
 			seq++
 			d := l.delay(sent)

@@ -14,15 +14,20 @@ const audible = 32
 // Outgoing is one RTP packet for the listeners; it is the same for all.
 type Outgoing struct {
 	Seq       uint16 // counts packets
-	Timestamp uint32 // counts samples of the microphone, those that are not sent too
+	Timestamp uint32 // of the first sample; counts samples of the microphone, those that are not sent too
 	Marker    bool   // the first of a talk-spurt (RFC 3551 section 4.1)
-	Payload   []byte // FrameBytes of audio/L16
+	Payload   []byte // audio/L16: FrameBytes, or twice that if the frame before goes with it once more, see Redundancy
 }
+
+// Frame is the part of the payload that no packet before had: the last FrameBytes.
+func (o Outgoing) Frame() []byte { return o.Payload[max(0, len(o.Payload)-FrameBytes):] }
 
 // outgoing is the user's own track: from frames of the microphone to packets.
 type outgoing struct {
 	gate    *Gate
 	mode    GateMode
+	twice   bool // send each frame again with the next
+	copies  Redundancy
 	ptt     PTT
 	agc     AGC
 	meter   Meter
@@ -34,7 +39,7 @@ type outgoing struct {
 	taken   uint64 // frames
 	sent    uint64
 	skipped uint64 // frames that the pump threw away
-	payload [FrameBytes]byte
+	payload [2 * FrameBytes]byte
 }
 
 // capture sends a frame, if it is to be heard, and gives it back to the pump.
@@ -56,7 +61,7 @@ func (e *Engine) capture(c *captured) {
 	t := o.gate.Step(now, &c.Frame)
 	o.speech = t.Speech
 	if t.Send {
-		e.cfg.Send(Outgoing{Seq: o.seq, Timestamp: timestamp, Marker: t.Marker, Payload: AppendL16(o.payload[:0], c.Frame[:])})
+		e.cfg.Send(o.packet(timestamp, t.Marker, &c.Frame))
 		o.seq++
 		o.sent++
 	}
@@ -68,6 +73,17 @@ func (e *Engine) capture(c *captured) {
 	if t.Cue {
 		e.cfg.Event(TalkingMuted{})
 	}
+}
+
+// packet makes the packet of a frame.
+func (o *outgoing) packet(timestamp uint32, marker bool, f *Frame) Outgoing {
+	out := Outgoing{Seq: o.seq, Timestamp: timestamp, Marker: marker}
+	if o.twice {
+		out.Payload, out.Timestamp = o.copies.Append(o.payload[:0], timestamp, f, marker)
+	} else {
+		out.Payload = AppendL16(o.payload[:0], f[:])
+	}
+	return out
 }
 
 // stop ends a talk-spurt, because there is no microphone any more; it returns the event, if there is one. The next

@@ -39,6 +39,7 @@ type EngineConfig struct {
 	Mode          GateMode
 	Gate          GateConfig
 	AGC           bool // level the microphone automatically
+	Redundant     bool // see SetRedundant
 	Jitter        JitterConfig
 
 	// FirstSeq and FirstTimestamp begin the RTP stream; they should be random (RFC 3550 section 5.1).
@@ -120,7 +121,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, done: make(chan struct{}), wake: make(chan struct{}, 1), arrivals: make(chan arrival, voiceArrivals),
 		muted: cfg.Muted, deaf: cfg.Deaf, settings: map[PeerID]setting{}, began: time.Now(),
-		out: outgoing{gate: NewGate(cfg.Gate), mode: cfg.Mode, seq: cfg.FirstSeq, base: cfg.FirstTimestamp},
+		out: outgoing{gate: NewGate(cfg.Gate), mode: cfg.Mode, twice: cfg.Redundant, seq: cfg.FirstSeq, base: cfg.FirstTimestamp},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.input = lease[Source]{kind: Microphone, open: cfg.Devices.OpenSource, asked: cfg.Input, opened: e.startPump, closing: e.stopPump}
@@ -168,6 +169,12 @@ func (e *Engine) SetThreshold(dB float64) {
 		e.cfg.Gate.Threshold = dB
 		e.out.gate.SetThreshold(dB)
 	})
+}
+
+// SetRedundant has each packet carry the frame before its own once more, so that listeners miss nothing where one packet is lost.
+// It doubles what is sent: 1280 bytes of sound a packet, which is more than a path with the smallest MTU of IPv6 takes in one piece.
+func (e *Engine) SetRedundant(on bool) {
+	e.post(func() { e.out.twice, e.out.copies = on, Redundancy{} })
 }
 
 // TalkKey is a press or a repeat of the talk key; see PTT.

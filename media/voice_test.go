@@ -291,6 +291,49 @@ func TestCloseEndsEverythingAtAnyTime(t *testing.T) {
 	}
 }
 
+func TestARedundantPacketMakesUpForTheOneBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := newRig(t, EngineConfig{Mode: GateOpen, Gate: GateConfig{KeepAlive: -1}})
+		b := newRig(t, EngineConfig{})
+		defer a.close()
+		defer b.close()
+		n := 0
+		a.to = func(o Outgoing) {
+			if n++; n%4 != 0 {
+				b.Receive(bob, RTP{SSRC: 1, Seq: o.Seq, Timestamp: o.Timestamp, Marker: o.Marker}, o.Payload)
+			}
+		}
+		a.devices.speak(0.5)
+		a.Join()
+		b.Join()
+		lost := func(what string) (now JitterStats) {
+			t.Helper()
+			time.Sleep(2 * time.Second)
+			before := b.Stats().Talkers[0]
+			time.Sleep(10 * time.Second)
+			now = b.Stats().Talkers[0].JitterStats
+			t.Logf("%s: of 500 frames %d are lost, %d filled", what, now.Lost-before.Lost, now.Filled-before.Filled)
+			now.Lost -= before.Lost
+			now.Filled -= before.Filled
+			return now
+		}
+		if s := lost("plain"); s.Lost < 120 || s.Filled != 0 || s.Loss < 0.2 {
+			t.Errorf("a quarter of the packets is lost: %+v", s)
+		}
+		a.SetRedundant(true)
+		if s := lost("redundant"); s.Lost != 0 || s.Filled < 120 || s.Loss > 0.1 {
+			t.Errorf("a quarter of the packets is lost: %+v", s)
+		}
+		if o := a.packets()[len(a.packets())-1]; len(o.Payload) != 2*FrameBytes || len(o.Frame()) != FrameBytes {
+			t.Errorf("a packet has %d bytes, %d of its own", len(o.Payload), len(o.Frame()))
+		}
+		a.SetRedundant(false)
+		if s := lost("plain again"); s.Lost < 120 || s.Filled != 0 {
+			t.Errorf("a quarter of the packets is lost: %+v", s)
+		}
+	})
+}
+
 func TestFloodsAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, EngineConfig{})
