@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"media/mediatest":         {"media"},
 	"cmd":                     {},
 	"cmd/peerchat":            {"configs", "tui", "peer", "peer/wire", "peer/history", "peer/profile", "signaling", "media", "media/device", "media/wav"},
-	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"}, // its tests take media/mediatest and media/wav, to make and to judge sound
+	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"}, // its tests take media, mediatest and wav, to make and to judge sound
 	"cmd/peerchat/e2e/lab":    {},
 	"cmd/bench":               {"cmd/peerchat/e2e/lab", "peer", "peer/wire", "signaling"},
 	"cmd/bench/raft":          {}, // a module of its own

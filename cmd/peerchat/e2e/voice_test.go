@@ -1,0 +1,302 @@
+//go:build linux
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"peerchat/cmd/peerchat/e2e/lab"
+	"peerchat/media"
+	"peerchat/media/mediatest"
+	"peerchat/media/wav"
+)
+
+// second is a second of sound.
+const second = media.SampleRate
+
+// speaker starts a peer whose microphone is silent, and open without a threshold, until it gets an /input.
+func (w *world) speaker(name string) *peer {
+	w.t.Helper()
+	return w.talker(name, "none", "none")
+}
+
+// listener starts a peer that writes what it hears into heard.wav, and says nothing.
+func (w *world) listener(name string) *peer {
+	w.t.Helper()
+	return w.talker(name, "none", "wav:heard.wav", "--muted")
+}
+
+func (w *world) talker(name, mic, speaker string, more ...string) *peer {
+	w.t.Helper()
+	p := w.join(name, append([]string{"--voice", "--mic", mic, "--speaker", speaker}, more...)...).ready()
+	p.say("/vad off")
+	return p
+}
+
+// wantVoice awaits that all see each other in voice.
+func wantVoice(peers ...*peer) {
+	for _, p := range peers {
+		p.w.t.Helper()
+		for _, other := range peers {
+			p.want(fmt.Sprintf("%s sees %s in voice", p.Name, other.Name), voiceOf(other.Name, "joined"))
+		}
+	}
+}
+
+func voiceOf(name, state string) func(lab.Event) bool {
+	return func(e lab.Event) bool { return e.Type == "voice" && e.Name == name && e.State == state }
+}
+
+// coded awaits a notice or an error with this code.
+func coded(kind, code string) func(lab.Event) bool {
+	return func(e lab.Event) bool { return e.Type == kind && e.Code == code }
+}
+
+// heard is what a listener has heard so far. The header of a recording that still grows tells less than there is.
+func (p *peer) heard() []int16 {
+	p.w.t.Helper()
+	const header = 44
+	data, err := os.ReadFile(filepath.Join(p.command.Home, "heard.wav"))
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	data = data[min(header, len(data)):]
+	pcm := make([]int16, len(data)/2)
+	for i := range pcm {
+		pcm[i] = int16(uint16(data[2*i]) | uint16(data[2*i+1])<<8)
+	}
+	return pcm
+}
+
+// hear waits until a listener has heard more, silence too: it has a clock of its own. It returns all from now on.
+func (p *peer) hear(more time.Duration) []int16 {
+	p.w.t.Helper()
+	from := len(p.heard())
+	want := from + int(more.Seconds()*second)
+	p.w.poll(fmt.Sprintf("%s records %v more", p.Name, more), more+patience, func() error {
+		if n := len(p.heard()); n < want {
+			return fmt.Errorf("%.2f s of it", float64(n-from)/second)
+		}
+		return nil
+	})
+	return p.heard()[from:]
+}
+
+// input changes a peer's microphone, and awaits that it is there.
+func (p *peer) input(source string) {
+	p.w.t.Helper()
+	mark := p.Mark()
+	p.say("/input " + source)
+	p.wantFrom(mark, p.Name+" has the microphone "+source, coded("notice", "device"))
+}
+
+// writeWAV writes sound into a file in a peer's directory.
+func (p *peer) writeWAV(name string, pcm []int16) {
+	p.w.t.Helper()
+	f, err := os.Create(filepath.Join(p.command.Home, name))
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+	defer f.Close()
+	w, err := wav.NewWriter(f, media.SampleRate)
+	if err == nil {
+		err = w.Write(pcm)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		p.w.t.Fatal(err)
+	}
+}
+
+// tone is a test tone's frequency in hertz. toneAmplitude is that of the SOURCE "tone:HZ".
+type tone float64
+
+const toneAmplitude = 8231
+
+func (hz tone) String() string { return fmt.Sprintf("tone:%g", float64(hz)) }
+
+// in is how loud the tone is in 100 ms of sound: 1 is as it was sent.
+func (hz tone) in(pcm []int16) float64 { return mediatest.Amplitude(pcm, float64(hz)) / toneAmplitude }
+
+// share is in which share of the parts of 100 ms the tone is there, softer or louder by 3 dB at most.
+func (hz tone) share(pcm []int16) float64 {
+	const part = second / 10
+	there, parts := 0, 0
+	for ; len(pcm) >= part; pcm = pcm[part:] {
+		parts++
+		if a := hz.in(pcm[:part]); a > 0.7 && a < 1.4 {
+			there++
+		}
+	}
+	return float64(there) / float64(max(parts, 1))
+}
+
+// What is spoken into one peer comes out of the other, and what that one says comes back.
+func TestVoiceIsHeardAsItWasSpoken(t *testing.T) {
+	w := newWorld(t)
+	w.tracker()
+	alice := w.talker("alice", "none", "wav:heard.wav")
+	bob := w.talker("bob", "none", "wav:heard.wav")
+	wantVoice(alice, bob)
+
+	words := map[*peer][]int16{alice: mediatest.Speech(4*second, 1), bob: mediatest.Speech(4*second, 2)}
+	for p, pcm := range words {
+		p.writeWAV("words.wav", pcm)
+	}
+	mark := alice.Mark()
+	alice.input("wav:words.wav")
+	bob.input("wav:words.wav")
+	alice.wantFrom(mark, "alice is told that bob talks", voiceOf("bob", "talking"))
+	alice.hear(5 * time.Second)
+	alice.say("/voice leave")
+	bob.say("/voice leave")
+	alice.wantFrom(mark, "alice is told that she has left", voiceOf("alice", "left"))
+	bob.want("bob is told that he has left", voiceOf("bob", "left"))
+	for listener, speaker := range map[*peer]*peer{alice: bob, bob: alice} {
+		_, likeness := mediatest.Follow(words[speaker], listener.heard())
+		t.Logf("%s hears %s with a correlation of %.4f", listener.Name, speaker.Name, likeness)
+		if likeness < 0.95 {
+			t.Errorf("%s hears %s with a correlation of %.3f, want 0.95", listener.Name, speaker.Name, likeness)
+		}
+	}
+}
+
+// Three speakers at once are all heard, at their level, until one leaves and one is muted: the third goes on.
+func TestEverySpeakerIsHeard(t *testing.T) {
+	w := newWorld(t)
+	w.tracker()
+	tones := []tone{440, 700, 1100}
+	listener := w.listener("listener")
+	everybody := []*peer{listener}
+	for i := range tones {
+		everybody = append(everybody, w.speaker(fmt.Sprintf("speaker%d", i)))
+	}
+	wantVoice(everybody...)
+	speakers := everybody[1:]
+	for i, p := range speakers {
+		p.input(tones[i].String())
+	}
+	for _, p := range speakers {
+		listener.want("the listener is told who talks", voiceOf(p.Name, "talking"))
+	}
+
+	together := listener.hear(2 * time.Second)
+	for i, hz := range tones {
+		if share := hz.share(together[second/2:]); share < 0.9 {
+			t.Errorf("while all talk, %s is heard in %.0f %% of the time", speakers[i].Name, 100*share)
+		}
+	}
+	if ghost := tone(900).in(together[second/2:]); ghost > 0.01 {
+		t.Errorf("there is a tone that nobody says, at %.0f dB", mediatest.DB(ghost))
+	}
+
+	mark := listener.Mark()
+	speakers[0].say("/voice leave")
+	speakers[1].say("/mute")
+	listener.wantFrom(mark, "the listener is told who left", voiceOf(speakers[0].Name, "left"))
+	listener.wantFrom(mark, "the listener is told who is muted", voiceOf(speakers[1].Name, "muted"))
+	listener.wantFrom(mark, "the listener does not hear who is muted", voiceOf(speakers[1].Name, "silent"))
+	alone := listener.hear(1500 * time.Millisecond)
+	for i, hz := range tones {
+		loud := hz.in(alone)
+		if i == 2 && hz.share(alone) < 0.9 {
+			t.Errorf("%s is not heard any more: it is at %.0f dB", speakers[i].Name, mediatest.DB(loud))
+		}
+		if i < 2 && loud > 0.001 {
+			t.Errorf("%s is still heard, at %.0f dB", speakers[i].Name, mediatest.DB(loud))
+		}
+	}
+}
+
+// Who is muted is not heard in a single sample. Who comes in mid-talk hears what is said.
+func TestMuteIsSilence(t *testing.T) {
+	w := newWorld(t)
+	w.tracker()
+	alice, listener := w.speaker("alice"), w.listener("listener")
+	wantVoice(alice, listener)
+	const hum = tone(600)
+	alice.input(hum.String())
+	listener.want("the listener hears alice", voiceOf("alice", "talking"))
+	if share := hum.share(listener.hear(time.Second)); share < 0.8 {
+		t.Errorf("before that alice is heard in %.0f %% of the time", 100*share)
+	}
+
+	late := w.listener("late")
+	wantVoice(late, alice)
+	late.want("who comes late hears alice", voiceOf("alice", "talking"))
+	if share := hum.share(late.hear(time.Second)); share < 0.8 {
+		t.Errorf("who comes late hears alice in %.0f %% of the time", 100*share)
+	}
+
+	mark, lateMark := listener.Mark(), late.Mark()
+	alice.say("/mute")
+	late.wantFrom(lateMark, "who came late is told that alice is muted", voiceOf("alice", "muted"))
+	listener.wantFrom(mark, "the listener is told that alice is muted", voiceOf("alice", "muted"))
+	listener.wantFrom(mark, "the listener does not hear her", voiceOf("alice", "silent"))
+	for i, s := range listener.hear(2 * time.Second) {
+		if s != 0 {
+			t.Fatalf("a sample of %d is heard %d ms after the mute", s, i*1000/second)
+		}
+	}
+	alice.say("/unmute")
+	listener.wantFrom(mark, "the listener is told that alice is not muted", voiceOf("alice", "unmuted"))
+	listener.wantFrom(mark, "the listener hears her again", voiceOf("alice", "talking"))
+	if share := hum.share(listener.hear(time.Second)); share < 0.8 {
+		t.Errorf("after that alice is heard in %.0f %% of the time", 100*share)
+	}
+}
+
+// The tracker is killed in mid-sentence, and the peers elect another: nobody hears it.
+func TestTheTrackersDeathIsNotHeard(t *testing.T) {
+	w := newWorld(t)
+	tracker := w.tracker()
+	alice, listener := w.speaker("alice"), w.listener("listener")
+	wantVoice(alice, listener)
+	const hum = tone(500)
+	alice.input(hum.String())
+	listener.want("the listener hears alice", voiceOf("alice", "talking"))
+	listener.hear(time.Second) // the buffer settles
+
+	from := len(listener.heard())
+	mark := listener.Mark()
+	tracker.signal(9)
+	listener.wantFrom(mark, "the listener learns that the tracker is gone", trackerGone)
+	listener.wantFrom(mark, "there is another tracker", func(e lab.Event) bool { return trackerIs("connected")(e) || trackerIs("hosting")(e) })
+	listener.hear(time.Second)
+	pcm := listener.heard()[from:]
+	const gap = second / 50
+	for at := 0; at+gap <= len(pcm); at += gap / 2 {
+		if rms := mediatest.RMS(pcm[at : at+gap]); rms < toneAmplitude/4 {
+			t.Fatalf("%d ms after the death the sound is gone for 20 ms: %.0f dBFS", at*1000/second, mediatest.DB(rms/32768))
+		}
+	}
+	t.Logf("%.1f s without a gap", float64(len(pcm))/second)
+}
+
+// Where there is no sound, everything else works, and voice says why it does not.
+func TestVoiceWithoutSound(t *testing.T) {
+	w := newWorld(t)
+	w.tracker()
+	noSound := []string{"PULSE_SERVER=unix:/nonexistent", "ALSA_CONFIG_PATH=/nonexistent"}
+	alice := w.start(w.net, "alice", noSound, "join", "--json", "--username", "alice", "--tracker", address, "--listen", address).ready()
+	bob := w.speaker("bob")
+	alice.say("/voice join")
+	wantVoice(alice, bob)
+	for _, what := range []string{"microphone", "speaker"} {
+		alice.want("alice is told that there is no "+what, func(e lab.Event) bool {
+			return coded("notice", "device")(e) && strings.Contains(e.Text, "there is no "+what)
+		})
+	}
+	alice.say("I have no microphone")
+	bob.wantLine("text works as ever", "I have no microphone")
+	mark := alice.Mark()
+	bob.input("tone:440")
+	alice.wantFrom(mark, "alice is told who talks", voiceOf("bob", "talking"))
+}
