@@ -276,6 +276,8 @@ type (
 	JoinVoice  struct{ Room string }
 	LeaveVoice struct{}
 	AskVoice   struct{}
+	// VoiceSet sets what /voice set knows, by name.
+	VoiceSet struct{ Name, Value string }
 	// Mute shuts the own microphone, or silences Who for this user alone; Unmute undoes it. Who is a name, name#tag or a full ID.
 	Mute   struct{ Who string }
 	Unmute struct{ Who string }
@@ -355,6 +357,7 @@ func (Find) action()      {}
 func (JoinVoice) action()   {}
 func (LeaveVoice) action()  {}
 func (AskVoice) action()    {}
+func (VoiceSet) action()    {}
 func (Mute) action()        {}
 func (Unmute) action()      {}
 func (Deafen) action()      {}

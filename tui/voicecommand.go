@@ -20,12 +20,24 @@ const maxDevice = 4096
 // voiceWords are what /voice takes.
 func voiceWords() []string { return []string{"join", "leave", "mute", "unmute", "peers"} }
 
+// voiceSetting is something that /voice set sets.
+type voiceSetting struct {
+	name, help string
+	words      []string // its values
+}
+
+func voiceSettings() []voiceSetting {
+	return []voiceSetting{
+		{"redundant", "send each 20 ms twice, for a line that loses packets; you send twice as much", []string{"on", "off"}},
+	}
+}
+
 // voiceCommands are the part of the table that is about voice.
 func voiceCommands() []command {
 	onOff := []string{"on", "off"}
 	return []command{
-		{name: "voice", aliases: []string{"v"}, usage: "[join [ROOM] | leave]", help: "talk in a room, or stop; alone: who is in voice, and how",
-			arg: argWord, words: voiceWords(), parse: parseVoice},
+		{name: "voice", aliases: []string{"v"}, usage: "[join [ROOM] | leave | set NAME VALUE]", help: "talk in a room, or stop; alone: who is in voice, and how",
+			arg: argWord, words: append(voiceWords(), "set"), parse: parseVoice},
 		{name: "mute", usage: "[NAME]", help: "shut your microphone (F3), or silence somebody for you", arg: argText,
 			parse: func(in request) (Action, error) { return Mute{Who: in.name()}, nil }},
 		{name: "unmute", usage: "[NAME]", help: "open it again, or hear them again", arg: argText,
@@ -60,6 +72,8 @@ func parseVoice(in request) (Action, error) {
 		in.arg = strings.Join(words[1:], "")
 		room, err := in.roomOrHere()
 		return JoinVoice{Room: room}, err
+	case word == "set":
+		return parseVoiceSet(in, words[1:])
 	case len(words) > 1:
 		return nil, in.usageError(fmt.Sprintf("%q is one word too many", clip(in.arg)))
 	case word == "leave":
@@ -72,6 +86,19 @@ func parseVoice(in request) (Action, error) {
 		return AskVoice{}, nil
 	}
 	return nil, in.usageError(fmt.Sprintf("%q is none of %s", clip(in.arg), strings.Join(voiceWords(), ", ")))
+}
+
+func parseVoiceSet(in request, words []string) (Action, error) {
+	var known []string
+	for _, s := range voiceSettings() {
+		if len(words) == 2 && strings.EqualFold(words[0], s.name) {
+			if value := strings.ToLower(words[1]); slices.Contains(s.words, value) {
+				return VoiceSet{Name: s.name, Value: value}, nil
+			}
+		}
+		known = append(known, fmt.Sprintf("%s %s (%s)", s.name, strings.Join(s.words, "|"), s.help))
+	}
+	return nil, fmt.Errorf("/voice set: what can be set is %s", strings.Join(known, "; "))
 }
 
 // name is an argument that names somebody, as completion leaves it.

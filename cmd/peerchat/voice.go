@@ -79,6 +79,7 @@ type voice struct {
 	speaker string
 	vad     media.GateMode // what opens the microphone when it is not the talk key
 	ptt     bool
+	twice   bool    // each frame is sent once more with the next
 	level   float64 // threshold in dBFS; 0: learnt
 	people  map[wire.PeerID]string
 	rtt     map[wire.PeerID]time.Duration // of links that are up
@@ -193,7 +194,7 @@ func (v *voice) see(ev peer.Event) {
 // do takes what the user wants; false: it does not concern voice.
 func (v *voice) do(a tui.Action) bool {
 	switch a.(type) {
-	case tui.JoinVoice, tui.LeaveVoice, tui.AskVoice, tui.Mute, tui.Unmute, tui.Deafen, tui.PTT, tui.TalkKey, tui.VAD, tui.ListDevices,
+	case tui.JoinVoice, tui.LeaveVoice, tui.AskVoice, tui.VoiceSet, tui.Mute, tui.Unmute, tui.Deafen, tui.PTT, tui.TalkKey, tui.VAD, tui.ListDevices,
 		tui.Input, tui.Output, tui.Volume, tui.TestAudio, tui.Record, tui.Stats:
 		v.later(func() { v.act(a) })
 		return true
@@ -321,15 +322,16 @@ func (v *voice) engineConfig() media.EngineConfig {
 	return media.EngineConfig{
 		Devices: v.tap, Send: v.spoken, Event: v.sounded, Input: v.mic, Output: v.speaker,
 		Muted: v.muted, Deaf: v.deaf, Mode: v.gate(), Gate: media.GateConfig{Threshold: v.level},
-		AGC:      err == nil && (spec.Kind == device.Default || spec.Kind == device.Real), // files are as loud as they should be
-		FirstSeq: uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
+		AGC:       err == nil && (spec.Kind == device.Default || spec.Kind == device.Real), // files are as loud as they should be
+		Redundant: v.twice,
+		FirstSeq:  uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
 	}
 }
 
 // spoken sends a packet of the own voice. The engine calls it.
 func (v *voice) spoken(o media.Outgoing) {
 	v.cfg.send(peer.VoicePacket{Seq: o.Seq, Timestamp: o.Timestamp, Marker: o.Marker, Payload: o.Payload})
-	v.tap.said(o.Payload)
+	v.tap.said(o.Frame())
 }
 
 // sounded takes an event of the engine, which calls it.

@@ -60,6 +60,8 @@ func (v *voice) act(a tui.Action) {
 		v.cfg.do(peer.LeaveVoice{})
 	case tui.AskVoice:
 		v.news.Post(v.answer())
+	case tui.VoiceSet:
+		v.set(a)
 	case tui.Mute:
 		v.mute(a.Who, true)
 	case tui.Unmute:
@@ -102,6 +104,22 @@ func (v *voice) act(a tui.Action) {
 		v.record(a)
 	case tui.Stats:
 		v.stats()
+	}
+}
+
+// set changes what /voice set knows.
+func (v *voice) set(a tui.VoiceSet) {
+	switch a.Name {
+	case "redundant":
+		v.twice = a.Value == "on"
+		if v.engine != nil {
+			v.engine.SetRedundant(v.twice)
+		}
+		if v.twice {
+			v.note("voice", "each 20 ms is sent twice: one lost packet is not heard, and you send twice as much")
+		} else {
+			v.note("voice", "each 20 ms is sent once")
+		}
 	}
 }
 
@@ -249,7 +267,7 @@ func (v *voice) output(sink string) {
 
 // answer says who is in voice, and how.
 func (v *voice) answer() voiceAnswer {
-	a := voiceAnswer{state: v.state, gate: v.gateText()}
+	a := voiceAnswer{state: v.state, gate: v.gateText(), twice: v.twice}
 	for room, people := range v.inVoice {
 		if v.room != "" && room != v.room {
 			continue

@@ -38,6 +38,7 @@ type (
 	voiceAnswer struct {
 		state
 		gate   string // what opens the microphone, for people
+		twice  bool   // each frame is sent twice
 		people []voicePerson
 	}
 	// devicesAnswer lists what the sound system has: nothing where there is no sound.
@@ -150,6 +151,9 @@ func (a voiceAnswer) lines() (title string, lines []string) {
 		mic = "your microphone is muted"
 	case a.mode == tui.VoiceByKey:
 		mic = "your microphone is open while you hold F2, or have tapped it"
+	}
+	if a.twice {
+		mic += "; each 20 ms is sent twice"
 	}
 	return fmt.Sprintf("you are in the voice of %s; %s", a.room, mic), lines
 }
@@ -295,7 +299,7 @@ func (p *jsonPrinter) voicePeers(b []byte, a voiceAnswer) []byte {
 	if mode == "" {
 		mode = "level"
 	}
-	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).
+	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).bool("redundant", a.twice).
 		str("input", a.hears).str("output", a.plays).any("peers", people).end()
 }
 
@@ -311,6 +315,7 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 		Duplicate uint64  `json:"duplicate"`
 		Refused   uint64  `json:"refused"`
 		Dropped   uint64  `json:"dropped"`
+		Filled    uint64  `json:"filled"`    // frames of lost packets that came with the next one
 		Loss      float64 `json:"loss"`      // share of the packets, 0 to 1
 		Concealed uint64  `json:"concealed"` // frames of 20 ms that were made up
 		Buffer    float64 `json:"buffer_ms"` // from a packet's arrival to the speaker
@@ -325,7 +330,7 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 	talkers := make([]jsonTalker, 0, len(s.talkers))
 	for _, t := range s.talkers {
 		talkers = append(talkers, jsonTalker{Peer: idString(t.Peer), Name: t.who.Name, Talking: t.Talking, Received: t.Received, Played: t.Played,
-			Lost: t.Lost, Late: t.Late, Duplicate: t.Duplicate, Refused: t.Refused, Dropped: t.Dropped, Loss: lossOf(t.Stats),
+			Lost: t.Lost, Late: t.Late, Duplicate: t.Duplicate, Refused: t.Refused, Dropped: t.Dropped, Filled: t.Filled, Loss: lossOf(t.Stats),
 			Concealed: framesOf(t.Concealed), Buffer: milliseconds(t.Delay), Target: milliseconds(t.Target), RTT: milliseconds(t.rtt),
 			Drift: t.DriftPPM, Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
 	}
