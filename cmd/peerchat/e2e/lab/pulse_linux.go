@@ -1,0 +1,231 @@
+package lab
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Bounds of sound.
+const (
+	soundRate  = 16000             // samples a second, everywhere
+	soundMost  = 15 * 60           // seconds that a Recording keeps
+	soundStart = 20 * time.Second  // for the daemon to answer
+	soundLate  = 20                // milliseconds that players and recorders ask for
+	soundNoBus = "unix:path=/none" // so that the daemon finds no bus, neither of the system nor of a desktop
+)
+
+// Sound is a PulseAudio daemon of its own without hardware. It has loudspeakers that nobody hears (null sinks), and the
+// monitor of each, a microphone that hears what it plays. A program that takes NAME.monitor for its microphone hears what
+// Play plays on NAME; Record hears what it plays. All is 16 kHz, one channel, 16 bits.
+//
+// It asks no bus, opens no hardware, and keeps its files in a directory of its own.
+type Sound struct {
+	Server string // for PULSE_SERVER of those who use it
+
+	net    *Net
+	dir    string
+	sinks  []string
+	daemon *Proc
+	procs  []*Proc // players and recorders
+}
+
+// NewSound starts a daemon with these loudspeakers and awaits that it answers. The first one and its monitor are the defaults.
+func NewSound(n *Net, sinks ...string) (*Sound, error) {
+	dir, err := os.MkdirTemp("", "sound") // short: the address of a socket has 107 bytes at most
+	if err != nil {
+		return nil, err
+	}
+	s := &Sound{Server: "unix:" + filepath.Join(dir, "native"), net: n, dir: dir, sinks: sinks}
+	if err := s.Start(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Start starts the daemon, again after Kill, and awaits that it answers.
+func (s *Sound) Start() error {
+	socket := strings.TrimPrefix(s.Server, "unix:")
+	args := []string{"-n", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--disable-shm=yes",
+		"--realtime=yes", "--high-priority=yes", "--log-target=stderr"} // as on a desktop; where that is not allowed it goes on without
+	for _, sink := range s.sinks {
+		// Without norewinds a sink that nobody has used plays two seconds ahead, and its monitor is silent for as long.
+		args = append(args, "-L", fmt.Sprintf("module-null-sink sink_name=%s rate=%d channels=1 norewinds=1 sink_properties=device.description=%s",
+			sink, soundRate, sink))
+	}
+	args = append(args, "-L", "module-native-protocol-unix auth-anonymous=1 socket="+socket)
+	daemon, err := s.net.Start(InTime(Command{Name: "pulseaudio", Path: "pulseaudio", Args: args, Home: s.dir, Plain: true, Env: s.env()}))
+	if err != nil {
+		return fmt.Errorf("%w; install the package pulseaudio", err)
+	}
+	s.daemon = daemon
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(soundStart); ; <-tick.C {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			return c.Close()
+		}
+		if daemon.Exited() || time.Now().After(deadline) {
+			return fmt.Errorf("start pulseaudio: %w\n%s", err, daemon.Tail(10))
+		}
+	}
+}
+
+func (s *Sound) env() []string {
+	return []string{"PULSE_SERVER=" + s.Server, "PULSE_COOKIE=" + filepath.Join(s.dir, "cookie"),
+		"DBUS_SYSTEM_BUS_ADDRESS=" + soundNoBus, "DBUS_SESSION_BUS_ADDRESS=" + soundNoBus}
+}
+
+// Kill ends the daemon as a crash would.
+func (s *Sound) Kill() { s.daemon.Kill() }
+
+// Close ends the daemon and everybody who plays or records, and removes their files.
+func (s *Sound) Close() error {
+	for _, p := range s.procs {
+		p.Kill()
+	}
+	if s.daemon != nil {
+		s.daemon.Kill()
+	}
+	return os.RemoveAll(s.dir)
+}
+
+// InTime lets a command go before all others that want a processor, where this process may: sound that comes late is not
+// heard, and what else the machine does is not what is tested.
+func InTime(c Command) Command {
+	if exec.Command("chrt", "--rr", "1", "true").Run() == nil {
+		c.Path, c.Args = "chrt", append([]string{"--rr", "1", c.Path}, c.Args...)
+	}
+	return c
+}
+
+// client starts a program of pulseaudio-utils.
+func (s *Sound) client(c Command) (*Proc, error) {
+	c.Args = append(c.Args, "--raw", "--format=s16le", fmt.Sprintf("--rate=%d", soundRate), "--channels=1", fmt.Sprintf("--latency-msec=%d", soundLate))
+	c.Home, c.Env = s.dir, s.env()
+	p, err := s.net.Start(InTime(c))
+	if err != nil {
+		return nil, fmt.Errorf("%w; install the package pulseaudio-utils", err)
+	}
+	s.procs = append(s.procs, p)
+	return p, nil
+}
+
+// Play begins to play sound on a loudspeaker, once; the process ends when all has been played.
+func (s *Sound) Play(sink string, pcm []int16) (*Proc, error) {
+	f, err := os.CreateTemp(s.dir, "play")
+	if err != nil {
+		return nil, err
+	}
+	if err = errors.Join(binary.Write(f, binary.LittleEndian, pcm), f.Close()); err != nil {
+		return nil, fmt.Errorf("write the sound to play: %w", err)
+	}
+	return s.client(Command{Name: "play on " + sink, Path: "pacat", Args: []string{"--playback", "--device=" + sink, f.Name()}, Plain: true})
+}
+
+// Recording is what a loudspeaker plays.
+type Recording struct {
+	proc *Proc
+	done chan struct{} // closed when no more comes
+
+	mu      sync.Mutex
+	pcm     []int16
+	changed chan struct{} // closed and replaced when there is more
+}
+
+// Record records what a loudspeaker plays, silence too, from about now on, until Stop or Close.
+func (s *Sound) Record(sink string) (*Recording, error) {
+	p, err := s.client(Command{Name: "record " + sink, Path: "pacat", Args: []string{"--record", "--device=" + sink + ".monitor"}, Deaf: true})
+	if err != nil {
+		return nil, err
+	}
+	r := &Recording{proc: p, done: make(chan struct{}), changed: make(chan struct{})}
+	go r.read(p.stdout)
+	return r, nil
+}
+
+func (r *Recording) read(from io.Reader) {
+	defer close(r.done)
+	buf := make([]byte, 4096)
+	odd := 0
+	for {
+		n, err := from.Read(buf[odd:])
+		n += odd
+		odd = n % 2
+		r.mu.Lock()
+		for i := 0; i+1 < n; i += 2 {
+			r.pcm = append(r.pcm, int16(binary.LittleEndian.Uint16(buf[i:])))
+		}
+		full := len(r.pcm) > soundMost*soundRate
+		close(r.changed)
+		r.changed = make(chan struct{})
+		r.mu.Unlock()
+		if odd == 1 {
+			buf[0] = buf[n-1]
+		}
+		if err != nil || full {
+			return
+		}
+	}
+}
+
+// Len is how many samples were recorded so far: a mark to ask for what comes after it.
+func (r *Recording) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.pcm)
+}
+
+// Await waits until match is pleased with what was recorded from a mark on, and returns it. It is shown all of it each time
+// that there is more.
+func (r *Recording) Await(mark int, within time.Duration, what string, match func(pcm []int16) bool) ([]int16, error) {
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	for {
+		r.mu.Lock()
+		pcm, changed := r.pcm[min(mark, len(r.pcm)):len(r.pcm):len(r.pcm)], r.changed
+		r.mu.Unlock()
+		if match(pcm) {
+			return pcm, nil
+		}
+		select {
+		case <-changed:
+		case <-r.done:
+			return pcm, fmt.Errorf("%s: the recording ended before that, after %d samples\n%s", what, len(pcm), r.proc.Tail(5))
+		case <-deadline.C:
+			return pcm, fmt.Errorf("%s: not within %v and %d samples", what, within, len(pcm))
+		}
+	}
+}
+
+// Seconds awaits a length of sound from a mark on.
+func (r *Recording) Seconds(mark int, length float64) ([]int16, error) {
+	n := int(length * soundRate)
+	pcm, err := r.Await(mark, time.Duration(3*length*float64(time.Second))+soundStart, fmt.Sprintf("%.1f s of sound", length),
+		func(pcm []int16) bool { return len(pcm) >= n })
+	if err != nil {
+		return nil, err
+	}
+	return pcm[:n], nil
+}
+
+// Stop ends the recording.
+func (r *Recording) Stop() { r.proc.Kill() }
+
+// Speak returns what espeak-ng says in a voice such as "en-us+m3", 22,050 samples a second as WAVE.
+func (s *Sound) Speak(voice, text string) ([]byte, error) {
+	file := filepath.Join(s.dir, "speech.wav")
+	if err := s.net.Run("espeak-ng", "-v", voice, "-w", file, "--", text); err != nil {
+		return nil, fmt.Errorf("%w; install the package espeak-ng", err)
+	}
+	return os.ReadFile(file)
+}
