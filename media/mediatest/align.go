@@ -6,78 +6,82 @@ import (
 	"peerchat/media"
 )
 
-// Follow's parts, and how much later or earlier than the one before a part may come, in samples.
+// Follow's parts, and how much later or earlier than the one before a part may come, in samples; and how finely.
 const (
 	followPart  = media.SampleRate / 10
 	followDrift = media.SampleRate / 20
+	followSteps = 16 // of a sample
+	followTaps  = 16 // of the interpolation, each way
+	followNear  = 8  // samples around the best whole one that are searched: at high pitches the best may be a period away
 )
 
 // Follow is how alike heard is to reference, which is somewhere in it: the normalised cross-correlation of parts of 100 ms, each of
 // them where it fits best, at most 50 ms earlier or later than the one before; 1 for the same up to a positive factor. So it forgives
-// a jitter buffer that its delay changes, but not that sound is missing or made up. Lag is by how many samples the first part is later.
+// a jitter buffer that its delay changes, by fractions of a sample too, but not that sound is missing or made up. Lag is by how
+// many samples the first part is later.
 func Follow(reference, heard []int16) (lag int, correlation float64) {
-	var dots, references, heards float64
-	first := true
-	whole := follow(reference, heard, func(_, l int, dot, energy, theirs float64) {
-		if energy == 0 {
-			return
-		}
-		if first {
-			lag, first = l, false
-		}
-		dots += dot
-		references += energy
-		heards += theirs
-	})
-	if first {
-		lag = whole
-	}
-	return lag, dots / math.Sqrt(references*heards+1)
-}
-
-// Straighten is heard with its changes of delay taken out: as long as reference, and each 100 ms of it from where Follow finds those of
-// the reference. Measures that compare the two at the same moments, such as STOI, need that.
-func Straighten(reference, heard []int16) []int16 {
-	straight := make([]int16, len(reference))
-	follow(reference, heard, func(at, lag int, _, _, _ float64) {
-		for i := at; i < min(at+followPart, len(reference)); i++ {
-			if k := i + lag; k >= 0 && k < len(heard) {
-				straight[i] = heard[k]
-			}
-		}
-	})
-	return straight
-}
-
-// follow calls each for every part of the reference, that begins at at and is found lag later: with its energy, that of
-// what was found, and the product of the two. Energy is 0 of parts without voice, which fit everywhere: they stay
-// beside the one before. It returns the lag of the whole.
-func follow(reference, heard []int16, each func(at, lag int, dot, energy, theirs float64)) (whole int) {
-	whole, _ = Align(reference, heard, len(heard))
-	quiet := RMS(reference) / 30
-	now := whole
-	for at := 0; at < len(reference); at += followPart {
-		part := reference[at:min(at+followPart, len(reference))]
-		if rms := RMS(part); rms < quiet || len(part) < followPart {
-			each(at, now, 0, 0, 0)
+	lag, _ = Align(reference, heard, len(heard))
+	quiet := RMS(reference) / 30 // parts without voice fit everywhere
+	var sums, references, heards float64
+	now, first := lag, true
+	for at := 0; at+followPart <= len(reference); at += followPart {
+		part := reference[at : at+followPart]
+		if RMS(part) < quiet {
 			continue
 		}
-		best, bestDot, bestEnergy := math.Inf(-1), 0.0, 0.0
-		from := now
-		for l := from - followDrift; l <= from+followDrift; l++ {
-			if at+l < 0 || at+l+followPart > len(heard) {
-				continue
-			}
-			dot, energy := 0.0, 0.0
-			for i, h := range heard[at+l : at+l+followPart] {
-				dot += float64(h) * float64(part[i])
-				energy += float64(h) * float64(h)
-			}
-			if c := dot / math.Sqrt(energy+1); c > best {
-				best, bestDot, bestEnergy, now = c, dot, energy, l
-			}
+		l, dot, energy := fit(part, heard, at+now)
+		now = l - at
+		if first {
+			lag, first = now, false
 		}
-		each(at, now, bestDot, RMS(part)*RMS(part)*followPart, bestEnergy)
+		sums += dot
+		references += followPart * RMS(part) * RMS(part)
+		heards += energy
 	}
-	return whole
+	return lag, sums / math.Sqrt(references*heards+1)
+}
+
+// fit finds where a part is in heard, near a place, and returns the product of the two there, and heard's energy.
+func fit(part, heard []int16, near int) (place int, dot, energy float64) {
+	const margin = followTaps + followNear
+	from := near - followDrift - margin
+	dots := make([]float64, 2*(followDrift+margin)+1)
+	energies := make([]float64, len(dots))
+	for i := range dots {
+		l := min(max(from+i, -len(part)), len(heard))
+		before := max(0, -l) // around what was heard there is silence
+		var d, e int64
+		for k, h := range heard[l+before : min(l+len(part), len(heard))] {
+			d += int64(h) * int64(part[before+k])
+			e += int64(h) * int64(h)
+		}
+		dots[i], energies[i] = float64(d), float64(e)
+	}
+	best := margin
+	for i := margin; i < len(dots)-margin; i++ {
+		if dots[i]/math.Sqrt(energies[i]+1) > dots[best]/math.Sqrt(energies[best]+1) {
+			best = i
+		}
+	}
+	// The cross-correlation has the band of the sounds: between samples it is interpolated.
+	whole := best
+	dot = dots[whole]
+	for step := -followNear * followSteps; step <= followNear*followSteps; step++ {
+		mid := whole + int(math.Round(float64(step)/followSteps))
+		x, sum := float64(step)/followSteps-float64(mid-whole), 0.0
+		for k := -followTaps; k <= followTaps; k++ {
+			sum += dots[mid+k] * sinc(x-float64(k)) * (0.5 + 0.5*math.Cos(math.Pi*(x-float64(k))/(followTaps+1)))
+		}
+		if sum > dot {
+			best, dot = mid, sum
+		}
+	}
+	return from + best, dot, energies[best]
+}
+
+func sinc(x float64) float64 {
+	if x == 0 {
+		return 1
+	}
+	return math.Sin(math.Pi*x) / (math.Pi * x)
 }
