@@ -1,0 +1,297 @@
+package overlay
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// want makes the peer a neighbour if it agrees: it asks for a link if there is none, and then asks the peer.
+func (m *Machine) want(id wire.PeerID, why purpose, out *Output) bool {
+	if id == m.self || id.IsZero() {
+		return false
+	}
+	l := m.link(id)
+	if l == nil || l.active || l.busy() {
+		return false
+	}
+	if !l.up && m.dials() >= maxDials {
+		m.tidy(l, out)
+		return false
+	}
+	l.why = why
+	m.hold(l, out)
+	if l.up {
+		m.question(l, out)
+		m.tidy(l, out)
+		return l.ask != 0
+	}
+	l.dialing = true
+	m.until(l, m.now.Add(m.timing.Connect))
+	return true
+}
+
+// hold tells the caller that the link is needed, unless it knows.
+func (m *Machine) hold(l *link, out *Output) {
+	if !l.held {
+		l.held = true
+		out.Actions = append(out.Actions, Connect{Peer: l.peer})
+	}
+}
+
+func (m *Machine) dials() (n int) {
+	for _, l := range m.waiting {
+		if l.dialing {
+			n++
+		}
+	}
+	return n
+}
+
+// asking counts what is under way to fill the active view.
+func (m *Machine) asking() (n int) {
+	for _, l := range m.waiting {
+		if !l.active && (l.why == toJoin || l.why == toFill) {
+			n++
+		}
+	}
+	return n
+}
+
+// question asks the peer of a link that is up to be a neighbour. It may turn out that this is not wanted any more.
+func (m *Machine) question(l *link, out *Output) {
+	full := len(m.active) >= m.target
+	switch l.why {
+	case toJoin, toFill:
+		if full {
+			return
+		}
+	case toMix:
+		if full && m.crowded(l.origin) {
+			return
+		}
+	}
+	m.nonce++
+	if m.nonce == 0 {
+		m.nonce = 1
+	}
+	l.ask = m.nonce
+	m.until(l, m.now.Add(m.timing.Answer))
+	if l.why == toJoin && !m.joined {
+		m.send(l, Join{Nonce: l.ask}, out)
+		return
+	}
+	m.send(l, Neighbor{Nonce: l.ask, High: l.why == toBridge || len(m.active) == 0}, out)
+}
+
+func (m *Machine) receive(in Receive, out *Output) {
+	l, _ := m.find(in.From)
+	if l == nil || !l.up || in.Message == nil {
+		return
+	}
+	if !l.rates.all.take(m.now) {
+		if !l.rates.blamed {
+			l.rates.blamed = true
+			out.Faults = append(out.Faults, Fault{Peer: l.peer, Code: "flood", Drop: true,
+				Text: fmt.Sprintf("%s sends overlay messages faster than any peer needs to", l.peer.Tag())})
+		}
+		return
+	}
+	switch msg := in.Message.(type) {
+	case Join:
+		m.asked(l, msg.Nonce, true, true, out)
+	case Neighbor:
+		m.asked(l, msg.Nonce, msg.High, false, out)
+	case NeighborAnswer:
+		m.answered(l, msg, out)
+	case Disconnect:
+		m.disconnected(l, msg.Leaving, out)
+	case ForwardJoin:
+		if m.neighborly(l, out) {
+			m.forwarded(l, msg, out)
+		}
+	case Shuffle:
+		if m.neighborly(l, out) {
+			m.shuffled(l, msg, out)
+		}
+	case ShuffleReply:
+		m.replied(l, msg, out)
+	}
+}
+
+// neighborly tells whether l is a neighbour. One that is none, and takes this peer for one, is told: so two that disagree come to agree.
+// But not while a question to it is out, because the answer may come behind what told of the disagreement.
+func (m *Machine) neighborly(l *link, out *Output) bool {
+	if !l.active && l.ask == 0 && l.rates.asks.take(m.now) {
+		m.send(l, Disconnect{}, out)
+	}
+	return l.active
+}
+
+// asked deals with a peer that wants to be a neighbour.
+func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
+	was := l.active
+	if !was && !m.accept(l, high, out) {
+		// Both may have asked. Who refuses takes its own question back, whatever the answer will be; who is refused
+		// is no neighbour, even if it has accepted meanwhile. So both come to the same.
+		if l.ask != 0 {
+			l.ask = 0
+			m.tidy(l, out)
+			m.vacant()
+		}
+		m.send(l, NeighborAnswer{Nonce: nonce}, out)
+		return
+	}
+	m.send(l, NeighborAnswer{Nonce: nonce, Accepted: true}, out)
+	if !was {
+		m.add(l, out)
+	}
+	if join && l.rates.joins.take(m.now) {
+		m.announce(l, out)
+	}
+}
+
+// accept decides whether l may be a neighbour, and makes room for it.
+func (m *Machine) accept(l *link, high bool, out *Output) bool {
+	switch {
+	case !l.rates.asks.take(m.now), high && !m.admit(l.origin):
+		return false
+	case len(m.active) < m.target:
+		return true
+	case high:
+		m.evict(m.victim(l.origin), out)
+		return true
+	}
+	// Who is refused elsewhere too, because one origin holds the places, gets one of those.
+	if v := m.surplus(); v != nil && !m.crowded(l.origin) {
+		m.evict(v, out)
+		return true
+	}
+	return false
+}
+
+func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
+	if l.ask == 0 || l.ask != msg.Nonce {
+		return // it was given up
+	}
+	l.ask = 0
+	m.until(l, time.Time{})
+	switch {
+	case !msg.Accepted:
+		if l.active { // it has accepted, and refused meanwhile
+			m.remove(l, out)
+			m.vacant()
+		}
+		m.refused(l, out)
+	case l.active:
+	case len(m.active) < m.target:
+		m.add(l, out)
+	case l.why == toTake || l.why == toBridge:
+		m.evict(m.victim(l.origin), out)
+		m.add(l, out)
+	case l.why == toMix && m.surplus() != nil && !m.crowded(l.origin):
+		m.evict(m.surplus(), out)
+		m.add(l, out)
+	default: // others came first
+		m.send(l, Disconnect{}, out)
+		m.remember(known{peer: l.peer, origin: l.origin, proven: true})
+	}
+	m.tidy(l, out)
+}
+
+func (m *Machine) disconnected(l *link, leaving bool, out *Output) {
+	if leaving {
+		l.ask = 0
+		m.forget(l.peer)
+	}
+	if !l.active {
+		m.tidy(l, out)
+		return
+	}
+	m.remove(l, out)
+	if !leaving {
+		m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})
+	}
+	m.tidy(l, out)
+	m.evicted()
+}
+
+// add takes l into the active view.
+func (m *Machine) add(l *link, out *Output) {
+	m.hold(l, out)
+	l.active = true
+	m.joined, m.been = true, true
+	m.retry = 0
+	m.active = append(m.active, l)
+	m.drop(m.indexOf(l.peer))
+	m.found(l.peer)
+	out.Actions = append(out.Actions, NeighborUp{Peer: l.peer})
+	if len(m.active) >= m.target {
+		m.wait = 0
+	}
+	m.free()
+	m.crowd()
+}
+
+// remove takes l from the active view, and nothing else.
+func (m *Machine) remove(l *link, out *Output) {
+	l.active = false
+	m.active = slices.DeleteFunc(m.active, func(o *link) bool { return o == l })
+	out.Actions = append(out.Actions, NeighborDown{Peer: l.peer})
+}
+
+// evict ends it that l is a neighbour. It stays known.
+func (m *Machine) evict(l *link, out *Output) {
+	m.send(l, Disconnect{}, out)
+	l.ask = 0 // an answer that is under way was given before this
+	m.remove(l, out)
+	m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})
+	m.tidy(l, out)
+}
+
+// victim is the neighbour that makes room for one of the given origin: one of the same, or of another that has too many, or a
+// random one. So who comes with a hundred names from one place takes the places of his own.
+func (m *Machine) victim(origin string) *link {
+	if m.crowded(origin) {
+		return m.pick(func(l *link) bool { return l.origin == origin })
+	}
+	if l := m.surplus(); l != nil {
+		return l
+	}
+	return m.pick(func(*link) bool { return true })
+}
+
+// share is how many neighbours may have one origin before others have precedence.
+func (m *Machine) share() int { return max(1, m.target/2) }
+
+func (m *Machine) count(origin string) (n int) {
+	for _, l := range m.active {
+		if l.origin == origin {
+			n++
+		}
+	}
+	return n
+}
+
+// crowded tells whether the known origin has its share of places or more.
+func (m *Machine) crowded(origin string) bool { return origin != "" && m.count(origin) >= m.share() }
+
+// surplus is a random neighbour of an origin with more than its share; nil if there is none.
+func (m *Machine) surplus() *link {
+	return m.pick(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() })
+}
+
+// pick is a random neighbour for which ok holds; nil if there is none.
+func (m *Machine) pick(ok func(*link) bool) (chosen *link) {
+	n := 0
+	for _, l := range m.active {
+		if ok(l) {
+			if n++; m.rand.IntN(n) == 0 {
+				chosen = l
+			}
+		}
+	}
+	return chosen
+}

@@ -1,0 +1,188 @@
+package overlay
+
+import (
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// lost is a neighbour whose link broke. It may have died; or it is on the other side of a partition, which without this would outlast
+// its cause, because both sides soon know nobody else.
+type lost struct {
+	Contact
+	at    time.Time // when to try it again
+	tries int
+}
+
+// vacant is called when a neighbour is gone that did not go on purpose: a replacement is looked for at once.
+func (m *Machine) vacant() {
+	m.wait = 0
+	m.soon(&m.fillAt, 0)
+}
+
+// evicted is called when a neighbour has given this peer's place to another. That happens whenever somebody joins, so it can
+// wait for somebody to ask; unless nobody is left.
+func (m *Machine) evicted() {
+	if len(m.active) == 0 {
+		m.vacant()
+	}
+	m.free()
+}
+
+// free is called when there may be a free place, and when there may be somebody new to fill it.
+func (m *Machine) free() {
+	switch {
+	case !m.joined || len(m.active) >= m.target:
+	case m.small():
+		m.soon(&m.fillAt, m.wait)
+	case m.fillAt.IsZero():
+		m.soon(&m.fillAt, max(m.wait, m.timing.Fill/2+m.upTo(m.timing.Fill)))
+	}
+}
+
+// fill asks known peers to be neighbours, as long as places are free.
+func (m *Machine) fill(out *Output) {
+	if len(m.active) == 0 && !m.joined {
+		m.join(out)
+		return
+	}
+	free := m.target - len(m.active) - m.asking()
+	if len(m.active) == 0 {
+		free = min(free, maxHedge-m.asking()) // each of them is a claim that cannot be refused
+	} else if m.wait > 0 {
+		free = min(free, 1) // most are full
+	}
+	for ; free > 0; free-- {
+		k := m.candidate()
+		if k == nil {
+			break
+		}
+		k.tried = m.round
+		m.want(k.peer, toFill, out)
+	}
+	if free <= 0 || m.asking() > 0 {
+		return
+	}
+	if len(m.active) == 0 {
+		// Nobody is left of those known. The contacts are the last resort, and the walks of a Join lead away from them.
+		m.joined = false
+		m.join(out)
+		return
+	}
+	if len(m.passive) > 0 { // all have refused: from the start again, later
+		m.round++
+		m.back()
+	}
+}
+
+// back makes the next try to fill a place wait, twice as long as the last time.
+func (m *Machine) back() {
+	m.wait = min(max(2*m.wait, m.timing.Fill), m.timing.FillMax)
+	m.soon(&m.fillAt, m.wait/2+m.upTo(m.wait))
+}
+
+// failed is called when a peer that was asked cannot be reached, or is silent.
+func (m *Machine) failed(id wire.PeerID, why purpose) {
+	m.drop(m.indexOf(id))
+	if i := m.indexLost(id); i >= 0 {
+		m.again(i)
+	}
+	if (why == toFill || why == toJoin) && len(m.active) < m.target {
+		m.soon(&m.fillAt, 0)
+	}
+}
+
+// refused is called when a peer does not want to be a neighbour.
+func (m *Machine) refused(l *link, out *Output) {
+	if i := m.indexOf(l.peer); i >= 0 {
+		m.passive[i].tried = m.round
+	}
+	if i := m.indexLost(l.peer); i >= 0 {
+		m.again(i)
+	}
+	switch {
+	case l.why != toFill && l.why != toJoin || len(m.active) >= m.target:
+	case len(m.active) == 0, m.small():
+		m.soon(&m.fillAt, 0)
+	default:
+		m.back()
+	}
+}
+
+// miss notes a neighbour whose link broke.
+func (m *Machine) miss(c Contact) {
+	if m.indexLost(c.Peer) >= 0 {
+		return
+	}
+	if len(m.lost) >= maxLost {
+		m.lost = slices.Delete(m.lost, 0, 1)
+	}
+	m.lost = append(m.lost, lost{Contact: c})
+	m.again(len(m.lost) - 1)
+}
+
+func (m *Machine) indexLost(id wire.PeerID) int {
+	return slices.IndexFunc(m.lost, func(l lost) bool { return l.Peer == id })
+}
+
+// found forgets that a neighbour was lost.
+func (m *Machine) found(id wire.PeerID) {
+	if i := m.indexLost(id); i >= 0 {
+		m.lost = slices.Delete(m.lost, i, i+1)
+	}
+}
+
+// again sets when the i-th lost neighbour is tried next.
+func (m *Machine) again(i int) {
+	l := &m.lost[i]
+	if l.tries >= maxTries {
+		m.lost = slices.Delete(m.lost, i, i+1)
+		return
+	}
+	d := min(m.timing.Bridge<<min(l.tries, 16), m.timing.FillMax)
+	l.tries++
+	l.at = m.now.Add(d*3/4 + m.upTo(d/2))
+	m.soon(&m.lostAt, l.at.Sub(m.now))
+}
+
+// bridge tries lost neighbours again.
+func (m *Machine) bridge(out *Output) {
+	for i := len(m.lost) - 1; i >= 0; i-- {
+		if m.lost[i].at.After(m.now) {
+			continue
+		}
+		if !m.want(m.lost[i].Peer, toBridge, out) {
+			m.again(i)
+		} else {
+			m.lost[i].at = m.now.Add(m.timing.Connect + m.timing.Answer + time.Second) // failed or refused says when before
+		}
+	}
+	for _, l := range m.lost {
+		m.soon(&m.lostAt, l.at.Sub(m.now))
+	}
+}
+
+// crowd sees to it that too many neighbours of one origin are noticed.
+func (m *Machine) crowd() {
+	if m.surplus() == nil {
+		m.mixWait = 0
+	} else if m.mixAt.IsZero() {
+		m.mixWait = max(m.mixWait, m.timing.Shuffle)
+		m.mixAt = m.now.Add(m.mixWait/2 + m.upTo(m.mixWait))
+	}
+}
+
+// diversify looks for a neighbour of another origin in place of one of too many. Where all have the same, as in one house, it
+// gives up more and more.
+func (m *Machine) diversify(out *Output) {
+	if m.surplus() == nil {
+		m.mixWait = 0
+		return
+	}
+	m.mixWait = min(2*m.mixWait, 60*m.timing.Shuffle)
+	m.mixAt = m.now.Add(m.mixWait/2 + m.upTo(m.mixWait))
+	if k := m.choose(func(k *known) bool { return !m.crowded(k.origin) }); k != nil {
+		m.want(k.peer, toMix, out)
+	}
+}

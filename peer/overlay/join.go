@@ -1,0 +1,125 @@
+package overlay
+
+import (
+	"slices"
+
+	"peerchat/peer/wire"
+)
+
+// contact is a peer that was named as a way in.
+type contact struct {
+	Contact
+	tried uint32 // the pass in which it was asked last
+}
+
+// learn notes contacts, the newest last; those known longest make room.
+func (m *Machine) learn(list []Contact) {
+	added := 0
+	for _, c := range list[:min(len(list), MaxContacts)] {
+		if c.Peer == m.self || c.Peer.IsZero() {
+			continue
+		}
+		if i := slices.IndexFunc(m.contacts, func(k contact) bool { return k.Peer == c.Peer }); i >= 0 {
+			if c.Origin != "" {
+				m.contacts[i].Origin = c.Origin
+			}
+			m.contacts[i].tried = 0
+		} else {
+			m.contacts = append(m.contacts, contact{Contact: c})
+		}
+		added++
+		m.remember(known{peer: c.Peer, origin: c.Origin})
+	}
+	if n := len(m.contacts) - MaxContacts; n > 0 {
+		m.contacts = slices.Delete(m.contacts, 0, n)
+	}
+	if added == 0 {
+		return
+	}
+	if len(m.active) == 0 {
+		m.retry = 0
+		m.fillAt = m.now
+	} else if len(m.active) < m.target && m.small() {
+		m.wait = 0
+		m.soon(&m.fillAt, 0)
+	}
+}
+
+// join asks a contact to let this peer in, and another if that takes long.
+func (m *Machine) join(out *Output) {
+	for m.asking() < maxHedge {
+		c := m.nextContact()
+		if c == nil {
+			if m.asking() > 0 {
+				return // their end goes on
+			}
+			// All were tried. With the next pass they get another chance.
+			out.NeedContacts = true
+			m.pass++
+			m.round++
+			m.joined = m.been && len(m.passive) > 0
+			m.retry = min(max(2*m.retry, m.timing.Fill), m.timing.FillMax)
+			m.soon(&m.fillAt, m.retry/2+m.upTo(m.retry/2))
+			return
+		}
+		c.tried = m.pass
+		if m.want(c.Peer, toJoin, out) {
+			m.soon(&m.fillAt, m.timing.Hedge)
+			return
+		}
+	}
+}
+
+// nextContact is a random one that was not tried in this pass.
+func (m *Machine) nextContact() (chosen *contact) {
+	n := 0
+	for i := range m.contacts {
+		if c := &m.contacts[i]; c.tried != m.pass {
+			if n++; m.rand.IntN(n) == 0 {
+				chosen = c
+			}
+		}
+	}
+	return chosen
+}
+
+// announce sends the newcomer's name on its walks, one by way of each other neighbour.
+func (m *Machine) announce(newcomer *link, out *Output) {
+	for _, l := range m.active {
+		if l != newcomer {
+			m.send(l, ForwardJoin{Peer: newcomer.peer, TTL: m.cfg.ActiveWalk}, out)
+		}
+	}
+}
+
+// forwarded carries a newcomer's name on, or takes it in where the walk ends.
+func (m *Machine) forwarded(from *link, msg ForwardJoin, out *Output) {
+	if msg.Peer == m.self || msg.Peer == from.peer || !from.rates.walks.take(m.now) {
+		return
+	}
+	ttl := min(msg.TTL, m.cfg.ActiveWalk)
+	if ttl == 0 || len(m.active) == 1 {
+		m.takeIn(msg.Peer, out)
+		return
+	}
+	if m.small() && len(m.active) < m.target {
+		m.takeIn(msg.Peer, out) // a full mesh is to become of it: all are asked who can be
+	} else if ttl == m.cfg.PassiveWalk {
+		m.remember(known{peer: msg.Peer})
+	}
+	if next := m.pick(func(l *link) bool { return l != from && l.peer != msg.Peer }); next != nil {
+		m.send(next, ForwardJoin{Peer: msg.Peer, TTL: ttl - 1}, out)
+	} else {
+		m.takeIn(msg.Peer, out)
+	}
+}
+
+// takeIn makes a newcomer a neighbour.
+func (m *Machine) takeIn(id wire.PeerID, out *Output) {
+	if l, _ := m.find(id); l != nil && l.active {
+		return
+	}
+	if !m.walks.take(m.now) || !m.want(id, toTake, out) {
+		m.remember(known{peer: id})
+	}
+}

@@ -1,0 +1,131 @@
+package member
+
+import (
+	"fmt"
+	"time"
+
+	"peerchat/peer/overlay"
+	"peerchat/peer/sim"
+	"peerchat/peer/wire"
+)
+
+// RoomConfig is what a Room starts with.
+type RoomConfig struct {
+	Sim sim.Config
+	// Overlay is every member's; Self and Rand are set for each.
+	Overlay overlay.Config
+	// Contacts is how many random members a newcomer is told of, as a tracker would; 0 counts as 1.
+	Contacts int
+	// Sized lets the members know how many they are, when they come and with each Resize. Without it Overlay.RoomSize holds.
+	Sized bool
+	// Origin tells where a link with peer i leads; nil: nobody knows.
+	Origin func(i int) string
+	// Rider makes what rides on member i, for each of its lives; nil: nothing does.
+	Rider func(i int, id wire.PeerID, seed uint64) Rider
+}
+
+// Room is a World in which all are members of one room.
+type Room struct {
+	*sim.World
+	cfg RoomConfig
+}
+
+// NewRoom makes an empty room.
+func NewRoom(cfg RoomConfig) *Room {
+	return &Room{World: sim.New(cfg.Sim), cfg: cfg}
+}
+
+// Join adds a peer, which asks contacts to be let in. It returns its number.
+func (r *Room) Join() int {
+	i := r.Add(sim.ID(r.Len()))
+	r.Begin(i)
+	return i
+}
+
+// Build lets n peers join, one each gap.
+func (r *Room) Build(n int, gap time.Duration) {
+	for range n {
+		r.Join()
+		r.Run(gap)
+	}
+}
+
+// Begin starts a life of peer i, which is dead.
+func (r *Room) Begin(i int) { r.Start(i, r.Born(i)) }
+
+// Born makes a new life for peer i, which is dead. It is what sim.World.Churn wants.
+func (r *Room) Born(i int) sim.Participant {
+	cfg := Config{Overlay: r.cfg.Overlay, Contacts: r.Sample(i)}
+	cfg.Overlay.Self, cfg.Overlay.Rand = r.ID(i), sim.Source(r.Seed())
+	if r.cfg.Sized {
+		cfg.Overlay.RoomSize = r.Living() + 1
+	}
+	if r.cfg.Origin != nil {
+		cfg.Origin = func(id wire.PeerID) string {
+			k, _ := r.Index(id)
+			return r.cfg.Origin(k)
+		}
+	}
+	cfg.OnNeed = func() []overlay.Contact { return r.Sample(i) }
+	if r.cfg.Rider != nil {
+		cfg.Rider = r.cfg.Rider(i, r.ID(i), r.Seed())
+	}
+	return New(cfg)
+}
+
+// Sample is what a tracker tells peer i: some random living members, without itself.
+func (r *Room) Sample(i int) []overlay.Contact {
+	var list []overlay.Contact
+	taken := map[int]bool{i: true}
+	for range 20 * max(r.cfg.Contacts, 1) {
+		if len(list) >= max(r.cfg.Contacts, 1) || r.Len() == 0 {
+			break
+		}
+		if k := r.Rand().IntN(r.Len()); !taken[k] && r.Alive(k) {
+			taken[k] = true
+			list = append(list, overlay.Contact{Peer: r.ID(k)})
+		}
+	}
+	return list
+}
+
+// Input gives the overlay of member i an input.
+func (r *Room) Input(i int, in overlay.Input) {
+	r.Do(i, func(p sim.Participant, now time.Time, out *sim.Output) {
+		p.(*Member).Input(now, in, out)
+		p.(*Member).SetWake(out)
+	})
+}
+
+// Resize tells all how many they are.
+func (r *Room) Resize() {
+	for i := range r.Len() {
+		r.Input(i, overlay.RoomSize{N: r.Living()})
+	}
+}
+
+// Member is the life of peer i; nil if it is dead.
+func (r *Room) Member(i int) *Member {
+	m, _ := r.Participant(i).(*Member)
+	return m
+}
+
+// Graph is who has whom in the active view, at this moment. The dead have nobody, and are no nodes of it.
+func (r *Room) Graph() *Graph {
+	g := &Graph{Out: make([][]int, r.Len()), Node: make([]bool, r.Len())}
+	for i := range g.Out {
+		m := r.Member(i)
+		if m == nil {
+			continue
+		}
+		g.Node[i] = true
+		for _, id := range m.m.Active() {
+			k, ok := r.Index(id)
+			if !ok {
+				panic(fmt.Sprintf("sim: peer %d has a neighbour that never was", i))
+			}
+			g.Out[i] = append(g.Out[i], k)
+		}
+	}
+	return g
+}
