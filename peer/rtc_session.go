@@ -40,6 +40,7 @@ type rtcSession struct {
 
 	// Touched by the mailbox's goroutine alone.
 	state       rtcState
+	answers     bool        // the peer offered the session
 	fingerprint string      // the remote certificate's
 	early       []Candidate // remote candidates from before the remote description
 	gathered    []Candidate // local candidates from before the local description
@@ -214,7 +215,8 @@ func (s *rtcSession) begin(op *rtcOp) error {
 	s.alarm = time.AfterFunc(s.rtc.cfg.OpenTimeout, func() { s.post(rtcOp{kind: rtcOpAlarm}) })
 	s.nudge = time.AfterFunc(time.Hour, func() { s.post(rtcOp{kind: rtcOpNudge}) })
 	s.nudge.Stop()
-	if op.kind == rtcOpAccept {
+	s.answers = op.kind == rtcOpAccept
+	if s.answers {
 		// Before anything is built for it.
 		if _, err := rtcCheckSDP(webrtc.SDPTypeOffer, op.desc); err != nil {
 			return fmt.Errorf("take the peer's offer: %w", err)
@@ -512,9 +514,11 @@ func (s *rtcSession) finish(err error) {
 	}
 	if s.pc != nil {
 		within(rtcStop, func() {
-			if s.hungUp && s.opened > 0 {
+			if s.opened > 0 && (s.hungUp || s.answers) {
 				// Pion holds a lock while it sends its ABORT, for up to 400 ms if SCTP is dead already. What has to
-				// note that SCTP is dead needs the same lock, so let it finish first.
+				// note that SCTP is dead needs the same lock, so let it finish first. Two ends often close at one
+				// moment, because one says goodbye: so that both do not send their ABORT then, the one that offered
+				// goes first.
 				within(rtcFlush, func() { <-s.sctpEnded })
 			}
 			_ = s.pc.GracefulClose()

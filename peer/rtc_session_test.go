@@ -48,6 +48,7 @@ func TestRTCCloseIsNoticedAtOnce(t *testing.T) {
 	if err := rtcEnd(t, p.evA, 2*time.Second, "the closing side"); err != nil {
 		t.Errorf("the closing side's Closed has an error: %v", err)
 	}
+	p.a.running.Wait() // until then the session still takes frames, and drops them when it comes to them
 	p.a.Send(p.session, []byte("too late"), false)
 	if d, _ := p.a.Dropped(); d != 1 {
 		t.Errorf("%d frames were counted as dropped after one was sent on a closed session", d)
