@@ -126,7 +126,7 @@ func none(*neighbour) bool { return false }
 // onCandidate takes a candidate's record.
 func (m *Machine) onCandidate(n *neighbour, msg *Candidate, out *Output) {
 	if msg.Peer == m.self {
-		if m.own == nil || msg.Seq > m.own.Seq { // an earlier life's
+		if (m.own == nil || msg.Seq > m.own.Seq) && m.verify(n.id, msg, out) { // an earlier life's
 			m.seq = max(m.seq, msg.Seq)
 			m.soon(&m.announceAt, 10*time.Millisecond)
 		}
@@ -146,7 +146,7 @@ func (m *Machine) onCandidate(n *neighbour, msg *Candidate, out *Output) {
 	if age >= m.timing.Expire || c != nil && !c.flow.take(m.now) {
 		return
 	}
-	if !m.verify(n.id, msg, out) {
+	if !m.verify(n.id, msg, out) || c == nil && !m.relays[kindCandidate].take(m.now) {
 		return
 	}
 	if c == nil {

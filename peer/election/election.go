@@ -86,13 +86,12 @@ const (
 	MaxNeighbours = 256
 	// MaxHops is how many links a message crosses at most.
 	MaxHops = 64
-	// MaxJump is the most by which a message may raise the term, so that no liar can use up the numbers: one that raises it
-	// by this every second needs 272 years.
-	MaxJump = 1 << 20
 	// maxAsked is how many neighbours are asked whether the tracker lives.
 	maxAsked = 5
 	// maxVetoes is how often a single neighbour's word that the tracker lives stops an election; then the majority counts.
 	maxVetoes = 3
+	// maxYields is how often a better candidate that does not take over is waited for.
+	maxYields = 3
 	// maxMute is how often neighbours are asked that say nothing at all, before this peer takes itself for cut off.
 	maxMute = 3
 	// maxCover is how many recipients a flood names, so that they do not send it to each other.
@@ -270,7 +269,7 @@ type Standing struct {
 type Fault struct {
 	From wire.PeerID // the neighbour it came from
 	Peer wire.PeerID // who signed it, where that was proved; else zero
-	Code string      // "malformed", "forged", "flood", "term"
+	Code string      // "malformed", "forged", "flood", "term", "twin"
 	Text string
 	Drop bool
 }

@@ -2,6 +2,7 @@ package election
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"peerchat/peer/wire"
@@ -104,15 +105,15 @@ func check(m Message) error {
 		if m.Rank.ID != m.Peer || m.Rank.Firm || m.Rank.Home {
 			return fmt.Errorf("a candidate's rank is its own, neither firm nor home")
 		}
-		return first(m.Route.check(), number("seq", m.Seq, 1), checkAddresses(m.Addresses))
+		return first(m.Route.check(), somebody(m.Peer), number("seq", m.Seq, 1), checkAddresses(m.Addresses))
 	case *Coordinator:
 		return first(m.Route.check(), m.Reign.check(), checkAddresses(m.Addresses))
 	case *Election:
 		return first(m.Route.check(), m.Reign.check())
 	case *Resignation:
-		return first(m.Route.check(), number("term", m.Term, 0))
+		return first(m.Route.check(), somebody(m.Leader), somebody(m.Successor), number("term", m.Term, 0))
 	case *Answer:
-		return first(number("term", m.Term, 0), number("seq", m.Seq, 1))
+		return first(somebody(m.By), number("term", m.Term, 0), number("seq", m.Seq, 1))
 	case *Vouch:
 		return number("term", m.Term, 0)
 	case *Vouched:
@@ -160,7 +161,18 @@ func (r *Route) check() error {
 	return nil
 }
 
-func (r *Reign) check() error { return first(number("term", r.Term, 0), number("seq", r.Seq, 1)) }
+func (r *Reign) check() error {
+	return first(somebody(r.Rank.ID), number("term", r.Term, 0), number("seq", r.Seq, 1))
+}
+
+// somebody refuses the zero ID. It stands for the home tracker, or nobody, and is worse than no signer: as a key it is a point
+// of small order, for which signatures can be guessed.
+func somebody(id wire.PeerID) error {
+	if id.IsZero() {
+		return errors.New("it is signed by, or names, nobody")
+	}
+	return nil
+}
 
 func checkAddresses(addresses []string) error {
 	if len(addresses) > MaxAddresses {

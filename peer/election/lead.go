@@ -15,6 +15,7 @@ func (m *Machine) lead(firm bool, term uint64, out *Output) {
 		firm, term = false, m.term
 	}
 	if term > wire.MaxCounter || !m.offer.Candidate {
+		m.phase, m.phaseAt = idle, time.Time{}
 		return
 	}
 	if m.suspect {
@@ -65,7 +66,7 @@ func (m *Machine) spreadReign(from wire.PeerID, route Route, skip func(*neighbou
 
 // reassert takes the own lead to a higher term, because somebody accepts no lower one.
 func (m *Machine) reassert(term uint64, out *Output) {
-	if m.leading && term > m.term && term <= m.term+MaxJump && m.raises.take(m.now) {
+	if m.leading && term > m.term && term <= m.highest() && m.raises.take(m.now) {
 		m.lead(true, term, out)
 	}
 }
@@ -86,7 +87,7 @@ func (m *Machine) onCoordinator(n *neighbour, c *Coordinator, out *Output) {
 		}
 		m.contradict(n, &c.Reign, out)
 		return
-	case c.Reign.Term > m.term+MaxJump:
+	case c.Reign.Term > m.highest():
 		m.jump(n, &c.Reign, out)
 		return
 	case c.Reign.Term < m.term:
@@ -94,7 +95,7 @@ func (m *Machine) onCoordinator(n *neighbour, c *Coordinator, out *Output) {
 		return
 	}
 	// In this order: what is forged must not use up the leave that the honest need.
-	if !m.verify(n.id, c, out) || c.Reign.Rank.ID != m.self && c.Reign.Term > m.term && !m.mayRaise(c.Reign.Rank.ID) {
+	if !m.verify(n.id, c, out) || c.Reign.Rank.ID != m.self && !m.mayLead(&c.Reign) {
 		return
 	}
 	n.shown = c.Reign
@@ -136,7 +137,7 @@ func (m *Machine) speakForHome() {
 // follow accepts a leader.
 func (m *Machine) follow(n *neighbour, c *Coordinator, out *Output) {
 	led, was, before := m.leading, m.reign.leader(), m.reign
-	hadHome, joined, lost := m.reign.Rank.Home, m.joined, m.suspect
+	hadHome, joined, lost, places := m.reign.Rank.Home, m.joined, m.suspect, m.places
 	skip := m.elsewhere(c.Reign.Rank.ID) // before the old leader is forgotten
 	m.term = max(m.term, c.Reign.Term)
 	route := c.Route
@@ -157,6 +158,9 @@ func (m *Machine) follow(n *neighbour, c *Coordinator, out *Output) {
 	same := !before.none() && !led && was == m.reign.leader() && hadHome == home
 	if same && joined && !lost {
 		m.joined = true
+		if home { // wherever others say that it is
+			m.places = places
+		}
 		return
 	}
 	out.Actions = append(out.Actions, Follow{Leader: m.reign.leader(), Term: c.Reign.Term, Addresses: c.Addresses, Home: home, InMesh: m.inMesh()})
@@ -174,26 +178,46 @@ func (m *Machine) follow(n *neighbour, c *Coordinator, out *Output) {
 // ghost takes an announcement of an earlier life of this peer, which others may still believe: that leader is dead.
 func (m *Machine) ghost(c *Coordinator, out *Output) {
 	m.seq = max(m.seq, c.Reign.Seq)
-	if m.leading {
+	switch {
+	case !m.leading:
+		m.term = max(m.term, c.Reign.Term)
+		m.adopt(c)
+		m.doubt(true, out)
+	case !m.ghostAt.IsZero() && m.now.Sub(m.ghostAt) < time.Minute:
+		m.twin(c, out)
+	default:
 		m.reassert(c.Reign.Term+1, out)
-		return
+		m.ghostAt = m.now
 	}
-	m.term = max(m.term, c.Reign.Term)
-	m.adopt(c)
-	m.doubt(true, out)
 }
 
-// mayRaise limits how often one peer, and all together, raise the term.
-func (m *Machine) mayRaise(id wire.PeerID) bool {
-	b := m.buckets[id]
-	if b == nil {
-		if len(m.buckets) >= 4*MaxRanking {
-			return false
-		}
-		b = &bucket{burst: 4, every: 5 * time.Second}
-		m.buckets[id] = b
+// twin gives way to another process that leads in the name of this peer: an earlier life would not have answered what this one
+// announced. Else the two would raise the term against each other for ever.
+func (m *Machine) twin(c *Coordinator, out *Output) {
+	m.fault(out, Fault{Peer: m.self, Code: "twin",
+		Text: "another process has this peer's identity, and is the tracker: this one gives way. Each needs a profile of its own"})
+	m.term = max(m.term, c.Reign.Term)
+	m.adopt(c)
+	m.leading, m.handOver, m.own = false, time.Time{}, nil
+	m.unfit = m.now.Add(time.Minute)
+	out.Actions = append(out.Actions, StepDown{Term: m.term})
+}
+
+// mayLead limits how often one peer, and all together, raise the term, and how often a lead changes within its term. Identities
+// are free, so only who is heard gets a bucket.
+func (m *Machine) mayLead(r *Reign) bool {
+	if r.Term <= m.term {
+		return m.relays[kindCoordinator].take(m.now)
 	}
-	return b.take(m.now) && m.raises.take(m.now)
+	b := m.buckets[r.Rank.ID]
+	if b == nil {
+		b = &bucket{burst: 4, every: 5 * time.Second}
+	}
+	if len(m.buckets) >= 4*MaxRanking || !b.has(m.now) || !m.raises.take(m.now) {
+		return false
+	}
+	m.buckets[r.Rank.ID] = b
+	return b.take(m.now)
 }
 
 // raise asks the leader for a term that this peer can accept.
@@ -209,9 +233,10 @@ func (m *Machine) raise(out *Output) {
 
 // connected takes the word of the tracker that this peer joined.
 func (m *Machine) connected(in Connected, out *Output) {
-	if m.leading || in.Leader == m.self || in.Term > m.term+MaxJump || checkAddresses(in.Addresses) != nil {
+	if m.leading || in.Leader == m.self || checkAddresses(in.Addresses) != nil {
 		return
 	}
+	in.Term = min(in.Term, m.highest()) // it is where this peer is, whatever it says of its term
 	home := in.Leader.IsZero()
 	if m.reign.Rank.Home == home && m.reign.leader() == in.Leader && in.Term <= m.reign.Term && !m.reign.none() {
 		m.alive(out)
@@ -229,7 +254,8 @@ func (m *Machine) connected(in Connected, out *Output) {
 		}
 	}
 	if r.compare(&m.reign) < 0 || r.Term < m.term {
-		if home { // it answers, but somebody else leads
+		m.joined = false // it left the one that it follows, which sent it here perhaps
+		if home {        // it answers, but somebody else leads
 			m.homeBack(in.Addresses)
 		}
 		return
@@ -415,7 +441,7 @@ func (m *Machine) onResign(n *neighbour, r *Resignation, out *Output) {
 	}
 	// It is passed on once; again only when its sender repeats it, because the successor could not take over then.
 	w := will{r.Term, r.Successor}
-	if m.resigned == w && m.now.Sub(m.resignedAt) < m.timing.HandOver || !m.verify(n.id, r, out) {
+	if m.resigned == w && m.now.Sub(m.resignedAt) < m.timing.HandOver || !m.verify(n.id, r, out) || !m.relays[kindResign].take(m.now) {
 		return
 	}
 	m.resigned, m.resignedAt = w, m.now

@@ -56,6 +56,7 @@ type Machine struct {
 	answers   [Alive + 1]int
 	vetoes    int
 	mute      int    // rounds in which no neighbour said anything
+	yields    int    // better ones that were waited for and did not take over
 	askedFor  uint64 // seq of the own Election
 	pullAt    time.Time
 	pullAfter time.Duration
@@ -74,6 +75,7 @@ type Machine struct {
 	resigned   will // the last Resignation heard
 	resignedAt time.Time
 	claimedAt  time.Time
+	ghostAt    time.Time // when this peer, while it led, heard last that it led in an earlier life
 	homeAt     time.Time // when the home tracker gets the lead
 	home       []string  // where it answers this peer
 	homeHold   time.Duration
@@ -85,6 +87,7 @@ type Machine struct {
 	settleAt   time.Time
 	buckets    map[wire.PeerID]*bucket // of leaders that raise the term
 	raises     bucket
+	relays     [kindSummary + 1]bucket // of each kind: so this peer stays below what its own neighbours take from it
 	told       State
 	toldOnce   bool
 	check      func(key ed25519.PublicKey, text, sig []byte) bool
@@ -106,6 +109,14 @@ func New(cfg Config) *Machine {
 	m.timing.defaults()
 	m.homeHold = m.timing.Home
 	m.raises = bucket{burst: 16, every: time.Second}
+	m.relays = [...]bucket{
+		kindCandidate:   {burst: 64, every: 200 * time.Millisecond}, // of those not known; the known have a bucket each
+		kindCoordinator: {burst: 32, every: 500 * time.Millisecond}, // that raise no term
+		kindElection:    {burst: 64, every: 100 * time.Millisecond},
+		kindResign:      {burst: 8, every: time.Second},
+		kindAnswer:      {burst: 64, every: 50 * time.Millisecond},
+		kindSummary:     {},
+	}
 	return m
 }
 
@@ -302,13 +313,18 @@ type bucket struct {
 	full  time.Time // when it will be full again
 }
 
+func (b *bucket) has(now time.Time) bool { return b.full.Sub(now) <= time.Duration(b.burst-1)*b.every }
+
 func (b *bucket) take(now time.Time) bool {
 	if b.full.Before(now) {
 		b.full = now
 	}
-	if b.full.Sub(now) > time.Duration(b.burst-1)*b.every {
+	if !b.has(now) {
 		return false
 	}
 	b.full = b.full.Add(b.every)
 	return true
 }
+
+// highest is the highest term that this peer believes now.
+func (m *Machine) highest() uint64 { return highestTerm(m.last, m.term) }

@@ -66,17 +66,21 @@ func TestRoundTrip(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	id := wire.IDOf(keyOf(1))
+	lead := Reign{Seq: 1, Rank: Rank{ID: id}}
 	long := strings.Repeat("a", MaxAddress+1)
 	for what, m := range map[string]Message{
-		"a long address":            &Coordinator{Reign: Reign{Seq: 1}, Addresses: []string{long}},
-		"an empty address":          &Coordinator{Reign: Reign{Seq: 1}, Addresses: []string{""}},
-		"an address with an escape": &Coordinator{Reign: Reign{Seq: 1}, Addresses: []string{"a\x1b[2J"}},
+		"a long address":            &Coordinator{Reign: lead, Addresses: []string{long}},
+		"an empty address":          &Coordinator{Reign: lead, Addresses: []string{""}},
+		"an address with an escape": &Coordinator{Reign: lead, Addresses: []string{"a\x1b[2J"}},
 		"nine addresses":            &Candidate{Peer: id, Rank: Rank{ID: id}, Seq: 1, Addresses: strings.Split("a a a a a a a a a", " ")},
 		"a candidate for home":      &Candidate{Peer: id, Rank: Rank{ID: id, Home: true}, Seq: 1},
-		"a term without end":        &Election{Reign: Reign{Term: wire.MaxCounter + 1, Seq: 1}},
-		"too many hops":             &Resignation{Route: Route{Hops: MaxHops + 1}},
-		"too many covered":          &Resignation{Route: Route{Cover: make([]uint32, maxCover+1)}},
+		"a term without end":        &Election{Reign: Reign{Term: wire.MaxCounter + 1, Seq: 1, Rank: Rank{ID: id}}},
+		"too many hops":             &Resignation{Route: Route{Hops: MaxHops + 1}, Leader: id, Successor: id},
+		"too many covered":          &Resignation{Route: Route{Cover: make([]uint32, maxCover+1)}, Leader: id, Successor: id},
 		"too many candidates":       &Summary{Candidates: make([]version, MaxRanking+2)},
+		"a leader that is nobody":   &Coordinator{Reign: Reign{Seq: 1}},
+		"an heir that is nobody":    &Resignation{Leader: id},
+		"an answer of nobody":       &Answer{To: id, Seq: 1},
 		"an unknown verdict":        &Vouched{Verdict: 3},
 	} {
 		if b, err := AppendMessage(nil, m); err == nil || len(b) > 0 {
@@ -184,7 +188,7 @@ func TestHostile(t *testing.T) {
 	})
 	t.Run("a giant leap of the term is ignored", func(t *testing.T) {
 		m, step, _ := lone(t)
-		if out := step(from(2, coordinator(5, 11+MaxJump))); m.term != 10 || len(out.Faults) != 1 {
+		if out := step(from(2, coordinator(5, m.highest()+1))); m.term != 10 || len(out.Faults) != 1 {
 			t.Errorf("term %d, faults %v: want term 10 and one fault", m.term, out.Faults)
 		}
 	})

@@ -14,6 +14,7 @@ type neighbour struct {
 	id    wire.PeerID
 	shown Reign // the best lead that it has shown, or was sent
 	flow  bucket
+	asks  bucket    // summaries of it that are looked at
 	told  time.Time // when it was blamed for a flood last
 }
 
@@ -33,7 +34,8 @@ func (m *Machine) neighbourUp(id wire.PeerID, out *Output) {
 	if c := m.known(id); c != nil {
 		c.left = false
 	}
-	m.neighbours = append(m.neighbours, &neighbour{id: id, flow: bucket{burst: 1024, every: 5 * time.Millisecond}})
+	m.neighbours = append(m.neighbours, &neighbour{id: id, flow: bucket{burst: 1024, every: 5 * time.Millisecond},
+		asks: bucket{burst: 32, every: 250 * time.Millisecond}})
 	m.summarize(id, false, out)
 	if m.own == nil {
 		m.soon(&m.announceAt, 200*time.Millisecond)
@@ -170,10 +172,13 @@ func (m *Machine) summarize(to wire.PeerID, reply bool, out *Output) {
 
 // onSummary compares what a neighbour knows, and sends it what it does not.
 func (m *Machine) onSummary(n *neighbour, s *Summary, out *Output) {
+	if !n.asks.take(m.now) { // the answer may be a hundred times as long
+		return
+	}
 	more := false
 	c := s.Reign.compare(&m.reign)
 	if c <= 0 && m.leading && !m.reign.Rank.Firm && m.raises.take(m.now) { // somebody is there: the lead gets firm
-		m.lead(true, max(m.term, min(s.Floor, m.term+MaxJump))+1, out)
+		m.lead(true, max(m.term, min(s.Floor, m.highest()))+1, out)
 		return
 	}
 	switch {
@@ -194,9 +199,8 @@ func (m *Machine) onSummary(n *neighbour, s *Summary, out *Output) {
 		if c := m.known(v.Peer); v.Peer != m.self && (c == nil && len(m.ranking) < MaxRanking || c != nil && c.rec.Seq < v.Seq) {
 			more = true
 		}
-		if v.Peer == m.self && (m.own == nil || v.Seq > m.own.Seq) { // an earlier life's
-			m.seq = max(m.seq, v.Seq)
-			m.soon(&m.announceAt, 10*time.Millisecond)
+		if v.Peer == m.self && (m.own == nil || v.Seq > m.own.Seq) { // an earlier life's, if there is one: let us see it
+			more = true
 		}
 	}
 	full := len(s.Candidates) >= MaxRanking

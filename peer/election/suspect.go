@@ -26,7 +26,7 @@ func (m *Machine) doubt(closed bool, out *Output) {
 	if m.reign.Rank.Home {
 		m.home = nil
 	}
-	m.suspect, m.vetoes, m.mute = true, 0, 0
+	m.suspect, m.vetoes, m.mute, m.yields = true, 0, 0, 0
 	m.pullAfter = m.timing.Pull
 	m.pullAt = m.now.Add(m.pullAfter + m.spread(2*m.pullAfter))
 	m.wait()
@@ -85,7 +85,10 @@ func (m *Machine) turn(out *Output) {
 		m.decide(out)
 	case electing:
 		m.lead(true, m.term+1, out)
-	case yielding, vouched: // the better one failed, or the tracker is still lost
+	case yielding: // the better one failed
+		m.yields++
+		m.wait()
+	case vouched: // the tracker is still lost
 		m.wait()
 	}
 }
@@ -197,7 +200,7 @@ func (m *Machine) onVouched(n *neighbour, v *Vouched, out *Output) {
 func (m *Machine) decide(out *Output) {
 	alive, gone, unsure := m.answers[Alive], m.answers[Gone], m.answers[Unsure]
 	switch {
-	case alive > 0 && alive >= gone+unsure:
+	case alive > gone+unsure:
 		m.reconnect(out)
 		return
 	case alive+gone+unsure == 0: // it may be this peer that is cut off
@@ -258,7 +261,7 @@ func (m *Machine) onElection(n *neighbour, e *Election, out *Output) {
 		m.show(n, out) // it has not heard what was decided since
 		return
 	}
-	if r.Term > m.term+MaxJump {
+	if r.Term > m.highest() {
 		m.jump(n, r, out)
 		return
 	}
@@ -266,7 +269,7 @@ func (m *Machine) onElection(n *neighbour, e *Election, out *Output) {
 	if i >= 0 && m.heard[i].seq >= r.Seq {
 		return
 	}
-	if !m.verify(n.id, e, out) {
+	if !m.verify(n.id, e, out) || !m.relays[kindElection].take(m.now) {
 		return
 	}
 	if i >= 0 {
@@ -291,7 +294,7 @@ func (m *Machine) onElection(n *neighbour, e *Election, out *Output) {
 	own.Firm = true
 	switch {
 	case !m.candidate() || own.Compare(&r.Rank) < 0:
-		if m.phase == waiting || m.phase == asking || m.phase == electing {
+		if m.yields < maxYields && (m.phase == waiting || m.phase == asking || m.phase == electing) {
 			m.phase, m.phaseAt = yielding, m.now.Add(m.timing.Announce)
 		}
 	case !r.Rank.Firm: // no candidate: it only wants a higher term
@@ -337,7 +340,14 @@ func (m *Machine) elsewhere(origin wire.PeerID) func(*neighbour) bool {
 func (m *Machine) answer(h *heardElection, alive bool, out *Output) {
 	a := &Answer{To: h.by, By: m.self, Term: h.term, Seq: h.seq, Alive: alive}
 	sign(m.cfg.Key, a)
-	m.send(h.from, a, out)
+	m.pass(h.from, a, out)
+}
+
+// pass sends an Answer on the way back, or out, as often as Answers may go.
+func (m *Machine) pass(to wire.PeerID, a *Answer, out *Output) {
+	if m.relays[kindAnswer].take(m.now) {
+		m.send(to, a, out)
+	}
 }
 
 // onAnswer takes an Answer, or sends it back the way the Election came.
@@ -345,7 +355,7 @@ func (m *Machine) onAnswer(n *neighbour, a *Answer, out *Output) {
 	if a.To != m.self {
 		i := slices.IndexFunc(m.heard, func(h heardElection) bool { return h.by == a.To && h.seq == a.Seq && h.term == a.Term })
 		if i >= 0 && m.heard[i].from != n.id && m.verify(n.id, a, out) {
-			m.send(m.heard[i].from, a, out)
+			m.pass(m.heard[i].from, a, out)
 		}
 		return
 	}
@@ -355,7 +365,7 @@ func (m *Machine) onAnswer(n *neighbour, a *Answer, out *Output) {
 	switch c := m.known(a.By); {
 	case a.Alive && m.vetoes < maxVetoes && (c != nil || a.By == m.reign.leader()):
 		m.reconnect(out)
-	case !a.Alive && m.phase == electing && c != nil && m.better(c):
+	case !a.Alive && m.phase == electing && m.yields < maxYields && c != nil && m.better(c):
 		m.phase, m.phaseAt = yielding, m.now.Add(m.timing.Announce)
 	}
 }
