@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -90,17 +91,19 @@ type recorder struct {
 	on  bool    // own is being mixed in
 }
 
-// newRecorder begins a file. It calls ended when the file does not grow any more, from another goroutine.
-func newRecorder(file string, ended func()) (*recorder, error) {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("record: %w", err)
-	}
+// recordFile is where a recorder writes to: an *os.File.
+type recordFile interface {
+	wav.File
+	io.Closer
+}
+
+// newRecorder begins an empty file. It calls ended when the file does not grow any more, from another goroutine.
+func newRecorder(name string, f recordFile, ended func()) (*recorder, error) {
 	w, err := wav.NewWriter(f, media.SampleRate)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	r := &recorder{file: file, blocks: make(chan []int16, recordBlocks), stop: make(chan struct{}), done: make(chan struct{})}
+	r := &recorder{file: name, blocks: make(chan []int16, recordBlocks), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		r.write(w)
 		r.err = errors.Join(w.Close(), f.Close())
@@ -191,8 +194,13 @@ func (v *voice) record(a tui.Record) {
 	if file == "" {
 		file = "voice-" + time.Now().Format("20060102-150405") + ".wav"
 	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		v.fail("record", fmt.Errorf("record: %w", err))
+		return
+	}
 	var r *recorder
-	r, err := newRecorder(file, func() {
+	r, err = newRecorder(file, f, func() {
 		v.mail.Post(func() { // after this function: r is there, and in use
 			if v.tap.recorder.Load() == r {
 				v.endRecord(true)

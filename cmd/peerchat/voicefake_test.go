@@ -102,6 +102,13 @@ func (f *fakeSound) unplug(name string) {
 	}
 }
 
+// plug adds a device.
+func (f *fakeSound) plug(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plugged = append(f.plugged, name)
+}
+
 // speak sets how loud it is before the microphones.
 func (f *fakeSound) speak(level float64) {
 	f.mu.Lock()
