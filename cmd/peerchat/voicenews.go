@@ -175,16 +175,16 @@ func (s statsAnswer) lines() []string {
 	if len(s.talkers) == 0 {
 		return append(lines, "nobody has talked yet")
 	}
-	lines = append(lines, fmt.Sprintf("%-20s %7s %6s %5s %6s %7s %7s %7s %8s", "peer", "packets", "loss", "late", "made", "buffer", "target", "rtt", "drift"))
+	lines = append(lines, fmt.Sprintf("%-16s %6s %5s %5s %9s %6s %6s", "peer", "loss", "late", "made", "buffer", "rtt", "drift"))
 	for _, t := range s.talkers {
 		rtt := "?"
 		if t.rtt > 0 {
-			rtt = fmt.Sprintf("%.1f ms", milliseconds(t.rtt))
+			rtt = fmt.Sprintf("%.1f", milliseconds(t.rtt))
 		}
-		lines = append(lines, fmt.Sprintf("%-20s %7d %5.1f%% %5d %6d %4.0f ms %4.0f ms %7s %4.0f ppm", personText(t.who), t.Received, 100*lossOf(t.Stats), t.Late,
-			framesOf(t.Concealed), milliseconds(t.Delay), milliseconds(t.Target), rtt, t.DriftPPM))
+		lines = append(lines, fmt.Sprintf("%-16s %5.1f%% %5d %5d %9s %6s %6.0f", personText(t.who), 100*lossOf(t.Stats), t.Late,
+			framesOf(t.Concealed), fmt.Sprintf("%.0f/%.0f", milliseconds(t.Delay), milliseconds(t.Target)), rtt, t.DriftPPM))
 	}
-	return lines
+	return append(lines, "late and made in frames of 20 ms, buffer (now/wanted) and rtt in ms, drift in ppm")
 }
 
 // lossOf is which share of a talker's packets did not come, or came too late.

@@ -169,6 +169,8 @@ func TestVoiceIsHeardAsItWasSpoken(t *testing.T) {
 		t.Logf("%s hears %s with a correlation of %.4f", listener.Name, speaker.Name, likeness)
 		if likeness < 0.95 {
 			t.Errorf("%s hears %s with a correlation of %.3f, want 0.95", listener.Name, speaker.Name, likeness)
+			listener.keepFile("heard.wav")
+			speaker.keepFile("words.wav")
 		}
 	}
 }
