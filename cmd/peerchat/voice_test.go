@@ -370,7 +370,7 @@ func TestVolumes(t *testing.T) {
 			t.Errorf("bob's loudest sample is %d, want it louder than the 9000 that he sent", loud)
 		}
 		s.typed("/stats")
-		s.wantTold("stats", "bob#", "0.0%", "2.0 ms")
+		s.wantTold("stats", "bob#", "0.0%", "2.0")
 		s.typed("/voice set redundant on", "/voice")
 		s.wantTold("sent twice", "twice as much", "each 20 ms is sent twice")
 	})
