@@ -107,21 +107,6 @@ func (w *world) end() {
 	}
 }
 
-// keepFile copies a file into the directory that PEERCHAT_E2E_KEEP names.
-func (p *peer) keepFile(name string) {
-	dir := os.Getenv("PEERCHAT_E2E_KEEP")
-	if dir == "" {
-		return
-	}
-	data, err := os.ReadFile(filepath.Join(p.command.Home, name))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%d-%s", strings.ReplaceAll(p.w.t.Name(), "/", "-"), p.Name, p.Pid(), name)), data, 0o600)
-	}
-	if err != nil {
-		p.w.t.Log(err)
-	}
-}
-
 // keep writes all that a process of a failed test said into the directory that PEERCHAT_E2E_KEEP names.
 func (w *world) keep(i int, p *lab.Proc) {
 	dir := os.Getenv("PEERCHAT_E2E_KEEP")
