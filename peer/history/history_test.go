@@ -212,7 +212,7 @@ func pruning(t *testing.T, s Store, reopen func(Store) Store) {
 func TestMemory(t *testing.T) {
 	stay := func(s Store) Store { return s }
 	t.Run("conformance", func(t *testing.T) { conformance(t, NewMemory(), stay) })
-	t.Run("pruning", func(t *testing.T) { pruning(t, NewMemoryKeeping(100), stay) })
+	t.Run("pruning", func(t *testing.T) { pruning(t, NewMemoryWith(Limits{Events: 100}), stay) })
 }
 
 func TestSQLite(t *testing.T) {
@@ -220,7 +220,7 @@ func TestSQLite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "odd name?#%.db")
 			open := func() Store {
-				s, err := OpenSQLite(path, map[string]int{"conformance": DefaultKeep, "pruning": 100}[name])
+				s, err := OpenSQLite(path, Config{Limits: Limits{Events: map[string]int{"pruning": 100}[name]}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -299,7 +299,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 
 func TestNewerSchemaIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
-	s, err := OpenSQLite(path, 10)
+	s, err := OpenSQLite(path, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
