@@ -45,6 +45,7 @@ type voiceConfig struct {
 	mic     string    // SOURCE
 	speaker string    // SINK
 	muted   bool      // at the start
+	key     bool      // there is a talk key
 	join    wire.Room // its voice is joined as soon as the room is; empty: none
 	do      func(peer.Command)
 	send    func(peer.VoicePacket) // to all in voice; called by one goroutine

@@ -57,7 +57,7 @@ func onStage(t *testing.T, plugged []string, do func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t, sound: &fakeSound{plugged: plugged, hang: map[string]bool{"slow": true}},
 			print: newPlainPrinter(time.Now, true)}
-		s.voice = newVoice(voiceConfig{self: me().Peer, sound: s.sound, do: s.command, send: s.packet, keep: s.keep})
+		s.voice = newVoice(voiceConfig{self: me().Peer, sound: s.sound, key: true, do: s.command, send: s.packet, keep: s.keep})
 		go s.run()
 		s.see(peer.RoomJoined{Room: "general", Members: []peer.Person{me(), bob()}})
 		s.see(peer.LinkChanged{Person: bob(), Up: true, Path: peer.Path{Kind: "host", RTT: 2 * time.Millisecond}})
@@ -332,6 +332,14 @@ func TestWithoutSoundVoiceSaysSo(t *testing.T) {
 				t.Errorf("%q is not told, but:\n%s", want, told)
 			}
 		}
+	})
+}
+
+func TestPushToTalkNeedsAKey(t *testing.T) {
+	onStage(t, nil, func(s *stage) {
+		s.cfg.key = false // the owner has nothing to do yet
+		s.typed("/ptt", "/ptt off", "/voice")
+		s.wantTold("without a talk key", "error: push to talk needs the full screen", "push to talk is off")
 	})
 }
 

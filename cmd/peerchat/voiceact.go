@@ -69,7 +69,12 @@ func (v *voice) act(a tui.Action) {
 	case tui.Deafen:
 		v.hush(v.muted, a.Mode == "on" || a.Mode == "" && !v.deaf)
 	case tui.PTT:
-		v.ptt = a.Mode == "on" || a.Mode == "" && !v.ptt
+		on := a.Mode == "on" || a.Mode == "" && !v.ptt
+		if on && !v.cfg.key {
+			v.fail("voice", errors.New("push to talk needs the full screen, whose F2 is the talk key; /mute and /unmute do here"))
+			return
+		}
+		v.ptt = on
 		v.setGate()
 		if v.ptt {
 			v.note("voice", "push to talk: hold F2, or tap it to begin and to end")
