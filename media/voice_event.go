@@ -69,6 +69,7 @@ func (InputLevel) voiceEvent()   {}
 // VoiceStats is how an Engine is doing.
 type VoiceStats struct {
 	Joined, Muted, Deaf, Talking bool
+	Ducked                       bool   // the microphone is held back because others are heard, see SetDucking
 	Input, Output                string // names of the open devices; empty: none
 	Captured, Sent               uint64 // frames of the microphone, and packets made of them
 	Skipped                      uint64 // frames that came faster than they were taken

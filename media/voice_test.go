@@ -103,6 +103,38 @@ func TestAMutedMicrophoneSendsNothingButIsNoticed(t *testing.T) {
 	})
 }
 
+func TestDuckingKeepsTheEchoBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := newRig(t, EngineConfig{Mode: GateOpen})
+		b := newRig(t, EngineConfig{Mode: GateOpen, Gate: GateConfig{KeepAlive: -1}, Ducking: true})
+		defer a.close()
+		defer b.close()
+		a.link(b, bob)
+		a.Join()
+		b.Join()
+		sends := func(what string, want bool) {
+			t.Helper()
+			time.Sleep(5 * time.Second)
+			n := len(b.packets())
+			time.Sleep(time.Second)
+			if n = len(b.packets()) - n; n > 0 != want || b.Stats().Ducked == want {
+				t.Errorf("%s: %d packets, %+v", what, n, b.Stats())
+			}
+		}
+		b.devices.speak(0.5)
+		sends("alone", true)
+		a.devices.speak(0.5)
+		b.devices.speak(0.1)
+		sends("others are heard, and the microphone hears them", false)
+		b.devices.speak(0.5)
+		sends("louder than the echo", true)
+		b.devices.speak(0.1)
+		sends("the echo again", false)
+		b.SetDucking(false)
+		sends("without ducking", true)
+	})
+}
+
 func TestTheTalkKeyOpensTheGate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, EngineConfig{Mode: GatePTT, Gate: GateConfig{KeepAlive: -1}})
