@@ -97,6 +97,13 @@ type state struct {
 	mode             tui.VoiceMode
 	noMic, noSpeaker bool   // there is none, or it does not work
 	hears, plays     string // names of the microphone and the speaker that are open
+	settings         voiceSettings
+}
+
+// voiceSettings is what /voice set sets.
+type voiceSettings struct {
+	redundant bool // each frame is sent once more with the next
+	ducking   bool // the microphone is shut while others are heard
 }
 
 // voiceOf is somebody in voice.
@@ -324,8 +331,8 @@ func (v *voice) engineConfig() media.EngineConfig {
 		Devices: v.tap, Send: v.spoken, Event: v.sounded, Input: v.mic, Output: v.speaker,
 		Muted: v.muted, Deaf: v.deaf, Mode: v.gate(), Gate: media.GateConfig{Threshold: v.level},
 		AGC:       err == nil && (spec.Kind == device.Default || spec.Kind == device.Real), // files are as loud as they should be
-		Redundant: v.twice,
-		FirstSeq:  uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
+		Redundant: v.settings.redundant, Ducking: v.settings.ducking,
+		FirstSeq: uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
 	}
 }
 

@@ -379,8 +379,8 @@ func TestVolumes(t *testing.T) {
 		}
 		s.typed("/stats")
 		s.wantTold("stats", "bob#", "0.0%", "2.0")
-		s.typed("/voice set redundant on", "/voice")
-		s.wantTold("sent twice", "twice as much", "each 20 ms is sent twice")
+		s.typed("/voice set redundant on", "/voice set ducking on", "/voice", "/voice set redundant off", "/voice set ducking off")
+		s.wantTold("settings", "each 20 ms is sent twice", "shut while others", "you are in", "sent twice", "shut while others", "sent once", "open while others")
 	})
 }
 

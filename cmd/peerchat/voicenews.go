@@ -38,7 +38,6 @@ type (
 	voiceAnswer struct {
 		state
 		gate   string // what opens the microphone, for people
-		twice  bool   // each frame is sent twice
 		people []voicePerson
 	}
 	// devicesAnswer lists what the sound system has: nothing where there is no sound.
@@ -152,8 +151,11 @@ func (a voiceAnswer) lines() (title string, lines []string) {
 	case a.mode == tui.VoiceByKey:
 		mic = "your microphone is open while you hold F2, or have tapped it"
 	}
-	if a.twice {
-		mic += "; each 20 ms is sent twice"
+	if a.settings.redundant {
+		mic += "; " + a.settings.text("redundant")
+	}
+	if a.settings.ducking {
+		mic += "; " + a.settings.text("ducking")
 	}
 	return fmt.Sprintf("you are in the voice of %s; %s", a.room, mic), lines
 }
@@ -299,7 +301,7 @@ func (p *jsonPrinter) voicePeers(b []byte, a voiceAnswer) []byte {
 	if mode == "" {
 		mode = "level"
 	}
-	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).bool("redundant", a.twice).
+	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).bool("redundant", a.settings.redundant).bool("ducking", a.settings.ducking).
 		str("input", a.hears).str("output", a.plays).any("peers", people).end()
 }
 
@@ -334,7 +336,7 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 			Concealed: framesOf(t.Concealed), Buffer: milliseconds(t.Delay), Target: milliseconds(t.Target), RTT: milliseconds(t.rtt),
 			Drift: t.DriftPPM, Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
 	}
-	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).str("input", s.Input).str("output", s.Output).
+	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).bool("ducked", s.Ducked).str("input", s.Input).str("output", s.Output).
 		uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
 		uint("overflow", s.Overflow).uint("foreign", s.Foreign).uint("crowd", s.Crowd).any("peers", talkers).end()
 }

@@ -19,7 +19,8 @@ import (
 func allVoiceNews() []voiceNews {
 	evil := someone(9, "evil\x1b[2J\u202e")
 	in := state{room: "general", hears: "built-in", plays: "evil\x07"}
-	muted, deaf, key, open := in, in, in, in
+	muted, deaf, key, open, set := in, in, in, in, in
+	set.settings = voiceSettings{redundant: true, ducking: true}
 	muted.muted, deaf.deaf, key.mode, open.mode = true, true, tui.VoiceByKey, tui.VoiceOpen
 	people := []voicePerson{
 		{room: "general", who: evil, voiceOf: voiceOf{muted: true, deaf: true}, volume: profile.Volume{DB: -6.5, Muted: true}},
@@ -36,7 +37,7 @@ func allVoiceNews() []voiceNews {
 		stateNews{muted}, levelNews{Level: media.Level{RMS: -30}, Threshold: -45}, mutedNews{},
 		talkNews{room: "general", who: evil, on: true}, talkNews{room: "general", who: me(), self: true},
 		noteNews{code: "device", text: "note\x1b"}, noteNews{code: "device", text: "failure\x1b", failed: true},
-		voiceAnswer{}, voiceAnswer{people: people}, voiceAnswer{state: in, gate: "opens when you speak", people: people[:1], twice: true},
+		voiceAnswer{}, voiceAnswer{people: people}, voiceAnswer{state: set, gate: "opens when you speak", people: people[:1]},
 		voiceAnswer{state: muted}, voiceAnswer{state: deaf}, voiceAnswer{state: key}, voiceAnswer{state: open, gate: "is always open"},
 		devicesAnswer{}, devicesAnswer{microphones: devices, speakers: devices[:1], state: in}, devicesAnswer{speakers: devices[1:]},
 		statsAnswer{}, statsAnswer{room: "general"},
@@ -63,7 +64,7 @@ func TestJSONVoice(t *testing.T) {
 	p := &jsonPrinter{now: func() time.Time { return noon }}
 	want := map[string][]string{
 		"voice":       {"room", "peer", "name", "state", "self"},
-		"voice_peers": {"room", "muted", "deaf", "mode", "redundant", "input", "output", "peers"},
+		"voice_peers": {"room", "muted", "deaf", "mode", "redundant", "ducking", "input", "output", "peers"},
 		"devices":     {"microphones", "speakers", "input", "output"},
 		"stats":       {"room", "talking", "input", "output", "captured", "sent", "underruns", "peers"},
 		"notice":      {"code", "text"}, "error": {"code", "text"},
