@@ -35,7 +35,9 @@ func (w *world) listener(name string) *peer {
 
 func (w *world) talker(name, mic, speaker string, more ...string) *peer {
 	w.t.Helper()
-	p := w.join(name, append([]string{"--voice", "--mic", mic, "--speaker", speaker}, more...)...).ready()
+	args := append([]string{"join", "--json", "--username", name, "--tracker", address, "--listen", address,
+		"--voice", "--mic", mic, "--speaker", speaker}, more...)
+	p := w.startCommand(w.net, lab.InTime(lab.Command{Name: name, Path: binary, Args: args})).ready()
 	p.say("/vad off")
 	return p
 }
