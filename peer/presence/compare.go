@@ -2,6 +2,7 @@ package presence
 
 import (
 	"fmt"
+	"math/bits"
 	"time"
 
 	"peerchat/peer/wire"
@@ -64,7 +65,7 @@ func (m *Machine) onSummary(n *neighbour, s *summary, out *Output) {
 			n.replied = m.now
 			m.summarize(n, true, out)
 		}
-	case n.ahead || m.compares.take(m.now, compared, 1):
+	case n.ahead || m.compares.take(m.now, compared, float64(m.table.members*bits.OnesCount16(differs)/chunks)):
 		n.differs = differs
 	}
 }

@@ -57,7 +57,7 @@ func (m *Machine) believe(out *Output) {
 		m.suspects = append(m.suspects, suspicion{s.down, m.now + m.timing.Suspect})
 		return
 	}
-	m.lose(e, died, Died, out)
+	m.lose(e, e.rec.member(), died, Died, out)
 }
 
 // clear ends what was said about a member's death, because it has said something since.
@@ -117,7 +117,8 @@ func (m *Machine) onDown(n *neighbour, d *down, out *Output) {
 
 func ptr[T any](v T) *T { return &v }
 
-// calledDead takes somebody's word that this peer is dead.
+// calledDead takes somebody's word that this peer is dead. Whoever says so, others may believe it; and this peer may itself take
+// the reporter for dead, because the link between them broke.
 func (m *Machine) calledDead(n *neighbour, d *down, out *Output) {
 	switch {
 	case m.said == nil || d.compare(m.said.version) > 0: // there is no such record
@@ -126,20 +127,29 @@ func (m *Machine) calledDead(n *neighbour, d *down, out *Output) {
 		if m.wasted(n, out) {
 			m.queue(n, m.self, tellRecord, m.now)
 		}
-	case m.credible(n, d, out):
+	case m.bearable(n, d, out) && m.verify(n, d.by, d.seal(m.scratch[:0], m.cfg.Room), d.sig[:], out):
 		m.lied(d.by)
 		m.contradict()
 	}
 }
 
-// credible reports whether a report may be passed on: it is signed by a member who does not report too much.
+// bearable reports whether a neighbour may have one more report looked at.
+func (m *Machine) bearable(n *neighbour, d *down, out *Output) bool {
+	if n.reported.take(m.now, downsTaken, 1) {
+		return true
+	}
+	m.blame(n, d.by, Flood, fmt.Sprintf("%s passes on more than %v reports of deaths a second", n.id.Tag(), downsTaken.rate), false, out)
+	return false
+}
+
+// credible reports whether a report may be passed on: it is signed by somebody who is or was a member, and does not report too
+// much.
 func (m *Machine) credible(n *neighbour, d *down, out *Output) bool {
-	if by := m.table.find(d.by); by == nil || by.gone() {
+	if m.table.find(d.by) == nil {
 		m.stats.Refused++
 		return false
 	}
-	if !n.reported.take(m.now, downsTaken, 1) {
-		m.blame(n, d.by, Flood, fmt.Sprintf("%s passes on more than %v reports of deaths a second", n.id.Tag(), downsTaken.rate), false, out)
+	if !m.bearable(n, d, out) {
 		return false
 	}
 	r := m.reporters[d.by]

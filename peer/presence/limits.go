@@ -12,8 +12,8 @@ const (
 	maxGone      = 16 << 10 // members that are remembered though they are gone
 	leastGone    = 1 << 10  // of them at least, however small the room
 	maxReporters = 1 << 10  // reporters of deaths whose conduct is known
-	maxLies      = 8        // deaths that a reporter may report of the living before it is not believed
-	lieForgiven  = time.Minute
+	maxLies      = 32       // deaths that a reporter may report of the living before it is not believed
+	lieForgiven  = 10 * time.Second
 	maxFaults    = 16 // of one Step
 	maxGap       = 30 * time.Second
 	// late is how old a record may be to make a new member, in periods; whoever is there says something in each.
@@ -30,7 +30,7 @@ var (
 	selfSaid    = limit{0.4, 15}        // own changes; with what follows less than the others take
 	contradicts = limit{0.5, 8}         // own contradictions to being dead
 	lifted      = limit{1. / 30, 4}     // new runs because an earlier life's was higher
-	compared    = limit{1. / 20, 3}     // comparisons with neighbours that know about as much
+	compared    = limit{500, 30_000}    // members to compare with neighbours that know about as many
 	wasteTaken  = limit{2_000, 20_000}  // records and downs of one neighbour that are no news
 	sigsTaken   = limit{1_000, 4_000}   // signatures of one neighbour that are checked
 	sigsAll     = limit{2_000, 6_000}   // and of all of them
@@ -193,7 +193,7 @@ func (m *Machine) makeRoom(n *neighbour, subject wire.PeerID, out *Output) bool 
 	for tries := 0; tries < 2; tries, from = tries+1, 0 {
 		for e := range m.table.within(from, ^uint64(0)) {
 			if e.by == largest && !e.gone() && e.rec.peer != m.self && m.neighbour(e.rec.peer) == nil {
-				m.lose(e, expired, Crowded, out)
+				m.lose(e, e.rec.member(), expired, Crowded, out)
 				return true
 			}
 		}

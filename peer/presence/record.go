@@ -70,7 +70,7 @@ func (r *record) seal(b []byte, room wire.Room) []byte {
 // appendBody appends the nine signed items.
 func (r *record) appendBody(b []byte) []byte {
 	b = appendVersion(appendBytes(b, r.peer[:]), r.version)
-	b = appendUint(appendUint(b, uint64(r.period)), flag(r.left, 1))
+	b = appendUint(appendUint(b, uint64(r.period)), bitIf(r.left, 1))
 	b = appendUint(b, r.voice.bits())
 	return appendText(appendText(b, r.name), r.status)
 }
@@ -79,14 +79,14 @@ func appendVersion(b []byte, v version) []byte {
 	return appendUint(appendUint(appendUint(b, v.Run), v.Seq), v.Beat)
 }
 
-func flag(v bool, bit uint64) uint64 {
+func bitIf(v bool, bit uint64) uint64 {
 	if v {
 		return bit
 	}
 	return 0
 }
 
-func (v Voice) bits() uint64 { return flag(v.In, 1) | flag(v.Muted, 2) | flag(v.Deaf, 4) }
+func (v Voice) bits() uint64 { return bitIf(v.In, 1) | bitIf(v.Muted, 2) | bitIf(v.Deaf, 4) }
 
 // valid reports whether v says something: nobody is muted where it is not.
 func (v Voice) valid() bool { return v.In || v == Voice{} }

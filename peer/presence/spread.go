@@ -132,8 +132,9 @@ func (m *Machine) flush(n *neighbour, out *Output) {
 		var data []byte
 		if n.live.len() > 0 {
 			data = m.batch(n, false)
-		} else if b := n.bulk.peek(); b.msg != nil {
-			data = n.bulk.pop().msg
+		} else if n.bulk.peek().msg != nil {
+			b := n.bulk.pop()
+			data = b.msg
 			n.serving = n.serving && !b.last
 		} else {
 			data = m.batch(n, true)

@@ -122,7 +122,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 	e.first, e.heard = now, now-age
 	switch {
 	case rec.left && there:
-		m.lose(e, left, Said, out)
+		m.lose(e, was, left, Said, out)
 	case rec.left:
 		m.table.set(e, left)
 	default:
@@ -154,10 +154,9 @@ func (m *Machine) tellChange(there bool, was, is Member, out *Output) {
 	}
 }
 
-// lose tells that a member is gone, and remembers it for a while. No entry is to be used after that: another may have been
+// lose tells that a member is gone, who was was, and remembers it for a while. No entry is to be used after that: another may have been
 // forgotten for it.
-func (m *Machine) lose(e *entry, s state, cause Cause, out *Output) {
-	was := e.rec.member()
+func (m *Machine) lose(e *entry, was Member, s state, cause Cause, out *Output) {
 	m.table.set(e, s)
 	out.Changes = append(out.Changes, Changed{What: Left, Cause: cause, Member: was, Was: was})
 	m.gone.push(was.Peer)
@@ -209,7 +208,7 @@ func (m *Machine) scan(out *Output) {
 	}
 	for _, id := range lost {
 		if e := m.table.find(id); e != nil {
-			m.lose(e, expired, Expired, out)
+			m.lose(e, e.rec.member(), expired, Expired, out)
 		}
 	}
 	if len(ask.items) > 0 && len(m.neighbours) > 0 {
