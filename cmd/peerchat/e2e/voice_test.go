@@ -194,6 +194,19 @@ func TestVoiceIsHeardAsItWasSpoken(t *testing.T) {
 			t.Errorf("%s hears the other with a correlation of %.3f, want 0.95", listener.Name, alike)
 		}
 	}
+	alice.signal(syscall.SIGTERM)
+	bob.say("exit")
+	for _, p := range []*peer{alice, bob} {
+		p.wantExit(p.Name+" leaves voice and the program", 0, patience)
+		f, err := os.Open(filepath.Join(p.command.Home, "heard.wav"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if r, err := wav.NewReader(f); err != nil || r.Samples() != int64(len(p.heard())) {
+			t.Errorf("the header of what %s heard is not of %d samples: %v", p.Name, len(p.heard()), err)
+		}
+	}
 }
 
 // Three speakers at once are all heard, at their level, until one leaves and one is muted: the third goes on.
