@@ -328,6 +328,16 @@ func (w *World) Partition(group func(i int) int) {
 	}
 }
 
+// Cut breaks the link between i and j, as when a box between them forgets it. Both see it after Network.Detect, and may make another.
+func (w *World) Cut(i, j int) {
+	if l, _ := w.find(int32(i), int32(j)); l != nil && l.usable() {
+		w.mix(uint64(l.a)<<32|uint64(l.b), 5)
+		l.broken = true
+		w.notice(l, l.a)
+		w.notice(l, l.b)
+	}
+}
+
 // Heal ends the partition. Lost links stay lost.
 func (w *World) Heal() {
 	w.split = false

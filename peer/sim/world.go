@@ -25,6 +25,7 @@ type World struct {
 	split bool // the groups of the nodes count
 	out   Output
 	busy  bool // a participant is in Step
+	still int  // events since the time moved
 }
 
 // node is one peer, dead or alive.
@@ -189,7 +190,11 @@ func (w *World) RunUntil(d time.Duration, ok func() bool) bool {
 // next lets one event happen.
 func (w *World) next() {
 	e := w.heap.pop()
-	w.now = e.at
+	if e.at > w.now {
+		w.now, w.still = e.at, 0
+	} else if w.still++; w.still > 1e7 {
+		panic(fmt.Sprintf("sim: time stands still after %v: participants answer each other without end", w.Elapsed()))
+	}
 	switch e.kind {
 	case evWake:
 		n := &w.nodes[e.to]
