@@ -80,7 +80,6 @@ type voice struct {
 	speaker string
 	vad     media.GateMode // what opens the microphone when it is not the talk key
 	ptt     bool
-	twice   bool    // each frame is sent once more with the next
 	level   float64 // threshold in dBFS; 0: learnt
 	people  map[wire.PeerID]string
 	rtt     map[wire.PeerID]time.Duration // of links that are up
@@ -120,8 +119,8 @@ func newVoice(cfg voiceConfig) *voice {
 			return 0
 		}),
 		done: make(chan struct{}), state: state{muted: cfg.muted}, mic: cfg.mic, speaker: cfg.speaker,
-		people: map[wire.PeerID]string{}, rtt: map[wire.PeerID]time.Duration{}, inVoice: map[wire.Room]map[wire.PeerID]voiceOf{}, volume: map[wire.PeerID]profile.Volume{},
-		tap: &tap{sound: cfg.sound},
+		people: map[wire.PeerID]string{}, rtt: map[wire.PeerID]time.Duration{}, inVoice: map[wire.Room]map[wire.PeerID]voiceOf{},
+		volume: map[wire.PeerID]profile.Volume{}, tap: &tap{sound: cfg.sound},
 	}
 	v.ctx, v.stop = context.WithCancel(context.Background())
 	for _, vol := range cfg.volumes {

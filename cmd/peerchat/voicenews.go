@@ -301,8 +301,8 @@ func (p *jsonPrinter) voicePeers(b []byte, a voiceAnswer) []byte {
 	if mode == "" {
 		mode = "level"
 	}
-	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).bool("redundant", a.settings.redundant).bool("ducking", a.settings.ducking).
-		str("input", a.hears).str("output", a.plays).any("peers", people).end()
+	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).
+		bool("redundant", a.settings.redundant).bool("ducking", a.settings.ducking).str("input", a.hears).str("output", a.plays).any("peers", people).end()
 }
 
 func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
@@ -336,7 +336,7 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 			Concealed: framesOf(t.Concealed), Buffer: milliseconds(t.Delay), Target: milliseconds(t.Target), RTT: milliseconds(t.rtt),
 			Drift: t.DriftPPM, Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
 	}
-	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).bool("ducked", s.Ducked).str("input", s.Input).str("output", s.Output).
-		uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
+	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).bool("ducked", s.Ducked).
+		str("input", s.Input).str("output", s.Output).uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
 		uint("overflow", s.Overflow).uint("foreign", s.Foreign).uint("crowd", s.Crowd).any("peers", talkers).end()
 }
