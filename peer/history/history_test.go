@@ -57,7 +57,7 @@ func same(t *testing.T, what string, got []wire.Event, err error, want ...wire.E
 	}
 	for i := range want {
 		if !reflect.DeepEqual(got[i], want[i]) {
-			t.Fatalf("%s: event %d is %+v, want %+v", what, i, got[i], want[i])
+			t.Fatalf("%s: event %d is %.300s, want %.300s", what, i, fmt.Sprintf("%+v", got[i]), fmt.Sprintf("%+v", want[i]))
 		}
 	}
 }

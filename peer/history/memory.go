@@ -17,6 +17,7 @@ type Memory struct {
 	rooms   map[wire.Room]*memoryRoom
 	count   int // of all rooms
 	encoded int64
+	buf     []byte
 }
 
 type memoryRoom struct {
@@ -141,7 +142,8 @@ func (r *memoryRoom) log(author wire.PeerID) *memoryLog {
 func (m *Memory) add(r *memoryRoom, e *wire.Event, n int) {
 	r.lamport = max(r.lamport, e.Lamport)
 	r.count, m.count = r.count+n, m.count+n
-	size := int64(n * e.EncodedSize())
+	m.buf = wire.AppendEvent(m.buf[:0], e)
+	size := int64(n * len(m.buf))
 	r.encoded, m.encoded = r.encoded+size, m.encoded+size
 }
 
@@ -225,7 +227,7 @@ func (m *Memory) prune(r *memoryRoom, events int, bytes int64) {
 		e := &oldest[i]
 		upTo[e.Author] = max(upTo[e.Author], e.Seq)
 		count--
-		encoded -= int64(e.EncodedSize())
+		encoded -= int64(len(wire.AppendEvent(m.buf[:0], e)))
 	}
 	m.drop(r, upTo)
 }

@@ -268,7 +268,7 @@ func (r *Reader) Stats(room wire.Room) (st Stats, err error) {
 		st.Events = len(lines)
 		encoded := int64(0)
 		for i := range lines {
-			encoded += int64(lines[i].EncodedSize())
+			encoded += int64(len(wire.AppendEvent(nil, &lines[i])))
 		}
 		var authors int64
 		err = errors.Join(

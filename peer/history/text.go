@@ -97,7 +97,7 @@ func inWord(r rune) bool {
 
 // alone reports whether a character is a word by itself.
 func alone(r rune) bool {
-	if r < 0x0e00 { // Thai, the first of the scripts without spaces
+	if r < 0x0e00 || r == utf8.RuneError { // Thai is the first of the scripts without spaces
 		return false
 	}
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar,
@@ -129,7 +129,18 @@ func (s *scanner) fold(word []byte) []byte {
 
 func (s *scanner) foldRunes(word []byte) []byte {
 	s.form = norm.NFKD.Append(s.form[:0], word...)
-	out := s.folded[:0]
+	out := s.keep(s.folded[:0], inWord)
+	if len(out) == 0 { // or the symbol that it is
+		out = s.keep(out, func(r rune) bool { return unicode.Is(unicode.So, r) })
+	}
+	if norm.NFC.IsNormal(out) {
+		return out
+	}
+	return norm.NFC.Append(nil, out...)
+}
+
+// keep appends to out what counts of the decomposed word.
+func (s *scanner) keep(out []byte, counts func(rune) bool) []byte {
 	for i := 0; i < len(s.form); {
 		r, size := utf8.DecodeRune(s.form[i:])
 		i += size
@@ -138,14 +149,11 @@ func (s *scanner) foldRunes(word []byte) []byte {
 			// An accent. The voicing marks of Japanese make other letters.
 		case r == 'ß' || r == 'ẞ':
 			out = append(out, "ss"...)
-		case inWord(r) || unicode.Is(unicode.So, r):
+		case counts(r):
 			out = utf8.AppendRune(out, unicode.ToLower(unicode.ToUpper(r))) // by way of upper case: ς is σ
 		}
 	}
-	if norm.NFC.IsNormal(out) {
-		return out
-	}
-	return norm.NFC.Append(nil, out...)
+	return out
 }
 
 // appendWords appends the folded words of a text to b, each after a space.
