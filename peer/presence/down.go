@@ -105,7 +105,7 @@ func (m *Machine) onDown(n *neighbour, d *down, out *Output) {
 		}
 	case c > 0:
 		// Who relays this must have the record. Whether it is newer or only said to be, its signature tells.
-		if m.wasted(n, out) {
+		if m.wasted(n, out) && n.unknown.take(m.now, wondered, 1) {
 			m.send(n, &want{items: []wanted{{e.key, e.rec.version}}}, out)
 		}
 	case e.state != here:

@@ -37,6 +37,7 @@ var (
 	askedTaken  = limit{8, 64}          // summaries and compares of one neighbour
 	wantedTaken = limit{1_000, 20_000}  // items of one neighbour's wants
 	listedTaken = limit{10_000, 40_000} // items of one neighbour's lists
+	wondered    = limit{5, 50}          // reports of one neighbour about records that are not known, which are asked for
 	downsTaken  = limit{200, 2_000}     // reports of deaths by one neighbour's hand
 	reports     = limit{0.5, 64}        // by one reporter
 )
@@ -75,7 +76,7 @@ func (b *bucket) ready(now time.Duration, l limit) time.Duration {
 
 // conduct is what a neighbour did lately. It outlives its links, so that nobody can wipe it out by making a new one.
 type conduct struct {
-	news, waste, checks, asked, wanted, listed, reported bucket
+	news, waste, checks, asked, wanted, listed, reported, unknown bucket
 
 	blamed map[Code]time.Duration // when it was told of last
 	seen   time.Duration          // when its link went down
