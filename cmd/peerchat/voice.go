@@ -377,11 +377,16 @@ func (v *voice) opened(ev media.DeviceOpened) {
 	} else {
 		v.noSpeaker, v.plays = false, ev.Name
 	}
-	instead := ""
-	if ev.Instead {
-		instead = fmt.Sprintf(", because %s is gone", ev.Asked)
+	why := ""
+	switch {
+	case ev.Instead:
+		why = fmt.Sprintf(", because %s is gone", ev.Asked)
+	case ev.Returned:
+		why = ", which is there again"
+	case ev.Followed:
+		why = ", which is the system's default now"
 	}
-	v.note("device", "%s: %s%s", ev.Kind, ev.Name, instead)
+	v.note("device", "%s: %s%s", ev.Kind, ev.Name, why)
 	v.tell()
 }
 

@@ -319,6 +319,17 @@ func TestDevicesComeAndGo(t *testing.T) {
 		s.sound.plug("usb")
 		s.pass(2 * time.Minute)
 		s.wantOpen("with another device", "mic usb", "speaker usb")
+		s.told = nil
+		s.sound.plug("headset")
+		s.pass(2 * time.Minute)
+		s.wantOpen("with the headset again", "mic headset", "speaker headset")
+		s.wantTold("with the headset again", "headset, which is there again")
+		s.typed("/input default", "/output default")
+		s.told = nil
+		s.sound.plug("dock")
+		s.pass(2 * time.Minute)
+		s.wantOpen("with another default", "mic dock", "speaker dock")
+		s.wantTold("with another default", "dock, which is the system's default now")
 	})
 }
 
