@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -184,7 +185,7 @@ func (s statsAnswer) lines() []string {
 			rtt = fmt.Sprintf("%.1f", milliseconds(t.rtt))
 		}
 		lines = append(lines, fmt.Sprintf("%-16s %5.1f%% %5d %5d %9s %6s %6.0f", personText(t.who), 100*lossOf(t.Stats), t.Late,
-			framesOf(t.Concealed), fmt.Sprintf("%.0f/%.0f", milliseconds(t.Delay), milliseconds(t.Target)), rtt, t.DriftPPM))
+			framesOf(t.Concealed), fmt.Sprintf("%.0f/%.0f", milliseconds(t.Delay), milliseconds(t.Target)), rtt, finite(t.DriftPPM)))
 	}
 	return append(lines, "late and made in frames of 20 ms, buffer (now/wanted) and rtt in ms, drift in ppm")
 }
@@ -305,6 +306,14 @@ func (p *jsonPrinter) voicePeers(b []byte, a voiceAnswer) []byte {
 		bool("redundant", a.settings.redundant).bool("ducking", a.settings.ducking).str("input", a.hears).str("output", a.plays).any("peers", people).end()
 }
 
+// finite is x, or 0 where JSON has no word for x.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
+}
+
 func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 	type jsonTalker struct {
 		Peer      string  `json:"peer"`
@@ -334,7 +343,7 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 		talkers = append(talkers, jsonTalker{Peer: idString(t.Peer), Name: t.who.Name, Talking: t.Talking, Received: t.Received, Played: t.Played,
 			Lost: t.Lost, Late: t.Late, Duplicate: t.Duplicate, Refused: t.Refused, Dropped: t.Dropped, Filled: t.Filled, Loss: lossOf(t.Stats),
 			Concealed: framesOf(t.Concealed), Buffer: milliseconds(t.Delay), Target: milliseconds(t.Target), RTT: milliseconds(t.rtt),
-			Drift: t.DriftPPM, Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
+			Drift: finite(t.DriftPPM), Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
 	}
 	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).bool("ducked", s.Ducked).
 		str("input", s.Input).str("output", s.Output).uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +43,7 @@ func allVoiceNews() []voiceNews {
 		devicesAnswer{}, devicesAnswer{microphones: devices, speakers: devices[:1], state: in}, devicesAnswer{speakers: devices[1:]},
 		statsAnswer{}, statsAnswer{room: "general"},
 		statsAnswer{room: "general", VoiceStats: media.VoiceStats{Input: "evil\x1b", Output: "built-in", Captured: 100, Sent: 90, Foreign: 2},
-			talkers: []talkerAnswer{talker, {who: me()}}},
+			talkers: []talkerAnswer{talker, {who: me(), TalkerStats: media.TalkerStats{Stats: media.Stats{DriftPPM: math.NaN()}}}}},
 	}
 }
 
