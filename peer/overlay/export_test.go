@@ -72,6 +72,9 @@ func (m *Machine) Self() wire.PeerID { return m.self }
 // Quiet tells whether nothing is under way.
 func (m *Machine) Quiet() bool { return len(m.waiting) == 0 }
 
+// Unbound makes m want far more neighbours than it says: a planted bug.
+func (m *Machine) Unbound() { m.target, m.cfg.Active = 9, 9 }
+
 // NoBridges makes m forget neighbours whose links break: a planted bug.
 func (m *Machine) NoBridges() {
 	m.timing.Bridge = 1000 * time.Hour

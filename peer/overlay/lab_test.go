@@ -19,7 +19,9 @@ type lab struct {
 	minds map[*member.Member]*mind
 	names []string
 	log   *strings.Builder
+	terse bool   // no shuffles in the log
 	wrong string // the first invariant that did not hold
+	sent  int    // messages
 	bug   *bug
 	// churned tells that somebody began a life during a partition, so that the two sides may not remember each other.
 	parted, churned bool
@@ -36,7 +38,7 @@ type bug struct {
 	name   string
 	before func(*member.Member, overlay.Input) overlay.Input
 	after  func(*member.Member, overlay.Input, *overlay.Output)
-	born   func(*member.Config, *overlay.Machine)
+	born   func(*overlay.Machine)
 }
 
 func newLab(seed uint64, cfg member.RoomConfig) *lab {
@@ -77,10 +79,20 @@ func (l *lab) after(m *member.Member, in overlay.Input, out *overlay.Output) {
 	}
 	x := l.minds[m]
 	if x == nil {
+		if l.bug != nil && l.bug.born != nil {
+			l.bug.born(m.Overlay())
+		}
 		x = &mind{active: map[wire.PeerID]bool{}, held: map[wire.PeerID]bool{}}
 		l.minds[m] = x
 	}
-	want, _ := m.Overlay().Sizes()
+	told := l.Len()
+	if size, ok := in.(overlay.RoomSize); ok {
+		told = max(told, size.N)
+	}
+	want, _ := overlay.Sizes(told)
+	if l.cfg.Overlay.Active > 0 {
+		want = l.cfg.Overlay.Active
+	}
 	x.most = max(x.most, want)
 	if err := m.Overlay().Check(); err != nil {
 		l.fail("%v", err)
@@ -110,6 +122,7 @@ func (l *lab) after(m *member.Member, in overlay.Input, out *overlay.Output) {
 		}
 		l.tellAction(m, a)
 	}
+	l.sent += len(out.Sends)
 	for _, s := range out.Sends {
 		l.tellSend(m, s)
 		if sh, ok := s.Message.(overlay.Shuffle); ok && slices.Contains(sh.Sample, s.To) && m.Overlay().Self() == sh.Origin {
@@ -138,7 +151,12 @@ func (l *lab) settle(d time.Duration) string {
 	if l.cfg.Sized {
 		l.Resize()
 	}
-	l.Run(d)
+	l.Run(d - time.Minute)
+	l.sent = 0
+	l.Run(time.Minute)
+	if n := l.sent / 60; n > 3*l.Living() {
+		return fmt.Sprintf("a calm room of %d sends %d messages a second", l.Living(), n)
+	}
 	if l.wrong != "" {
 		return l.wrong
 	}
@@ -202,7 +220,7 @@ func (l *lab) calm() string {
 			continue
 		}
 		m := l.Member(i)
-		if l.cfg.Sized && l.Living() <= 6 && len(g.Out[i]) != l.Living()-1 {
+		if most, _ := m.Overlay().Sizes(); l.Living() <= most+1 && len(g.Out[i]) != l.Living()-1 {
 			return fmt.Sprintf("peer %d has %d neighbours in a room of %d", i, len(g.Out[i]), l.Living())
 		}
 		links := l.Links(i)
@@ -244,7 +262,13 @@ func (l *lab) tellAction(m *member.Member, a overlay.Action) {
 	}
 	switch a := a.(type) {
 	case overlay.Connect:
-		l.tell("%s asks for a link with %s", l.who(m), l.name(a.Peer))
+		i, _ := l.Index(m.Overlay().Self())
+		k, _ := l.Index(a.Peer)
+		if slices.Contains(l.Links(i), k) {
+			l.tell("%s needs the link with %s", l.who(m), l.name(a.Peer))
+		} else {
+			l.tell("%s asks for a link with %s", l.who(m), l.name(a.Peer))
+		}
 	case overlay.Release:
 		l.tell("%s needs no link with %s", l.who(m), l.name(a.Peer))
 	case overlay.NeighborUp:
@@ -255,7 +279,9 @@ func (l *lab) tellAction(m *member.Member, a overlay.Action) {
 }
 
 func (l *lab) tellSend(m *member.Member, s overlay.Send) {
-	if l.log == nil {
+	_, shuffle := s.Message.(overlay.Shuffle)
+	_, reply := s.Message.(overlay.ShuffleReply)
+	if l.log == nil || l.terse && (shuffle || reply) {
 		return
 	}
 	what := ""
