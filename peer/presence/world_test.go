@@ -36,6 +36,7 @@ type world struct {
 	shared map[[64]byte]*record
 
 	sent     map[string]*tally // by kind of message
+	lean     bool              // nobody's view is kept: there are too many
 	onChange func(n *node, c Changed)
 }
 
@@ -222,6 +223,12 @@ func (n *node) step(in Input) {
 // changed holds what is told of members to what was told before.
 func (n *node) changed(c Changed) {
 	w, id := n.w, c.Member.Peer
+	if w.lean {
+		if w.onChange != nil {
+			w.onChange(n, c)
+		}
+		return
+	}
 	was, known := n.view[id]
 	switch {
 	case id == n.id:
