@@ -14,16 +14,18 @@
 //	Presence [2, seq, name, [room ...], voice]
 //	Events   [3, hops, live, [item ...]]                    1 to MaxEvents events
 //	Digest   [4, room, reply, [[author, base, seq] ...]]    up to MaxHeads, ascending by author
-//	Have     [5, room, [[author, base, seq] ...]]           1 to MaxHeads, ascending by author
+//	Have     [5, room, [[author, base, seq] ...], ways]     1 to MaxHeads, ascending by author
 //	Want     [6, room, [[author, from, to] ...]]            1 to MaxRanges, ascending, not overlapping
 //	Bye      [7, leaving, reason]
 //	Election [8, message]
 //	Signal   [9, passed, peer, data]
+//	Prune    [17, room, [author ...]]                       1 to MaxRanges, ascending
+//	Graft    [18, room, [[author, from, to] ...]]           as Want
 //
 // version, hops, base, seq, from and to are unsigned integers; live, reply and leaving are booleans; voice is [] or, while
 // in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer and author are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
 // event may be empty. message is a byte string of 1 to MaxElection bytes, whose layout is
-// that of package election.
+// that of package election. ways is empty, or a byte string of two bytes for each head: hops, age.
 //
 // An item of Events is a single event with its proof,
 //
