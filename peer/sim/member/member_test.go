@@ -70,7 +70,7 @@ func TestFlood(t *testing.T) {
 	}
 	r := one(1)
 	for i := range r.Len() {
-		if hops, ok := r.Member(i).Rider().(*Flood).Seen[1]; !ok || hops > 6 {
+		if hops, ok := r.Member(i).Rider().(*Flood).Seen[1]; !ok || hops > 8 {
 			t.Errorf("the line reached peer %d: %v, after %d hops", i, ok, hops)
 		}
 	}
