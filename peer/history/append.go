@@ -107,16 +107,22 @@ func rowOf(room *sqliteRoom, author int64, e *wire.Event) *journaled {
 
 // insert writes the row of an event, and lets it wait for the index. data is its encoding.
 func (s *SQLite) insert(x *journaled, data []byte) error {
-	doc, room := docOf(x.lamport), x.room.id
+	doc := docOf(x.room.id, x.lamport)
 	row := func(doc int64) error {
-		return s.exec(sqlEvent, doc, room, x.author, int64(x.seq), int64(x.lamport), x.time.UnixMilli(),
+		return s.exec(sqlEvent, doc, x.room.id, x.author, int64(x.seq), int64(x.lamport), x.time.UnixMilli(),
 			int64(crc32.Checksum(data, castagnoli)), data)
 	}
-	err := row(doc + slotOf(room, x.author, x.seq))
+	err := row(doc + slotOf(x.author, x.seq))
 	if codeOf(err) == codeConstraint { // another event has the slot: take the next that is free
-		last := int64(0)
-		if err := s.query(sqlTaken, first(&last), doc, doc+1<<slotBits-1); err != nil {
+		last, end := int64(0), doc+1<<slotBits-1
+		if err := s.query(sqlTaken, first(&last), doc, end); err != nil {
 			return err
+		}
+		if last == end { // thousands of events have this clock: no search will find them in order
+			if err := s.query(sqlLeast, first(&last)); err != nil {
+				return err
+			}
+			last -= 2
 		}
 		err = row(last + 1)
 	}

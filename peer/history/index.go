@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"peerchat/peer/wire"
@@ -22,21 +21,18 @@ const (
 )
 
 const (
-	sqlNextWaiting = `SELECT w.doc, r.id, r.name, e.data, e.sum FROM waiting w CROSS JOIN events e ON e.doc = w.doc
-		CROSS JOIN rooms r ON r.id = e.room ORDER BY w.doc DESC LIMIT ?`
+	sqlNextWaiting = `SELECT w.doc, r.name, e.data, e.sum FROM waiting w CROSS JOIN events e ON e.doc = w.doc
+		CROSS JOIN rooms r ON r.id = e.room ORDER BY w.doc LIMIT ?` // ascending: for anything else FTS5 writes a segment for each
 	sqlIndex   = `INSERT INTO words (rowid, text) VALUES (?, ?)`
 	sqlIndexed = `DELETE FROM waiting WHERE doc = ?`
-	sqlMatch   = `SELECT rowid FROM words WHERE words MATCH ?1 AND rowid <= ?2 ORDER BY rowid DESC`
+	sqlMatch   = `SELECT rowid FROM words WHERE words MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC`
 	sqlByDoc   = `SELECT data, sum FROM events WHERE doc = ? AND room = ?`
 	sqlScan    = `SELECT w.doc, e.data, e.sum FROM waiting w CROSS JOIN events e ON e.doc = w.doc
-		WHERE e.room = ?1 AND w.doc <= ?2 ORDER BY w.doc DESC`
+		WHERE e.room = ?1 AND w.doc BETWEEN ?2 AND ?3 ORDER BY w.doc DESC`
 	sqlAllWait = `INSERT INTO waiting (doc) SELECT doc FROM events WHERE true ON CONFLICT DO NOTHING`
 )
 
-// roomWord is the first word of an event of a room in the index. No word of a text begins so: the character is for private use.
-func roomWord(room int64) string { return "\ue000" + strconv.FormatInt(room, 10) }
-
-// index puts the words of up to n events into the index, the newest first, and tells how many.
+// index puts the words of up to n events into the index, and tells how many.
 func (s *SQLite) index(n int) (done int, err error) {
 	if s.waiting == 0 {
 		return 0, nil
@@ -44,8 +40,8 @@ func (s *SQLite) index(n int) (done int, err error) {
 	err = s.transact(func() error {
 		bytes := 0
 		return s.query(sqlNextWaiting, func(row []driver.Value) error {
-			doc, name := num(row[0]), wire.Room(str(row[2]))
-			e, err := decode(name, blob(row[3]), num(row[4]))
+			doc := num(row[0])
+			e, err := decode(wire.Room(str(row[1])), blob(row[2]), num(row[3]))
 			if err == errUnreadable {
 				err = nil // it says nothing
 			}
@@ -53,7 +49,7 @@ func (s *SQLite) index(n int) (done int, err error) {
 				return err
 			}
 			if text := spoken(&e); len(text) > 0 {
-				s.buf = appendWords(append(s.buf[:0], roomWord(num(row[1]))...), text)
+				s.buf = appendWords(s.buf[:0], text)
 				if err := s.exec(sqlIndex, doc, string(s.buf)); err != nil {
 					return inIndex(err)
 				}
@@ -98,30 +94,35 @@ func (s *SQLite) reindex() error {
 
 // find finds terms in a room: the newest hits before a place, at most limit.
 func (d *db) find(ctx context.Context, room wire.Room, id int64, terms []term, before *place, limit int) ([]Hit, error) {
-	last := int64(math.MaxInt64)
+	from, to := docOf(id, 0), docOf(id, maxClock)+1<<slotBits-1
 	if before != nil && before.lamport < maxClock {
-		last = docOf(before.lamport+1) - 1
+		to = docOf(id, before.lamport+1) - 1
 	}
-	f := finder{room: room, terms: terms, before: before, limit: limit}
-	err := d.queryContext(ctx, sqlMatch, func(row []driver.Value) error {
-		doc := num(row[0])
-		if f.enough(doc) {
-			return errEnough
+	f := finder{room: room, terms: terms, before: before, limit: limit, clock: math.MaxInt64}
+	for _, part := range [...]struct{ from, to int64 }{{from, to}, {math.MinInt64, -1}} { // below 0 is what had no slot
+		err := d.queryContext(ctx, sqlMatch, func(row []driver.Value) error {
+			doc := num(row[0])
+			if f.enough(doc) {
+				return errEnough
+			}
+			return d.query(sqlByDoc, func(row []driver.Value) error { return f.see(blob(row[0]), num(row[1])) }, doc, id)
+		}, matchOf(terms), part.from, part.to)
+		if err != nil {
+			return nil, inIndex(err)
 		}
-		return d.query(sqlByDoc, func(row []driver.Value) error { return f.see(blob(row[0]), num(row[1])) }, doc, id)
-	}, matchOf(id, terms), last)
-	if err != nil {
-		return nil, inIndex(err)
+		f.next()
+		err = d.queryContext(ctx, sqlScan, func(row []driver.Value) error {
+			if f.enough(num(row[0])) {
+				return errEnough
+			}
+			return f.see(blob(row[1]), num(row[2]))
+		}, id, part.from, part.to)
+		if err != nil {
+			return nil, err
+		}
+		f.next()
 	}
-	hits := f.hits
-	f.hits, f.clock = nil, math.MaxInt64
-	err = d.queryContext(ctx, sqlScan, func(row []driver.Value) error {
-		if f.enough(num(row[0])) {
-			return errEnough
-		}
-		return f.see(blob(row[1]), num(row[2]))
-	}, id, last)
-	return newest(append(hits, f.hits...), limit), err
+	return newest(f.all, limit), nil
 }
 
 // finder takes hits in descending order of doc.
@@ -132,6 +133,13 @@ type finder struct {
 	limit  int
 	hits   []Hit
 	clock  int64 // of the last doc seen
+	all    []Hit // of the queries before this one
+}
+
+// next is called between two queries.
+func (f *finder) next() {
+	f.all = append(f.all, f.hits...)
+	f.hits, f.clock = nil, math.MaxInt64
 }
 
 // enough reports whether doc and what comes after it are not needed. Those with one clock come in any order, so all of them are.
@@ -157,11 +165,13 @@ func (f *finder) see(data []byte, sum int64) error {
 
 // matchOf is what SQLite's index is asked for: https://sqlite.org/fts5.html#full_text_query_syntax. The words have neither quotes nor
 // anything else that means something there.
-func matchOf(room int64, terms []term) string {
+func matchOf(terms []term) string {
 	var b strings.Builder
-	b.WriteString(`"` + roomWord(room) + `"`)
-	for _, t := range terms {
-		b.WriteString(` AND "` + strings.Join(t.words, " ") + `"`)
+	for i, t := range terms {
+		if i > 0 {
+			b.WriteString(" AND ")
+		}
+		b.WriteString(`"` + strings.Join(t.words, " ") + `"`)
 		if t.prefix {
 			b.WriteString(" *")
 		}

@@ -26,9 +26,8 @@ var migrations = [...]migration{
 		data BLOB NOT NULL, PRIMARY KEY (room, author, seq)) WITHOUT ROWID;
 	CREATE INDEX events_by_lamport ON events (room, lamport, author);`},
 
-	// An event gets a number, doc, by which the index of words knows it: its Lamport clock, shifted by slotBits, and a slot among those of
-	// the same clock. So the index gives the newest first. time is the author's, in milliseconds; sum is the CRC-32C of data.
-	// waiting are events whose words are not in the index yet. sum of a log is that of its row, see sumOf. events and bytes
+	// An event gets a number, doc, by which the index of words knows it, see docOf. time is the author's, in milliseconds; sum is the
+	// CRC-32C of data. waiting are events whose words are not in the index yet. sum of a log is that of its row, see sumOf. events and bytes
 	// of a room hold if meta says that the file was closed.
 	{sql: `ALTER TABLE events RENAME TO events_1;
 	DROP INDEX events_by_lamport;
@@ -43,25 +42,31 @@ var migrations = [...]migration{
 	ALTER TABLE rooms ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;` + sqlWords, then: (*SQLite).fromSchema1},
 }
 
-// slotBits are for the events with one Lamport clock. With maxClock, to which clocks are cut, a doc is an int64. Honest
-// clocks count events; gossip takes none that counts more than the milliseconds since 1970.
+// A doc is 10 bits of its room's number, 41 of its Lamport clock, and 12 of a slot among those of the same clock. So what belongs together
+// lies together, the index has a range for a room, and gives the newest first. Rooms whose numbers have the same last bits share a
+// range, which costs time and nothing else.
 const (
-	slotBits = 21
-	maxClock = 1<<42 - 1
+	slotBits  = 12
+	clockBits = 41
+	roomBits  = 10
+	// maxClock is to what clocks are cut. Honest ones count events; gossip takes none that counts more than the milliseconds since
+	// 1970, which get there in 2039.
+	maxClock = 1<<clockBits - 1
 )
 
-// docOf is the first doc of a Lamport clock.
-func docOf(lamport uint64) int64 { return int64(min(lamport, maxClock)) << slotBits }
+// docOf is the first doc of a room and a Lamport clock.
+func docOf(room int64, lamport uint64) int64 {
+	return (room&(1<<roomBits-1)<<clockBits | int64(min(lamport, maxClock))) << slotBits
+}
 
 // slotOf is where an event is put, in the lower half of the slots of its clock, if nothing is there.
-func slotOf(room, author int64, seq uint64) int64 {
-	h := (uint64(room)*0x9e3779b97f4a7c15 + uint64(author)) * 0x9e3779b97f4a7c15
-	h = (h + seq) * 0x9e3779b97f4a7c15
+func slotOf(author int64, seq uint64) int64 {
+	h := (uint64(author)*0x9e3779b97f4a7c15 + seq) * 0x9e3779b97f4a7c15
 	return int64(h >> (64 - (slotBits - 1)))
 }
 
-// sqlWords makes the index of words. It holds no text, only where words are; an event's first word there is its room, see roomWord. The words come
-// folded (text.go), separated by spaces; the tokenizer ascii leaves them as they are.
+// sqlWords makes the index of words. It holds no text, only where words are. They come folded (text.go), separated by spaces; the tokenizer
+// ascii leaves them as they are.
 const sqlWords = `CREATE VIRTUAL TABLE words USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');`
 
 const (
@@ -79,7 +84,8 @@ const (
 	sqlGetMeta = `SELECT value FROM meta WHERE key = ?`
 
 	sqlEvent = `INSERT INTO events (doc, room, author, seq, lamport, time, sum, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
-	sqlTaken = `SELECT coalesce(max(doc), 0) FROM events WHERE doc BETWEEN ? AND ?`
+	sqlTaken = `SELECT max(doc) FROM events WHERE doc BETWEEN ? AND ?`
+	sqlLeast = `SELECT min(doc) FROM events WHERE doc < 0`
 	sqlWait  = `INSERT INTO waiting (doc) VALUES (last_insert_rowid())`
 	sqlRange = `SELECT data, sum FROM events WHERE room = ? AND author = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?`
 	// The order of joins is given because the planner knows nothing of how many authors there are.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -71,7 +72,7 @@ func TestEventsWithOneSlot(t *testing.T) {
 	mustAppend(t, s, said("general", 1, 1, 7, "hello")...)
 	id := s.rooms["general"].logs[author].id
 	for seq := uint64(2); seq < 1<<24; seq++ {
-		if slotOf(s.rooms["general"].id, id, seq) != slotOf(s.rooms["general"].id, id, 1) {
+		if slotOf(id, seq) != slotOf(id, 1) {
 			continue
 		}
 		if err := s.Rebase("general", author, seq-1); err != nil {
@@ -238,5 +239,33 @@ func TestReadersBesideTheStore(t *testing.T) {
 	close(stop)
 	if err := errors.Join(<-failed, <-failed); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestMoreEventsWithOneClockThanSlots(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{})
+	defer s.Close()
+	const n = 1<<slotBits + 300
+	events := make([]wire.Event, 0, n)
+	for seq := range uint64(n) {
+		e := wire.Event{Room: "general", Author: wire.IDOf(testKey(1)), Seq: seq + 1, Lamport: 7, Kind: wire.KindText, Body: []byte("hello"),
+			Time: time.UnixMilli(0).UTC(), Proof: wire.Proof{Size: 1}}
+		if seq < 6 {
+			e.Lamport, e.Body = seq+1, []byte("before")
+		}
+		events = append(events, e)
+	}
+	mustAppend(t, s, events...)
+	for s.waiting > 0 {
+		if _, err := s.index(1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.Range("general", events[0].Author, 1, 1<<40, 1<<20)
+	same(t, "the log", got, err, events...)
+	for query, want := range map[string]int{"hello": MaxHits, "before": 6} {
+		if res, err := s.Search(context.Background(), "general", query, Cursor{}, MaxHits); err != nil || len(res.Hits) != want {
+			t.Errorf("%q is found %d times, %v: want %d", query, len(res.Hits), err, want)
+		}
 	}
 }

@@ -145,7 +145,7 @@ func (s *scanner) keep(out []byte, counts func(rune) bool) []byte {
 		r, size := utf8.DecodeRune(s.form[i:])
 		i += size
 		switch {
-		case unicode.Is(unicode.Mn, r) && unicode.Is(unicode.Inherited, r) && r != 0x3099 && r != 0x309a:
+		case unicode.Is(unicode.Mn, r) && unicode.In(r, unicode.Inherited, unicode.Hebrew) && r != 0x3099 && r != 0x309a:
 			// An accent. The voicing marks of Japanese make other letters.
 		case r == 'ß' || r == 'ẞ':
 			out = append(out, "ss"...)
