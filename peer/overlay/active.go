@@ -147,11 +147,8 @@ func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
 	if !was && !m.accept(l, high, out) {
 		// Both may have asked. Who refuses takes its own question back, whatever the answer will be; who is refused
 		// is no neighbour, even if it has accepted meanwhile. So both come to the same.
-		if l.ask != 0 {
-			l.ask = 0
-			m.tidy(l, out)
-			m.vacant()
-		}
+		m.unask(l)
+		m.tidy(l, out)
 		m.send(l, NeighborAnswer{Nonce: nonce}, out)
 		return
 	}
@@ -181,6 +178,18 @@ func (m *Machine) accept(l *link, high bool, out *Output) bool {
 		return true
 	}
 	return false
+}
+
+// unask takes a question back: its answer will be ignored, and somebody else is asked in its place.
+func (m *Machine) unask(l *link) {
+	if l.ask == 0 {
+		return
+	}
+	l.ask = 0
+	if l.why == toJoin {
+		m.soon(&m.joinAt, 0)
+	}
+	m.free()
 }
 
 func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
@@ -215,7 +224,7 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 
 func (m *Machine) disconnected(l *link, msg Disconnect, out *Output) {
 	if msg.Leaving {
-		l.ask = 0
+		m.unask(l)
 		m.forget(l.peer)
 	}
 	if !l.active {
@@ -260,7 +269,7 @@ func (m *Machine) remove(l *link, out *Output) {
 // evict ends it that l is a neighbour, in favour of another, if any. It stays known.
 func (m *Machine) evict(l *link, instead wire.PeerID, out *Output) {
 	m.send(l, Disconnect{Instead: instead}, out)
-	l.ask = 0 // an answer that is under way was given before this
+	m.unask(l) // an answer that is under way was given before this
 	m.remove(l, out)
 	m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})
 	m.tidy(l, out)

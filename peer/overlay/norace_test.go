@@ -3,4 +3,4 @@
 package overlay_test
 
 // usualSchedules is how many random schedules are tried.
-const usualSchedules = 300
+const usualSchedules = 120

@@ -3,4 +3,4 @@
 package overlay_test
 
 // usualSchedules is how many random schedules are tried: the race detector makes everything ten times as slow.
-const usualSchedules = 30
+const usualSchedules = 15
