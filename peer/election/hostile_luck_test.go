@@ -128,3 +128,21 @@ func TestASlowNetworkCostsNoMoreMessages(t *testing.T) {
 		t.Errorf("an election of 100 peers on a slow network took %d messages, more than 3 × 100", worst)
 	}
 }
+
+// A term that was written down when the clock was ahead of its time, or by somebody else, does not part a peer from the others.
+func TestATermThatNobodyBelievesIsForgotten(t *testing.T) {
+	w := newWorld(t, 12)
+	p := people(w, "ann bob cyd")
+	hosted(w, p[0])
+	w.kill(p[1])
+	p[1].term = 1 << 50
+	w.fail = func(string, ...any) {} // of course it falls
+	w.restart(p[1])
+	for _, o := range []*node{p[0], p[2]} {
+		w.link(p[1], o)
+	}
+	w.run(10 * time.Second)
+	if why := w.agreed(); why != "" {
+		t.Errorf("ten seconds after the restart, %s", why)
+	}
+}

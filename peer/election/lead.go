@@ -186,8 +186,9 @@ func (m *Machine) ghost(c *Coordinator, out *Output) {
 	case !m.ghostAt.IsZero() && m.now.Sub(m.ghostAt) < time.Minute:
 		m.twin(c, out)
 	default:
-		m.reassert(c.Reign.Term+1, out)
-		m.ghostAt = m.now
+		if m.reassert(c.Reign.Term+1, out); m.reign.Term > c.Reign.Term {
+			m.ghostAt = m.now
+		}
 	}
 }
 

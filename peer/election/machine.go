@@ -111,13 +111,12 @@ func New(cfg Config) *Machine {
 	m.timing.defaults()
 	m.homeHold = m.timing.Home
 	m.raises = bucket{burst: 16, every: time.Second}
-	m.relays = [...]bucket{
+	m.relays = [kindSummary + 1]bucket{
 		kindCandidate:   {burst: 64, every: 200 * time.Millisecond}, // of those not known; the known have a bucket each
 		kindCoordinator: {burst: 32, every: 500 * time.Millisecond}, // that raise no term
 		kindElection:    {burst: 64, every: 100 * time.Millisecond},
 		kindResign:      {burst: 8, every: time.Second},
 		kindAnswer:      {burst: 64, every: 50 * time.Millisecond},
-		kindSummary:     {},
 	}
 	return m
 }
@@ -173,6 +172,7 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 func (m *Machine) clock(now time.Time) {
 	if m.last.IsZero() {
 		m.now, m.last = now, now
+		m.term = min(m.term, highestTerm(now, 0)) // nobody else could accept more: the clock was ahead, or the file is not ours
 		m.syncAt = m.now.Add(m.spread(m.timing.Sync))
 		m.settleAt = m.now.Add(m.timing.Settle / 4)
 		return
@@ -316,6 +316,7 @@ type bucket struct {
 	full  time.Time // when it will be full again
 }
 
+// has reports whether take would.
 func (b *bucket) has(now time.Time) bool { return b.full.Sub(now) <= time.Duration(b.burst-1)*b.every }
 
 func (b *bucket) take(now time.Time) bool {

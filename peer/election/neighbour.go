@@ -156,7 +156,7 @@ func (m *Machine) sync(out *Output) {
 	if len(m.neighbours) > 0 {
 		m.summarize(m.neighbours[m.rand.IntN(len(m.neighbours))].id, false, out)
 	}
-	if m.joined && m.now.Sub(m.probedAt) >= m.timing.Refresh {
+	if m.joined && (m.trip > 0 || m.now.Sub(m.probedAt) >= m.timing.Refresh) { // it may have been busy only
 		m.probe(out)
 	}
 	m.expire()
