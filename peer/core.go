@@ -366,7 +366,7 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 			c.negotiate(now, l, negotiate.Tick{}, out)
 		}
 		if !l.idleUntil.IsZero() && !now.Before(l.idleUntil) {
-			c.dropLink(now, l, "not needed", out)
+			c.dropLink(now, l, NotNeeded, out)
 		}
 		if !l.presentAt.IsZero() && !now.Before(l.presentAt) {
 			c.present(now, l, l.run, l.presence, out)

@@ -121,7 +121,7 @@ func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 			l.idleUntil = now.Add(strangerGrace)
 		}
 	case l.wanted:
-		c.dropLink(now, l, "not needed", out)
+		c.dropLink(now, l, NotNeeded, out)
 	case l.idleUntil.IsZero():
 		l.idleUntil = now.Add(strangerGrace)
 	}
@@ -135,9 +135,10 @@ func (c *Core) dropLink(now time.Time, l *link, reason string, out *CoreOutput) 
 	if l.up {
 		c.send(l, wire.Bye{Reason: reason}, false, out)
 	}
+	l.purpose, l.wanted = true, false
+	c.linkDown(now, l, reason, false, out)
 	l.purpose = true
 	c.negotiate(now, l, negotiate.Unwant{}, out)
-	c.linkDown(now, l, reason, false, out)
 	for _, id := range slices.SortedFunc(maps.Keys(c.sessions), compareIDs) {
 		if c.sessions[id].peer == l.peer {
 			out.Ops = append(out.Ops, opClose{session: id})

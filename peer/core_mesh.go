@@ -21,6 +21,8 @@ import (
 const (
 	// smallRoom is how many people, oneself included, all have links with each other.
 	smallRoom = 6
+	// connectWait is how long a link that the overlay asked for may take until another is tried instead.
+	connectWait = 10 * time.Second
 	// maxTold bounds the members that the overlay of a room is told of at a time as those who may let it in.
 	maxTold = 32
 )
@@ -44,7 +46,7 @@ type mesh struct {
 func (c *Core) newMesh(name wire.Room) (mesh, error) {
 	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{}}
 	var err error
-	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Rand: c.rand}); err != nil {
+	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Rand: c.rand, Timing: overlay.Timing{Connect: connectWait}}); err != nil {
 		return m, err
 	}
 	m.presence, err = presence.New(presence.Config{Key: c.cfg.Key, Room: name, Rand: c.rand})
@@ -170,6 +172,15 @@ func (c *Core) rumored(now time.Time, r *room, ch presence.Changed, out *CoreOut
 	}
 	c.checkUse(now, c.links[id], out)
 	c.unclaimed = true
+}
+
+// unreachable tells the overlays that nobody knows the way to a peer.
+func (c *Core) unreachable(now time.Time, id wire.PeerID, out *CoreOutput) {
+	for _, name := range slices.Clone(c.order) {
+		if r := c.rooms[name]; r != nil && r.needs[id] {
+			c.stepOverlay(now, r, overlay.LinkFailed{Peer: id}, out)
+		}
+	}
 }
 
 // sayMyself tells the presence of all rooms what this peer says of itself.

@@ -41,6 +41,9 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 		c.roster.tracked[ev.Room] = ev.Count
 		c.roster.trackerLeft(now, ev.Room, ev.Peer, c.joined, &out.Events)
 		if l := c.links[ev.Peer]; l != nil {
+			if !l.up {
+				c.unreachable(now, ev.Peer, out)
+			}
 			c.checkUse(now, l, out)
 		}
 		c.unclaimed = true // a message that all the others hold is now held by all
@@ -150,6 +153,9 @@ func (c *Core) refused(now time.Time, ev signaling.Refused, out *CoreOutput) {
 	if ev.Op == "signal" { // the other is gone or busy; its pair tries again by itself, by another way if there is one
 		if l := c.links[ev.Peer]; l != nil {
 			l.untracked = ev.Status == signaling.NotFound
+			if by, _ := c.way(l); l.untracked && !l.up && by == nil {
+				c.unreachable(now, l.peer, out)
+			}
 		}
 		return
 	}
