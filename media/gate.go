@@ -49,6 +49,7 @@ type Gate struct {
 	mode   GateMode
 	muted  bool
 	key    bool
+	ducked bool
 	noise  float64
 	speech bool
 	voiced time.Time // the last frame with voice
@@ -79,6 +80,9 @@ func NewGate(cfg GateConfig) *Gate {
 // Set changes what the user wants. muted shuts it in all modes; key is the talk key (PTT.Down), for GatePTT.
 func (g *Gate) Set(mode GateMode, muted, key bool) { g.mode, g.muted, g.key = mode, muted, key }
 
+// Duck shuts it in all modes while on, because the microphone hears the loudspeaker. Nothing is learnt from that.
+func (g *Gate) Duck(on bool) { g.ducked = on }
+
 // SetThreshold changes the level that opens it, in dBFS; 0: learnt.
 func (g *Gate) SetThreshold(dB float64) { g.cfg.Threshold = dB }
 
@@ -92,12 +96,16 @@ func (g *Gate) Threshold() float64 {
 
 // Step judges one frame of the microphone, and changes it if it is the first or last one that is heard.
 func (g *Gate) Step(now time.Time, f *Frame) Transmit {
-	g.listen(f)
+	if g.ducked {
+		g.speech = false
+	} else {
+		g.listen(f)
+	}
 	if g.speech {
 		g.voiced = now
 	}
 	t := Transmit{Speech: g.speech}
-	want := !g.muted && g.wants(now)
+	want := !g.muted && !g.ducked && g.wants(now)
 	switch {
 	case want:
 		t.Send, t.Talking, t.Marker = true, true, !g.open

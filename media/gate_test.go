@@ -101,6 +101,39 @@ func TestGateHangsOnBetweenWords(t *testing.T) {
 	}
 }
 
+func TestGateShutsWhileDucked(t *testing.T) {
+	g := media.NewGate(media.GateConfig{KeepAlive: -1})
+	g.Set(media.GateOpen, false, false)
+	var f media.Frame
+	at := epoch()
+	step := func(ducked bool) media.Transmit {
+		for i := range f {
+			f[i] = int16(5000 * math.Sin(float64(i)/5))
+		}
+		g.Duck(ducked)
+		at = at.Add(media.FrameDuration)
+		return g.Step(at, &f)
+	}
+	if s := step(false); !s.Send || !s.Talking || !s.Speech {
+		t.Errorf("open: %+v", s)
+	}
+	if s := step(true); !s.Send || !s.Talking || s.Speech || f[len(f)-1] != 0 {
+		t.Errorf("the last frame fades out: %+v, and ends with %d", s, f[len(f)-1])
+	}
+	before := g.Threshold()
+	for i := range 200 {
+		if s := step(true); s.Talking || s.Speech || s.Cue || s.Send != (i == 0) {
+			t.Fatalf("ducked, frame %d: %+v", i, s)
+		}
+	}
+	if g.Threshold() != before {
+		t.Errorf("the threshold went from %.1f to %.1f dBFS by what the loudspeaker says", before, g.Threshold())
+	}
+	if s := step(false); !s.Send || !s.Marker {
+		t.Errorf("open again: %+v", s)
+	}
+}
+
 func TestGateTellsWhoTalksWhileMuted(t *testing.T) {
 	g := media.NewGate(noKeepAlive())
 	g.Set(media.GateVoice, true, false)

@@ -50,3 +50,10 @@ type Devices interface {
 	OpenSource(ctx context.Context, source string) (Source, error)
 	OpenSink(ctx context.Context, sink string) (Sink, error)
 }
+
+// Defaults is what Devices may implement besides, to tell which device is the default one now. An Engine that uses the
+// default one then follows when that becomes another.
+type Defaults interface {
+	// Default names the system's default device of a kind, in any way that tells it from others; "" if there is none.
+	Default(ctx context.Context, kind DeviceKind) (name string, err error)
+}

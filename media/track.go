@@ -31,6 +31,7 @@ type outgoing struct {
 	ptt     PTT
 	agc     AGC
 	meter   Meter
+	ducked  bool // the last frame was held back
 	speech  bool // the last frame sounded like voice
 	talking bool
 	seq     uint16
@@ -53,6 +54,8 @@ func (e *Engine) capture(c *captured) {
 	o.frame = frame + 1
 	timestamp := o.base + frame*FrameSamples
 	o.meter.Add(c.Frame[:])
+	o.ducked = e.ducking && e.duck.Near(now, &c.Frame)
+	o.gate.Duck(o.ducked)
 	if e.cfg.AGC {
 		o.agc.Process(&c.Frame, o.speech)
 	}
@@ -89,7 +92,7 @@ func (o *outgoing) packet(timestamp uint32, marker bool, f *Frame) Outgoing {
 // stop ends a talk-spurt, because there is no microphone any more; it returns the event, if there is one. The next
 // microphone begins with a gate that has learnt nothing yet.
 func (o *outgoing) stop(cfg GateConfig) VoiceEvent {
-	o.gate, o.meter, o.speech = NewGate(cfg), Meter{}, false
+	o.gate, o.meter, o.speech, o.ducked = NewGate(cfg), Meter{}, false, false
 	o.ptt.Release(time.Now())
 	if !o.talking {
 		return nil
@@ -188,7 +191,11 @@ func (e *Engine) play(s Sink) {
 		if s.Room() < n {
 			return
 		}
-		s.Write(e.mix(now, n))
+		pcm := e.mix(now, n)
+		if e.ducking {
+			e.duck.Far(now, pcm)
+		}
+		s.Write(pcm)
 	}
 }
 
@@ -249,7 +256,7 @@ func (e *Engine) Stats() VoiceStats {
 
 func (e *Engine) stats(now time.Time) VoiceStats {
 	s := VoiceStats{
-		Joined: e.joined.Load(), Muted: e.muted, Deaf: e.deaf, Talking: e.out.talking,
+		Joined: e.joined.Load(), Muted: e.muted, Deaf: e.deaf, Talking: e.out.talking, Ducked: e.out.ducked,
 		Captured: e.out.taken, Sent: e.out.sent, Skipped: e.out.skipped,
 		Overflow: e.overflow.Load(), Foreign: e.foreign.Load(), Crowd: e.crowd,
 	}

@@ -40,6 +40,7 @@ type EngineConfig struct {
 	Gate          GateConfig
 	AGC           bool // level the microphone automatically
 	Redundant     bool // see SetRedundant
+	Ducking       bool // see SetDucking
 	Jitter        JitterConfig
 
 	// FirstSeq and FirstTimestamp begin the RTP stream; they should be random (RFC 3550 section 5.1).
@@ -78,6 +79,8 @@ type Engine struct {
 	out      outgoing
 	muted    bool
 	deaf     bool
+	ducking  bool
+	duck     Ducker
 	arrived  arrival // the packet in hand: on the stack it would escape
 	talkers  []*talker
 	settings map[PeerID]setting
@@ -120,7 +123,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, done: make(chan struct{}), wake: make(chan struct{}, 1), arrivals: make(chan arrival, voiceArrivals),
-		muted: cfg.Muted, deaf: cfg.Deaf, settings: map[PeerID]setting{}, began: time.Now(),
+		muted: cfg.Muted, deaf: cfg.Deaf, ducking: cfg.Ducking, settings: map[PeerID]setting{}, began: time.Now(),
 		out: outgoing{gate: NewGate(cfg.Gate), mode: cfg.Mode, twice: cfg.Redundant, seq: cfg.FirstSeq, base: cfg.FirstTimestamp},
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -175,6 +178,12 @@ func (e *Engine) SetThreshold(dB float64) {
 // It doubles what is sent: 1280 bytes of sound a packet, which is more than a path with the smallest MTU of IPv6 takes in one piece.
 func (e *Engine) SetRedundant(on bool) {
 	e.post(func() { e.out.twice, e.out.copies = on, Redundancy{} })
+}
+
+// SetDucking shuts the microphone while others are heard, unless the user is clearly louder: for loudspeakers without headphones,
+// whose sound would go back to those who talk.
+func (e *Engine) SetDucking(on bool) {
+	e.post(func() { e.ducking, e.duck = on, Ducker{} })
 }
 
 // TalkKey is a press or a repeat of the talk key; see PTT.

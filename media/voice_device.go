@@ -14,6 +14,9 @@ const (
 	leaseLast  = time.Minute
 )
 
+// leaseLook is the time between two looks for a device that is gone, and at which one is the default.
+const leaseLook = 3 * time.Second
+
 // pumpFrames is how many frames of the microphone may wait for the engine: 160 ms.
 const pumpFrames = 8
 
@@ -48,15 +51,21 @@ type lease[D interface {
 	moved  time.Time // it last did something
 
 	gone    bool          // the one that was asked for has been lost
-	instead bool          // so try the default one
+	instead bool          // so the default one is tried, or in use
 	wait    time.Duration // between two tries; 0: the last one went well
 	retry   time.Time     // not before
+
+	patience time.Duration // before the device that was lost is looked for; longer if it comes and goes
+
+	look    time.Time // when to look around next
+	usual   string    // the default device as it was when this one was opened; "" if that is not known
+	changed bool      // it is another now
 }
 
 // ask changes what the user wants.
 func (l *lease[D]) ask(e *Engine, spec string) {
 	l.asked, l.stale = spec, l.have || l.busy
-	l.gone, l.instead, l.wait, l.retry = false, false, 0, time.Time{}
+	l.gone, l.instead, l.changed, l.wait, l.retry = false, false, false, 0, time.Time{}
 	l.settle(e)
 }
 
@@ -87,8 +96,8 @@ func (l *lease[D]) settle(e *Engine) {
 		var none D
 		l.have, l.device = false, none
 	}
-	l.busy, l.stale = true, false
-	spec, instead := l.asked, l.instead
+	spec, instead, followed := l.asked, l.instead, l.changed
+	l.busy, l.stale, l.changed = true, false, false
 	if instead {
 		spec = ""
 	}
@@ -107,10 +116,9 @@ func (l *lease[D]) settle(e *Engine) {
 			case open && err != nil && l.on && !l.stale:
 				l.failed(e, instead, err)
 			case open && err == nil:
-				l.have, l.device, l.since, l.moved = true, device, time.Now(), time.Now()
+				l.take(device, instead)
 				if l.on && !l.stale { // else it is closed again
-					l.opened()
-					e.cfg.Event(DeviceOpened{Kind: l.kind, Asked: l.asked, Name: device.Name(), Instead: instead})
+					l.begin(e, DeviceOpened{Instead: instead, Returned: l.gone && !instead, Followed: followed})
 				}
 			}
 			l.settle(e)
@@ -119,6 +127,23 @@ func (l *lease[D]) settle(e *Engine) {
 			_ = device.Close()
 		}
 	})
+}
+
+// take holds a device that was opened.
+func (l *lease[D]) take(device D, instead bool) {
+	l.have, l.device, l.since, l.moved = true, device, time.Now(), time.Now()
+	l.look, l.usual = time.Time{}, ""
+	if instead {
+		l.look = time.Now().Add(l.patience)
+	}
+}
+
+// begin uses it.
+func (l *lease[D]) begin(e *Engine, ev DeviceOpened) {
+	l.gone = ev.Instead
+	l.opened()
+	ev.Kind, ev.Asked, ev.Name = l.kind, l.asked, l.device.Name()
+	e.cfg.Event(ev)
 }
 
 // failed notes that a device could not be opened. Only the first time in a row is told.
@@ -139,7 +164,13 @@ func (l *lease[D]) pause() {
 // lost notes that the device does not work any more. A real one is replaced by the default one.
 func (l *lease[D]) lost(e *Engine, err error) {
 	e.cfg.Event(DeviceFailed{Kind: l.kind, Asked: l.asked, Name: l.device.Name(), Err: err})
-	if l.asked != "" && !standIn(l.asked) {
+	if l.asked != "" && l.asked != "default" && !standIn(l.asked) {
+		if !l.instead {
+			l.patience = min(2*l.patience, leaseLast)
+		}
+		if !l.instead && time.Since(l.since) > leaseLast || l.patience < leaseLook {
+			l.patience = leaseLook
+		}
 		l.gone, l.instead = true, true
 	}
 	if time.Since(l.since) < leaseLife {
@@ -157,6 +188,68 @@ func (l *lease[D]) check(e *Engine, now time.Time) {
 		l.lost(e, errStall)
 	}
 	l.settle(e)
+	if l.have && !l.stale && !l.busy && !now.Before(l.look) {
+		l.lookAround(e)
+	}
+}
+
+// lookAround finds out whether the device that the user wants is there again, and whether the default one has become another.
+func (l *lease[D]) lookAround(e *Engine) {
+	l.look = time.Now().Add(leaseLook)
+	defaults, knows := e.cfg.Devices.(Defaults)
+	knows = knows && (l.instead || l.asked == "" || l.asked == "default")
+	instead, spec := l.instead, l.asked
+	if !knows && !instead {
+		return
+	}
+	l.busy = true
+	e.running.Go(func() {
+		var device D
+		var usual string
+		err := errors.New("nobody looked")
+		if instead {
+			device, err = l.open(e.ctx, spec)
+		}
+		back := err == nil
+		if knows && !back {
+			// Not to know is no reason to change anything.
+			if usual, err = defaults.Default(e.ctx, l.kind); err != nil {
+				usual = ""
+			}
+		}
+		posted := e.post(func() {
+			l.busy = false
+			switch wanted := l.have && l.on && !l.stale; {
+			case back && wanted:
+				l.exchange(e, device)
+			case back:
+				l.give(e, device)
+			case !wanted || usual == "":
+			case l.usual == "":
+				l.usual = usual
+			case l.usual != usual:
+				l.stale, l.changed = true, true
+			}
+			l.settle(e)
+		})
+		if !posted && back {
+			_ = device.Close()
+		}
+	})
+}
+
+// exchange takes the device that the user wants for the one that stands in.
+func (l *lease[D]) exchange(e *Engine, device D) {
+	l.closing()
+	l.give(e, l.device)
+	l.instead = false
+	l.take(device, false)
+	l.begin(e, DeviceOpened{Returned: true})
+}
+
+// give closes a device that is not needed any more, whatever it says.
+func (l *lease[D]) give(e *Engine, device D) {
+	e.running.Go(func() { _ = device.Close() })
 }
 
 // pump brings the microphone's frames to the engine. What the engine does not take in time is thrown away, the oldest first.

@@ -29,6 +29,10 @@ type DeviceOpened struct {
 	Name  string // what it is
 	// Instead is true if it is the default device that stands in for the one that the user wants, which is gone.
 	Instead bool
+	// Returned is true if it is the one that the user wants, which was gone, and is there again.
+	Returned bool
+	// Followed is true if the system has another default device now, and this is it.
+	Followed bool
 }
 
 // DeviceFailed says that a device is gone or could not be opened. Until a DeviceOpened of the same kind there is silence.
@@ -69,6 +73,7 @@ func (InputLevel) voiceEvent()   {}
 // VoiceStats is how an Engine is doing.
 type VoiceStats struct {
 	Joined, Muted, Deaf, Talking bool
+	Ducked                       bool   // the microphone is held back because others are heard, see SetDucking
 	Input, Output                string // names of the open devices; empty: none
 	Captured, Sent               uint64 // frames of the microphone, and packets made of them
 	Skipped                      uint64 // frames that came faster than they were taken

@@ -159,11 +159,37 @@ type fakeDevices struct {
 	sinks   []*fakeSink
 	opened  []string
 	slow    time.Duration
+	usual   map[DeviceKind]string
+	looks   int
+}
+
+// Default implements Defaults.
+func (d *fakeDevices) Default(_ context.Context, kind DeviceKind) (string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.looks++
+	if d.usual == nil {
+		return "", ErrNoSound
+	}
+	return d.usual[kind], nil
+}
+
+// prefer makes a device the system's default.
+func (d *fakeDevices) prefer(kind DeviceKind, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.usual == nil {
+		d.usual = map[DeviceKind]string{}
+	}
+	d.usual[kind] = name
 }
 
 func (d *fakeDevices) try(ctx context.Context, what, spec string) error {
+	d.mu.Lock()
+	slow := d.slow
+	d.mu.Unlock()
 	select {
-	case <-time.After(d.slow):
+	case <-time.After(slow):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -209,6 +235,47 @@ func (d *fakeDevices) miss(spec string, missing bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.missing[spec] = missing
+}
+
+// wait makes opening slow from now on.
+func (d *fakeDevices) wait(long time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.slow = long
+}
+
+func (d *fakeDevices) looked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.looks
+}
+
+// last is the speaker that was opened last.
+func (d *fakeDevices) last() *fakeSink {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sinks[len(d.sinks)-1]
+}
+
+// open is how many devices are open.
+func (d *fakeDevices) open() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, s := range d.sources {
+		select {
+		case <-s.done:
+		default:
+			n++
+		}
+	}
+	for _, s := range d.sinks {
+		select {
+		case <-s.done:
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 func (d *fakeDevices) tries() []string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"peerchat/peer/election"
@@ -89,7 +90,8 @@ func (c *Core) elect(now time.Time, in election.Input, out *CoreOutput) {
 			c.send(l, wire.Election{Data: s.Data}, false, out)
 		}
 	}
-	if e.out.Changed != nil {
+	changed := e.out.Changed != nil // what follows may come back here
+	if changed {
 		e.state = *e.out.Changed
 	}
 	for _, a := range e.out.Actions {
@@ -98,10 +100,23 @@ func (c *Core) elect(now time.Time, in election.Input, out *CoreOutput) {
 	for _, f := range slices.Clone(e.out.Faults) {
 		c.electionFault(now, f, out)
 	}
-	if e.out.Changed != nil {
+	if changed {
 		c.tellTracker(now, out)
 		c.scout(now, out)
 	}
+}
+
+// usable are those of a peer's addresses at which a tracker can be. A peer's own tracker is always at ws://HOST:PORT/ws, and nobody
+// shall have others send requests elsewhere; the home tracker may be behind a proxy, with another path.
+func usable(addresses []string, home bool) []string {
+	return slices.DeleteFunc(slices.Clone(addresses), func(a string) bool {
+		u, err := signaling.ParseAddr(a)
+		if err != nil || home {
+			return err != nil
+		}
+		place, peers := strings.CutPrefix(u, "ws://")
+		return !peers || strings.IndexByte(place, '/') != len(place)-len("/ws") || !strings.HasSuffix(place, "/ws")
+	})
 }
 
 // govern does what the election wants of the tracker client and of the own tracker.
@@ -116,13 +131,10 @@ func (c *Core) govern(now time.Time, a election.Action, out *CoreOutput) {
 		out.Ops = append(out.Ops, opLead{lead})
 	case election.StepDown:
 		e.serving = false
-		out.Ops = append(out.Ops, opStepDown{signaling.Target{Leader: a.Leader, Term: a.Term, URLs: a.Addresses}})
+		out.Ops = append(out.Ops, opStepDown{signaling.Target{Leader: a.Leader, Term: a.Term, URLs: usable(a.Addresses, a.Home)}})
 	case election.Follow:
-		if a.Home {
-			e.home = a.Addresses
-		}
-		if len(a.Addresses) > 0 && !c.stopping {
-			out.Ops = append(out.Ops, opFollow{signaling.Target{Leader: a.Leader, Term: a.Term, URLs: a.Addresses, Jitter: c.jitter()}})
+		if urls := usable(a.Addresses, a.Home); len(urls) > 0 && !c.stopping {
+			out.Ops = append(out.Ops, opFollow{signaling.Target{Leader: a.Leader, Term: a.Term, URLs: urls, Jitter: c.jitter()}})
 		}
 	case election.Reconnect:
 		if !c.stopping {
@@ -171,7 +183,9 @@ func (c *Core) attend(now time.Time, ev signaling.ClientEvent, out *CoreOutput) 
 	case signaling.StateChanged:
 		c.attached(now, ev, out)
 	case signaling.Pong:
-		c.elect(now, election.Heard{}, out)
+		if e.client.Leader == e.state.Leader { // else it is from the tracker before
+			c.elect(now, election.Heard{}, out)
+		}
 	case signaling.Offered:
 		if c.cfg.Election.Host {
 			e.offer = election.Offer{Candidate: ev.Candidate, Dialable: ev.Dialable, Priority: c.cfg.Election.Priority,
@@ -228,13 +242,23 @@ func (c *Core) attached(now time.Time, ev signaling.StateChanged, out *CoreOutpu
 		return
 	}
 	switch {
+	case ev.Replaced: // the tracker lives; another process of this identity is there
 	case ev.State == signaling.Lost && was.State == signaling.Connected:
 		if !ev.Moved {
 			c.suspect(now, ev.Closed, out)
 		}
-	case ev.Failed > was.Failed && ev.Failed%failedRounds == 0 && e.ever && !e.state.InMesh:
+	case ev.Failed > was.Failed && ev.Failed%failedRounds == 0 && e.ever && !(e.state.InMesh && c.noneDialable()):
 		c.suspect(now, false, out)
 	}
+}
+
+// noneDialable reports whether nobody but the leader is known that could be dialled: then one that some do not reach is as good
+// as any.
+func (c *Core) noneDialable() bool {
+	e := &c.elections
+	return !slices.ContainsFunc(e.machine.Standings(), func(s election.Standing) bool {
+		return s.Offer.Dialable && s.Peer != e.state.Leader
+	})
 }
 
 func (c *Core) suspect(now time.Time, closed bool, out *CoreOutput) {
@@ -259,8 +283,8 @@ func (c *Core) met(now time.Time, ev signaling.Met, out *CoreOutput) {
 func (c *Core) notePlaces(now time.Time) {
 	e := &c.elections
 	for _, s := range e.machine.Standings() {
-		if !s.Self && len(s.Offer.Addresses) > 0 {
-			e.places[s.Peer] = placesSeen{s.Offer.Addresses, now}
+		if urls := usable(s.Offer.Addresses, false); !s.Self && len(urls) > 0 {
+			e.places[s.Peer] = placesSeen{urls, now}
 		}
 	}
 	for len(e.places) > maxPlaces {
@@ -444,7 +468,7 @@ func (c *Core) invitation(room wire.Room) InviteAnswer {
 	}
 	for _, s := range e.machine.Standings() {
 		if s.Offer.Dialable {
-			add(s.Offer.Addresses, 1)
+			add(usable(s.Offer.Addresses, false), 1)
 		}
 	}
 	return a

@@ -82,14 +82,22 @@ type RTC struct {
 		dropped                atomic.Uint64 // of peers that are not in voice with this one
 		limited                atomic.Uint64 // that came too fast
 		bad                    atomic.Uint64 // that were no audio of ours
+
+		reports, unreported atomic.Uint64 // sent, and not
+		heard, unheard      atomic.Uint64 // packets of reports: of use, and not
 	}
-	voiceTaken limit // of each session
+	voiceTaken  limit // of each session
+	reportEvery time.Duration
+	began       time.Time // see now
 
 	mu       sync.Mutex // guards what follows; never held while a session or the sink is called
 	sessions map[uuid.UUID]*rtcSession
 	stun     []string
 	stopped  bool
-	running  sync.WaitGroup // one for each session in sessions
+	running  sync.WaitGroup // one for each session in sessions, and one while reports are written
+
+	reporting bool        // somebody is in voice with this peer
+	reporter  *time.Timer // for the next reports; nil until somebody was
 }
 
 // NewRTC makes an RTC that reports to sink. The sink is called from many goroutines at once, but for one session in
@@ -112,7 +120,8 @@ func NewRTC(cfg RTCConfig, sink func(TransportEvent)) (*RTC, error) {
 			return nil, fmt.Errorf("make a DTLS certificate: %w", err)
 		}
 	}
-	return &RTC{cfg: cfg, sink: sink, settings: rtcSettings(cfg), media: media, cert: *cert, sessions: map[uuid.UUID]*rtcSession{}, voiceTaken: rtcVoiceTaken}, nil
+	return &RTC{cfg: cfg, sink: sink, settings: rtcSettings(cfg), media: media, cert: *cert, sessions: map[uuid.UUID]*rtcSession{},
+		voiceTaken: rtcVoiceTaken, reportEvery: rtcReports, began: time.Now()}, nil
 }
 
 var (
@@ -173,6 +182,9 @@ func (t *RTC) SetSTUN(urls []string) {
 func (t *RTC) Stop() {
 	t.mu.Lock()
 	t.stopped = true
+	if t.reporter != nil {
+		t.reporter.Stop()
+	}
 	sessions := make([]*rtcSession, 0, len(t.sessions))
 	for _, s := range t.sessions {
 		sessions = append(sessions, s)

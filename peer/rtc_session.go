@@ -32,6 +32,7 @@ type rtcSession struct {
 	posted     atomic.Int64                               // bytes of frames in the mailbox
 	speaks     atomic.Pointer[webrtc.TrackLocalStaticRTP] // out while open
 	box        rtcMailbox
+	report     rtcReport // of voice
 
 	// Set before pion knows of the session, and by it alone thereafter.
 	pc  *webrtc.PeerConnection
@@ -307,9 +308,11 @@ func (s *rtcSession) build() error {
 	if err != nil {
 		return err
 	}
-	if _, err := pc.AddTransceiverFromTrack(s.out); err != nil {
+	voice, err := pc.AddTransceiverFromTrack(s.out)
+	if err != nil {
 		return err
 	}
+	s.report.begin(uint32(voice.Sender().GetParameters().Encodings[0].SSRC))
 	yes, no, none := true, false, uint16(0)
 	for id, c := range [2]struct {
 		label string

@@ -3,7 +3,7 @@ package peer
 import (
 	"errors"
 	"io"
-	"time"
+	"slices"
 
 	"github.com/google/uuid"
 	"github.com/pion/rtp"
@@ -45,13 +45,18 @@ type rtcMates struct {
 // Speak implements Transport. The sessions' tracks were negotiated when they were made, so there is nothing to negotiate.
 func (t *RTC) Speak(sessions []uuid.UUID) {
 	m := &rtcMates{peers: make(map[wire.PeerID]bool, len(sessions))}
+	old := t.mates.Load()
 	for _, id := range sessions {
 		if s := t.lookup(id); s != nil {
 			m.sessions = append(m.sessions, s)
 			m.peers[s.remote] = true
+			if old == nil || !slices.Contains(old.sessions, s) {
+				s.report.enter()
+			}
 		}
 	}
 	t.mates.Store(m)
+	t.reportTo(len(m.sessions) > 0)
 }
 
 // SendVoice sends a packet to the peers in voice. It does not wait for anybody, and keeps nothing of p. It may be called by
@@ -69,6 +74,7 @@ func (t *RTC) SendVoice(p VoicePacket) {
 		Header:  rtp.Header{Version: 2, Marker: p.Marker, SequenceNumber: p.Seq, Timestamp: p.Timestamp},
 		Payload: p.Payload,
 	}
+	now := t.now()
 	for _, s := range m.sessions {
 		track := s.speaks.Load()
 		if track == nil {
@@ -78,14 +84,18 @@ func (t *RTC) SendVoice(p VoicePacket) {
 			t.voice.failed.Add(1)
 		} else {
 			t.voice.sent.Add(1)
+			s.report.sent(now, p)
 		}
 	}
 }
 
-// audioBuffer makes pion's buffer for one source of audio.
-func (s *rtcSession) audioBuffer(packetio.BufferPacketType, uint32) io.ReadWriteCloser {
+// audioBuffer makes pion's buffer for one source of audio, or for reports that concern it.
+func (s *rtcSession) audioBuffer(kind packetio.BufferPacketType, source uint32) io.ReadWriteCloser {
 	if s.sources.Add(1) == rtcAudioSources+1 {
 		s.post(rtcOp{kind: rtcOpSources})
+	}
+	if kind == packetio.RTCPBufferPacket {
+		return &rtcReportBuffer{session: s, source: source, closed: make(chan struct{})}
 	}
 	b := packetio.NewBuffer()
 	b.SetLimitSize(rtcAudioBuffer)
@@ -129,11 +139,13 @@ func (s *rtcSession) hear(track *webrtc.TrackRemote) {
 			voice.bad.Add(1)
 			continue
 		}
-		if !taken.take(time.Now(), s.rtc.voiceTaken) {
+		now := s.rtc.now()
+		if !taken.take(now, s.rtc.voiceTaken) {
 			voice.limited.Add(1)
 			continue
 		}
 		voice.received.Add(1)
+		s.report.hear(now, packet.SSRC, packet.SequenceNumber, packet.Timestamp, len(packet.Payload))
 		s.rtc.cfg.OnVoice(s.remote, VoicePacket{
 			Seq: packet.SequenceNumber, Timestamp: packet.Timestamp, Marker: packet.Marker, Payload: packet.Payload,
 		}, packet.SSRC)
@@ -147,5 +159,7 @@ func (t *RTC) Counters() map[string]uint64 {
 		"rtc.dropped": dropped, "rtc.refused": refused,
 		"voice.sent": t.voice.sent.Load(), "voice.failed": t.voice.failed.Load(), "voice.received": t.voice.received.Load(),
 		"voice.limited": t.voice.limited.Load(), "voice.dropped": t.voice.dropped.Load(), "voice.bad": t.voice.bad.Load(),
+		"report.sent": t.voice.reports.Load(), "report.failed": t.voice.unreported.Load(),
+		"report.received": t.voice.heard.Load(), "report.dropped": t.voice.unheard.Load(),
 	}
 }

@@ -345,3 +345,38 @@ func TestVoiceReturnsWithTheLink(t *testing.T) {
 		}
 	})
 }
+
+func TestReportsTellHowVoiceGetsThrough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVoiceCrowd(t, 3)
+		defer v.stop()
+		v.wantMesh(10 * time.Second)
+		v.join(0, 1, 2)
+		v.net.SetLoss(0.2)
+		v.talk(1500, 0)
+		v.net.SetLoss(0)
+		said := v.ends[0].rtc.VoiceReports()
+		if len(said) != 2 {
+			t.Fatalf("the talker has reports of %d listeners, want 2", len(said))
+		}
+		for _, r := range said {
+			// The network takes 5 ms each way.
+			if r.RTT < 9*time.Millisecond || r.RTT > 15*time.Millisecond {
+				t.Errorf("the round trip to %s is %v, want 10 ms", r.Peer.Tag(), r.RTT)
+			}
+			if r.Sent.Lost < 200 || r.Sent.Lost > 400 || r.Sent.Loss > 0.5 || r.Sent.Jitter > time.Millisecond {
+				t.Errorf("of 1500 packets, a fifth of them lost, %s tells %+v", r.Peer.Tag(), r.Sent)
+			}
+			if !r.Received.At.IsZero() {
+				t.Errorf("%s was silent, and was heard as %+v", r.Peer.Tag(), r.Received)
+			}
+		}
+		for i := 1; i < 3; i++ {
+			for _, r := range v.ends[i].rtc.VoiceReports() {
+				if r.Peer == v.nodes[0].id && (r.Received.Lost < 200 || r.Received.Lost > 400) {
+					t.Errorf("p%d heard the talker as %+v", i, r.Received)
+				}
+			}
+		}
+	})
+}

@@ -50,8 +50,9 @@ type (
 		STUN      []string // stun: URLs that the tracker offers
 		Resumed   bool     // the tracker still knew this peer: rooms and members are as before
 		Closed    bool     // Lost: the socket was closed, as opposed to silent
+		Replaced  bool     // Lost: another process with this identity took this client's place, which waits for Redial
 		Moved     bool     // Lost: the tracker sent this client on to another
-		Failed    int      // rounds of looking for a tracker that failed since the last connection or Follow
+		Failed    int      // rounds of looking for a tracker that failed since the last connection, or Follow to another leader
 		Trying    string
 		Retry     time.Time
 		Err       error

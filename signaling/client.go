@@ -108,9 +108,11 @@ type Client struct {
 	named    []string // what the user's own sources said
 	target   *Target  // where to go, until there; nil: nowhere else
 	lostAt   time.Time
-	closed   bool // how it was lost: the socket was closed
-	moved    bool // or the tracker sent us on
-	failed   int  // rounds since the last session or Follow
+	closed   bool      // how it was lost: the socket was closed
+	moved    bool      // or the tracker sent us on
+	failed   int       // rounds since the last session, or Follow to another leader
+	terms    Bucket    // of changes of the tracker's term that are told at once
+	termAt   time.Time // when to tell the last one; zero: it was told
 	backoff  Backoff
 	round    int
 	endRound context.CancelFunc // nil unless a round is on
@@ -268,12 +270,18 @@ func (c *Client) wake(now time.Time) time.Duration {
 	if len(c.queue) > 0 && c.queue[0].till.Before(at) {
 		at = c.queue[0].till
 	}
+	if !c.termAt.IsZero() && c.termAt.Before(at) {
+		at = c.termAt
+	}
 	return max(0, at.Sub(now))
 }
 
 func (c *Client) tick(now time.Time) {
 	if !c.retryAt.IsZero() && !now.Before(c.retryAt) {
 		c.seek(now)
+	}
+	if !c.termAt.IsZero() && !now.Before(c.termAt) && c.session != nil {
+		c.up()
 	}
 	if len(c.order) > 0 {
 		if a := c.asked[c.order[0]]; !now.Before(a.till) {
@@ -303,8 +311,8 @@ func (c *Client) down(url, trying string) {
 	if c.ever {
 		state = Lost
 	}
-	c.emit(StateChanged{State: state, URL: url, Closed: c.closed, Moved: c.moved, Failed: c.failed, Trying: trying,
-		Retry: c.retryAt, Err: c.err})
+	c.emit(StateChanged{State: state, URL: url, Closed: c.closed, Moved: c.moved, Replaced: c.stopped, Failed: c.failed,
+		Trying: trying, Retry: c.retryAt, Err: c.err})
 }
 
 func (c *Client) handle(now time.Time, m any) {
@@ -450,7 +458,11 @@ func (c *Client) said(now time.Time, m Message) {
 		h := c.session.hello
 		if h.Term != m.Term || h.Leader != m.Leader {
 			h.Term, h.Leader, h.Proof, h.Resumed = m.Term, m.Leader, nil, true
-			c.up()
+			if c.terms.Take(now, 1, 0.5, 8) {
+				c.up()
+			} else if c.termAt.IsZero() { // it changes too often to be told each time
+				c.termAt = now.Add(2 * time.Second)
+			}
 		}
 	case *JoinedNote:
 		if slices.Contains(c.rooms, m.Room) {

@@ -63,6 +63,16 @@ func (c *Client) follow(now time.Time, t Target) {
 		c.target, c.failed = &t, 0
 		return
 	}
+	if old := c.target; old != nil && old.Leader == t.Leader {
+		// What a leader that was not reached yet says again makes up for no failure: else one that says it often enough is never
+		// found out, and can have many dial wherever it likes.
+		c.target = &t
+		if c.endRound != nil || c.stopped || c.round == 0 || slices.Equal(old.URLs, urls) || c.backoff.Tries() > quickRounds {
+			return
+		}
+		c.seek(now)
+		return
+	}
 	c.endSeek()
 	if s := c.session; s != nil && s.hello.Leader == t.Leader && (!t.Leader.IsZero() || slices.Contains(urls, s.url)) {
 		c.target = nil
@@ -79,6 +89,9 @@ func (c *Client) follow(now time.Time, t Target) {
 		c.seek(now)
 	}
 }
+
+// quickRounds is how many rounds begin as soon as a leader that was not reached names other addresses.
+const quickRounds = 3
 
 // endSeek ends a round, or the wait for one.
 func (c *Client) endSeek() {
@@ -156,6 +169,7 @@ func (c *Client) place() string {
 // up tells of the connection.
 func (c *Client) up() {
 	s, h := c.session, c.session.hello
+	c.termAt = time.Time{}
 	c.emit(StateChanged{State: Connected, URL: s.url, Leader: h.Leader, Term: h.Term, Proof: h.Proof,
 		Addresses: slices.Clone(s.reach), Named: slices.Contains(c.named, s.url), Observed: h.Observed,
 		STUN: h.STUN, Resumed: h.Resumed})
@@ -208,7 +222,7 @@ func (c *Client) lost(now time.Time, why error) {
 	if s == nil {
 		return
 	}
-	c.session = nil
+	c.session, c.termAt = nil, time.Time{}
 	s.end()
 	c.wg.Go(s.wg.Wait)
 	c.forget("the connection to the tracker was lost")
@@ -276,7 +290,7 @@ func (c *Client) redial(now time.Time) {
 	c.stopped = false
 	c.backoff.Reset()
 	if s := c.session; s != nil {
-		c.session = nil
+		c.session, c.termAt = nil, time.Time{}
 		c.lostAt = now
 		s.end()
 		c.wg.Go(s.wg.Wait)

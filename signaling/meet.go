@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"time"
 )
 
 // This file is what a tracker answers to other trackers, and to programs on its own machine.
@@ -12,10 +13,15 @@ import (
 const (
 	yieldHeader = "X-Peerchat"
 	yieldValue  = "yield"
-	// maxRaise is the most that one greeting raises a stand-alone tracker's term by, so that no stranger can use the terms
-	// up.
-	maxRaise = 1 << 20
 )
+
+// highestTerm is the highest term that peers believe at a time, and so the highest that a stand-alone tracker, which has the
+// term own, lets itself be told: package election says why it goes by the clock.
+func highestTerm(now time.Time, own uint64) uint64 {
+	const epoch, pace, least, ahead, last = 1735689600, 1 << 10, 1 << 20, 16, 1<<53 - 2 // 2025-01-01
+	line := uint64(max(now.Unix()-epoch, 0)) * pace
+	return min(max(line, least, own+ahead), last)
+}
 
 // met is the owner's answer to what came in by HTTP.
 type met struct {
@@ -119,10 +125,14 @@ func (t *Tracker) meet(g *Greeting) met {
 		}
 		t.cfg.OnMeet(*g)
 	case g.Term > info.Term:
-		if !t.raises.Take(t.now, 1, 1, 4) {
+		term := min(g.Term, highestTerm(t.now, info.Term))
+		if term <= info.Term {
+			break
+		}
+		if !t.raises.Take(t.now, 1, 0.2, 8) {
 			return met{code: http.StatusTooManyRequests}
 		}
-		info.Term += min(g.Term-info.Term, maxRaise)
+		info.Term = term
 		t.log.Info("another tracker served meanwhile: term raised", "term", info.Term)
 		t.step(HubServe{Term: info.Term})
 		t.info.Store(&info)

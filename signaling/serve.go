@@ -170,8 +170,8 @@ func (t *Tracker) Rebind(listen string) error {
 const dialTime = time.Second
 
 // dialBack dials a client's observed address, and never another, at the port that it names, and asks whose tracker is
-// there. The answer does not tell a port that nobody listens on from one where something else does, so that a client
-// behind the same address as others learns nothing about them.
+// there. Neither the answer nor how long it takes tells a port that nobody listens on from one where something else does, so
+// that a client behind the same address as others (a proxy's is the tracker's own machine) learns nothing about them.
 func (t *Tracker) dialBack(d HubDial) {
 	in := HubDialled{Conn: d.Conn, ID: d.ID}
 	c := t.byID[d.Conn]
@@ -188,6 +188,7 @@ func (t *Tracker) dialBack(d HubDial) {
 			port: strconv.Itoa(int(d.Port)), path: "/info"}, nil)
 		if in.OK = err == nil && info.Peer == d.Peer; !in.OK {
 			in.Text = "no tracker of yours answered at " + in.Address
+			<-ctx.Done()
 		}
 		t.post(post{op: opStep, in: in})
 	})

@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 		{"/mouse on", Mouse{"on"}}, {"/joins none", Joins{"none"}}, {"/find a b", Find{"a b"}},
 		{"peers", Say{"general", "peers"}},
 		{"/voice", AskVoice{}}, {"/voice join", JoinVoice{"general"}}, {"/voice JOIN #Dev", JoinVoice{"dev"}}, {"/voice leave", LeaveVoice{}},
-		{"/voice set Redundant ON", VoiceSet{"redundant", "on"}},
+		{"/voice set Redundant ON", VoiceSet{"redundant", "on"}}, {"/voice set ducking off", VoiceSet{"ducking", "off"}},
 		{"/mute", Mute{}}, {"/mute Bob the Builder", Mute{"Bob the Builder"}}, {"/unmute @bob#k3fd", Unmute{"bob#k3fd"}},
 		{"/deaf", Deafen{}}, {"/deaf off", Deafen{"off"}}, {"/ptt on", PTT{"on"}},
 		{"/vad -45", VAD{"level", -45}}, {"/vad -45.5dB", VAD{"level", -45.5}}, {"/vad OFF", VAD{Mode: "off"}}, {"/vad auto", VAD{Mode: "auto"}},

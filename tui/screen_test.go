@@ -171,6 +171,17 @@ func TestGoldenScreens(t *testing.T) {
 	}
 }
 
+// Where there is nothing but ASCII, who talks, who is muted and who is deaf is seen all the same.
+func TestGoldenVoiceInASCII(t *testing.T) {
+	cfg := config()
+	cfg.ASCII = true
+	term := tuitest.Start(t, cfg, 80, 16)
+	term.Post(scene()...)
+	term.Post(voiceScene()...)
+	settled(t, term)
+	golden(t, term, "voice-ascii")
+}
+
 func TestGoldenStates(t *testing.T) {
 	for _, c := range []struct {
 		name string

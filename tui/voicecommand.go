@@ -29,6 +29,7 @@ type voiceSetting struct {
 func voiceSettings() []voiceSetting {
 	return []voiceSetting{
 		{"redundant", "send each 20 ms twice, for a line that loses packets; you send twice as much", []string{"on", "off"}},
+		{"ducking", "shut your microphone while others are heard, for speakers that it hears", []string{"on", "off"}},
 	}
 }
 

@@ -40,6 +40,7 @@ func items() []item {
 		{"cut", "pulling the leader's cable", cut},
 		{"heal", "joining the halves of a network again", heal},
 		{"messages", "messages of an election", messages},
+		{"voice-delay", "from mouth to ear", voiceDelay},
 	}
 }
 
@@ -64,6 +65,7 @@ func run(args []string) error {
 	flags.DurationVar(&b.idle, "idle", 20*time.Second, "length of a round of idling")
 	flags.StringVar(&b.peers, "peers", "5,20", "numbers of peers that elect a leader")
 	flags.Float64Var(&b.minutes, "minutes", 1, "minutes of waiting for false elections")
+	flags.BoolVar(&b.inTime, "rt", false, "voice: let what is measured go before all else, for a machine that is busy with other things")
 	only := flags.String("only", "", "comma-separated items to run (default: all)")
 	file := flags.String("write", "docs/performance.md", "document whose tables are rewritten; empty: they are only printed")
 	binary := flags.String("peerchat", "", "measure this binary instead of building one")
@@ -122,6 +124,7 @@ type bench struct {
 	idle                       time.Duration
 	peers                      string  // how many peers elect: a comma-separated list
 	minutes                    float64 // of waiting for false elections
+	inTime                     bool    // voice goes before all else
 
 	dir      string
 	peerchat string // the binary that is measured

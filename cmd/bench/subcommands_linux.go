@@ -28,6 +28,15 @@ func subcommands() map[string]func(args []string) error {
 			}
 			return holdLinks(*kind, *n)
 		},
+		"voice-loop": func(args []string) error {
+			f := flag.NewFlagSet("voice-loop", flag.ContinueOnError)
+			mic := f.String("mic", "", "microphone")
+			ear := f.String("ear", "", "loudspeaker")
+			if err := f.Parse(args); err != nil {
+				return err
+			}
+			return voiceLoop(*mic, *ear)
+		},
 		"load": loadCommand,
 		"busy": busyCommand,
 	}

@@ -63,7 +63,7 @@ func deviceLines(mics, speakers []device.Device, hears, plays string) []string {
 			}
 			l := fmt.Sprintf(" %s%2d  %s", mark, d.Number, tui.SanitizeLine(d.Name))
 			if count[d.Name] > 1 { // then the sound system's own word tells them apart
-				l += " " + tui.SanitizeLine(d.ID)
+				l += " [" + tui.SanitizeLine(d.ID) + "]"
 			}
 			for _, sign := range []struct {
 				is   bool

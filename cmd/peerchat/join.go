@@ -167,7 +167,7 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 // newVoice is this peer's voice. It reaches the node and the links when they are there.
 func (j *joining) newVoice(sound soundSystem, links *atomic.Pointer[peer.RTC]) *voice {
 	c := voiceConfig{
-		self: j.self, sound: sound, mic: j.settings.Mic, speaker: j.settings.Speaker, muted: j.settings.Muted,
+		self: j.self, sound: sound, mic: j.settings.Mic, speaker: j.settings.Speaker, muted: j.settings.Muted, key: j.mode == modeScreen,
 		do: func(cmd peer.Command) { j.node.Do(cmd) }, keep: j.profile.SaveVolume,
 		send: func(p peer.VoicePacket) {
 			if rtc := links.Load(); rtc != nil {

@@ -30,7 +30,7 @@ func allEvents() []peer.Event {
 	bob := someone(7, "bob")
 	evil := someone(9, "evil\x1b[2J\u202e")
 	path := peer.Path{Kind: "host", Local: "127.0.0.1:1", Remote: "127.0.0.1:2", RTT: 1500 * time.Microsecond}
-	info := peer.PeerInfo{Person: evil, State: "linked", Rooms: []wire.Room{"general"}, Path: path, Since: noon}
+	info := peer.PeerInfo{Person: evil, State: "linked", Rooms: []wire.Room{"general"}, Path: path, Since: noon, Voice: wire.Voice{Room: "general", Deaf: true}}
 	tracker := peer.TrackerChanged{State: peer.TrackerLost, URL: "ws://h:5000/ws", Term: 3, Leader: bob.Peer, Trying: "h", Err: errors.New("no\x1b")}
 	evilURL := "ws://10.0.0.9:5001/\x1b[2J"
 	candidates := []peer.CandidateInfo{
@@ -41,6 +41,15 @@ func allEvents() []peer.Event {
 	}
 	text := "a\x00b\x1b[31m\n\u202e\U000e0041 \"q\" \\ <&> \u0085 \xff 🙂"
 	return []peer.Event{
+		peer.VoiceChanged{Room: "general", Person: bob, State: peer.VoiceJoined, Self: true, Members: 1, Muted: true},
+		peer.VoiceChanged{Room: "general", Person: bob, State: peer.VoiceMuted, Self: true, Members: 1, Muted: true},
+		peer.VoiceChanged{Room: "general", Person: bob, State: peer.VoiceUnmuted, Self: true, Members: 1},
+		peer.VoiceChanged{Room: "general", Person: bob, State: peer.VoiceDeafened, Self: true, Members: 1, Muted: true, Deaf: true},
+		peer.VoiceChanged{Room: "general", Person: bob, State: peer.VoiceUndeafened, Self: true, Members: 1, Muted: true},
+		peer.VoiceChanged{Room: "general", Person: bob, State: peer.VoiceLeft, Self: true},
+		peer.VoiceChanged{Room: "general", Person: evil, State: peer.VoiceJoined, Members: 1},
+		peer.VoiceChanged{Room: "general", Person: evil, State: peer.VoiceDeafened, Members: 1, Deaf: true},
+		peer.VoiceChanged{Room: "general", Person: evil, State: peer.VoiceLeft},
 		peer.Ready{Self: bob, Rooms: []wire.Room{"general", "dev"}},
 		tracker,
 		peer.TrackerChanged{State: peer.TrackerSearching, URL: "a tracker of our own"},
@@ -82,7 +91,7 @@ var wantFields = map[string][]string{
 	"delivered": {"room", "id", "peers", "of"}, "notice": {"code", "text"}, "error": {"code", "text"},
 	"peers": {"peers"}, "names": {"room", "peers"}, "rooms": {"rooms"}, "net": {"tracker", "term", "candidates", "peers", "counters"},
 	"invite": {"room", "url", "addresses", "only_here"}, "help": {"text"},
-	"room": {"room", "state"},
+	"room": {"room", "state"}, "voice": {"room", "peer", "name", "state", "members", "self"},
 }
 
 func TestJSONLinesKeepTheContract(t *testing.T) {

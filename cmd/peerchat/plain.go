@@ -134,7 +134,8 @@ func (p *plainPrinter) help(b []byte, topic string) []byte {
 		b = line(b, p.now(), "-!- "+l)
 	}
 	if topic == "" {
-		b = line(b, p.now(), "-!- without a slash work too: peers, room NAME, send TEXT, voice join, voice leave, voice mute, voice unmute, voice peers, connect HOST PORT, help, exit")
+		b = line(b, p.now(), "-!- without a slash work too: peers, room NAME, send TEXT, voice join, voice leave, voice mute, voice unmute, "+
+			"voice peers, connect HOST PORT, help, exit")
 	}
 	return b
 }

@@ -45,6 +45,14 @@ func (t *tap) OpenSink(ctx context.Context, sink string) (media.Sink, error) {
 	return tappedSink{s, t}, nil
 }
 
+// Default implements media.Defaults, where the sound system does.
+func (t *tap) Default(ctx context.Context, kind media.DeviceKind) (string, error) {
+	if d, ok := t.sound.(media.Defaults); ok {
+		return d.Default(ctx, kind)
+	}
+	return "", errors.ErrUnsupported
+}
+
 type tappedSink struct {
 	media.Sink
 	tap *tap

@@ -45,6 +45,7 @@ type voiceConfig struct {
 	mic     string    // SOURCE
 	speaker string    // SINK
 	muted   bool      // at the start
+	key     bool      // there is a talk key
 	join    wire.Room // its voice is joined as soon as the room is; empty: none
 	do      func(peer.Command)
 	send    func(peer.VoicePacket) // to all in voice; called by one goroutine
@@ -79,7 +80,6 @@ type voice struct {
 	speaker string
 	vad     media.GateMode // what opens the microphone when it is not the talk key
 	ptt     bool
-	twice   bool    // each frame is sent once more with the next
 	level   float64 // threshold in dBFS; 0: learnt
 	people  map[wire.PeerID]string
 	rtt     map[wire.PeerID]time.Duration // of links that are up
@@ -96,6 +96,13 @@ type state struct {
 	mode             tui.VoiceMode
 	noMic, noSpeaker bool   // there is none, or it does not work
 	hears, plays     string // names of the microphone and the speaker that are open
+	settings         voiceSettings
+}
+
+// voiceSettings is what /voice set sets.
+type voiceSettings struct {
+	redundant bool // each frame is sent once more with the next
+	ducking   bool // the microphone is shut while others are heard
 }
 
 // voiceOf is somebody in voice.
@@ -112,8 +119,8 @@ func newVoice(cfg voiceConfig) *voice {
 			return 0
 		}),
 		done: make(chan struct{}), state: state{muted: cfg.muted}, mic: cfg.mic, speaker: cfg.speaker,
-		people: map[wire.PeerID]string{}, rtt: map[wire.PeerID]time.Duration{}, inVoice: map[wire.Room]map[wire.PeerID]voiceOf{}, volume: map[wire.PeerID]profile.Volume{},
-		tap: &tap{sound: cfg.sound},
+		people: map[wire.PeerID]string{}, rtt: map[wire.PeerID]time.Duration{}, inVoice: map[wire.Room]map[wire.PeerID]voiceOf{},
+		volume: map[wire.PeerID]profile.Volume{}, tap: &tap{sound: cfg.sound},
 	}
 	v.ctx, v.stop = context.WithCancel(context.Background())
 	for _, vol := range cfg.volumes {
@@ -323,8 +330,8 @@ func (v *voice) engineConfig() media.EngineConfig {
 		Devices: v.tap, Send: v.spoken, Event: v.sounded, Input: v.mic, Output: v.speaker,
 		Muted: v.muted, Deaf: v.deaf, Mode: v.gate(), Gate: media.GateConfig{Threshold: v.level},
 		AGC:       err == nil && (spec.Kind == device.Default || spec.Kind == device.Real), // files are as loud as they should be
-		Redundant: v.twice,
-		FirstSeq:  uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
+		Redundant: v.settings.redundant, Ducking: v.settings.ducking,
+		FirstSeq: uint16(rand.Uint32()), FirstTimestamp: rand.Uint32(),
 	}
 }
 
@@ -370,11 +377,16 @@ func (v *voice) opened(ev media.DeviceOpened) {
 	} else {
 		v.noSpeaker, v.plays = false, ev.Name
 	}
-	instead := ""
-	if ev.Instead {
-		instead = fmt.Sprintf(", because %s is gone", ev.Asked)
+	why := ""
+	switch {
+	case ev.Instead:
+		why = fmt.Sprintf(", because %s is gone", ev.Asked)
+	case ev.Returned:
+		why = ", which is there again"
+	case ev.Followed:
+		why = ", which is the system's default now"
 	}
-	v.note("device", "%s: %s%s", ev.Kind, ev.Name, instead)
+	v.note("device", "%s: %s%s", ev.Kind, ev.Name, why)
 	v.tell()
 }
 

@@ -57,7 +57,7 @@ func onStage(t *testing.T, plugged []string, do func(s *stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t, sound: &fakeSound{plugged: plugged, hang: map[string]bool{"slow": true}},
 			print: newPlainPrinter(time.Now, true)}
-		s.voice = newVoice(voiceConfig{self: me().Peer, sound: s.sound, do: s.command, send: s.packet, keep: s.keep})
+		s.voice = newVoice(voiceConfig{self: me().Peer, sound: s.sound, key: true, do: s.command, send: s.packet, keep: s.keep})
 		go s.run()
 		s.see(peer.RoomJoined{Room: "general", Members: []peer.Person{me(), bob()}})
 		s.see(peer.LinkChanged{Person: bob(), Up: true, Path: peer.Path{Kind: "host", RTT: 2 * time.Millisecond}})
@@ -319,6 +319,17 @@ func TestDevicesComeAndGo(t *testing.T) {
 		s.sound.plug("usb")
 		s.pass(2 * time.Minute)
 		s.wantOpen("with another device", "mic usb", "speaker usb")
+		s.told = nil
+		s.sound.plug("headset")
+		s.pass(2 * time.Minute)
+		s.wantOpen("with the headset again", "mic headset", "speaker headset")
+		s.wantTold("with the headset again", "headset, which is there again")
+		s.typed("/input default", "/output default")
+		s.told = nil
+		s.sound.plug("dock")
+		s.pass(2 * time.Minute)
+		s.wantOpen("with another default", "mic dock", "speaker dock")
+		s.wantTold("with another default", "dock, which is the system's default now")
 	})
 }
 
@@ -332,6 +343,14 @@ func TestWithoutSoundVoiceSaysSo(t *testing.T) {
 				t.Errorf("%q is not told, but:\n%s", want, told)
 			}
 		}
+	})
+}
+
+func TestPushToTalkNeedsAKey(t *testing.T) {
+	onStage(t, nil, func(s *stage) {
+		s.cfg.key = false // the owner has nothing to do yet
+		s.typed("/ptt", "/ptt off", "/voice")
+		s.wantTold("without a talk key", "error: push to talk needs the full screen", "push to talk is off")
 	})
 }
 
@@ -370,9 +389,9 @@ func TestVolumes(t *testing.T) {
 			t.Errorf("bob's loudest sample is %d, want it louder than the 9000 that he sent", loud)
 		}
 		s.typed("/stats")
-		s.wantTold("stats", "bob#", "0.0%", "2.0 ms")
-		s.typed("/voice set redundant on", "/voice")
-		s.wantTold("sent twice", "twice as much", "each 20 ms is sent twice")
+		s.wantTold("stats", "bob#", "0.0%", "2.0")
+		s.typed("/voice set redundant on", "/voice set ducking on", "/voice", "/voice set redundant off", "/voice set ducking off")
+		s.wantTold("settings", "each 20 ms is sent twice", "shut while others", "you are in", "sent twice", "shut while others", "sent once", "open while others")
 	})
 }
 

@@ -69,7 +69,12 @@ func (v *voice) act(a tui.Action) {
 	case tui.Deafen:
 		v.hush(v.muted, a.Mode == "on" || a.Mode == "" && !v.deaf)
 	case tui.PTT:
-		v.ptt = a.Mode == "on" || a.Mode == "" && !v.ptt
+		on := a.Mode == "on" || a.Mode == "" && !v.ptt
+		if on && !v.cfg.key {
+			v.fail("voice", errors.New("push to talk needs the full screen, whose F2 is the talk key; /mute and /unmute do here"))
+			return
+		}
+		v.ptt = on
 		v.setGate()
 		if v.ptt {
 			v.note("voice", "push to talk: hold F2, or tap it to begin and to end")
@@ -109,18 +114,31 @@ func (v *voice) act(a tui.Action) {
 
 // set changes what /voice set knows.
 func (v *voice) set(a tui.VoiceSet) {
+	on := a.Value == "on"
 	switch a.Name {
 	case "redundant":
-		v.twice = a.Value == "on"
-		if v.engine != nil {
-			v.engine.SetRedundant(v.twice)
+		if v.settings.redundant = on; v.engine != nil {
+			v.engine.SetRedundant(on)
 		}
-		if v.twice {
-			v.note("voice", "each 20 ms is sent twice: one lost packet is not heard, and you send twice as much")
-		} else {
-			v.note("voice", "each 20 ms is sent once")
+	case "ducking":
+		if v.settings.ducking = on; v.engine != nil {
+			v.engine.SetDucking(on)
 		}
 	}
+	v.note("voice", "%s", v.settings.text(a.Name))
+}
+
+// text says how a setting stands, for people.
+func (s voiceSettings) text(name string) string {
+	switch {
+	case name == "redundant" && s.redundant:
+		return "each 20 ms is sent twice: one lost packet is not heard, and you send twice as much"
+	case name == "redundant":
+		return "each 20 ms is sent once"
+	case s.ducking:
+		return "your microphone is shut while others are heard, unless you are louder"
+	}
+	return "your microphone is open while others are heard"
 }
 
 func (v *voice) gateText() string {
@@ -267,7 +285,7 @@ func (v *voice) output(sink string) {
 
 // answer says who is in voice, and how.
 func (v *voice) answer() voiceAnswer {
-	a := voiceAnswer{state: v.state, gate: v.gateText(), twice: v.twice}
+	a := voiceAnswer{state: v.state, gate: v.gateText()}
 	for room, people := range v.inVoice {
 		if v.room != "" && room != v.room {
 			continue

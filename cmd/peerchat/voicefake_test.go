@@ -49,6 +49,16 @@ func (f *fakeSound) List(context.Context) (microphones, speakers []device.Device
 	return microphones, slices.Clone(microphones), nil
 }
 
+// Default implements media.Defaults.
+func (f *fakeSound) Default(context.Context, media.DeviceKind) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.plugged) == 0 {
+		return "", nil
+	}
+	return f.plugged[0], nil
+}
+
 func (f *fakeSound) OpenSource(ctx context.Context, source string) (media.Source, error) {
 	d, err := f.device(ctx, source, false)
 	if err != nil {
@@ -102,11 +112,11 @@ func (f *fakeSound) unplug(name string) {
 	}
 }
 
-// plug adds a device.
+// plug adds a device, which is the default one from now on.
 func (f *fakeSound) plug(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.plugged = append(f.plugged, name)
+	f.plugged = slices.Insert(f.plugged, 0, name)
 }
 
 // speak sets how loud it is before the microphones.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -38,7 +39,6 @@ type (
 	voiceAnswer struct {
 		state
 		gate   string // what opens the microphone, for people
-		twice  bool   // each frame is sent twice
 		people []voicePerson
 	}
 	// devicesAnswer lists what the sound system has: nothing where there is no sound.
@@ -152,8 +152,11 @@ func (a voiceAnswer) lines() (title string, lines []string) {
 	case a.mode == tui.VoiceByKey:
 		mic = "your microphone is open while you hold F2, or have tapped it"
 	}
-	if a.twice {
-		mic += "; each 20 ms is sent twice"
+	if a.settings.redundant {
+		mic += "; " + a.settings.text("redundant")
+	}
+	if a.settings.ducking {
+		mic += "; " + a.settings.text("ducking")
 	}
 	return fmt.Sprintf("you are in the voice of %s; %s", a.room, mic), lines
 }
@@ -175,16 +178,16 @@ func (s statsAnswer) lines() []string {
 	if len(s.talkers) == 0 {
 		return append(lines, "nobody has talked yet")
 	}
-	lines = append(lines, fmt.Sprintf("%-20s %7s %6s %5s %6s %7s %7s %7s %8s", "peer", "packets", "loss", "late", "made", "buffer", "target", "rtt", "drift"))
+	lines = append(lines, fmt.Sprintf("%-16s %6s %5s %5s %9s %6s %6s", "peer", "loss", "late", "made", "buffer", "rtt", "drift"))
 	for _, t := range s.talkers {
 		rtt := "?"
 		if t.rtt > 0 {
-			rtt = fmt.Sprintf("%.1f ms", milliseconds(t.rtt))
+			rtt = fmt.Sprintf("%.1f", milliseconds(t.rtt))
 		}
-		lines = append(lines, fmt.Sprintf("%-20s %7d %5.1f%% %5d %6d %4.0f ms %4.0f ms %7s %4.0f ppm", personText(t.who), t.Received, 100*lossOf(t.Stats), t.Late,
-			framesOf(t.Concealed), milliseconds(t.Delay), milliseconds(t.Target), rtt, t.DriftPPM))
+		lines = append(lines, fmt.Sprintf("%-16s %5.1f%% %5d %5d %9s %6s %6.0f", personText(t.who), 100*lossOf(t.Stats), t.Late,
+			framesOf(t.Concealed), fmt.Sprintf("%.0f/%.0f", milliseconds(t.Delay), milliseconds(t.Target)), rtt, finite(t.DriftPPM)))
 	}
-	return lines
+	return append(lines, "late and made in frames of 20 ms, buffer (now/wanted) and rtt in ms, drift in ppm")
 }
 
 // lossOf is which share of a talker's packets did not come, or came too late.
@@ -299,8 +302,16 @@ func (p *jsonPrinter) voicePeers(b []byte, a voiceAnswer) []byte {
 	if mode == "" {
 		mode = "level"
 	}
-	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).bool("redundant", a.twice).
-		str("input", a.hears).str("output", a.plays).any("peers", people).end()
+	return p.begin(b, "voice_peers").str("room", string(a.room)).bool("muted", a.muted).bool("deaf", a.deaf).str("mode", mode).
+		bool("redundant", a.settings.redundant).bool("ducking", a.settings.ducking).str("input", a.hears).str("output", a.plays).any("peers", people).end()
+}
+
+// finite is x, or 0 where JSON has no word for x.
+func finite(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	return x
 }
 
 func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
@@ -332,9 +343,9 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 		talkers = append(talkers, jsonTalker{Peer: idString(t.Peer), Name: t.who.Name, Talking: t.Talking, Received: t.Received, Played: t.Played,
 			Lost: t.Lost, Late: t.Late, Duplicate: t.Duplicate, Refused: t.Refused, Dropped: t.Dropped, Filled: t.Filled, Loss: lossOf(t.Stats),
 			Concealed: framesOf(t.Concealed), Buffer: milliseconds(t.Delay), Target: milliseconds(t.Target), RTT: milliseconds(t.rtt),
-			Drift: t.DriftPPM, Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
+			Drift: finite(t.DriftPPM), Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
 	}
-	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).str("input", s.Input).str("output", s.Output).
-		uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
+	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).bool("ducked", s.Ducked).
+		str("input", s.Input).str("output", s.Output).uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
 		uint("overflow", s.Overflow).uint("foreign", s.Foreign).uint("crowd", s.Crowd).any("peers", talkers).end()
 }

@@ -6,22 +6,24 @@ import (
 	"peerchat/media"
 )
 
-// Follow's parts, and how much later or earlier than the one before a part may come, in samples; and how finely.
+// How Follow goes about it, in samples.
 const (
 	followPart  = media.SampleRate / 10
-	followDrift = media.SampleRate / 20
-	followSteps = 16 // of a sample
-	followTaps  = 16 // of the interpolation, each way
-	followNear  = 8  // samples around the best whole one that are searched: at high pitches the best may be a period away
+	followDrift = media.SampleRate / 20 // how much earlier or later than the one before a part is looked for
+	followBreak = media.SampleRate      // … if it is not there: sound may have been held up
+	followFits  = 0.8                   // correlation of a part that has been found
+	followSteps = 16                    // of a sample
+	followTaps  = 16                    // of the interpolation, each way
+	followNear  = 8                     // around the best whole sample: at high pitches the best may be a period away
 )
 
 // Follow is how alike heard is to reference, which is somewhere in it: the normalised cross-correlation of parts of 100 ms, each of
-// them where it fits best, at most 50 ms earlier or later than the one before; 1 for the same up to a positive factor. So it forgives
-// a jitter buffer that its delay changes, by fractions of a sample too, but not that sound is missing or made up. Lag is by how
-// many samples the first part is later.
+// them where it fits best, at most 50 ms earlier or later than the one before, or up to a second later if it does not fit there; 1
+// for the same up to a positive factor. So it forgives a jitter buffer that its delay changes, by fractions of a sample too, but
+// not that sound is missing or made up. Lag is by how many samples the first part is later.
 func Follow(reference, heard []int16) (lag int, correlation float64) {
-	lag, _ = Align(reference, heard, len(heard))
-	quiet := RMS(reference) / 30 // parts without voice fit everywhere
+	lag, _ = Align(reference, heard, len(heard)) // of the most of it
+	quiet := RMS(reference) / 30                 // parts without voice fit everywhere
 	var sums, references, heards float64
 	now, first := lag, true
 	for at := 0; at+followPart <= len(reference); at += followPart {
@@ -29,13 +31,23 @@ func Follow(reference, heard []int16) (lag int, correlation float64) {
 		if RMS(part) < quiet {
 			continue
 		}
+		back, ahead := -followDrift, followBreak
+		if first { // the most of it may be later
+			back, ahead = -followBreak, -followDrift
+		}
+		norm := math.Sqrt(followPart) * RMS(part)
 		l, dot, energy := fit(part, heard, at+now)
+		if dot < followFits*norm*math.Sqrt(energy) {
+			if l2, dot2, energy2 := search(part, heard, at+now+back, at+now+ahead); dot2 > followFits*norm*math.Sqrt(energy2) {
+				l, dot, energy = l2, dot2, energy2
+			}
+		}
 		now = l - at
 		if first {
 			lag, first = now, false
 		}
 		sums += dot
-		references += followPart * RMS(part) * RMS(part)
+		references += norm * norm
 		heards += energy
 	}
 	return lag, sums / math.Sqrt(references*heards+1)
@@ -43,9 +55,14 @@ func Follow(reference, heard []int16) (lag int, correlation float64) {
 
 // fit finds where a part is in heard, near a place, and returns the product of the two there, and heard's energy.
 func fit(part, heard []int16, near int) (place int, dot, energy float64) {
+	return search(part, heard, near-followDrift, near+followDrift)
+}
+
+// search is fit from one place to another.
+func search(part, heard []int16, first, last int) (place int, dot, energy float64) {
 	const margin = followTaps + followNear
-	from := near - followDrift - margin
-	dots := make([]float64, 2*(followDrift+margin)+1)
+	from := first - margin
+	dots := make([]float64, last-first+1+2*margin)
 	energies := make([]float64, len(dots))
 	for i := range dots {
 		l := min(max(from+i, -len(part)), len(heard))

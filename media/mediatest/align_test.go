@@ -39,6 +39,8 @@ func TestFollow(t *testing.T) {
 		{"half a sample late", between, 0, 0.985, 1.0001},
 		{"its beginning is missing", spoken[700:], -700, 0.9, 1.0001},
 		{"40 ms more delay in the middle", slices.Concat(spoken[:second], make([]int16, second/25), spoken[second:]), 0, 0.97, 1.0001},
+		{"half a second more delay at the beginning", slices.Concat(spoken[:second/2], make([]int16, second/2), spoken[second/2:]), 0, 0.97, 1.0001},
+		{"half a second more delay at the end", slices.Concat(spoken[:3*second/2], make([]int16, second/2), spoken[3*second/2:]), 0, 0.97, 1.0001},
 		{"half a second is missing", gap, 0, 0.5, 0.95},
 		{"another voice", Speech(2*second, 2), 0, -1, 0.8},
 		{"silence", make([]int16, 3*second), 0, -0.01, 0.01},

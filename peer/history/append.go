@@ -2,13 +2,11 @@ package history
 
 import (
 	"database/sql/driver"
-	"errors"
 	"fmt"
+	"hash/crc32"
 
 	"peerchat/peer/wire"
 )
-
-var errClosed = errors.New("the history is closed")
 
 // change is what an Append does to the mirror, once it is committed.
 type change struct {
@@ -18,7 +16,19 @@ type change struct {
 	log     sqliteLog
 	lamport uint64
 	count   int
+	encoded int64
+	waiting int
 	begun   bool // the log has no row yet
+}
+
+// add counts an event that was inserted.
+func (c *change) add(e *wire.Event, encoded int) {
+	c.lamport = max(c.lamport, e.Lamport)
+	c.count++
+	c.encoded += int64(encoded)
+	if len(spoken(e)) > 0 {
+		c.waiting++
+	}
 }
 
 // Append implements Store. A single event goes into the journal, several are one transaction. The rows of rooms and
@@ -28,22 +38,23 @@ func (s *SQLite) Append(events []wire.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	if s.conn == nil {
-		return errClosed
-	}
-	j, single := &s.journal, len(events) == 1 && s.known(&events[0])
-	if !single || j.failed || len(j.lines) >= journalEvents || len(j.records)+events[0].EncodedSize() > journalBytes {
-		if err := s.Settle(); err != nil {
-			return err
+	err := s.guard(func() error {
+		j, single := &s.journal, len(events) == 1 && s.known(&events[0])
+		if !single || j.failed || len(j.lines) >= journalEvents || len(j.records)+events[0].EncodedSize() > journalBytes {
+			if err := s.settle(); err != nil {
+				return err
+			}
 		}
-	}
-	if single && events[0].EncodedSize() < journalBytes-recordHead {
-		if err := s.note(&events[0]); err != nil {
-			return fmt.Errorf("store an event: %w", err)
+		if single && events[0].EncodedSize() < journalBytes-recordHead {
+			return s.note(&events[0])
 		}
-		return nil
+		return s.append(events)
+	})
+	if err != nil {
+		return fmt.Errorf("store %d events: %w", len(events), explain(err))
 	}
-	return s.append(events)
+	s.keepBounds()
+	return nil
 }
 
 // append stores events in SQLite, as one transaction. The journal must be settled.
@@ -55,7 +66,7 @@ func (s *SQLite) append(events []wire.Event) error {
 			e := &events[i]
 			if c == nil || c.author != e.Author || c.name != e.Room {
 				var err error
-				if c, err = s.open(&changes, e); err != nil {
+				if c, err = s.change(&changes, e); err != nil {
 					return err
 				}
 			}
@@ -63,41 +74,54 @@ func (s *SQLite) append(events []wire.Event) error {
 				return gapError(e, c.log.head)
 			}
 			s.buf = wire.AppendEvent(s.buf[:0], e)
-			if err := s.exec(sqlEvent, c.room.id, c.log.id, int64(e.Seq), int64(e.Lamport), s.buf); err != nil {
+			if err := s.insert(c.room.id, c.log.id, e, s.buf); err != nil {
 				return err
 			}
 			c.log.head = e.Seq
-			c.lamport = max(c.lamport, e.Lamport)
-			c.count++
+			c.add(e, len(s.buf))
 		}
 		for _, c := range changes {
 			if c.begun {
-				if err := s.exec(sqlLog, c.room.id, c.log.id, int64(c.log.base), int64(c.log.head)); err != nil {
+				if err := s.saveLog(c.name, c.room.id, c.author, c.log); err != nil {
 					return err
 				}
+				c.log.saved = c.log.head
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("store %d events: %w", len(events), err)
+		return err
 	}
 	s.untidy += len(events)
 	for _, c := range changes {
 		s.apply(c)
 	}
-	for _, c := range changes {
-		s.bound(c.name, c.room)
-	}
 	return nil
 }
 
-// bound prunes a room that has become too big.
-func (s *SQLite) bound(name wire.Room, r *sqliteRoom) {
-	if r.count > s.keep+slack(s.keep) {
-		// The events are stored, and that is what was asked for; if pruning fails, the next Append tries again.
-		_ = s.prune(name, r)
+// insert writes the row of an event, and lets it wait for the index. data is its encoding.
+func (s *SQLite) insert(room, author int64, e *wire.Event, data []byte) error {
+	doc := docOf(e.Lamport)
+	row := func(doc int64) error {
+		return s.exec(sqlEvent, doc, room, author, int64(e.Seq), int64(e.Lamport), e.Time.UnixMilli(),
+			int64(crc32.Checksum(data, castagnoli)), data)
 	}
+	err := row(doc + slotOf(room, author, e.Seq))
+	if codeOf(err) == codeConstraint { // another event has the slot: take the next that is free
+		last := int64(0)
+		if err := s.query(sqlTaken, first(&last), doc, doc+1<<slotBits-1); err != nil {
+			return err
+		}
+		err = row(last + 1)
+	}
+	if err != nil {
+		return err
+	}
+	if len(spoken(e)) == 0 {
+		return nil
+	}
+	return s.exec(sqlWait)
 }
 
 // known reports whether the log of e has its row.
@@ -117,11 +141,12 @@ func (s *SQLite) apply(c *change) {
 		c.room.logs[c.author] = &l
 	}
 	c.room.lamport = max(c.room.lamport, c.lamport)
-	c.room.count += c.count
+	s.grow(c.name, c.room, c.count, c.encoded)
+	s.waiting += c.waiting
 }
 
-// open finds the change for the log of e, made with its room and author if they are new.
-func (s *SQLite) open(changes *[]*change, e *wire.Event) (*change, error) {
+// change finds the change for the log of e, made with its room and author if they are new.
+func (s *SQLite) change(changes *[]*change, e *wire.Event) (*change, error) {
 	c := &change{name: e.Room, author: e.Author, room: s.rooms[e.Room]}
 	for _, x := range *changes {
 		if x.name == e.Room {
@@ -151,84 +176,101 @@ func (s *SQLite) open(changes *[]*change, e *wire.Event) (*change, error) {
 			return nil, err
 		}
 	}
+	if c.begun {
+		authors := len(c.room.logs)
+		for _, x := range *changes {
+			if x.begun && x.name == c.name {
+				authors++
+			}
+		}
+		if authors >= 2*s.cfg.Limits.Authors {
+			return nil, crowdError(e)
+		}
+	}
 	*changes = append(*changes, c)
 	return c, nil
 }
 
-// first reads the number that a row begins with.
-func first(n *int64) func([]driver.Value) error {
-	return func(row []driver.Value) error {
-		*n, _ = row[0].(int64)
-		return nil
-	}
-}
-
 // Rebase implements Store.
 func (s *SQLite) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
-	if s.conn == nil {
-		return errClosed
-	}
-	if err := s.Settle(); err != nil {
-		return err
-	}
-	var changes []*change
-	err := s.transact(func() error {
-		c, err := s.open(&changes, &wire.Event{Room: room, Author: author})
+	return s.guard(func() error {
+		if err := s.settle(); err != nil {
+			return err
+		}
+		var changes []*change
+		err := s.transact(func() error {
+			c, err := s.change(&changes, &wire.Event{Room: room, Author: author})
+			if err != nil {
+				return err
+			}
+			if base <= c.log.head {
+				return rebaseError(room, author, base, c.log.head)
+			}
+			c.log.base, c.log.head, c.log.saved = base, base, base
+			return s.saveLog(room, c.room.id, author, c.log)
+		})
 		if err != nil {
 			return err
 		}
-		if base <= c.log.head {
-			return rebaseError(room, author, base, c.log.head)
-		}
-		c.log.base, c.log.head = base, base
-		return s.exec(sqlLog, c.room.id, c.log.id, int64(base), int64(base))
+		s.apply(changes[0])
+		return nil
 	})
-	if err != nil {
-		return err
+}
+
+// Prepend implements Store.
+func (s *SQLite) Prepend(events []wire.Event) error {
+	if len(events) == 0 {
+		return nil
 	}
-	s.apply(changes[0])
+	if err := s.guard(func() error {
+		if err := s.settle(); err != nil {
+			return err
+		}
+		return s.prepend(events)
+	}); err != nil {
+		return fmt.Errorf("store %d events: %w", len(events), explain(err))
+	}
+	s.keepBounds()
 	return nil
 }
 
-// prune removes a room's oldest events so that keep remain, or a few less.
-func (s *SQLite) prune(name wire.Room, r *sqliteRoom) error {
-	upTo := make(map[int64]uint64) // by author
-	err := s.query(sqlOldest, func(row []driver.Value) error {
-		author, seq := row[0].(int64), uint64(row[1].(int64))
-		upTo[author] = max(upTo[author], seq)
-		return nil
-	}, r.id, int64(r.count-s.keep))
+func (s *SQLite) prepend(events []wire.Event) error {
+	e := &events[len(events)-1]
+	base := uint64(0)
+	if s.known(e) {
+		base = s.rooms[e.Room].logs[e.Author].base
+	}
+	if err := checkPrepend(events, base); err != nil {
+		return err
+	}
+	r := s.rooms[e.Room]
+	c := &change{room: r, name: e.Room, author: e.Author, log: *r.logs[e.Author]}
+	err := s.transact(func() error {
+		held := make(map[uint64]bool) // from before a base that Rebase has raised
+		if err := s.query(sqlBelow, func(row []driver.Value) error {
+			held[uint64(num(row[0]))] = true
+			return nil
+		}, r.id, c.log.id, int64(base)); err != nil {
+			return err
+		}
+		for i := range events {
+			if e := &events[i]; !held[e.Seq] {
+				s.buf = wire.AppendEvent(s.buf[:0], e)
+				if err := s.insert(r.id, c.log.id, e, s.buf); err != nil {
+					return err
+				}
+				c.add(e, len(s.buf))
+			}
+		}
+		for c.log.base = events[0].Seq - 1; held[c.log.base]; c.log.base-- {
+		}
+		c.log.saved = c.log.head
+		return s.saveLog(c.name, r.id, c.author, c.log)
+	})
 	if err != nil {
 		return err
 	}
-	count := r.count
-	err = s.transact(func() error {
-		for _, l := range r.logs {
-			seq := upTo[l.id]
-			if seq == 0 {
-				continue
-			}
-			if err := s.exec(sqlPrune, r.id, l.id, int64(seq)); err != nil {
-				return err
-			}
-			if err := s.exec(sqlLog, r.id, l.id, int64(max(seq, l.base)), int64(l.head)); err != nil {
-				return err
-			}
-		}
-		if err := s.exec(sqlLamport, int64(r.lamport), r.id); err != nil {
-			return err
-		}
-		return s.query(sqlCount, func(row []driver.Value) error {
-			count = int(row[0].(int64))
-			return nil
-		}, r.id)
-	})
-	if err != nil {
-		return fmt.Errorf("prune room %s: %w", name, err)
-	}
-	for _, l := range r.logs {
-		l.base = max(l.base, upTo[l.id])
-	}
-	r.count = count
+	s.untidy += len(events)
+	s.apply(c)
 	return nil
 }

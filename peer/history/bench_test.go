@@ -10,7 +10,7 @@ import (
 func BenchmarkAppend(b *testing.B) {
 	for _, n := range []int{1, 32, 512} {
 		b.Run(map[int]string{1: "one", 32: "batch32", 512: "batch512"}[n], func(b *testing.B) {
-			s, err := OpenSQLite(filepath.Join(b.TempDir(), "history.db"), DefaultKeep)
+			s, err := OpenSQLite(filepath.Join(b.TempDir(), "history.db"), Config{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -36,7 +36,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func BenchmarkRange(b *testing.B) {
-	s, err := OpenSQLite(filepath.Join(b.TempDir(), "history.db"), DefaultKeep)
+	s, err := OpenSQLite(filepath.Join(b.TempDir(), "history.db"), Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func same(t *testing.T, what string, got []wire.Event, err error, want ...wire.E
 	}
 	for i := range want {
 		if !reflect.DeepEqual(got[i], want[i]) {
-			t.Fatalf("%s: event %d is %+v, want %+v", what, i, got[i], want[i])
+			t.Fatalf("%s: event %d is %.300s, want %.300s", what, i, fmt.Sprintf("%+v", got[i]), fmt.Sprintf("%+v", want[i]))
 		}
 	}
 }
@@ -212,7 +212,7 @@ func pruning(t *testing.T, s Store, reopen func(Store) Store) {
 func TestMemory(t *testing.T) {
 	stay := func(s Store) Store { return s }
 	t.Run("conformance", func(t *testing.T) { conformance(t, NewMemory(), stay) })
-	t.Run("pruning", func(t *testing.T) { pruning(t, NewMemoryKeeping(100), stay) })
+	t.Run("pruning", func(t *testing.T) { pruning(t, NewMemoryWith(Limits{Events: 100}), stay) })
 }
 
 func TestSQLite(t *testing.T) {
@@ -220,7 +220,7 @@ func TestSQLite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "odd name?#%.db")
 			open := func() Store {
-				s, err := OpenSQLite(path, map[string]int{"conformance": DefaultKeep, "pruning": 100}[name])
+				s, err := OpenSQLite(path, Config{Limits: Limits{Events: map[string]int{"pruning": 100}[name]}})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -299,7 +299,7 @@ func TestDamagedFileIsSetAside(t *testing.T) {
 
 func TestNewerSchemaIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
-	s, err := OpenSQLite(path, 10)
+	s, err := OpenSQLite(path, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 
 	"peerchat/peer/wire"
@@ -38,37 +39,70 @@ type journal struct {
 
 // journaled is an event in the journal; its encoding is records[from:to].
 type journaled struct {
-	room         *sqliteRoom
-	name         wire.Room
-	author       int64
-	seq, lamport uint64
-	from, to     int
+	room     *sqliteRoom
+	author   int64
+	from, to int
 }
 
-// openJournal opens the journal of the file at path, and brings in what it holds.
-func (s *SQLite) openJournal(path string) error {
-	f, err := os.OpenFile(path+journalSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+// openJournal opens the journal of the file, and brings in what it holds.
+func (s *SQLite) openJournal() error {
+	f, err := os.OpenFile(s.path+journalSuffix, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
 	s.journal.file = f
-	data, err := io.ReadAll(io.LimitReader(f, 2*journalBytes))
+	events, err := readRecords(f)
 	if err != nil {
 		return err
 	}
-	for {
-		e, rest, ok := nextRecord(data)
-		if !ok {
-			return nil
-		}
-		data = rest
-		if r := s.rooms[e.Room]; r == nil || r.logs[e.Author] == nil || e.Seq != r.logs[e.Author].head+1 {
+	for i := range events {
+		e := &events[i]
+		if !s.known(e) || e.Seq != s.rooms[e.Room].logs[e.Author].head+1 {
 			continue // it is in SQLite, or of a log that was begun anew
 		}
-		if err := s.append([]wire.Event{e}); err != nil {
+		if err := s.append(events[i : i+1]); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// readJournal reads the journal of the file at path, which a store may be writing.
+func readJournal(path string) ([]wire.Event, error) {
+	f, err := os.Open(path + journalSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	events, err := readRecords(f)
+	return events, errors.Join(err, f.Close())
+}
+
+// readRecords reads the records of a journal up to the first that is not whole.
+func readRecords(f io.Reader) (events []wire.Event, err error) {
+	data, err := io.ReadAll(io.LimitReader(f, 2*journalBytes))
+	for err == nil {
+		e, rest, ok := nextRecord(data)
+		if !ok {
+			break
+		}
+		events, data = append(events, e), rest
+	}
+	return events, err
+}
+
+// events are those of the journal that SQLite does not have.
+func (j *journal) events() (events []wire.Event, err error) {
+	for _, x := range j.lines {
+		e, err := wire.DecodeEvent(j.records[x.from:x.to])
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
 }
 
 // nextRecord reads the first record of data, if it is whole.
@@ -107,53 +141,53 @@ func (s *SQLite) note(e *wire.Event) error {
 		return err // half a record is none, and the next one is written over it
 	}
 	j.records = b
-	j.lines = append(j.lines, journaled{r, e.Room, l.id, e.Seq, e.Lamport, start + recordHead, len(b)})
+	j.lines = append(j.lines, journaled{r, l.id, start + recordHead, len(b)})
 	l.head = e.Seq
 	r.lamport = max(r.lamport, e.Lamport)
-	r.count++
+	s.grow(e.Room, r, 1, int64(len(b)-start-recordHead))
 	return nil
 }
 
 // Settle brings what Append left in the journal into SQLite. Its caller has time now: what was stored is on its way. Reading and
 // Append do it too where they must.
 func (s *SQLite) Settle() error {
+	if len(s.journal.lines) == 0 {
+		return nil
+	}
+	if err := s.guard(s.settle); err != nil {
+		return fmt.Errorf("settle the history: %w", explain(err))
+	}
+	s.keepBounds()
+	return nil
+}
+
+func (s *SQLite) settle() error {
 	j := &s.journal
 	if len(j.lines) == 0 {
 		return nil
 	}
-	insert := func() error {
+	waiting := 0
+	err := s.transact(func() error {
 		for _, x := range j.lines {
-			if err := s.exec(sqlEvent, x.room.id, x.author, int64(x.seq), int64(x.lamport), j.records[x.from:x.to]); err != nil {
+			e, err := wire.DecodeEvent(j.records[x.from:x.to])
+			if err != nil {
 				return err
+			}
+			if err := s.insert(x.room.id, x.author, &e, j.records[x.from:x.to]); err != nil {
+				return err
+			}
+			if len(spoken(&e)) > 0 {
+				waiting++
 			}
 		}
 		return nil
-	}
-	var err error
-	if len(j.lines) == 1 {
-		err = insert() // one statement is a transaction by itself
-	} else {
-		err = s.transact(insert)
-	}
+	})
 	if j.failed = err != nil; j.failed {
-		return fmt.Errorf("store %d events: %w", len(j.lines), err)
+		return err
 	}
 	s.untidy += len(j.lines)
-	for _, x := range j.lines {
-		s.bound(x.name, x.room)
-	}
+	s.waiting += waiting
 	clear(j.lines)
 	j.lines, j.records = j.lines[:0], j.records[:0]
 	return nil
-}
-
-// closeJournal settles and closes the journal.
-func (s *SQLite) closeJournal() error {
-	if s.journal.file == nil {
-		return nil
-	}
-	err := s.Settle()
-	err = errors.Join(err, s.journal.file.Close())
-	s.journal.file = nil
-	return err
 }

@@ -33,7 +33,7 @@ func afterKill(t *testing.T, path string, spoil func(journal []byte) []byte) Sto
 
 func TestTheJournalOutlivesItsProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
-	s, err := OpenSQLite(path, DefaultKeep)
+	s, err := OpenSQLite(path, Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestAGapGoesIntoNoJournal(t *testing.T) {
 // FuzzRecord checks that what is read from a journal is what would be written.
 func FuzzRecord(f *testing.F) {
 	path := filepath.Join(f.TempDir(), "history.db")
-	s, err := OpenSQLite(path, DefaultKeep)
+	s, err := OpenSQLite(path, Config{})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -2,22 +2,32 @@ package history
 
 import (
 	"bytes"
+	"context"
+	"io"
+	"math"
 	"slices"
+	"time"
 
 	"peerchat/peer/wire"
 )
 
 // Memory is a Store in memory. Close keeps its content, so that a test can go on with it as after a restart.
 type Memory struct {
-	keep  int
-	rooms map[wire.Room]*memoryRoom
+	limits  Limits // filled
+	rooms   map[wire.Room]*memoryRoom
+	count   int // of all rooms
+	encoded int64
+	buf     []byte
 }
 
 type memoryRoom struct {
 	lamport uint64
 	logs    map[wire.PeerID]*memoryLog
 	count   int // events, those below bases included
+	encoded int64
 }
+
+func (r *memoryRoom) size() int64 { return sizeOf(r.count, r.encoded) }
 
 type memoryLog struct {
 	base, head uint64
@@ -25,65 +35,89 @@ type memoryLog struct {
 	old        []wire.Event // from before the base, as Rebase left them
 }
 
-// NewMemory makes an empty Memory that keeps DefaultKeep events a room.
-func NewMemory() *Memory { return NewMemoryKeeping(DefaultKeep) }
+// NewMemory makes an empty Memory with the default Limits.
+func NewMemory() *Memory { return NewMemoryWith(Limits{}) }
 
-// NewMemoryKeeping makes one that keeps another number, at least 1.
-func NewMemoryKeeping(keep int) *Memory {
-	return &Memory{keep: max(1, keep), rooms: make(map[wire.Room]*memoryRoom)}
+// NewMemoryWith makes one with other Limits. It forgets no authors, because it is never opened again.
+func NewMemoryWith(limits Limits) *Memory {
+	return &Memory{limits: limits.filled(), rooms: make(map[wire.Room]*memoryRoom)}
+}
+
+// logName names a log.
+type logName struct {
+	room   wire.Room
+	author wire.PeerID
 }
 
 // Append implements Store.
 func (m *Memory) Append(events []wire.Event) error {
-	type place struct {
-		room   wire.Room
-		author wire.PeerID
-	}
-	var heads map[place]uint64
-	head := func(e *wire.Event) uint64 {
-		if r := m.rooms[e.Room]; r != nil && r.logs[e.Author] != nil {
-			return r.logs[e.Author].head
-		}
-		return 0
-	}
+	var heads map[logName]uint64
+	var begun map[wire.Room]int
 	for i := range events {
 		e := &events[i]
 		if i > 0 && e.Author == events[i-1].Author && e.Room == events[i-1].Room && e.Seq == events[i-1].Seq+1 && heads == nil {
 			continue
 		}
 		if i > 0 && heads == nil { // more than one log: follow them all
-			heads = make(map[place]uint64)
+			heads = make(map[logName]uint64)
 			last := &events[i-1]
-			heads[place{last.Room, last.Author}] = last.Seq
+			heads[logName{last.Room, last.Author}] = last.Seq
 		}
-		h := head(e)
-		if x, ok := heads[place{e.Room, e.Author}]; ok {
-			h = x
+		h, followed := heads[logName{e.Room, e.Author}]
+		if !followed {
+			var err error
+			if h, err = m.head(e, &begun); err != nil {
+				return err
+			}
 		}
 		if e.Seq != h+1 {
 			return gapError(e, h)
 		}
 		if heads != nil {
-			heads[place{e.Room, e.Author}] = e.Seq
+			heads[logName{e.Room, e.Author}] = e.Seq
 		}
 	}
 	for i := range events {
-		e := events[i]
-		e.Body = bytes.Clone(e.Body)
-		e.Proof.Path = slices.Clone(e.Proof.Path)
+		e := cloned(&events[i])
 		r := m.room(e.Room)
 		l := r.log(e.Author)
 		l.events = append(l.events, e)
 		l.head = e.Seq
-		r.lamport = max(r.lamport, e.Lamport)
-		r.count++
+		m.add(r, &e, 1)
 	}
 	for i := range events {
-		if r := m.rooms[events[i].Room]; r.count > m.keep+slack(m.keep) {
-			r.prune(m.keep)
+		if i == 0 || events[i].Room != events[i-1].Room {
+			m.bound(m.rooms[events[i].Room])
 		}
 	}
 	return nil
+}
+
+// head is where the log of e stands. begun counts, by room, those that are made for the same Append.
+func (m *Memory) head(e *wire.Event, begun *map[wire.Room]int) (uint64, error) {
+	logs := (*begun)[e.Room]
+	if r := m.rooms[e.Room]; r != nil {
+		if l := r.logs[e.Author]; l != nil {
+			return l.head, nil
+		}
+		logs += len(r.logs)
+	}
+	if logs >= 2*m.limits.Authors {
+		return 0, crowdError(e)
+	}
+	if *begun == nil {
+		*begun = make(map[wire.Room]int)
+	}
+	(*begun)[e.Room]++
+	return 0, nil
+}
+
+// cloned is a copy of e that shares no memory with it.
+func cloned(e *wire.Event) wire.Event {
+	c := *e
+	c.Body = bytes.Clone(e.Body)
+	c.Proof.Path = slices.Clone(e.Proof.Path)
+	return c
 }
 
 func (m *Memory) room(name wire.Room) *memoryRoom {
@@ -104,21 +138,130 @@ func (r *memoryRoom) log(author wire.PeerID) *memoryLog {
 	return l
 }
 
-// prune removes the oldest events so that keep remain, or a few less.
-func (r *memoryRoom) prune(keep int) {
-	oldest := r.all(nil)
-	upTo := make(map[*memoryLog]uint64)
-	for _, e := range oldest[:max(0, len(oldest)-keep)] {
-		upTo[r.logs[e.Author]] = max(upTo[r.logs[e.Author]], e.Seq)
+// add counts n events like e, which came into r, or left it if n is negative.
+func (m *Memory) add(r *memoryRoom, e *wire.Event, n int) {
+	r.lamport = max(r.lamport, e.Lamport)
+	r.count, m.count = r.count+n, m.count+n
+	m.buf = wire.AppendEvent(m.buf[:0], e)
+	size := int64(n * len(m.buf))
+	r.encoded, m.encoded = r.encoded+size, m.encoded+size
+}
+
+// Prepend implements Store.
+func (m *Memory) Prepend(events []wire.Event) error {
+	if len(events) == 0 {
+		return nil
 	}
-	r.count = 0
-	for _, l := range r.logs {
-		gone := func(e wire.Event) bool { return e.Seq <= upTo[l] }
+	last := &events[len(events)-1]
+	var l *memoryLog
+	base := uint64(0)
+	r := m.rooms[last.Room]
+	if r != nil {
+		if l = r.logs[last.Author]; l != nil {
+			base = l.base
+		}
+	}
+	if err := checkPrepend(events, base); err != nil {
+		return err
+	}
+	held := make(map[uint64]wire.Event)
+	for _, e := range l.old {
+		held[e.Seq] = e
+	}
+	var before []wire.Event
+	for i := range events {
+		e, ok := held[events[i].Seq]
+		if !ok {
+			e = cloned(&events[i])
+			m.add(r, &e, 1)
+		}
+		before = append(before, e)
+	}
+	for l.base = events[0].Seq - 1; l.base > 0; l.base-- {
+		e, ok := held[l.base]
+		if !ok {
+			break
+		}
+		before = append([]wire.Event{e}, before...)
+	}
+	l.events = append(before, l.events...)
+	l.old = slices.DeleteFunc(l.old, func(e wire.Event) bool { return e.Seq > l.base })
+	m.bound(r)
+	return nil
+}
+
+// bound prunes a room that has become too big, and all of them if they have together.
+func (m *Memory) bound(r *memoryRoom) {
+	l := &m.limits
+	if r.count > l.Events+slack(l.Events) || r.size() > l.Room {
+		keep := l.Room
+		if r.size() > l.Room {
+			keep -= l.Room / 8
+		}
+		m.prune(r, l.Events, keep)
+	}
+	if sizeOf(m.count, m.encoded) <= l.File {
+		return
+	}
+	var sizes []int64
+	for _, r := range m.rooms {
+		sizes = append(sizes, r.size())
+	}
+	level := waterLevel(sizes, l.File-l.File/8)
+	for _, r := range m.rooms {
+		if r.size() > level {
+			m.prune(r, l.Events, level)
+		}
+	}
+}
+
+// prune removes the oldest events so that no more than these remain.
+func (m *Memory) prune(r *memoryRoom, events int, bytes int64) {
+	upTo := make(map[wire.PeerID]uint64)
+	count, encoded := r.count, r.encoded
+	oldest := r.all(nil)
+	for i := range oldest {
+		if count <= events && sizeOf(count, encoded) <= bytes {
+			break
+		}
+		e := &oldest[i]
+		upTo[e.Author] = max(upTo[e.Author], e.Seq)
+		count--
+		encoded -= int64(len(wire.AppendEvent(m.buf[:0], e)))
+	}
+	m.drop(r, upTo)
+}
+
+// drop removes the events of logs up to a number each.
+func (m *Memory) drop(r *memoryRoom, upTo map[wire.PeerID]uint64) {
+	for author, seq := range upTo {
+		l := r.logs[author]
+		gone := func(e wire.Event) bool {
+			if e.Seq > seq {
+				return false
+			}
+			m.add(r, &e, -1)
+			return true
+		}
 		l.old = slices.DeleteFunc(l.old, gone)
 		l.events = slices.Clone(slices.DeleteFunc(l.events, gone))
-		l.base = max(l.base, upTo[l])
-		r.count += len(l.old) + len(l.events)
+		l.base = max(l.base, seq)
 	}
+}
+
+// Expire implements Store.
+func (m *Memory) Expire(now time.Time) error {
+	if m.limits.Age <= 0 {
+		return nil
+	}
+	for _, r := range m.rooms {
+		a := newAging[wire.PeerID](now.Add(-m.limits.Age))
+		for _, e := range r.all(nil) {
+			a.see(e.Author, e.Seq, e.Time)
+		}
+		m.drop(r, a.upTo)
+	}
+	return nil
 }
 
 // all returns the events that pass the filter in display order.
@@ -167,37 +310,106 @@ func (m *Memory) Heads(room wire.Room) (heads []wire.Head, lamport uint64, err e
 
 // Rebase implements Store.
 func (m *Memory) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
-	l := m.room(room).log(author)
-	if base <= l.head {
-		return rebaseError(room, author, base, l.head)
+	head, err := m.head(&wire.Event{Room: room, Author: author}, new(map[wire.Room]int))
+	if err != nil {
+		return err
 	}
+	if base <= head {
+		return rebaseError(room, author, base, head)
+	}
+	l := m.room(room).log(author)
 	l.old = append(l.old, l.events...)
 	l.events, l.base, l.head = nil, base, base
 	return nil
 }
 
-// Recent implements Store.
+// Recent implements View.
 func (m *Memory) Recent(room wire.Room, limit int) ([]wire.Event, error) {
-	return m.newest(room, nil, limit)
+	return m.Before(room, math.MaxInt64, wire.PeerID{}, limit)
 }
 
-// Before implements Store.
+// Before implements View.
 func (m *Memory) Before(room wire.Room, lamport uint64, author wire.PeerID, limit int) ([]wire.Event, error) {
-	return m.newest(room, func(e *wire.Event) bool {
-		return e.Lamport < lamport || (e.Lamport == lamport && e.Author.Less(author))
-	}, limit)
+	events := m.page(sqlBefore, room, lamport, author)
+	return events[max(0, len(events)-max(0, limit)):], nil
 }
 
-func (m *Memory) newest(room wire.Room, pass func(*wire.Event) bool, limit int) ([]wire.Event, error) {
-	r := m.rooms[room]
-	if r == nil || limit < 1 {
+// After implements View.
+func (m *Memory) After(room wire.Room, lamport uint64, author wire.PeerID, limit int) ([]wire.Event, error) {
+	events := m.page(sqlAfter, room, lamport, author)
+	return events[:max(0, min(len(events), limit))], nil
+}
+
+// Around implements View.
+func (m *Memory) Around(room wire.Room, lamport uint64, author wire.PeerID, limit int) ([]wire.Event, error) {
+	if limit < 1 {
 		return nil, nil
 	}
-	events := r.all(pass)
-	return events[max(0, len(events)-limit):], nil
+	return around(m.page(sqlBefore, room, lamport, author), m.page(sqlFrom, room, lamport, author), limit), nil
 }
 
-// Rooms implements Store.
+// page are all events that pass, in display order.
+func (m *Memory) page(sql string, room wire.Room, lamport uint64, author wire.PeerID) []wire.Event {
+	if r := m.rooms[room]; r != nil {
+		return r.all(func(e *wire.Event) bool { return passes(sql, e, lamport, author) })
+	}
+	return nil
+}
+
+// Stats implements View.
+func (m *Memory) Stats(room wire.Room) (Stats, error) {
+	r := m.rooms[room]
+	if r == nil {
+		return Stats{}, nil
+	}
+	st := Stats{Events: r.count, Bytes: r.size(), Authors: len(r.logs)}
+	if events := r.all(nil); len(events) > 0 {
+		st.Oldest, st.Newest = events[0].Time, events[len(events)-1].Time
+	}
+	return st, nil
+}
+
+// Search implements View.
+func (m *Memory) Search(ctx context.Context, room wire.Room, query string, from Cursor, limit int) (Results, error) {
+	return search(m.named(room), parseQuery(query), from, limit, func(room wire.Room, terms []term, before *place, limit int) (hits []Hit, err error) {
+		r := m.rooms[room]
+		if r == nil {
+			return nil, ctx.Err()
+		}
+		events := r.all(nil)
+		for i := len(events) - 1; i >= 0 && len(hits) < limit; i-- {
+			hits = take(hits, &events[i], terms, before)
+		}
+		return hits, ctx.Err()
+	})
+}
+
+// named is a room, or all.
+func (m *Memory) named(room wire.Room) []wire.Room {
+	if room != "" {
+		return []wire.Room{room}
+	}
+	rooms, _ := m.Rooms() // cannot fail
+	return rooms
+}
+
+// Export implements View.
+func (m *Memory) Export(ctx context.Context, w io.Writer, room wire.Room, format Format) error {
+	return export(w, m.named(room), format, func(room wire.Room, each func(*wire.Event) error) error {
+		r := m.rooms[room]
+		if r == nil {
+			return ctx.Err()
+		}
+		for _, e := range r.all(nil) {
+			if err := each(&e); err != nil {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+}
+
+// Rooms implements View.
 func (m *Memory) Rooms() ([]wire.Room, error) {
 	var rooms []wire.Room
 	for name := range m.rooms {

@@ -7,65 +7,44 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/url"
 	"os"
 	"slices"
 	"time"
 
-	"modernc.org/sqlite"
+	"github.com/gofrs/flock"
 
 	"peerchat/peer/wire"
 )
 
-// migrations bring a file from one schema version to the next; user_version counts those that were applied.
-var migrations = [...]string{
-	// Rooms and authors get small numbers. data is the event as wire.AppendEvent writes it.
-	`CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, lamport INTEGER NOT NULL);
-	CREATE TABLE authors (id INTEGER PRIMARY KEY, peer BLOB NOT NULL UNIQUE);
-	CREATE TABLE logs (room INTEGER NOT NULL, author INTEGER NOT NULL, base INTEGER NOT NULL, head INTEGER NOT NULL,
-		PRIMARY KEY (room, author)) WITHOUT ROWID;
-	CREATE TABLE events (room INTEGER NOT NULL, author INTEGER NOT NULL, seq INTEGER NOT NULL, lamport INTEGER NOT NULL,
-		data BLOB NOT NULL, PRIMARY KEY (room, author, seq)) WITHOUT ROWID;
-	CREATE INDEX events_by_lamport ON events (room, lamport, author);`,
+// Config is what a SQLite needs to know for its life. The zero value will do for a test.
+type Config struct {
+	Limits Limits
+	// Self is the author whose log is never forgotten; if it is zero none is.
+	Self wire.PeerID
+	// NewIdentity says that Self has never said anything: a file that is begun now is not in place of a lost one. See Fresh.
+	NewIdentity bool
+	// OnDamage is called by the goroutine that uses the store when its file turned out to be damaged and was replaced.
+	OnDamage func(*CorruptError)
 }
 
-const (
-	sqlBegin    = `BEGIN IMMEDIATE`
-	sqlCommit   = `COMMIT`
-	sqlRollback = `ROLLBACK`
-	sqlRoom     = `INSERT INTO rooms (name, lamport) VALUES (?, 0) RETURNING id`
-	sqlAuthor   = `INSERT INTO authors (peer) VALUES (?) ON CONFLICT (peer) DO UPDATE SET peer = peer RETURNING id`
-	sqlLamport  = `UPDATE rooms SET lamport = ? WHERE id = ?`
-	sqlLog      = `INSERT INTO logs (room, author, base, head) VALUES (?, ?, ?, ?)
-		ON CONFLICT (room, author) DO UPDATE SET base = excluded.base, head = excluded.head`
-	sqlEvent = `INSERT INTO events (room, author, seq, lamport, data) VALUES (?, ?, ?, ?, ?)`
-	sqlRange = `SELECT data FROM events WHERE room = ? AND author = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?`
-	// In the reverse of the display order, so that the limit cuts off the oldest.
-	sqlBefore = `SELECT e.data FROM events e JOIN authors a ON a.id = e.author
-		WHERE e.room = ?1 AND e.lamport <= ?2 AND (e.lamport < ?2 OR a.peer < ?3)
-		ORDER BY e.lamport DESC, a.peer DESC, e.seq DESC LIMIT ?4`
-	sqlOldest = `SELECT e.author, e.seq FROM events e JOIN authors a ON a.id = e.author
-		WHERE e.room = ? ORDER BY e.lamport, a.peer, e.seq LIMIT ?`
-	sqlPrune = `DELETE FROM events WHERE room = ? AND author = ? AND seq <= ?`
-	sqlCount = `SELECT count(*) FROM events WHERE room = ?`
-	sqlHead  = `SELECT max(seq) FROM events WHERE room = ? AND author = ?`
-	sqlClock = `SELECT max(lamport) FROM events WHERE room = ?`
-	sqlTidy  = `PRAGMA wal_checkpoint(PASSIVE)`
-)
-
-// SQLite is a Store in a file. It speaks to the driver's connection itself, because database/sql would add a lock, a
-// pool and a context to every statement, for a store that has one owner and one connection.
+// SQLite is a Store in a file.
 type SQLite struct {
-	conn  driver.Conn
-	keep  int
-	stmts map[string]driver.Stmt
-	rooms map[wire.Room]*sqliteRoom
-	ids   map[wire.PeerID]int64 // of authors
-	buf   []byte
-	args  [5]driver.NamedValue
+	db
+	path   string
+	cfg    Config // Limits are filled
+	lock   *flock.Flock
+	broken error // why there is no file any more, though the store was not closed
+	rooms  map[wire.Room]*sqliteRoom
+	ids    map[wire.PeerID]int64 // of authors
+	bytes  int64                 // of all rooms, as Limits count them
+	grown  map[wire.Room]bool    // rooms whose bounds were not looked at since
+	fresh  bool
+	buf    []byte
 
 	journal journal
-	untidy  int // events brought into the file since the last Tidy
+	waiting int       // events whose words are not in the index yet
+	untidy  int       // events brought into the file since the last checkpoint
+	expired time.Time // when Tidy last looked for what is too old
 }
 
 // sqliteRoom mirrors what the tables rooms and logs say, so that an append reads nothing.
@@ -74,153 +53,130 @@ type sqliteRoom struct {
 	lamport uint64
 	logs    map[wire.PeerID]*sqliteLog // each has its row in the table logs
 	count   int
+	encoded int64 // bytes of the events
 }
+
+func (r *sqliteRoom) size() int64 { return sizeOf(r.count, r.encoded) }
 
 type sqliteLog struct {
 	id         int64 // of the author
 	base, head uint64
+	saved      uint64 // the head that the row has
 }
 
-// CorruptError says that a history file could not be read as what it should be, and was moved out of the way together with
-// its journal. Opening the same path again makes a new file; what it held can be fetched again from other peers.
-type CorruptError struct {
-	Path  string // where the file was
-	Aside string // where it is now
-	Err   error  // what is wrong with it
+// InUseError says that another process, or another store of this one, has the file open.
+type InUseError struct{ Path string }
+
+func (e *InUseError) Error() string {
+	return fmt.Sprintf("open history %s: it is in use by another process: end that one, or choose another profile", e.Path)
 }
 
-func (e *CorruptError) Error() string {
-	return fmt.Sprintf("open history %s: the file is damaged (%v); it was moved to %s", e.Path, e.Err, e.Aside)
-}
-
-// Unwrap returns Err.
-func (e *CorruptError) Unwrap() error { return e.Err }
-
-// Open opens the history at path with DefaultKeep. A damaged file gives a *CorruptError; open again for a new one.
+// Open opens the history at path with the default Config. A damaged file gives a *CorruptError; open again for a new one.
 func Open(path string) (Store, error) {
-	s, err := OpenSQLite(path, DefaultKeep)
+	s, err := OpenSQLite(path, Config{})
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// OpenSQLite opens or makes the file at path, readable by its owner only. No two may have it open. keep is how many
-// events of a room are kept. A damaged file gives a *CorruptError.
-func OpenSQLite(path string, keep int) (*SQLite, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// OpenSQLite opens or makes the file at path, readable by its owner only. A damaged file has been moved out of the way when it
+// returns a *CorruptError: open again for a new one. One that another has open gives an *InUseError.
+func OpenSQLite(path string, cfg Config) (_ *SQLite, err error) {
+	cfg.Limits = cfg.Limits.filled()
+	s := &SQLite{path: path, cfg: cfg, lock: flock.New(path+lockSuffix, flock.SetPermissions(0o600))}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open history %s: it is no file (%v): move it away", path, info.Mode().Type())
+	}
+	locked, err := s.lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
-	// The journals get the mode of the file.
-	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
-		return nil, fmt.Errorf("open history %s: %w", path, err)
+	if !locked {
+		return nil, &InUseError{Path: path}
 	}
-	s, err := open(path, keep)
-	var damage *damageError
-	if !errors.As(err, &damage) {
-		if err != nil {
-			err = fmt.Errorf("open history %s: %w", path, err)
-		}
-		return s, err
-	}
-	aside := path + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000Z")
-	if err := os.Rename(path, aside); err != nil {
-		return nil, fmt.Errorf("open history %s: the file is damaged (%v) and cannot be moved away: %w", path, damage.err, err)
-	}
-	for _, suffix := range []string{"-wal", "-shm", journalSuffix} {
-		if err := os.Rename(path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("open history %s: its journal cannot be moved away: %w", path, err)
-		}
-	}
-	return nil, &CorruptError{Path: path, Aside: aside, Err: damage.err}
-}
-
-// damageError marks what can only be mended by a new file.
-type damageError struct{ err error }
-
-func (e *damageError) Error() string { return e.err.Error() }
-
-// SQLite's result codes for a file that is damaged, and for one that is none of its own (sqlite.org/rescode.html).
-const (
-	codeCorrupt = 11
-	codeNotADB  = 26
-)
-
-// damaged marks err if it is about the content of the file.
-func damaged(err error) error {
-	var e *sqlite.Error
-	if errors.As(err, &e) && (e.Code()&0xff == codeCorrupt || e.Code()&0xff == codeNotADB) {
-		return &damageError{err}
-	}
-	return err
-}
-
-func open(path string, keep int) (_ *SQLite, err error) {
-	uri := url.URL{Scheme: "file", OmitHost: true, Path: path}
-	conn, err := (&sqlite.Driver{}).Open(uri.String())
-	if err != nil {
-		return nil, damaged(err)
-	}
-	s := &SQLite{conn: conn, keep: max(1, keep), stmts: make(map[string]driver.Stmt),
-		rooms: make(map[wire.Room]*sqliteRoom), ids: make(map[wire.PeerID]int64)}
 	defer func() {
 		if err != nil {
-			err = damaged(err)
-			_ = s.Close() // the first error is the one that says what is wrong
+			_ = s.lock.Unlock() // the first error is the one that says what is wrong
 		}
 	}()
-	// NORMAL does not wait for the disk: the death of the process loses nothing, that of the machine the last moments.
-	for _, pragma := range []string{"locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL",
-		"foreign_keys = OFF", "temp_store = MEMORY", "cache_size = -4096", "journal_size_limit = 4194304",
-		"wal_autocheckpoint = 8192"} { // pages; writing the journal into the file takes 10 ms and more: see Tidy
-		if err := s.query("PRAGMA "+pragma, nil, nil); err != nil {
-			return nil, err
+	err = s.open()
+	if damage := damageOf(err); damage != nil {
+		aside, err := setAside(path)
+		if err != nil {
+			return nil, fmt.Errorf("open history %s: the file is damaged (%v), and %w", path, damage, err)
 		}
+		return nil, &CorruptError{Path: path, Aside: aside, Err: damage}
 	}
-	if err := s.check(); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, fmt.Errorf("open history %s: %w", path, explain(err))
 	}
-	if err := s.migrate(); err != nil {
-		return nil, err
-	}
-	if err := s.load(); err != nil {
-		return nil, err
-	}
-	return s, s.openJournal(path)
+	return s, nil
 }
 
-// check looks through the whole file for damage. It takes about 10 ms for each 10,000 events.
-func (s *SQLite) check() error {
-	return s.query("PRAGMA quick_check(1)", func(row []driver.Value) error {
-		if row[0] != "ok" {
-			return &damageError{fmt.Errorf("quick_check says: %v", row[0])}
-		}
-		return nil
-	})
-}
-
-func (s *SQLite) migrate() error {
-	var version int64
-	if err := s.query("PRAGMA user_version", func(row []driver.Value) error {
-		version, _ = row[0].(int64)
-		return nil
-	}); err != nil {
+// open opens the file of a store that has none open.
+func (s *SQLite) open() (err error) {
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
 		return err
 	}
-	if version > int64(len(migrations)) {
-		return fmt.Errorf("it was written by a newer version of peerchat (schema %d, this one knows %d): use that version",
-			version, len(migrations))
+	info, err := f.Stat()
+	// The journals get the mode of the file.
+	if err := errors.Join(err, f.Chmod(0o600), f.Close()); err != nil {
+		return err
 	}
-	for ; version < int64(len(migrations)); version++ {
-		err := s.transact(func() error {
-			if err := s.script(migrations[version]); err != nil {
-				return err
+	if info.Size() == 0 {
+		for _, suffix := range []string{walSuffix, journalSuffix} {
+			if info, err := os.Stat(s.path + suffix); err == nil && info.Size() > 0 {
+				return &damageError{err: errors.New("it is empty, and its journal is not")}
 			}
-			return s.script(fmt.Sprintf("PRAGMA user_version = %d", version+1))
-		})
+		}
+	}
+	s.rooms, s.ids, s.grown = make(map[wire.Room]*sqliteRoom), make(map[wire.PeerID]int64), make(map[wire.Room]bool)
+	s.journal, s.bytes = journal{}, 0
+	defer func() {
 		if err != nil {
-			return fmt.Errorf("bring it to schema %d: %w", version+1, err)
+			_ = s.release()
+		}
+	}()
+	// Shared memory lets a Reader in. Some file systems have none; there the file is ours alone.
+	if err = s.connect("NORMAL"); codeOf(err) == codeCantOpen || codeOf(err) == codeIO {
+		_ = s.close()
+		err = s.connect("EXCLUSIVE")
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	if err := s.migrate(); err != nil {
+		return err
+	}
+	var vacuum int64
+	if err := s.query("PRAGMA auto_vacuum", first(&vacuum)); err != nil {
+		return err
+	}
+	if vacuum == 0 {
+		_ = s.script("VACUUM") // a file of schema 1 gives pages back after that; if there is no room for it now, it is done another time
+	}
+	if err := s.load(); err != nil {
+		return err
+	}
+	return s.openJournal()
+}
+
+func (s *SQLite) connect(locking string) error {
+	var err error
+	if s.db, err = connect(s.path, ""); err != nil {
+		return err
+	}
+	// synchronous = NORMAL does not wait for the disk: the death of the process loses nothing, that of the machine the last moments.
+	for _, pragma := range []string{"busy_timeout = 2000", "locking_mode = " + locking, "auto_vacuum = INCREMENTAL", "journal_mode = WAL",
+		"synchronous = NORMAL", "foreign_keys = OFF", "temp_store = MEMORY", "cache_size = -4096", "journal_size_limit = 4194304",
+		"wal_autocheckpoint = 8192"} { // pages; writing the journal into the file takes 10 ms and more: see Tidy
+		if err := s.query("PRAGMA "+pragma, nil); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -228,40 +184,38 @@ func (s *SQLite) migrate() error {
 
 // load reads the tables that are mirrored.
 func (s *SQLite) load() error {
-	rooms := make(map[int64]*sqliteRoom)
-	err := s.query("SELECT id, name, lamport FROM rooms", func(row []driver.Value) error {
+	var fresh, closed int64
+	if err := errors.Join(s.query(sqlGetMeta, first(&fresh), metaFresh), s.query(sqlGetMeta, first(&closed), metaClosed)); err != nil {
+		return err
+	}
+	s.fresh = fresh != 0
+	names := make(map[int64]wire.Room)
+	err := s.query("SELECT id, name, lamport, events, bytes FROM rooms", func(row []driver.Value) error {
 		name, err := wire.ParseRoom(str(row[1]))
 		if err != nil {
-			return &damageError{err}
+			return &damageError{err: err}
 		}
-		r := &sqliteRoom{id: row[0].(int64), lamport: uint64(row[2].(int64)), logs: make(map[wire.PeerID]*sqliteLog)}
-		s.rooms[name], rooms[r.id] = r, r
+		names[num(row[0])] = name
+		s.rooms[name] = &sqliteRoom{id: num(row[0]), lamport: uint64(num(row[2])), logs: make(map[wire.PeerID]*sqliteLog),
+			count: int(num(row[3])), encoded: num(row[4])}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	err = s.query("SELECT l.room, l.author, l.base, l.head, a.peer FROM logs l JOIN authors a ON a.id = l.author",
-		func(row []driver.Value) error {
-			r, peer := rooms[row[0].(int64)], blob(row[4])
-			if r == nil || len(peer) != len(wire.PeerID{}) {
-				return &damageError{errors.New("a log has no room or no author")}
-			}
-			l := &sqliteLog{id: row[1].(int64), base: uint64(row[2].(int64)), head: uint64(row[3].(int64))}
-			r.logs[wire.PeerID(peer)] = l
-			s.ids[wire.PeerID(peer)] = l.id
-			return nil
-		})
-	if err != nil {
+	if err := s.loadLogs(names); err != nil {
 		return err
 	}
 	for _, r := range s.rooms {
-		if err := s.query(sqlCount, func(row []driver.Value) error {
-			r.count = int(row[0].(int64))
-			return nil
-		}, r.id); err != nil {
-			return err
+		if closed == 0 || r.count < 0 || r.encoded < 0 {
+			if err := s.query(sqlCount, func(row []driver.Value) error {
+				r.count, r.encoded = int(num(row[0])), num(row[1])
+				return nil
+			}, r.id); err != nil {
+				return err
+			}
 		}
+		s.bytes += r.size()
 		if err := s.raise(&r.lamport, sqlClock, r.id); err != nil {
 			return err
 		}
@@ -271,125 +225,113 @@ func (s *SQLite) load() error {
 			}
 		}
 	}
-	return nil
+	var waiting int64
+	if err := s.query(sqlWaiting, first(&waiting)); err != nil {
+		return err
+	}
+	s.waiting = int(waiting)
+	if closed != 0 {
+		if err := s.exec(sqlMeta, metaClosed, int64(0)); err != nil {
+			return err
+		}
+	}
+	return s.forget()
+}
+
+func (s *SQLite) loadLogs(rooms map[int64]wire.Room) error {
+	return s.query("SELECT l.room, l.author, l.base, l.head, l.sum, a.peer FROM logs l LEFT JOIN authors a ON a.id = l.author",
+		func(row []driver.Value) error {
+			room, peer := rooms[num(row[0])], blob(row[5])
+			if room == "" || len(peer) != len(wire.PeerID{}) {
+				return &damageError{err: errors.New("a log has no room or no author")}
+			}
+			author := wire.PeerID(peer)
+			l := &sqliteLog{id: num(row[1]), base: uint64(num(row[2])), head: uint64(num(row[3])), saved: uint64(num(row[3]))}
+			if sumOf(room, author, l.base, l.head) != num(row[4]) || l.base > l.head {
+				return &damageError{err: fmt.Errorf("the log of %s in %s has a wrong checksum", author.Tag(), room)}
+			}
+			s.rooms[room].logs[author] = l
+			s.ids[author] = l.id
+			return nil
+		})
 }
 
 // raise sets n to the number that a query gives, if there is one and it is higher.
 func (s *SQLite) raise(n *uint64, sql string, args ...driver.Value) error {
 	return s.query(sql, func(row []driver.Value) error {
-		if v, ok := row[0].(int64); ok {
+		if v := num(row[0]); v > 0 {
 			*n = max(*n, uint64(v))
 		}
 		return nil
 	}, args...)
 }
 
-// tidyAfter is how many events a journal has to hold for Tidy to be worth its while.
-const tidyAfter = 500
+// Fresh reports whether the file was begun anew though its author may have said something before: own logs that are empty must go on
+// beyond all numbers that may be out there, as gossip.Config.Fresh makes them. It stays so, because a process may end before it has
+// said anything.
+func (s *SQLite) Fresh() bool { return s.fresh }
 
-// Tidy is for a moment in which nothing else is to be done: it writes the journal into the file, which waits for the
-// disk, so that no Append has to. Without it an Append does so whenever the journal has grown to 32 MiB.
+// Limits are what the store was opened with, defaults filled in.
+func (s *SQLite) Limits() Limits { return s.cfg.Limits }
+
+const (
+	tidyAfter   = 500 // events that SQLite's journal has to hold for a checkpoint to be worth its while
+	expireEvery = time.Hour
+)
+
+// Tidy is for a moment in which nothing else is to be done. It does, a little each time, what no Append should have to: it puts
+// words into the index, writes SQLite's journal into the file, which waits for the disk, gives free pages back, and
+// removes what is too old.
 func (s *SQLite) Tidy() error {
 	if s.conn == nil {
 		return nil
 	}
-	if err := s.Settle(); err != nil || s.untidy < tidyAfter {
-		return err
+	err := s.guard(func() error {
+		if err := s.settle(); err != nil {
+			return err
+		}
+		if _, err := s.index(indexBatch); err != nil {
+			return err
+		}
+		if s.untidy >= tidyAfter {
+			s.untidy = 0
+			if err := s.query(sqlTidy, nil); err != nil {
+				return err
+			}
+		}
+		if err := s.query(sqlShrink, nil); err != nil { // one page a row
+			return err
+		}
+		return nil
+	})
+	if now := time.Now(); err == nil && now.Sub(s.expired) >= expireEvery {
+		s.expired = now
+		err = s.Expire(now)
 	}
-	s.untidy = 0
-	if err := s.query(sqlTidy, nil); err != nil {
-		return fmt.Errorf("write the journal into the history: %w", err)
+	if err != nil {
+		return fmt.Errorf("tidy the history: %w", explain(err))
 	}
 	return nil
 }
 
-func blob(v driver.Value) []byte { b, _ := v.([]byte); return b }
-
-func str(v driver.Value) string { t, _ := v.(string); return t }
-
-// script runs statements without arguments that are run once.
-func (s *SQLite) script(sql string) error {
-	st, err := s.conn.Prepare(sql)
-	if err != nil {
-		return err
-	}
-	_, err = st.(driver.StmtExecContext).ExecContext(context.Background(), nil)
-	return errors.Join(err, st.Close())
-}
-
-// stmt is a prepared statement, kept for the life of the store.
-func (s *SQLite) stmt(sql string) (driver.Stmt, error) {
-	if st, ok := s.stmts[sql]; ok {
-		return st, nil
-	}
-	st, err := s.conn.Prepare(sql)
-	if err == nil {
-		s.stmts[sql] = st
-	}
-	return st, err
-}
-
-func (s *SQLite) bind(args []driver.Value) []driver.NamedValue {
-	for i, v := range args {
-		s.args[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
-	}
-	return s.args[:len(args)]
-}
-
-func (s *SQLite) exec(sql string, args ...driver.Value) error {
-	st, err := s.stmt(sql)
-	if err != nil {
-		return err
-	}
-	_, err = st.(driver.StmtExecContext).ExecContext(context.Background(), s.bind(args))
-	return err
-}
-
-// query calls row for each row of the result. What row is given is valid until it returns.
-func (s *SQLite) query(sql string, row func([]driver.Value) error, args ...driver.Value) error {
-	st, err := s.stmt(sql)
-	if err != nil {
-		return err
-	}
-	rows, err := st.(driver.StmtQueryContext).QueryContext(context.Background(), s.bind(args))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }() // resets the statement; errors came with Next
-	values := make([]driver.Value, len(rows.Columns()))
-	for {
-		if err := rows.Next(values); err == io.EOF {
+// look settles and runs a reading f on the room, if it is there.
+func (s *SQLite) look(room wire.Room, what string, f func(r *sqliteRoom) error) error {
+	err := s.guard(func() error {
+		if s.rooms[room] == nil {
 			return nil
-		} else if err != nil {
+		}
+		if err := s.settle(); err != nil {
 			return err
 		}
-		if row == nil {
-			continue
-		}
-		if err := row(values); err != nil {
-			return err
-		}
-	}
-}
-
-// transact runs f in a transaction.
-func (s *SQLite) transact(f func() error) error {
-	if err := s.exec(sqlBegin); err != nil {
-		return err
-	}
-	err := f()
-	if err == nil {
-		err = s.exec(sqlCommit)
-	}
+		return f(s.rooms[room])
+	})
 	if err != nil {
-		if back := s.exec(sqlRollback); back != nil {
-			err = fmt.Errorf("%w (and it could not be rolled back: %v)", err, back)
-		}
+		return fmt.Errorf("%s of %s: %w", what, room, explain(err))
 	}
-	return err
+	return nil
 }
 
-// Rooms implements Store.
+// Rooms implements View.
 func (s *SQLite) Rooms() ([]wire.Room, error) {
 	rooms := make([]wire.Room, 0, len(s.rooms))
 	for name := range s.rooms {
@@ -400,53 +342,107 @@ func (s *SQLite) Rooms() ([]wire.Room, error) {
 }
 
 // Range implements Store.
-func (s *SQLite) Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error) {
-	r := s.rooms[room]
-	if r == nil || r.logs[author] == nil {
-		return nil, nil
-	}
-	l := r.logs[author]
-	from, to = max(from, l.base+1), min(to, l.head)
-	if from > to || limit < 1 {
-		return nil, nil
-	}
-	events, err := s.events(sqlRange, r.id, l.id, int64(from), int64(to), int64(limit))
-	if err != nil {
-		return nil, fmt.Errorf("read events %d to %d of %s in %s: %w", from, to, author.Tag(), room, err)
-	}
-	return events, nil
+func (s *SQLite) Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) (events []wire.Event, err error) {
+	err = s.look(room, "read a log", func(r *sqliteRoom) error {
+		events = nil
+		l := r.logs[author]
+		if l == nil {
+			return nil
+		}
+		from, to := max(from, l.base+1), min(to, l.head)
+		if from > to || limit < 1 {
+			return nil
+		}
+		events, err = s.events(sqlRange, room, r.id, l.id, int64(from), int64(to), int64(limit))
+		for i := range events {
+			if events[i].Author != author || events[i].Seq != from+uint64(i) {
+				return &damageError{err: fmt.Errorf("event %d of the log of %s in %s is another", from+uint64(i), author.Tag(), room)}
+			}
+		}
+		return err
+	})
+	return events, err
 }
 
-// Recent implements Store.
+// Recent implements View.
 func (s *SQLite) Recent(room wire.Room, limit int) ([]wire.Event, error) {
 	return s.Before(room, math.MaxInt64, wire.PeerID{}, limit)
 }
 
-// Before implements Store.
-func (s *SQLite) Before(room wire.Room, lamport uint64, author wire.PeerID, limit int) ([]wire.Event, error) {
-	r := s.rooms[room]
-	if r == nil || limit < 1 {
-		return nil, nil
-	}
-	events, err := s.events(sqlBefore, r.id, int64(min(lamport, math.MaxInt64)), author[:], int64(limit))
-	if err != nil {
-		return nil, fmt.Errorf("read %d events of %s: %w", limit, room, err)
-	}
-	slices.Reverse(events)
-	return events, nil
+// Before implements View.
+func (s *SQLite) Before(room wire.Room, lamport uint64, author wire.PeerID, limit int) (events []wire.Event, err error) {
+	err = s.look(room, "read events", func(r *sqliteRoom) error {
+		events, err = s.page(sqlBefore, room, r.id, lamport, author, limit)
+		return err
+	})
+	return events, err
 }
 
-func (s *SQLite) events(sql string, args ...driver.Value) ([]wire.Event, error) {
-	if err := s.Settle(); err != nil {
-		return nil, err
-	}
-	var events []wire.Event
-	err := s.query(sql, func(row []driver.Value) error {
-		e, err := wire.DecodeEvent(blob(row[0])) // the driver made the bytes for us
-		events = append(events, e)
+// After implements View.
+func (s *SQLite) After(room wire.Room, lamport uint64, author wire.PeerID, limit int) (events []wire.Event, err error) {
+	err = s.look(room, "read events", func(r *sqliteRoom) error {
+		events, err = s.page(sqlAfter, room, r.id, lamport, author, limit)
 		return err
-	}, args...)
+	})
 	return events, err
+}
+
+// Around implements View.
+func (s *SQLite) Around(room wire.Room, lamport uint64, author wire.PeerID, limit int) (events []wire.Event, err error) {
+	err = s.look(room, "read events", func(r *sqliteRoom) error {
+		events, err = s.middle(room, r.id, lamport, author, limit)
+		return err
+	})
+	return events, err
+}
+
+// Stats implements View.
+func (s *SQLite) Stats(room wire.Room) (st Stats, err error) {
+	err = s.look(room, "count what is held", func(r *sqliteRoom) error {
+		st = Stats{Events: r.count, Bytes: r.size(), Authors: len(r.logs)}
+		st.Oldest, st.Newest, err = s.ends(room, r.id)
+		return err
+	})
+	return st, err
+}
+
+// Search implements View.
+func (s *SQLite) Search(ctx context.Context, room wire.Room, query string, from Cursor, limit int) (res Results, err error) {
+	rooms := []wire.Room{room}
+	if room == "" {
+		if rooms, err = s.Rooms(); err != nil {
+			return res, err
+		}
+	}
+	return search(rooms, parseQuery(query), from, limit, func(room wire.Room, terms []term, before *place, limit int) (hits []Hit, err error) {
+		err = s.look(room, "search in the log", func(r *sqliteRoom) error {
+			hits, err = s.find(ctx, room, r.id, terms, before, limit)
+			return err
+		})
+		return hits, err
+	})
+}
+
+// Export implements View.
+func (s *SQLite) Export(ctx context.Context, w io.Writer, room wire.Room, format Format) error {
+	if s.conn == nil {
+		return errClosed
+	}
+	if err := s.Settle(); err != nil {
+		return err
+	}
+	rooms := []wire.Room{room}
+	if room == "" {
+		rooms, _ = s.Rooms()
+	}
+	return s.within(sqlLook, func() error {
+		return export(w, rooms, format, func(name wire.Room, each func(*wire.Event) error) error {
+			if r := s.rooms[name]; r != nil {
+				return s.each(ctx, name, r.id, each)
+			}
+			return nil
+		})
+	})
 }
 
 // Heads implements Store.
@@ -462,19 +458,51 @@ func (s *SQLite) Heads(room wire.Room) (heads []wire.Head, lamport uint64, err e
 	return heads, r.lamport, nil
 }
 
-// Close writes the journal into the file and closes it.
+// Close writes the journals into the file and closes it.
 func (s *SQLite) Close() error {
 	if s.conn == nil {
-		return nil
+		return s.lock.Unlock()
 	}
-	errs := []error{s.closeJournal()}
-	for _, st := range s.stmts {
-		errs = append(errs, st.Close())
+	err := s.Settle()
+	if err == nil && s.conn != nil {
+		err = s.guard(s.save)
 	}
-	errs = append(errs, s.conn.Close())
-	s.conn, s.stmts = nil, nil
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(err, s.release(), s.lock.Unlock()); err != nil {
 		return fmt.Errorf("close history: %w", err)
 	}
 	return nil
+}
+
+// save writes what the mirror knows better than the tables.
+func (s *SQLite) save() error {
+	return s.transact(func() error {
+		for name, r := range s.rooms {
+			if err := errors.Join(s.exec(sqlTotals, int64(r.count), r.encoded, r.id), s.exec(sqlLamport, int64(r.lamport), r.id)); err != nil {
+				return err
+			}
+			for author, l := range r.logs {
+				if l.head != l.saved {
+					if err := s.saveLog(name, r.id, author, *l); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return s.exec(sqlMeta, metaClosed, int64(1))
+	})
+}
+
+// saveLog writes the row of a log.
+func (s *SQLite) saveLog(name wire.Room, room int64, author wire.PeerID, l sqliteLog) error {
+	return s.exec(sqlLog, room, l.id, int64(l.base), int64(l.head), sumOf(name, author, l.base, l.head))
+}
+
+// release closes the file and its journal as they are.
+func (s *SQLite) release() error {
+	err := s.close()
+	if f := s.journal.file; f != nil {
+		s.journal.file = nil
+		err = errors.Join(err, f.Close())
+	}
+	return err
 }

@@ -70,10 +70,17 @@ func (m *Machine) fill(out *Output) {
 		m.join(out)
 		return
 	}
-	if len(m.passive) > 0 { // all have refused: from the start again, later
-		m.round++
-		m.back()
+	m.round++ // all have refused: from the start again, later
+	if m.size > 0 && len(m.active) >= m.size-1 {
+		return // there is nobody else
 	}
+	for i := range m.contacts {
+		if len(m.passive) < m.spare {
+			m.remember(known{peer: m.contacts[i].Peer, origin: m.contacts[i].Origin})
+		}
+	}
+	out.NeedContacts = out.NeedContacts || len(m.passive) < m.target
+	m.back()
 }
 
 // back makes the next try to fill a place wait, twice as long as the last time.
@@ -110,16 +117,16 @@ func (m *Machine) refused(l *link, out *Output) {
 	}
 }
 
-// miss notes a neighbour whose link broke.
-func (m *Machine) miss(c Contact) {
-	if m.indexLost(c.Peer) >= 0 {
-		return
+// miss notes a neighbour whose link broke, to be tried again after a while.
+func (m *Machine) miss(c Contact, after time.Duration) {
+	if i := m.indexLost(c.Peer); i >= 0 {
+		m.lost = slices.Delete(m.lost, i, i+1)
 	}
 	if len(m.lost) >= maxLost {
 		m.lost = slices.Delete(m.lost, 0, 1)
 	}
-	m.lost = append(m.lost, lost{Contact: c})
-	m.again(len(m.lost) - 1)
+	m.lost = append(m.lost, lost{Contact: c, at: m.now.Add(after), tries: 1})
+	m.soon(&m.lostAt, after)
 }
 
 func (m *Machine) indexLost(id wire.PeerID) int {

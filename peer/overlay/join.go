@@ -13,9 +13,9 @@ type contact struct {
 }
 
 // learn notes contacts, the newest last; those known longest make room.
-func (m *Machine) learn(list []Contact) {
+func (m *Machine) learn(in Contacts) {
 	added := 0
-	for _, c := range list[:min(len(list), MaxContacts)] {
+	for _, c := range in.Peers[:min(len(in.Peers), MaxContacts)] {
 		if c.Peer == m.self || c.Peer.IsZero() {
 			continue
 		}
@@ -23,25 +23,20 @@ func (m *Machine) learn(list []Contact) {
 			if c.Origin != "" {
 				m.contacts[i].Origin = c.Origin
 			}
-			m.contacts[i].tried = 0
 		} else {
 			m.contacts = append(m.contacts, contact{Contact: c})
 		}
 		added++
 		m.remember(known{peer: c.Peer, origin: c.Origin})
+		if in.Apart && !m.Neighbor(c.Peer) {
+			m.miss(c, 0)
+		}
 	}
 	if n := len(m.contacts) - MaxContacts; n > 0 {
 		m.contacts = slices.Delete(m.contacts, 0, n)
 	}
-	if added == 0 {
-		return
-	}
-	if len(m.active) == 0 {
-		m.retry = 0
-		m.fillAt = m.now
-	} else if len(m.active) < m.target && m.small() {
-		m.wait = 0
-		m.soon(&m.fillAt, 0)
+	if added > 0 && len(m.active) == 0 { // at once, unless these are the answer to contacts that all failed
+		m.soon(&m.fillAt, min(m.retry, m.timing.Fill))
 	}
 }
 

@@ -113,7 +113,7 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 	case LinkFailed:
 		m.linkFailed(in.Peer, out)
 	case Contacts:
-		m.learn(in.Peers)
+		m.learn(in)
 	case RoomSize:
 		m.resize(in.N)
 	case Leave:
@@ -307,7 +307,7 @@ func (m *Machine) broken(l *link, out *Output) {
 	l.ask = 0
 	if l.active {
 		m.remove(l, out)
-		m.miss(Contact{Peer: l.peer, Origin: l.origin})
+		m.miss(Contact{Peer: l.peer, Origin: l.origin}, m.timing.Bridge*3/4+m.upTo(m.timing.Bridge/2))
 		m.vacant()
 	}
 	m.tidy(l, out)

@@ -115,8 +115,12 @@ type Input interface{ input() }
 
 type (
 	// Contacts names members of the room that may be asked for a way in: from the tracker, an invitation or history. They may come at
-	// any time; a peer that has neighbours notes them for later.
-	Contacts struct{ Peers []Contact }
+	// any time; a peer that has neighbours notes them for later. Apart says that they should be heard of in the room by now and are
+	// not: the room is in two parts, and a link with one of them mends that.
+	Contacts struct {
+		Peers []Contact
+		Apart bool
+	}
 	// RoomSize is how many are in the room, as far as is known.
 	RoomSize struct{ N int }
 	// LinkUp tells that there is a link with a member of this room, whoever asked for it and for what. Origin is where it leads as
@@ -160,7 +164,7 @@ type Output struct {
 	Sends   []Send
 	Actions []Action
 	Faults  []Fault
-	// NeedContacts says that nobody this peer knows of can be reached: the tracker should be asked for members.
+	// NeedContacts says that this peer has places for neighbours, and has asked all it knows of: the tracker should be asked for members.
 	NeedContacts bool
 	Wake         time.Time // when to send the next Tick; zero: not needed
 }

@@ -21,7 +21,7 @@ type event struct {
 	kind    kind
 	to      int32
 	from    int32
-	life    uint32 // of the asker, for evOffer and evFailed
+	life    uint32 // of evWake; the dial, for evOffer and evFailed
 	link    *link
 	message Message
 }

@@ -96,13 +96,36 @@ func (w *World) connect(i int32, id wire.PeerID) {
 	switch {
 	case i == j:
 	case j < 0:
-		w.fail(i, j, id)
+		w.fail(i, j, id, w.dial(i, id))
 	default:
 		if l, _ := w.find(i, j); l != nil && (l.usable() || l.side(i).up) {
 			return
 		}
-		w.push(event{at: w.now + w.delay(i, j), kind: evOffer, to: j, from: i, life: w.nodes[i].life})
+		w.push(event{at: w.now + w.delay(i, j), kind: evOffer, to: j, from: i, life: w.dial(i, id)})
 	}
+}
+
+// dial is a link that was asked for and is not there yet.
+type dial struct {
+	id   uint32
+	peer wire.PeerID
+}
+
+// dial notes a wish of i.
+func (w *World) dial(i int32, id wire.PeerID) uint32 {
+	w.dials++
+	w.nodes[i].dials = append(w.nodes[i].dials, dial{id: w.dials, peer: id})
+	return w.dials
+}
+
+// dialed ends a dial of i, and tells whether it was still wanted.
+func (w *World) dialed(i int32, id uint32) bool {
+	n := &w.nodes[i]
+	at := slices.IndexFunc(n.dials, func(d dial) bool { return d.id == id })
+	if at >= 0 {
+		n.dials = slices.Delete(n.dials, at, at+1)
+	}
+	return at >= 0
 }
 
 // failure is the peer that could not be linked. It may be one that never was, and has no number.
@@ -111,22 +134,23 @@ type failure wire.PeerID
 func (failure) Size() int { return 0 }
 
 // fail tells i later that id, of number j, cannot be linked.
-func (w *World) fail(i, j int32, id wire.PeerID) {
+func (w *World) fail(i, j int32, id wire.PeerID, dial uint32) {
 	d := int64(w.net.Fail)
 	if d == 0 && j >= 0 {
 		d = w.delay(i, j)
 	} else if d == 0 {
 		d = 2 * int64(w.net.Delay)
 	}
-	w.push(event{at: w.now + d, kind: evFailed, to: i, from: j, life: w.nodes[i].life, message: failure(id)})
+	w.push(event{at: w.now + d, kind: evFailed, to: i, from: j, life: dial, message: failure(id)})
 }
 
 // offered makes the link that i asked j for, whose question is now at j.
-func (w *World) offered(i, j int32) {
+func (w *World) offered(i, j int32, dial uint32) {
 	if !w.nodes[j].alive || w.apart(i, j) {
-		w.fail(i, j, w.nodes[j].id)
+		w.fail(i, j, w.nodes[j].id, dial)
 		return
 	}
+	w.dialed(i, dial)
 	old, _ := w.find(j, i)
 	if old != nil && old.usable() {
 		return // both asked, and the other was first
@@ -161,11 +185,13 @@ func (w *World) notice(l *link, i int32) {
 	w.push(event{at: max(w.now+d, l.side(i).last), kind: evDown, to: i, from: l.other(i), link: l})
 }
 
-// close ends the link of i with j.
+// close ends the link of i with j, or the wish for one.
 func (w *World) close(i, j int32) {
 	if j < 0 {
 		return
 	}
+	n := &w.nodes[i]
+	n.dials = slices.DeleteFunc(n.dials, func(d dial) bool { return d.peer == w.nodes[j].id })
 	l, _ := w.find(i, j)
 	if l == nil {
 		return
@@ -193,13 +219,12 @@ func (w *World) down(i int32, l *link) {
 func (w *World) network(e *event) {
 	switch e.kind {
 	case evOffer:
-		if n := &w.nodes[e.from]; n.alive && n.life == e.life {
+		if slices.ContainsFunc(w.nodes[e.from].dials, func(d dial) bool { return d.id == e.life }) {
 			w.trace(e)
-			w.offered(e.from, e.to)
+			w.offered(e.from, e.to, e.life)
 		}
 	case evFailed:
-		n := &w.nodes[e.to]
-		if !n.alive || n.life != e.life {
+		if !w.dialed(e.to, e.life) {
 			return
 		}
 		if e.from >= 0 {
@@ -325,6 +350,16 @@ func (w *World) Partition(group func(i int) int) {
 				w.notice(l, l.b)
 			}
 		}
+	}
+}
+
+// Cut breaks the link between i and j, as when a box between them forgets it. Both see it after Network.Detect, and may make another.
+func (w *World) Cut(i, j int) {
+	if l, _ := w.find(int32(i), int32(j)); l != nil && l.usable() {
+		w.mix(uint64(l.a)<<32|uint64(l.b), 5)
+		l.broken = true
+		w.notice(l, l.a)
+		w.notice(l, l.b)
 	}
 }
 

@@ -20,11 +20,13 @@ type World struct {
 	nodes []node
 	index map[wire.PeerID]int32
 	alive int
+	dials uint32 // so many links were asked for
 	hash  uint64
 	steps uint64
 	split bool // the groups of the nodes count
 	out   Output
 	busy  bool // a participant is in Step
+	still int  // events since the time moved
 }
 
 // node is one peer, dead or alive.
@@ -38,6 +40,7 @@ type node struct {
 	wake   int64   // when it wants to be woken; 0: never
 	queued int64   // the evWake that is in the heap and counts; 0: none
 	links  []*link // by the other's number
+	dials  []dial  // links that were asked for and are not there yet
 }
 
 // New makes an empty world.
@@ -86,7 +89,7 @@ func (w *World) Kill(i int) {
 		l.dead = true
 		w.notice(l, l.other(int32(i)))
 	}
-	n.links = nil
+	n.links, n.dials = nil, nil
 }
 
 // Do lets f, in the name of the user of peer i, act on its participant, and carries out what that puts out. Nothing
@@ -189,7 +192,11 @@ func (w *World) RunUntil(d time.Duration, ok func() bool) bool {
 // next lets one event happen.
 func (w *World) next() {
 	e := w.heap.pop()
-	w.now = e.at
+	if e.at > w.now {
+		w.now, w.still = e.at, 0
+	} else if w.still++; w.still > 1000*(len(w.nodes)+100) {
+		panic(fmt.Sprintf("sim: time stands still after %v: participants answer each other without end", w.Elapsed()))
+	}
 	switch e.kind {
 	case evWake:
 		n := &w.nodes[e.to]

@@ -48,6 +48,10 @@ type Config struct {
 	Origin func(peer wire.PeerID) string
 	// OnNeed is called when the overlay has run out of contacts. What it returns is given to it. It may be nil.
 	OnNeed func() []overlay.Contact
+	// Before sees each input of the overlay and may change it, or drop it by returning nil; After sees what came of it, and may change
+	// that. They are for tests, and may be nil.
+	Before func(m *Member, in overlay.Input) overlay.Input
+	After  func(m *Member, in overlay.Input, out *overlay.Output)
 }
 
 // Member is a participant of a sim.World.
@@ -113,8 +117,16 @@ func (m *Member) Step(now time.Time, in sim.Input, out *sim.Output) {
 
 // Input gives the overlay an input and carries out what it puts out. Whoever calls it outside of Step calls SetWake after it.
 func (m *Member) Input(now time.Time, in overlay.Input, out *sim.Output) {
+	if m.cfg.Before != nil {
+		if in = m.cfg.Before(m, in); in == nil {
+			return
+		}
+	}
 	m.out.Reset()
 	m.m.Step(now, in, &m.out)
+	if m.cfg.After != nil {
+		m.cfg.After(m, in, &m.out)
+	}
 	m.wake = m.out.Wake
 	m.Faults = append(m.Faults, m.out.Faults[:min(len(m.out.Faults), max(0, 64-len(m.Faults)))]...)
 	for _, s := range m.out.Sends {

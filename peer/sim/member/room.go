@@ -22,6 +22,8 @@ type RoomConfig struct {
 	Origin func(i int) string
 	// Rider makes what rides on member i, for each of its lives; nil: nothing does.
 	Rider func(i int, id wire.PeerID, seed uint64) Rider
+	// Tune may change what a member starts with; nil: nothing is changed.
+	Tune func(i int, c *Config)
 }
 
 // Room is a World in which all are members of one room.
@@ -69,6 +71,9 @@ func (r *Room) Born(i int) sim.Participant {
 	cfg.OnNeed = func() []overlay.Contact { return r.Sample(i) }
 	if r.cfg.Rider != nil {
 		cfg.Rider = r.cfg.Rider(i, r.ID(i), r.Seed())
+	}
+	if r.cfg.Tune != nil {
+		r.cfg.Tune(i, &cfg)
 	}
 	return New(cfg)
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -16,11 +18,12 @@ import (
 
 // Bounds of sound.
 const (
-	soundRate  = 16000             // samples a second, everywhere
-	soundMost  = 15 * 60           // seconds that a Recording keeps
-	soundStart = 20 * time.Second  // for the daemon to answer
-	soundLate  = 20                // milliseconds that players and recorders ask for
-	soundNoBus = "unix:path=/none" // so that the daemon finds no bus, neither of the system nor of a desktop
+	soundRate     = 16000             // samples a second, everywhere
+	soundMost     = 15 * 60           // seconds that a Recording keeps
+	soundStart    = 20 * time.Second  // for the daemon to answer
+	soundLate     = 20                // milliseconds that players and recorders ask for
+	soundPriority = 3                 // of the daemon in SCHED_RR: before those who use it
+	soundNoBus    = "unix:path=/none" // so that the daemon finds no bus, neither of the system nor of a desktop
 )
 
 // Sound is a PulseAudio daemon of its own without hardware. It has loudspeakers that nobody hears (null sinks), and the
@@ -62,7 +65,7 @@ func (s *Sound) Start() error {
 			sink, soundRate, sink))
 	}
 	args = append(args, "-L", "module-native-protocol-unix auth-anonymous=1 socket="+socket)
-	daemon, err := s.net.Start(InTime(Command{Name: "pulseaudio", Path: "pulseaudio", Args: args, Home: s.dir, Plain: true, Env: s.env()}))
+	daemon, err := s.net.Start(Command{Name: "pulseaudio", Path: "pulseaudio", Args: args, Home: s.dir, Plain: true, Env: s.env()})
 	if err != nil {
 		return fmt.Errorf("%w; install the package pulseaudio", err)
 	}
@@ -72,6 +75,8 @@ func (s *Sound) Start() error {
 	for deadline := time.Now().Add(soundStart); ; <-tick.C {
 		c, err := net.Dial("unix", socket)
 		if err == nil {
+			// It hands every packet of sound over in a thread for which it asks no priority. Where this may not be given it goes on without.
+			_ = s.net.Run("chrt", "--rr", "--pid", strconv.Itoa(soundPriority), strconv.Itoa(daemon.Pid()))
 			return c.Close()
 		}
 		if daemon.Exited() || time.Now().After(deadline) {
@@ -139,7 +144,14 @@ type Recording struct {
 
 	mu      sync.Mutex
 	pcm     []int16
+	came    []arrival
 	changed chan struct{} // closed and replaced when there is more
+}
+
+// arrival is when a recording had n samples.
+type arrival struct {
+	n  int
+	at time.Time
 }
 
 // Record records what a loudspeaker plays, silence too, from about now on, until Stop or Close.
@@ -165,6 +177,7 @@ func (r *Recording) read(from io.Reader) {
 		for i := 0; i+1 < n; i += 2 {
 			r.pcm = append(r.pcm, int16(binary.LittleEndian.Uint16(buf[i:])))
 		}
+		r.came = append(r.came, arrival{len(r.pcm), time.Now()})
 		full := len(r.pcm) > soundMost*soundRate
 		close(r.changed)
 		r.changed = make(chan struct{})
@@ -185,6 +198,13 @@ func (r *Recording) Len() int {
 	return len(r.pcm)
 }
 
+// Since is what was recorded from a mark on, so far.
+func (r *Recording) Since(mark int) []int16 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pcm[min(mark, len(r.pcm)):len(r.pcm):len(r.pcm)]
+}
+
 // Await waits until match is pleased with what was recorded from a mark on, and returns it. It is shown all of it each time
 // that there is more.
 func (r *Recording) Await(mark int, within time.Duration, what string, match func(pcm []int16) bool) ([]int16, error) {
@@ -192,8 +212,9 @@ func (r *Recording) Await(mark int, within time.Duration, what string, match fun
 	defer deadline.Stop()
 	for {
 		r.mu.Lock()
-		pcm, changed := r.pcm[min(mark, len(r.pcm)):len(r.pcm):len(r.pcm)], r.changed
+		changed := r.changed
 		r.mu.Unlock()
+		pcm := r.Since(mark)
 		if match(pcm) {
 			return pcm, nil
 		}
@@ -216,6 +237,25 @@ func (r *Recording) Seconds(mark int, length float64) ([]int16, error) {
 		return nil, err
 	}
 	return pcm[:n], nil
+}
+
+// When is the time at which a sample was recorded: its number at the sound card's rate, from the moments at which sound
+// arrived that was least delayed, within half a second of it. It is by a constant later or earlier than the loudspeaker's membrane,
+// the same in every recording of a daemon.
+func (r *Recording) When(sample int) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first, _ := slices.BinarySearchFunc(r.came, sample-soundRate/2, func(a arrival, n int) int { return a.n - n })
+	var best time.Time
+	for _, a := range r.came[first:] {
+		if a.n > sample+soundRate/2 {
+			break
+		}
+		if t := a.at.Add(time.Duration(sample-a.n) * time.Second / soundRate); best.IsZero() || t.Before(best) {
+			best = t
+		}
+	}
+	return best
 }
 
 // Stop ends the recording.

@@ -1,0 +1,200 @@
+package history
+
+import (
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"peerchat/peer/wire"
+)
+
+// A migration brings a file from one schema version to the next; user_version counts those that were applied. testdata
+// has a file of each older version.
+type migration struct {
+	sql  string
+	then func(*SQLite) error // nil if sql is all
+}
+
+var migrations = [...]migration{
+	// Rooms and authors get small numbers. data is the event as wire.AppendEvent writes it.
+	{sql: `CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, lamport INTEGER NOT NULL);
+	CREATE TABLE authors (id INTEGER PRIMARY KEY, peer BLOB NOT NULL UNIQUE);
+	CREATE TABLE logs (room INTEGER NOT NULL, author INTEGER NOT NULL, base INTEGER NOT NULL, head INTEGER NOT NULL,
+		PRIMARY KEY (room, author)) WITHOUT ROWID;
+	CREATE TABLE events (room INTEGER NOT NULL, author INTEGER NOT NULL, seq INTEGER NOT NULL, lamport INTEGER NOT NULL,
+		data BLOB NOT NULL, PRIMARY KEY (room, author, seq)) WITHOUT ROWID;
+	CREATE INDEX events_by_lamport ON events (room, lamport, author);`},
+
+	// An event gets a number, doc, by which the index of words knows it: its Lamport clock, shifted by slotBits, and a slot among those of
+	// the same clock. So the index gives the newest first. time is the author's, in milliseconds; sum is the CRC-32C of data.
+	// waiting are events whose words are not in the index yet. sum of a log is that of its row, see sumOf. events and bytes
+	// of a room hold if meta says that the file was closed.
+	{sql: `ALTER TABLE events RENAME TO events_1;
+	DROP INDEX events_by_lamport;
+	CREATE TABLE events (doc INTEGER PRIMARY KEY, room INTEGER NOT NULL, author INTEGER NOT NULL, seq INTEGER NOT NULL,
+		lamport INTEGER NOT NULL, time INTEGER NOT NULL, sum INTEGER NOT NULL, data BLOB NOT NULL);
+	CREATE UNIQUE INDEX events_by_author ON events (room, author, seq);
+	CREATE INDEX events_by_lamport ON events (room, lamport, author);
+	CREATE TABLE waiting (doc INTEGER PRIMARY KEY);
+	CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+	ALTER TABLE logs ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE rooms ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+	ALTER TABLE rooms ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;` + sqlWords, then: (*SQLite).fromSchema1},
+}
+
+// slotBits are for the events with one Lamport clock. With maxClock, to which clocks are cut, a doc is an int64. Honest
+// clocks count events; gossip takes none that counts more than the milliseconds since 1970.
+const (
+	slotBits = 21
+	maxClock = 1<<42 - 1
+)
+
+// docOf is the first doc of a Lamport clock.
+func docOf(lamport uint64) int64 { return int64(min(lamport, maxClock)) << slotBits }
+
+// slotOf is where an event is put, in the lower half of the slots of its clock, if nothing is there.
+func slotOf(room, author int64, seq uint64) int64 {
+	h := (uint64(room)*0x9e3779b97f4a7c15 + uint64(author)) * 0x9e3779b97f4a7c15
+	h = (h + seq) * 0x9e3779b97f4a7c15
+	return int64(h >> (64 - (slotBits - 1)))
+}
+
+// sqlWords makes the index of words. It holds no text, only where words are; an event's first word there is its room, see roomWord. The words come
+// folded (text.go), separated by spaces; the tokenizer ascii leaves them as they are.
+const sqlWords = `CREATE VIRTUAL TABLE words USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');`
+
+const (
+	sqlBegin    = `BEGIN IMMEDIATE`
+	sqlLook     = `BEGIN`
+	sqlCommit   = `COMMIT`
+	sqlRollback = `ROLLBACK`
+	sqlRoom     = `INSERT INTO rooms (name, lamport) VALUES (?, 0) RETURNING id`
+	sqlAuthor   = `INSERT INTO authors (peer) VALUES (?) ON CONFLICT (peer) DO UPDATE SET peer = peer RETURNING id`
+	sqlLamport  = `UPDATE rooms SET lamport = ? WHERE id = ?`
+	sqlTotals   = `UPDATE rooms SET events = ?, bytes = ? WHERE id = ?`
+	sqlLog      = `INSERT INTO logs (room, author, base, head, sum) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (room, author) DO UPDATE SET base = excluded.base, head = excluded.head, sum = excluded.sum`
+	sqlMeta    = `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`
+	sqlGetMeta = `SELECT value FROM meta WHERE key = ?`
+
+	sqlEvent = `INSERT INTO events (doc, room, author, seq, lamport, time, sum, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
+	sqlTaken = `SELECT coalesce(max(doc), 0) FROM events WHERE doc BETWEEN ? AND ?`
+	sqlWait  = `INSERT INTO waiting (doc) VALUES (last_insert_rowid())`
+	sqlRange = `SELECT data, sum FROM events WHERE room = ? AND author = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?`
+	// The order of joins is given because the planner knows nothing of how many authors there are.
+	sqlBefore = `SELECT e.data, e.sum FROM events e CROSS JOIN authors a ON a.id = e.author
+		WHERE e.room = ?1 AND e.lamport <= ?2 AND (e.lamport < ?2 OR a.peer < ?3)
+		ORDER BY e.lamport DESC, a.peer DESC, e.seq DESC LIMIT ?4` // so that the limit cuts off the oldest
+	sqlAfter = `SELECT e.data, e.sum FROM events e CROSS JOIN authors a ON a.id = e.author
+		WHERE e.room = ?1 AND e.lamport >= ?2 AND (e.lamport > ?2 OR a.peer > ?3)
+		ORDER BY e.lamport, a.peer, e.seq LIMIT ?4`
+	sqlFrom = `SELECT e.data, e.sum FROM events e CROSS JOIN authors a ON a.id = e.author
+		WHERE e.room = ?1 AND e.lamport >= ?2 AND (e.lamport > ?2 OR a.peer >= ?3)
+		ORDER BY e.lamport, a.peer, e.seq LIMIT ?4`
+	sqlOldest = `SELECT e.author, e.seq, length(e.data), e.time FROM events e CROSS JOIN authors a ON a.id = e.author
+		WHERE e.room = ? ORDER BY e.lamport, a.peer, e.seq`
+	sqlBelow = `SELECT seq FROM events WHERE room = ? AND author = ? AND seq <= ? ORDER BY seq DESC`
+
+	sqlHeld    = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ? AND author = ? AND seq <= ?`
+	sqlUnwait  = `DELETE FROM waiting WHERE doc IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq <= ?)`
+	sqlUnindex = `DELETE FROM words WHERE rowid IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq <= ?)`
+	sqlPrune   = `DELETE FROM events WHERE room = ? AND author = ? AND seq <= ?`
+	sqlForget  = `DELETE FROM logs WHERE room = ? AND author = ?`
+	sqlOrphans = `DELETE FROM authors WHERE id NOT IN (SELECT author FROM logs)`
+
+	sqlCount   = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ?`
+	sqlHead    = `SELECT max(seq) FROM events WHERE room = ? AND author = ?`
+	sqlClock   = `SELECT max(lamport) FROM events WHERE room = ?`
+	sqlWaiting = `SELECT count(*) FROM waiting`
+	sqlTidy    = `PRAGMA wal_checkpoint(PASSIVE)`
+	sqlShrink  = `PRAGMA incremental_vacuum(256)`
+)
+
+// sumOf is the checksum of a log's row: of a head that is too low, numbers would be used again.
+func sumOf(room wire.Room, author wire.PeerID, base, head uint64) int64 {
+	return int64(crc32.Checksum(fmt.Appendf(nil, "%s %s %d %d", room, author, base, head), castagnoli))
+}
+
+// The keys of meta.
+const (
+	metaFresh  = "fresh"  // the file was begun in place of one that was lost
+	metaClosed = "closed" // it was closed, and nothing was written since
+)
+
+// migrate brings the file to the newest schema.
+func (s *SQLite) migrate() error {
+	var version, tables int64
+	if err := errors.Join(s.query("PRAGMA user_version", first(&version)),
+		s.query("SELECT count(*) FROM sqlite_schema", first(&tables))); err != nil {
+		return err
+	}
+	switch {
+	case version < 0 || version == 0 && tables > 0:
+		return &damageError{err: errors.New("it is a database of another program")}
+	case version > int64(len(migrations)):
+		return fmt.Errorf("it was written by a newer version of peerchat (schema %d, this one knows %d): use that version",
+			version, len(migrations))
+	}
+	for ; version < int64(len(migrations)); version++ {
+		m := &migrations[version]
+		err := s.transact(func() error {
+			if err := s.script(m.sql); err != nil {
+				return err
+			}
+			if m.then != nil {
+				if err := m.then(s); err != nil {
+					return err
+				}
+			}
+			return s.script(fmt.Sprintf("PRAGMA user_version = %d", version+1))
+		})
+		if err != nil {
+			return fmt.Errorf("bring it to schema %d: %w", version+1, err)
+		}
+	}
+	return nil
+}
+
+// fromSchema1 copies the events. A file without a log may be one that was begun after another was lost.
+func (s *SQLite) fromSchema1() error {
+	err := s.query("SELECT room, author, data FROM events_1 ORDER BY lamport", func(row []driver.Value) error {
+		data := blob(row[2])
+		e, err := wire.DecodeEvent(data)
+		if err != nil {
+			return &damageError{err: err}
+		}
+		return s.insert(num(row[0]), num(row[1]), &e, data)
+	})
+	if err != nil {
+		return err
+	}
+	type log struct {
+		room, author, base, head int64
+		name                     string
+		peer                     []byte
+	}
+	var logs []log
+	if err := s.query(`SELECT l.room, l.author, l.base, l.head, r.name, a.peer FROM logs l JOIN rooms r ON r.id = l.room
+		JOIN authors a ON a.id = l.author`, func(row []driver.Value) error {
+		logs = append(logs, log{num(row[0]), num(row[1]), num(row[2]), num(row[3]), str(row[4]), blob(row[5])})
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, l := range logs {
+		if len(l.peer) != len(wire.PeerID{}) {
+			return &damageError{err: errors.New("a log has no author")}
+		}
+		sum := sumOf(wire.Room(l.name), wire.PeerID(l.peer), uint64(l.base), uint64(l.head))
+		if err := s.exec(sqlLog, l.room, l.author, l.base, l.head, sum); err != nil {
+			return err
+		}
+	}
+	if len(logs) == 0 && !s.cfg.NewIdentity {
+		if err := s.exec(sqlMeta, metaFresh, int64(1)); err != nil {
+			return err
+		}
+	}
+	return s.script("DROP TABLE events_1")
+}

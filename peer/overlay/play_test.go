@@ -1,0 +1,127 @@
+package overlay_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"peerchat/peer/overlay"
+	"peerchat/peer/sim/member"
+)
+
+var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
+
+// people makes a lab with the named peers in it, who come one after the other and know one contact each.
+func people(names string, tune func(*member.RoomConfig)) *lab {
+	cfg := member.RoomConfig{Contacts: 1, Sized: true}
+	cfg.Sim.Network = home()
+	if tune != nil {
+		tune(&cfg)
+	}
+	l := newLab(7, cfg)
+	l.names = strings.Fields(names)
+	l.Build(len(l.names), 300*time.Millisecond)
+	l.Run(5 * time.Second)
+	l.log = new(strings.Builder)
+	l.terse = true
+	return l
+}
+
+// views are views of a fixed size, so that a play needs few peers.
+func views(active int) func(*member.RoomConfig) {
+	return func(c *member.RoomConfig) { c.Overlay.Active, c.Overlay.Passive = active, 2*active }
+}
+
+func TestPlays(t *testing.T) {
+	plays := map[string]func() *lab{
+		"three meet": func() *lab {
+			l := people("", nil)
+			l.names = []string{"ann", "bob", "cyd"}
+			for _, name := range l.names {
+				l.tell("— %s comes —", name)
+				l.Join()
+				l.Run(2 * time.Second)
+			}
+			return l
+		},
+		"a newcomer pushes somebody out": func() *lab {
+			l := people("ann bob cyd dan eve fay", views(3))
+			l.tell("— gil comes —")
+			l.names = append(l.names, "gil")
+			l.Join()
+			l.Run(3 * time.Second)
+			return l
+		},
+		"the contact is dead": func() *lab {
+			l := people("ann bob cyd", nil)
+			l.names = append(l.names, "dan")
+			l.tell("— cyd dies, and dan is told of cyd and ann —")
+			l.kill(2)
+			i := l.Add(wireID(3))
+			m := member.New(member.Config{Overlay: overlay.Config{Self: l.ID(i), Rand: source(1), RoomSize: 3}, After: l.after,
+				Contacts: []overlay.Contact{{Peer: l.ID(2)}, {Peer: l.ID(0)}}})
+			l.Start(i, m)
+			l.Run(2 * time.Second)
+			return l
+		},
+		"a neighbour dies": func() *lab {
+			l := people("ann bob cyd dan eve fay gil", views(3))
+			l.tell("— ann dies —")
+			l.kill(0)
+			l.Run(4500 * time.Millisecond)
+			return l
+		},
+		"a shuffle": func() *lab {
+			l := people("ann bob cyd dan eve fay gil", views(3))
+			l.terse = false
+			l.RunUntil(time.Minute, func() bool { return strings.Contains(l.log.String(), "SHUFFLEREPLY") })
+			l.Run(50 * time.Millisecond)
+			return l
+		},
+		"one leaves": func() *lab {
+			l := people("ann bob cyd", nil)
+			l.tell("— cyd leaves —")
+			l.Input(2, overlay.Leave{})
+			l.Run(100 * time.Millisecond)
+			l.kill(2)
+			l.Run(time.Second)
+			return l
+		},
+		"a partition heals": func() *lab {
+			l := people("ann bob cyd dan", nil)
+			l.tell("— ann and bob are cut off from cyd and dan —")
+			l.Partition(func(i int) int { return i / 2 })
+			l.Run(4 * time.Second)
+			l.tell("— the network is whole again —")
+			l.Heal()
+			l.Run(15 * time.Second)
+			return l
+		},
+	}
+	for name, play := range plays {
+		t.Run(name, func(t *testing.T) {
+			l := play()
+			got := l.log.String()
+			if why := l.settle(time.Minute); why != "" {
+				t.Errorf("at the end, %s", why)
+			}
+			file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "_")+".txt")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("the play differs from %s (rewrite it with -update if that is meant):\n%s", file, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,195 @@
+package presence
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"peerchat/peer/wire"
+)
+
+// A record and a down take at least so many bytes, so a message has at most so many.
+const (
+	leastRecord = 1 + 1 + 34 + 3 + 1 + 1 + 1 + 2 + 1 + 66
+	leastDown   = 1 + 34 + 3 + 34 + 66
+	maxRecords  = MaxMessage / leastRecord
+	maxDowns    = MaxMessage / leastDown
+)
+
+// decodeMessage reads one message. scratch, if it is not nil, lends its memory to a records message: the result is then good
+// until the next call.
+func decodeMessage(data []byte, scratch *records) (message, error) {
+	if len(data) > MaxMessage {
+		return nil, fmt.Errorf("presence message is %d bytes long: at most %d are allowed", len(data), MaxMessage)
+	}
+	r := &reader{b: data}
+	items := r.array("presence message", 2, 5)
+	kind := r.uint("type of presence message", kindRecords, kindWant)
+	var m message
+	switch kind {
+	case kindRecords:
+		m = r.records(scratch)
+	case kindSummary:
+		m = r.summary()
+	case kindCompare:
+		m = r.compare()
+	case kindList:
+		m = r.list()
+	case kindDone:
+		m = &done{chunk: uint8(r.uint("chunk", 0, chunks-1))}
+	case kindWant:
+		m = r.want()
+	}
+	if r.err == nil && items != [...]int{0, 4, 4, 5, 3, 2, 2}[kind] {
+		r.fail(fmt.Errorf("type %d has %d items", kind, items))
+	}
+	if r.err == nil && len(r.b) > 0 {
+		r.fail(errTrailing)
+	}
+	if r.err != nil {
+		return nil, fmt.Errorf("presence message of type %d: %w", kind, r.err)
+	}
+	return m, nil
+}
+
+func (r *reader) records(m *records) *records {
+	if m == nil {
+		m = &records{}
+	}
+	m.records, m.downs = m.records[:0], m.downs[:0]
+	m.answer = r.bool("answer")
+	for range r.array("records", 0, maxRecords) {
+		if r.err != nil {
+			return m
+		}
+		m.records = append(m.records, r.record())
+	}
+	least := 0
+	if len(m.records) == 0 {
+		least = 1
+	}
+	for range r.array("downs", least, maxDowns) {
+		if r.err != nil {
+			return m
+		}
+		m.downs = append(m.downs, r.down())
+	}
+	return m
+}
+
+func (r *reader) items(what string, n int) { r.array(what, n, n) }
+
+func (r *reader) version(what string, least uint64) version {
+	return version{Run: r.uint(what+"'s run", least, wire.MaxCounter), Seq: r.uint(what+"'s seq", least, wire.MaxCounter),
+		Beat: r.uint(what+"'s beat", 0, wire.MaxCounter)}
+}
+
+func (r *reader) record() (a aged) {
+	r.items("record", 11)
+	a.age = uint32(r.uint("age", 0, MaxPeriod*lifetimes*10-1))
+	a.peer = r.peer("peer")
+	a.version = r.version("record", 1)
+	a.period = uint16(r.uint("period", MinPeriod, MaxPeriod))
+	if a.age >= uint32(a.period)*lifetimes*10 {
+		r.fail(fmt.Errorf("record of period %d s is %d.%d s old", a.period, a.age/10, a.age%10))
+	}
+	a.left = r.uint("left", 0, 1) == 1
+	bits := r.uint("voice", 0, 7)
+	a.voice = Voice{In: bits&1 != 0, Muted: bits&2 != 0, Deaf: bits&4 != 0}
+	if !a.voice.valid() {
+		r.fail(fmt.Errorf("voice is %d: muted or deaf without being in it", bits))
+	}
+	a.name = r.name("name", 1)
+	a.status = r.name("status", 0)
+	copy(a.sig[:], r.bytes("signature", len(a.sig)))
+	return a
+}
+
+// name reads a username in its canonical form, or nothing where that is allowed.
+func (r *reader) name(what string, least int) string {
+	b := r.text(what, least, maxNames)
+	if len(b) == 0 {
+		return ""
+	}
+	s := string(b)
+	if name, err := wire.ParseName(s); err != nil || name != s {
+		r.fail(fmt.Errorf("%s %q is not in canonical form", what, s))
+	}
+	return s
+}
+
+func (r *reader) down() (d down) {
+	r.items("down", 6)
+	d.peer = r.peer("peer")
+	d.version = r.version("down", 1)
+	d.by = r.peer("reporter")
+	copy(d.sig[:], r.bytes("signature", len(d.sig)))
+	return d
+}
+
+func (r *reader) hashes(n int) []uint64 {
+	b := r.bytes("hashes", 8*n)
+	if b == nil {
+		return nil
+	}
+	hashes := make([]uint64, n)
+	for i := range hashes {
+		hashes[i] = binary.BigEndian.Uint64(b[8*i:])
+	}
+	return hashes
+}
+
+func (r *reader) summary() *summary {
+	m := &summary{reply: r.bool("reply"), count: r.uint("count", 0, MaxMembers)}
+	copy(m.hashes[:], r.hashes(chunks))
+	return m
+}
+
+func (r *reader) compare() *compare {
+	m := &compare{chunk: uint8(r.uint("chunk", 0, chunks-1)), bits: uint8(r.uint("bits", 0, maxBits))}
+	n := r.array("counts", 1<<m.bits, 1<<m.bits)
+	for range n {
+		m.counts = append(m.counts, r.uint("count", 0, MaxMembers))
+	}
+	m.hashes = r.hashes(n)
+	return m
+}
+
+func (r *reader) list() *list {
+	m := &list{chunk: uint8(r.uint("chunk", 0, chunks-1))}
+	for range r.array("parts", 1, maxParts) {
+		if r.err != nil {
+			return m
+		}
+		r.items("part", 3)
+		p := part{from: r.u64("from"), to: r.u64("to")}
+		if n := len(m.parts); p.from > p.to || p.from>>(64-chunkBits) != uint64(m.chunk) || p.to>>(64-chunkBits) != uint64(m.chunk) ||
+			n > 0 && p.from <= m.parts[n-1].to {
+			r.fail(fmt.Errorf("parts of a list are out of order"))
+		}
+		for range r.array("items", 0, MaxMessage/12) {
+			if r.err != nil {
+				return m
+			}
+			r.items("item", 3)
+			l := listed{key: r.u64("key"), run: r.uint("run", 1, wire.MaxCounter), seq: r.uint("seq", 1, wire.MaxCounter)}
+			if n := len(p.items); l.key < p.from || l.key > p.to || n > 0 && l.key <= p.items[n-1].key {
+				r.fail(fmt.Errorf("items of a list are out of order"))
+			}
+			p.items = append(p.items, l)
+		}
+		m.parts = append(m.parts, p)
+	}
+	return m
+}
+
+func (r *reader) want() *want {
+	m := &want{}
+	for range r.array("items", 1, maxWants) {
+		if r.err != nil {
+			return m
+		}
+		r.items("item", 4)
+		m.items = append(m.items, wanted{key: r.u64("key"), version: r.version("item", 0)})
+	}
+	return m
+}

@@ -1,0 +1,73 @@
+package presence
+
+import (
+	"encoding/binary"
+)
+
+// appendMessage appends the encoding of m. The caller sees to it that m is one that decodes: the tests hold that to be so.
+func appendMessage(b []byte, m message) []byte {
+	switch m := m.(type) {
+	case *records:
+		b = appendRecordsHead(b, m.answer)
+		b = appendArray(b, len(m.records))
+		for i := range m.records {
+			b = m.records[i].append(b, m.records[i].age)
+		}
+		b = appendArray(b, len(m.downs))
+		for i := range m.downs {
+			b = m.downs[i].append(b)
+		}
+	case *summary:
+		b = appendBool(appendUint(appendArray(b, 4), kindSummary), m.reply)
+		b = appendHashes(appendUint(b, m.count), m.hashes[:])
+	case *compare:
+		b = appendUint(appendUint(appendUint(appendArray(b, 5), kindCompare), uint64(m.chunk)), uint64(m.bits))
+		b = appendArray(b, len(m.counts))
+		for _, n := range m.counts {
+			b = appendUint(b, n)
+		}
+		b = appendHashes(b, m.hashes)
+	case *list:
+		b = appendArray(appendUint(appendUint(appendArray(b, 3), kindList), uint64(m.chunk)), len(m.parts))
+		for i := range m.parts {
+			p := &m.parts[i]
+			b = appendArray(appendKey(appendKey(appendArray(b, 3), p.from), p.to), len(p.items))
+			for _, l := range p.items {
+				b = appendUint(appendUint(appendKey(appendArray(b, 3), l.key), l.run), l.seq)
+			}
+		}
+	case *done:
+		b = appendUint(appendUint(appendArray(b, 2), kindDone), uint64(m.chunk))
+	case *want:
+		b = appendArray(appendUint(appendArray(b, 2), kindWant), len(m.items))
+		for _, w := range m.items {
+			b = appendVersion(appendKey(appendArray(b, 4), w.key), w.version)
+		}
+	}
+	return b
+}
+
+func appendRecordsHead(b []byte, answer bool) []byte {
+	return appendBool(appendUint(appendArray(b, 4), kindRecords), answer)
+}
+
+func (r *record) append(b []byte, age uint32) []byte {
+	b = appendUint(appendArray(b, 11), uint64(age))
+	return appendBytes(r.appendBody(b), r.sig[:])
+}
+
+func (d *down) append(b []byte) []byte {
+	return appendBytes(d.appendBody(appendArray(b, 6)), d.sig[:])
+}
+
+func appendKey(b []byte, key uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(b, majorBytes|8), key)
+}
+
+func appendHashes(b []byte, hashes []uint64) []byte {
+	b = appendHead(b, majorBytes, uint64(8*len(hashes)))
+	for _, h := range hashes {
+		b = binary.BigEndian.AppendUint64(b, h)
+	}
+	return b
+}

@@ -1,0 +1,311 @@
+package presence
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+var (
+	scale      = flag.String("scale", "", "print the table of docs/presence.md for rooms of these sizes, parted by commas")
+	scaleChurn = flag.Duration("scale-churn", 20*time.Second, "how long the churn of -scale lasts")
+)
+
+// TestScale measures what a room costs its members as it grows. Without -scale it only does so for a small one.
+func TestScale(t *testing.T) {
+	sizes := []int{200}
+	if *scale != "" {
+		sizes = nil
+		for _, s := range strings.Split(*scale, ",") {
+			var n int
+			if _, err := fmt.Sscan(s, &n); err != nil {
+				t.Fatal(err)
+			}
+			sizes = append(sizes, n)
+		}
+	}
+	for _, n := range sizes {
+		r := measure(t, n)
+		if *scale != "" {
+			fmt.Printf("%+v\n", r)
+		}
+		if r.newcomer > 30*time.Second || r.leave > 5*time.Second || r.death > 10*time.Second {
+			t.Errorf("a room of %d: %+v", n, r)
+		}
+	}
+}
+
+// result is what a room of some size costs.
+type result struct {
+	members         int
+	quiet, churn    cost
+	newcomer        time.Duration // until it knows everybody, while all is quiet
+	newcomerBytes   int
+	leave, death    time.Duration // until all know it
+	missing, ghosts float64       // under churn, members that are not known, and that are known though they are gone, on average
+	bytesPerRecord  int
+	treeDepth       int
+}
+
+// cost is per member and second.
+type cost struct {
+	bytes, messages, checks float64
+	most                    float64 // bytes of the member that sends most
+	cpu                     time.Duration
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// settled makes a world of n members, five links each, who have known each other for long.
+func settled(t *testing.T, n int) *world {
+	w := newWorld(t, uint64(n))
+	w.lean, w.trees = true, 0
+	w.delay = [2]time.Duration{10 * time.Millisecond, 50 * time.Millisecond}
+	period := min(max(30, n*60/1000), MaxPeriod)
+	var template table
+	for i := range n {
+		p := w.add(fmt.Sprintf("p%d", i))
+		age := uint32(w.rand.IntN(period * 17 / 2))
+		r := sealed(p.key, record{version: version{1_790_000_000_000, 1, 5}, period: uint16(period), name: p.name})
+		r.mark = markOf(r.peer, r.version)
+		w.shared[r.sig] = &r
+		at := uint32(origin/(100*time.Millisecond)) - age
+		template.insert(entry{rec: &r, first: at, heard: at})
+	}
+	for _, p := range w.nodes {
+		p.wish = Self{}
+		p.run() // says nothing yet
+		w.faults = nil
+		p.wish = Self{Name: p.name}
+		m := p.m
+		for b := range template.buckets {
+			m.table.buckets[b] = slices.Clone(template.buckets[b])
+		}
+		m.table.size, m.table.members, m.intro[0].count = n, n, n
+	}
+	for _, p := range w.nodes {
+		for range 20 {
+			if o := w.nodes[w.rand.IntN(n)]; len(p.links) < 5 && len(o.links) < 5 {
+				w.link(p, o)
+			}
+		}
+	}
+	for _, p := range w.nodes {
+		m := p.m
+		e := m.table.find(p.id)
+		m.wish, m.member, m.said, m.run = p.wish, true, e.rec, e.rec.Run
+		age := time.Duration(m.stamp()-e.heard) * 100 * time.Millisecond
+		m.refresh = m.now + max(m.said.lasts()*9/10-age, 0) + time.Duration(w.rand.Int64N(int64(m.said.lasts()/10)))
+		p.step(Tick{})
+	}
+	w.mesh(5, nil)
+	w.retree()
+	w.advance(5 * time.Second)
+	return w
+}
+
+// retree spans the room by a tree, and tells those whose neighbours on it have changed. It returns the tree's depth.
+func (w *world) retree() (depth int) {
+	before := map[*node][]wire.PeerID{}
+	for _, n := range w.nodes {
+		if n.alive {
+			before[n] = n.treePeers()
+		}
+		for _, l := range n.links {
+			l.onTree = false
+		}
+	}
+	level := map[*node]int{}
+	for _, root := range w.nodes {
+		if _, seen := level[root]; seen || !root.alive {
+			continue
+		}
+		level[root] = 1
+		for queue := []*node{root}; len(queue) > 0; queue = queue[1:] {
+			for _, l := range queue[0].links {
+				if l.open && level[l.to] == 0 && slices.Contains(l.to.links, l.back) {
+					level[l.to], l.onTree, l.back.onTree = level[queue[0]]+1, true, true
+					depth = max(depth, level[l.to])
+					queue = append(queue, l.to)
+				}
+			}
+		}
+	}
+	for _, n := range w.nodes {
+		if now := n.treePeers(); n.alive && !slices.Equal(now, before[n]) {
+			n.step(Tree{Peers: now})
+		}
+	}
+	return depth
+}
+
+// during measures what d costs, while f is called every half a second.
+func (w *world) during(d time.Duration, f func()) (c cost) {
+	checks := func() (n int) {
+		for _, p := range w.nodes {
+			if p.alive {
+				n += p.m.stats.Checks
+			}
+		}
+		return n
+	}
+	alive := 0
+	for _, p := range w.nodes {
+		p.sent = tally{}
+		if p.alive {
+			alive++
+		}
+	}
+	before, start := checks(), cpuTime()
+	for passed := time.Duration(0); passed < d; passed += 500 * time.Millisecond {
+		f()
+		w.advance(500 * time.Millisecond)
+	}
+	seconds := d.Seconds() * float64(alive)
+	c.cpu = time.Duration(float64(cpuTime()-start) / seconds)
+	c.checks = float64(checks()-before) / seconds
+	for _, p := range w.nodes {
+		c.bytes += float64(p.sent.bytes) / seconds
+		c.messages += float64(p.sent.messages) / seconds
+		c.most = max(c.most, float64(p.sent.bytes)/d.Seconds())
+	}
+	return c
+}
+
+// untilAllKnow is how long it takes until everybody has seen a member go.
+func (w *world) untilAllKnow(gone *node) time.Duration {
+	left, start, last := 0, w.now, w.now
+	w.onChange = func(_ *node, c Changed) {
+		if c.What == Left && c.Member.Peer == gone.id {
+			left++
+			last = w.now
+		}
+	}
+	w.advance(15 * time.Second)
+	w.onChange = nil
+	alive := 0
+	for _, p := range w.nodes {
+		if p.alive {
+			alive++
+		}
+	}
+	if left != alive {
+		return time.Hour
+	}
+	return last.Sub(start)
+}
+
+func measure(t *testing.T, n int) (r result) {
+	if n >= 3000 {
+		defer debug.SetGCPercent(debug.SetGCPercent(25))
+	}
+	w := settled(t, n)
+	r.members, r.treeDepth = n, w.retree()
+	r.quiet = w.during(60*time.Second, func() {})
+
+	w.quit(w.nodes[n/3])
+	r.leave = w.untilAllKnow(w.nodes[n/3])
+	w.retree()
+	w.kill(w.nodes[n/2])
+	r.death = w.untilAllKnow(w.nodes[n/2])
+	w.retree()
+
+	p := w.add("newcomer")
+	p.run()
+	start := w.now
+	for len(p.links) < 5 && len(p.links) < n/2 {
+		w.link(p, w.nodes[w.rand.IntN(n)])
+	}
+	w.retree()
+	for p.m.Count() < n-1 && w.now.Sub(start) < time.Minute {
+		w.advance(20 * time.Millisecond)
+	}
+	r.newcomer, r.newcomerBytes = w.now.Sub(start), p.got.bytes
+	r.bytesPerRecord = weigh(t, p.m)
+	if len(w.faults) > 0 {
+		t.Errorf("faults were reported: %.5q", w.faults)
+	}
+
+	// A hundredth of all members go each second, half of them without a word, and as many come.
+	due := 0.0
+	r.churn = w.during(*scaleChurn, func() {
+		for due += float64(n) / 200; due >= 1; due-- {
+			if o := w.nodes[w.rand.IntN(len(w.nodes))]; o.alive {
+				if w.rand.IntN(2) == 0 {
+					w.quit(o)
+				} else {
+					w.kill(o)
+				}
+			}
+			w.add(fmt.Sprintf("q%d", len(w.nodes))).run()
+		}
+		w.mesh(5, nil)
+		w.retree()
+	})
+	r.missing, r.ghosts = w.errors()
+	return r
+}
+
+// weigh is what a machine keeps for each record that another one knows.
+func weigh(t *testing.T, of *Machine) int {
+	l := alone(t, 2)
+	l.hear(2, &summary{count: MaxMembers})
+	l.m.check = of.check
+	before, n := heap(), 0
+	for e := range of.table.all() {
+		l.hearRecords(2, *e.rec)
+		n++
+		if n%100 == 0 {
+			l.advance(100 * time.Millisecond)
+			l.reset()
+		}
+	}
+	l.reset()
+	if l.m.Count() < n/2 {
+		t.Errorf("of %d records %d were taken", n, l.m.Count())
+	}
+	after := heap()
+	runtime.KeepAlive(l)
+	return (after - before) / n
+}
+
+func heap() int {
+	var s runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&s)
+	return int(s.HeapAlloc)
+}
+
+// errors counts, on average of some who have been there for a while, who is missing and who is a ghost.
+func (w *world) errors() (missing, ghosts float64) {
+	sample := 0
+	for i, n := range w.nodes {
+		if !n.alive || i%max(1, len(w.nodes)/50) != 0 {
+			continue
+		}
+		sample++
+		for _, o := range w.nodes {
+			if _, known := n.m.Lookup(o.id); known && !o.alive {
+				ghosts++
+			} else if !known && o.alive {
+				missing++
+			}
+		}
+	}
+	return math.Round(missing / float64(sample)), math.Round(ghosts / float64(sample))
+}

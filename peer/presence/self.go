@@ -1,0 +1,164 @@
+package presence
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// This file is what a peer says of itself.
+
+// wished takes what this peer wants to say of itself.
+func (m *Machine) wished(s Self, out *Output) {
+	for i, name := range [...]string{s.Name, s.Status} {
+		if n, err := wire.ParseName(name); (err != nil || n != name) && (i == 0 || name != "") || !s.Voice.valid() {
+			m.fault(out, Fault{Peer: m.self, Subject: m.self, Code: Malformed,
+				Text: fmt.Sprintf("presence of %q, status %q, voice %+v: it is not told, because nobody would take it", s.Name, s.Status, s.Voice)})
+			return
+		}
+	}
+	m.wish, m.member = s, true
+	m.speak(m.now)
+}
+
+// speak has something said at the time at, if there is anything to say then.
+func (m *Machine) speak(at time.Duration) {
+	if m.sayAt == never || at < m.sayAt {
+		m.sayAt = at
+	}
+}
+
+// contradict says something new soon, because somebody takes this peer for dead.
+func (m *Machine) contradict() {
+	m.again = true
+	if m.refuted.take(m.now, contradicts, 1) {
+		m.speak(m.now)
+		return
+	}
+	m.speak(m.refuted.ready(m.now, contradicts))
+}
+
+// say signs a new record and tells every neighbour, on the tree or not, so that they all can say what this peer's last word
+// was when the link to it breaks.
+func (m *Machine) say(out *Output) {
+	if !m.member {
+		return
+	}
+	changed := m.said == nil || m.said.name != m.wish.Name || m.said.status != m.wish.Status || m.said.voice != m.wish.Voice
+	if !changed && !m.again {
+		return
+	}
+	if changed && !m.again && !m.changes.take(m.now, selfSaid, 1) {
+		m.speak(m.changes.ready(m.now, selfSaid))
+		return
+	}
+	m.put(m.sign(false, changed))
+	period := m.said.lasts()
+	m.refresh = m.now + period - time.Duration(m.rand.Int64N(int64(period)/7))
+	at := m.now
+	if !changed && m.lazily {
+		at += m.timing.Lazy
+	}
+	m.again, m.unheard, m.lazily = false, false, false
+	for _, n := range m.neighbours {
+		m.queue(n, m.self, tellRecord, at)
+	}
+}
+
+// sign makes the next record of this peer.
+func (m *Machine) sign(left, changed bool) *record {
+	r := &record{peer: m.self, version: version{Run: m.run, Seq: 1}, period: m.period(), left: left,
+		voice: m.wish.Voice, name: m.wish.Name, status: m.wish.Status}
+	if m.said != nil {
+		r.Seq, r.Beat = m.said.Seq, m.said.Beat+1
+		if changed {
+			r.Seq, r.Beat = r.Seq+1, 0
+		}
+	}
+	r.mark = markOf(r.peer, r.version)
+	m.scratch = r.seal(m.scratch[:0], m.cfg.Room)
+	copy(r.sig[:], ed25519.Sign(m.cfg.Key, m.scratch))
+	return r
+}
+
+// put keeps the own record among the others.
+func (m *Machine) put(r *record) {
+	m.said = r
+	e := m.table.find(m.self)
+	if e == nil {
+		e = m.table.insert(entry{rec: r})
+	}
+	m.table.replace(e, r)
+	e.first, e.heard = m.stamp(), m.stamp()
+}
+
+// period is how long this peer may be silent, in seconds: the more members, the longer, so that the room's refreshes stay
+// at a constant rate. At first the neighbours know better how many there are.
+func (m *Machine) period() uint16 {
+	n := m.table.members
+	if m.now < origin+m.timing.Refresh {
+		first, second := 0, 0
+		for _, o := range m.neighbours {
+			if c := int(o.count); c > first {
+				first, second = c, first
+			} else if c > second {
+				second = c
+			}
+		}
+		if second == 0 { // else one liar would decide
+			second = first
+		}
+		n = max(n, second)
+	}
+	d := max(m.timing.Refresh, time.Duration(n)*m.timing.PerMember)
+	return uint16(min(max(d/time.Second, MinPeriod), MaxPeriod))
+}
+
+// leave tells every neighbour at once, whatever else waits.
+func (m *Machine) leave(out *Output) {
+	if m.member && m.said != nil {
+		msg := appendMessage(nil, &records{records: []aged{{record: *m.sign(true, true)}}})
+		for _, n := range m.neighbours {
+			out.Sends = append(out.Sends, Send{To: n.id, Data: msg})
+		}
+	}
+	m.over = true
+	out.Wake = time.Time{}
+}
+
+// heardSelf takes a record of this peer's own that a neighbour has.
+func (m *Machine) heardSelf(n *neighbour, r *record, out *Output) {
+	if m.said == nil {
+		return
+	}
+	switch c := r.compare(m.said.version); {
+	case c == 0:
+		m.wasted(n, out)
+	case c < 0:
+		if m.wasted(n, out) {
+			m.queue(n, m.self, tellRecord, m.now)
+		}
+	case !m.verify(n, r.peer, r.seal(m.scratch[:0], m.cfg.Room), r.sig[:], out):
+	case r.Run < wire.MaxCounter && m.lifts.take(m.now, lifted, 1):
+		// An earlier life, when the clock was ahead of what it is now.
+		m.run = max(m.run, r.Run+1)
+		m.again = true
+		m.speak(m.now)
+	case m.twinTold == never || m.now-m.twinTold > time.Minute:
+		m.twinTold = m.now
+		m.fault(out, Fault{Peer: m.self, Subject: m.self, Code: Twin,
+			Text: fmt.Sprintf("another process is in %s with this identity; end one of them", m.cfg.Room)})
+	}
+}
+
+// forgive forgets those who died by this peer's word alone, which it could tell nobody: now that it is linked again, the
+// others say whether they are there.
+func (m *Machine) forgive() {
+	for id, d := range m.downs {
+		if e := m.table.find(id); d.by == m.self && e != nil && e.state == died {
+			m.drop(id)
+		}
+	}
+}

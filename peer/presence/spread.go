@@ -1,0 +1,199 @@
+package presence
+
+import (
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// This file is how news travels: to the neighbours on the tree, several in a message, at a bounded rate. What waits for a
+// neighbour is the names of members, each once; what is said of them is looked up when it goes.
+
+// What is to be told of a member, and where that waits.
+const (
+	tellRecord = 1 << iota
+	tellDown
+	inLive
+	inBulk
+)
+
+// minFree is how many bytes must be free again before a neighbour that had its share gets more.
+const minFree = 4 << 10
+
+// burst is how many bytes a neighbour gets at once.
+const burst = 16 << 10
+
+// bulk is something that waits behind the news: a member, or a whole message.
+type bulk struct {
+	peer wire.PeerID
+	msg  []byte
+	last bool // of an answer
+}
+
+// fifo is a queue that gives its memory back.
+type fifo[T any] struct {
+	items []T
+	head  int
+}
+
+func (f *fifo[T]) len() int { return len(f.items) - f.head }
+func (f *fifo[T]) push(v T) { f.items = append(f.items, v) }
+func (f *fifo[T]) peek() *T { return &f.items[f.head] }
+
+func (f *fifo[T]) pop() T {
+	v := f.items[f.head]
+	var zero T
+	f.items[f.head] = zero
+	f.head++
+	switch {
+	case f.head == len(f.items):
+		f.items, f.head = f.items[:0], 0
+		if cap(f.items) > 1024 {
+			f.items = nil
+		}
+	case f.head > 64 && f.head > len(f.items)/2:
+		f.items = f.items[:copy(f.items, f.items[f.head:])]
+		f.head = 0
+	}
+	return v
+}
+
+// relay tells the neighbours on the tree, but for the one it came from. A report of a death goes to its subject, too. What
+// came in answer to a question is told only to those who may not know it: not to those who knew of many more than this peer.
+func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, at time.Duration, answer bool) {
+	for _, n := range m.neighbours {
+		if n != from && (n.tree && !(answer && n.ahead) || what == tellDown && n.id == id) {
+			m.queue(n, id, what, at)
+		}
+	}
+}
+
+// queue has a neighbour told something at the time at, or a little later.
+func (m *Machine) queue(n *neighbour, id wire.PeerID, what uint8, at time.Duration) {
+	q := n.queued[id]
+	if q&inLive == 0 {
+		n.live.push(id)
+	}
+	n.queued[id] = q | what | inLive
+	m.hasten(n, at)
+}
+
+// queueBulk has a neighbour told something behind everything else.
+func (m *Machine) queueBulk(n *neighbour, id wire.PeerID, what uint8) {
+	q := n.queued[id]
+	if q&(inLive|inBulk) == 0 {
+		n.bulk.push(bulk{peer: id})
+		q |= inBulk
+	}
+	n.queued[id] = q | what
+	m.hasten(n, m.now)
+}
+
+func (m *Machine) queueMessage(n *neighbour, msg message, last bool) {
+	n.bulk.push(bulk{msg: appendMessage(nil, msg), last: last})
+	m.hasten(n, m.now)
+}
+
+func (m *Machine) hasten(n *neighbour, at time.Duration) {
+	if n.sentAt != never {
+		at = max(at, n.sentAt+m.timing.Batch)
+	}
+	if n.sendAt == never || at < n.sendAt {
+		n.sendAt = at
+	}
+}
+
+// send sends a small message of its own at once.
+func (m *Machine) send(n *neighbour, msg message, out *Output) {
+	m.emit(n, appendMessage(nil, msg), out)
+}
+
+func (m *Machine) emit(n *neighbour, data []byte, out *Output) {
+	n.pace.fill(m.now, m.rate())
+	n.pace.spent += float64(len(data))
+	out.Sends = append(out.Sends, Send{To: n.id, Data: data})
+}
+
+func (m *Machine) rate() limit { return limit{float64(m.cfg.Rate), burst} }
+
+// flush sends a neighbour what waits for it, as far as it may have it now.
+func (m *Machine) flush(n *neighbour, out *Output) {
+	if n.busy || n.sendAt == never || n.sendAt > m.now {
+		return
+	}
+	n.sendAt = never
+	rate := m.rate()
+	for n.live.len() > 0 || n.bulk.len() > 0 {
+		n.pace.fill(m.now, rate)
+		if over := n.pace.spent - rate.burst; over >= 0 {
+			n.sendAt = m.now + time.Duration((over+minFree)/rate.rate*float64(time.Second)) + time.Millisecond
+			return
+		}
+		var data []byte
+		if n.live.len() > 0 {
+			data = m.batch(n, false)
+		} else if n.bulk.peek().msg != nil {
+			b := n.bulk.pop()
+			data = b.msg
+			n.serving = n.serving && !b.last
+		} else {
+			data = m.batch(n, true)
+		}
+		if data != nil {
+			n.sentAt = m.now
+			m.emit(n, data, out)
+		}
+	}
+}
+
+// roomLeft is how much of a message must be free for another item: a record and a down of the longest.
+const roomLeft = 700
+
+// batch makes a message of what waits; nil if there is nothing to be said any more.
+func (m *Machine) batch(n *neighbour, answer bool) []byte {
+	recs, downs := m.items[0][:0], m.items[1][:0]
+	nr, nd := 0, 0
+	for len(recs)+len(downs) < MaxMessage-roomLeft && nr < maxRecords && nd < maxDowns {
+		var id wire.PeerID
+		where := uint8(inLive)
+		if answer {
+			if n.bulk.len() == 0 || n.bulk.peek().msg != nil {
+				break
+			}
+			id, where = n.bulk.pop().peer, inBulk
+		} else {
+			if n.live.len() == 0 {
+				break
+			}
+			id = n.live.pop()
+		}
+		what := n.queued[id]
+		if what&where == 0 {
+			continue
+		}
+		if left := what &^ (where | tellRecord | tellDown); left != 0 {
+			n.queued[id] = left
+		} else {
+			delete(n.queued, id)
+		}
+		e := m.table.find(id)
+		if e == nil {
+			continue
+		}
+		if age := m.stamp() - e.heard; what&tellRecord != 0 && e.state != expired && age < lifetimes*10*uint32(e.rec.period) {
+			recs = e.rec.append(recs, age)
+			nr++
+		}
+		if d := m.downs[id]; d != nil && what&tellDown != 0 {
+			downs = d.append(downs)
+			nd++
+		}
+	}
+	m.items[0], m.items[1] = recs, downs
+	if nr+nd == 0 {
+		return nil
+	}
+	b := appendRecordsHead(make([]byte, 0, len(recs)+len(downs)+12), answer)
+	b = append(appendArray(b, nr), recs...)
+	return append(appendArray(b, nd), downs...)
+}
