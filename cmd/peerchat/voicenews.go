@@ -346,6 +346,7 @@ func (p *jsonPrinter) voiceStats(b []byte, s statsAnswer) []byte {
 			Drift: finite(t.DriftPPM), Quiet: milliseconds(t.Quiet), Volume: t.GainDB, Silenced: t.Muted, Linked: t.linked})
 	}
 	return p.begin(b, "stats").str("room", string(s.room)).bool("talking", s.Talking).bool("ducked", s.Ducked).
-		str("input", s.Input).str("output", s.Output).uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
+		str("input", s.Input).str("output", s.Output).uint("captured", s.Captured).uint("sent", s.Sent).uint("skipped", s.Skipped).
+		uint("input_lost", s.InputLost).uint("underruns", s.Underruns).
 		uint("overflow", s.Overflow).uint("foreign", s.Foreign).uint("crowd", s.Crowd).any("peers", talkers).end()
 }

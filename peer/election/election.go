@@ -29,7 +29,8 @@ type Config struct {
 	Timing Timing // zero fields get their defaults
 }
 
-// Timing is how long a Machine waits for what. All have defaults that fit links of up to 20 ms.
+// Timing is how long a Machine waits for what. The defaults are for a network of one place; where the tracker takes longer to
+// answer, it and neighbours are waited for by so much longer.
 type Timing struct {
 	Step      time.Duration // 25 ms: each place in the ranking waits so much longer before it speaks
 	Jitter    time.Duration // 5 ms: at most this is added to each such wait

@@ -199,7 +199,7 @@ func TestAFloodPartsNoHonestPeers(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			w, honest, mal := mob(t, 3)
 			clear(w.sent)
-			const seconds = 15
+			const seconds = 6
 			for i := range seconds * 180 * len(honest) {
 				mal.say(honest[i%len(honest)], flood(w, i))
 				if i%len(honest) == len(honest)-1 {
@@ -433,6 +433,7 @@ func TestAnythingGoes(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		m, step, now := lone(t)
+		m.check = func(ed25519.PublicKey, []byte, []byte) bool { return true }
 		keys := make([]ed25519.PrivateKey, 12)
 		for i := range keys {
 			keys[i] = keyOf(byte(i + 1)) // its own among them: what it said in an earlier life
@@ -473,9 +474,6 @@ func TestAnythingGoes(t *testing.T) {
 				msg = &Vouched{Term: num(), Verdict: Verdict(r.IntN(3))}
 			case 7:
 				msg = &Summary{Reply: r.IntN(2) == 0, Floor: num(), Reign: reign, Candidates: []version{{other, num()}}}
-			}
-			if signature(msg) != nil {
-				sign(key, msg)
 			}
 			in := Input(from(byte(2+r.IntN(2)), msg))
 			switch r.IntN(40) {

@@ -238,8 +238,10 @@ func (m *Machine) connected(in Connected, out *Output) {
 	}
 	in.Term = min(in.Term, m.highest()) // it is where this peer is, whatever it says of its term
 	home := in.Leader.IsZero()
+	m.pingAt = time.Time{}
 	if m.reign.Rank.Home == home && m.reign.leader() == in.Leader && in.Term <= m.reign.Term && !m.reign.none() {
 		m.alive(out)
+		m.probe(out) // how long does it take to answer?
 		if home && in.Term < m.reign.Term {
 			out.Actions = append(out.Actions, TellHome{Term: m.reign.Term, Addresses: in.Addresses})
 		}
@@ -264,6 +266,7 @@ func (m *Machine) connected(in Connected, out *Output) {
 	m.calm()
 	m.reign, m.places, m.proof = r, slices.Clone(in.Addresses), nil
 	m.alive(out)
+	m.probe(out)
 }
 
 // homeBack takes the word that the home tracker answers this peer. The leader gives it the lead soon, others only when the

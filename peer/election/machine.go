@@ -63,7 +63,9 @@ type Machine struct {
 	questions []wire.PeerID // neighbours that wait for a verdict
 	verdictAt time.Time
 	probedAt  time.Time
-	doubtAt   time.Time // when a better candidate that did not suspect gives the tracker up
+	pingAt    time.Time     // of the first Probe since the last Heard
+	trip      time.Duration // by how much a round trip to the tracker is longer than nearTrip; those to neighbours may be twice that
+	doubtAt   time.Time     // when a better candidate that did not suspect gives the tracker up
 	heard     []heardElection
 
 	// The lead, in lead.go.
@@ -135,6 +137,7 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 	case Connected:
 		m.connected(in, out)
 	case Heard:
+		m.measure()
 		m.alive(out)
 	case Suspect:
 		m.doubt(in.Closed, out)

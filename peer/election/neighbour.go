@@ -156,6 +156,9 @@ func (m *Machine) sync(out *Output) {
 	if len(m.neighbours) > 0 {
 		m.summarize(m.neighbours[m.rand.IntN(len(m.neighbours))].id, false, out)
 	}
+	if m.joined && m.now.Sub(m.probedAt) >= m.timing.Refresh {
+		m.probe(out)
+	}
 	m.expire()
 }
 

@@ -32,6 +32,22 @@ func (m *Machine) doubt(closed bool, out *Output) {
 	m.wait()
 }
 
+// The round trips that the Timing has room for, and the most that is added to it for longer ones.
+const (
+	nearTrip = 20 * time.Millisecond
+	maxTrip  = 500 * time.Millisecond
+)
+
+// measure takes the time that the tracker took to answer a Probe. It follows at once when that grows, and slowly when it falls.
+func (m *Machine) measure() {
+	if m.pingAt.IsZero() {
+		return
+	}
+	took := m.now.Sub(m.pingAt) - nearTrip
+	m.trip = min(max(took, (m.trip+took)/2, 0), maxTrip)
+	m.pingAt = time.Time{}
+}
+
 // alive takes a sign of life of the tracker.
 func (m *Machine) alive(out *Output) {
 	if m.leading || m.reign.none() {
@@ -110,11 +126,11 @@ func (m *Machine) ask(out *Output) {
 			ids = append(ids, n.id)
 		}
 	}
-	wait := m.timing.Vouch
-	if len(ids) == 0 { // the leader is the only one: it must know
+	wait := m.timing.Vouch + 4*m.trip // there, to the tracker and back, and here again
+	if len(ids) == 0 {                // the leader is the only one: it must know
 		ids = append(ids, leader)
 		if m.closed {
-			wait = m.timing.Leader
+			wait = m.timing.Leader + 2*m.trip
 		}
 	}
 	m.rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
@@ -158,7 +174,7 @@ func (m *Machine) question(from wire.PeerID, out *Output) {
 	}
 	m.probe(out)
 	if m.verdictAt.IsZero() {
-		m.verdictAt = m.now.Add(m.timing.Vouch * 3 / 4)
+		m.verdictAt = m.now.Add(m.timing.Vouch*3/4 + 2*m.trip)
 	}
 }
 
@@ -166,6 +182,9 @@ func (m *Machine) question(from wire.PeerID, out *Output) {
 func (m *Machine) probe(out *Output) {
 	if m.probedAt.IsZero() || m.now.Sub(m.probedAt) >= 20*time.Millisecond {
 		m.probedAt = m.now
+		if m.pingAt.IsZero() {
+			m.pingAt = m.now
+		}
 		out.Actions = append(out.Actions, Probe{})
 	}
 }
@@ -218,7 +237,7 @@ func (m *Machine) decide(out *Output) {
 	e.Reign.Rank.Firm = true
 	sign(m.cfg.Key, e)
 	m.askedFor = e.Reign.Seq
-	m.phase, m.phaseAt = electing, m.now.Add(m.timing.Answer)
+	m.phase, m.phaseAt = electing, m.now.Add(m.timing.Answer+3*m.trip)
 	m.flood(e, &e.Route, m.self, m.lost, out)
 }
 
@@ -306,7 +325,7 @@ func (m *Machine) onElection(n *neighbour, e *Election, out *Output) {
 	default:
 		m.answer(&h, false, out)
 		if m.doubtAt.IsZero() {
-			m.doubtAt = m.now.Add(m.timing.Vouch)
+			m.doubtAt = m.now.Add(m.timing.Vouch + 2*m.trip)
 			m.probe(out)
 		}
 	}
