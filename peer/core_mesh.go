@@ -161,6 +161,9 @@ func (c *Core) rumored(now time.Time, r *room, ch presence.Changed, out *CoreOut
 	id := ch.Member.Peer
 	here := ch.What != presence.Left
 	c.roster.rumored(now, r.name, id, ch.Member.Name, here, c.joined, &out.Events)
+	if ch.Cause == presence.Said || ch.Cause == presence.Died && !c.connected() { // the tracker's word is older
+		c.roster.trackerLeft(now, r.name, id, c.joined, &out.Events)
+	}
 	if p := c.roster.people[id]; p != nil {
 		switch v := ch.Member.Voice; {
 		case here && v.In:
@@ -201,7 +204,10 @@ func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
 		r := c.rooms[name]
 		in := l.up && slices.Contains(l.rooms, name)
 		switch {
-		case r == nil || in == r.met[l.peer]:
+		case r == nil:
+		case l.up && !in && !r.met[l.peer] && r.needs[l.peer]: // it was in the room when the overlay heard of it
+			c.stepOverlay(now, r, overlay.LinkFailed{Peer: l.peer}, out)
+		case in == r.met[l.peer]:
 		case in:
 			r.met[l.peer] = true
 			c.stepOverlay(now, r, overlay.LinkUp{Peer: l.peer, Origin: originOf(l.path)}, out)
