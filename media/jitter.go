@@ -96,6 +96,7 @@ type Jitter struct {
 	twice    bool  // long packets begin with the frame before their own, see redundancy.go
 	seen     [2]uint64
 	suspect  bool // a packet jumped; the next one that follows it makes a restart
+	suspSSRC uint32
 	suspSeq  uint16
 	suspTime uint32
 
@@ -215,11 +216,9 @@ func (j *Jitter) push(p Packet) Verdict {
 	ts := j.highTS + int64(int32(p.Timestamp-uint32(j.highTS)))
 	if !j.follows(p.SSRC, seq-j.high, ts-j.highTS) {
 		// A sender that begins anew goes on after that; a single stray or forged packet does not (RFC 3550, A.1).
-		if !j.suspect || p.Seq != j.suspSeq+1 || p.Timestamp-j.suspTime > jitterJump {
-			j.suspect, j.suspSeq, j.suspTime = true, p.Seq, p.Timestamp
-			if p.SSRC == j.ssrc {
-				return Refused
-			}
+		if !j.suspect || p.SSRC != j.suspSSRC || p.Seq != j.suspSeq+1 || p.Timestamp-j.suspTime > jitterJump {
+			j.suspect, j.suspSSRC, j.suspSeq, j.suspTime = true, p.SSRC, p.Seq, p.Timestamp
+			return Refused
 		}
 		j.start(p)
 		j.queue(p, j.high, j.highTS)
@@ -243,10 +242,13 @@ func (j *Jitter) take(p Packet, seq, ts int64) Verdict {
 }
 
 // follows reports whether a packet that is dseq and dts away from the highest one can be of the same stream: near
-// in both, or after a pause, during which time stamps run on and sequence numbers do not. A source whose numbers go
-// on where the other's ended is the same talker on another way.
+// in both, or after a pause, during which time stamps run on and sequence numbers do not. A later packet has no earlier time. A
+// source whose numbers go on where the other's ended is the same talker on another way.
 func (j *Jitter) follows(ssrc uint32, dseq, dts int64) bool {
-	if dseq < -jitterDropout || dseq > jitterDropout || dts < -jitterJump {
+	switch {
+	case dseq < -jitterDropout || dseq > jitterDropout, dts < -jitterJump:
+		return false
+	case dseq > 0 && dts < 0, dseq < 0 && dts > 0:
 		return false
 	}
 	return dts <= jitterJump || dseq > 0 && ssrc == j.ssrc
@@ -365,7 +367,7 @@ func (j *Jitter) queue(p Packet, seq, ts int64) Verdict {
 // bound sees to it that nothing waits for longer than Max.
 func (j *Jitter) bound() {
 	for {
-		over := j.slots[j.order[j.n-1]].ts - j.position - int64(j.max)
+		over := j.slots[j.order[j.n-1]].ts - j.position + j.ahead() - int64(j.max)
 		if over <= 0 {
 			return
 		}
@@ -373,16 +375,22 @@ func (j *Jitter) bound() {
 			j.move(min(gap, over))
 			continue
 		}
+		if j.n == 1 {
+			return // it is next
+		}
 		j.drop()
 	}
 }
+
+// ahead is how much was given out that has not been heard yet.
+func (j *Jitter) ahead() int64 { return max(j.due-j.clock, 0) }
 
 // room is how much longer all that is queued can wait, within Max.
 func (j *Jitter) room() int64 {
 	least := int64(j.max)
 	for _, i := range j.order[:j.n] {
 		s := &j.slots[i]
-		least = min(least, int64(j.max)-(s.ts-j.position)-(j.clock-s.arrival))
+		least = min(least, int64(j.max)-(s.ts-j.position)-j.ahead()-(j.clock-s.arrival))
 	}
 	return max(least, 0)
 }

@@ -17,23 +17,22 @@ func frameOf(i int) *media.Frame {
 }
 
 // parse is a payload as a packet, as an Engine makes it.
-func parse(t testing.TB, seq uint16, timestamp uint32, marker bool, payload []byte) media.Packet {
-	t.Helper()
+func parse(seq uint16, timestamp uint32, marker bool, payload []byte) media.Packet {
 	pcm := make([]int16, media.MaxPacketSamples)
 	n, err := media.ParseL16(pcm, payload)
 	if err != nil {
-		t.Fatal(err)
+		panic(err) // it is ours
 	}
 	return media.Packet{SSRC: 1, Seq: seq, Timestamp: timestamp, Marker: marker, PCM: pcm[:n]}
 }
 
 // twice is n packets with copies, as stream is without.
-func twice(t testing.TB, n int, seq uint16, ts uint32, delay func(i int) time.Duration) (out []arrival) {
+func twice(n int, seq uint16, ts uint32, delay func(i int) time.Duration) (out []arrival) {
 	var r media.Redundancy
 	for i := range n {
 		payload, at := r.Append(nil, ts+uint32(i*media.FrameSamples), frameOf(i), i == 0)
 		if d := delay(i); d >= 0 {
-			out = append(out, arrival{time.Duration(i)*media.FrameDuration + d, parse(t, seq+uint16(i), at, i == 0, payload)})
+			out = append(out, arrival{time.Duration(i)*media.FrameDuration + d, parse(seq+uint16(i), at, i == 0, payload)})
 		}
 	}
 	return out
@@ -61,7 +60,7 @@ func TestRedundancyRepeatsTheFrameBefore(t *testing.T) {
 		for _, i := range c.want {
 			want = append(want, frameOf(i)[:]...)
 		}
-		if got := parse(t, 0, 0, false, payload).PCM; !slices.Equal(got, want) {
+		if got := parse(0, 0, false, payload).PCM; !slices.Equal(got, want) {
 			t.Errorf("%s: the packet has %d samples of other frames than %v", c.what, len(got), c.want)
 		}
 		if want := c.at - uint32(len(c.want)-1)*media.FrameSamples; timestamp != want {
@@ -73,7 +72,7 @@ func TestRedundancyRepeatsTheFrameBefore(t *testing.T) {
 func TestJitterFillsALossFromTheNextPacket(t *testing.T) {
 	// Every third packet is lost, and each seventh comes after the one behind it.
 	j := media.NewJitter(media.JitterConfig{})
-	heard, concealed := play(j, twice(t, 600, 65400, 1<<32-50000, func(i int) time.Duration {
+	heard, concealed := play(j, twice(600, 65400, 1<<32-50000, func(i int) time.Duration {
 		switch {
 		case i%3 == 1:
 			return -1
@@ -102,7 +101,7 @@ func TestCopiesCostNoDelayWhereNothingIsLost(t *testing.T) {
 	delay := func(i int) time.Duration { return time.Duration(i*7919%9) * time.Millisecond }
 	single, double := media.NewJitter(media.JitterConfig{}), media.NewJitter(media.JitterConfig{})
 	h1, c1 := play(single, stream(1000, 5, 7, delay), 21*time.Second)
-	h2, c2 := play(double, twice(t, 1000, 5, 7, delay), 21*time.Second)
+	h2, c2 := play(double, twice(1000, 5, 7, delay), 21*time.Second)
 	if !slices.Equal(h1, h2) || c1 != c2 {
 		t.Errorf("with copies %d frames are played and %d samples concealed, without %d and %d, or at other times", len(h2), c2, len(h1), c1)
 	}

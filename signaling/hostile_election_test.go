@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -195,4 +196,54 @@ func TestHighestTerm(t *testing.T) {
 			t.Errorf("at %v, with term %d, the highest term is %d, want %d", c.at, c.own, got, c.want)
 		}
 	}
+}
+
+// One client, or many behind one address, must not keep a tracker so busy with dialling back that it does so for nobody else.
+func TestOneAddressDoesNotTakeAllDials(t *testing.T) {
+	h, now, out := NewHub(HubConfig{Limits: Limits{Rate: -1}}), time.Unix(1000, 0), &HubOutput{}
+	conn := ConnID(0)
+	dial := func(addr string) bool {
+		conn++
+		out.Send, out.Dial = nil, nil
+		h.Step(now, HubArrived{Conn: conn, Addr: netip.MustParseAddr(addr)}, out)
+		h.Step(now, HubHello{Conn: conn, Req: &HelloRequest{ID: newID(), Peer: wire.PeerID{1, byte(conn), byte(conn >> 8)}, Name: "x"}}, out)
+		h.Step(now, HubRequest{Conn: conn, Req: &DialbackRequest{newID(), 5000}}, out)
+		return len(out.Dial) == 1
+	}
+	var mine []ConnID
+	for range 500 {
+		if dial("192.0.2.1") {
+			mine = append(mine, conn)
+		}
+		h.Step(now, HubDropped{Conn: conn}, out) // and comes again
+	}
+	if !dial("198.51.100.1") {
+		t.Errorf("after %d dials to one address there are none left for another", len(mine))
+	}
+	for _, c := range mine {
+		h.Step(now, HubDialled{Conn: c}, out)
+	}
+	if !dial("192.0.2.1") {
+		t.Error("when its dials have ended, an address is dialled again")
+	}
+	if len(h.dials) > 2 || len(h.dialAddrs) > 2 {
+		t.Errorf("%d dials of %d addresses are remembered, want two", len(h.dials), len(h.dialAddrs))
+	}
+}
+
+// Who was found not to be dialable does not become so because somebody on the same machine gets through.
+func TestAPeerOnTheSameMachineProvesNothing(t *testing.T) {
+	home := testTracker(t, nil)
+	a := newStand(t, 1, "127.0.0.1:0", nil, at(home.URL()))
+	o := await(a.player, "a can host", offered)
+	await(a.player, "a is dialable from here", func(o Offered) bool { return o.Dialable })
+	a.Station.box.put(stationSaid{Dialled{Port: o.Port, OK: false}}) // as a tracker elsewhere says
+	await(a.player, "a is not dialable from there", func(o Offered) bool { return !o.Dialable })
+	a.Station.Lead(Lead{Term: 1, Leader: a.id})
+	await[Leading](a.player, "a leads", nil)
+	b := newPlayer(t, 2, nil, at(o.Addresses[0]))
+	await(b, "b, on the same machine, is there", connected)
+	a.Station.Lead(Lead{Term: 2, Leader: a.id})
+	await(b, "and hears of the next term", func(s StateChanged) bool { return s.Term == 2 })
+	never[Offered](a.player, "a is still not dialable")
 }

@@ -168,7 +168,8 @@ type Hub struct {
 	kept      []kept // oldest first
 	keptBytes int
 	dials     map[ConnID]dialling
-	dialling  int // dials under way
+	dialAddrs map[netip.Addr]int // dials under way, by address
+	dialling  int                // dials under way
 }
 
 type hubConn struct {
@@ -215,7 +216,7 @@ func NewHub(cfg HubConfig) *Hub {
 		addrs: make(map[netip.Addr]int),
 		peers: make(map[wire.PeerID]*hubPeer),
 		rooms: make(map[wire.Room]*hubRoom),
-		dials: make(map[ConnID]dialling),
+		dials: make(map[ConnID]dialling), dialAddrs: make(map[netip.Addr]int),
 	}
 	if cfg.Standby {
 		h.standBy(HubMoved{Term: cfg.Term, Leader: cfg.Leader}, new(HubOutput))
@@ -572,12 +573,15 @@ func (h *Hub) dismissAll(why *ByeNote, out *HubOutput) {
 	clear(h.peers)
 	clear(h.rooms)
 	clear(h.dials)
+	clear(h.dialAddrs)
 	h.linger, h.kept, h.keptBytes = nil, nil, 0
 }
 
 func (h *Hub) forget(id ConnID, c *hubConn) {
 	delete(h.conns, id)
-	delete(h.dials, id)
+	if !h.dials[id].active {
+		delete(h.dials, id)
+	}
 	if h.addrs[c.addr]--; h.addrs[c.addr] <= 0 {
 		delete(h.addrs, c.addr)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -57,8 +58,9 @@ const (
 	// keepTime is below the time after which a client that waits for an answer gives its tracker up.
 	keepTime = 3 * time.Second
 
-	maxDials  = 64
-	dialEvery = 2 * time.Second
+	maxDials     = 64
+	maxDialsAddr = 8 // to one address, unless it is this machine
+	dialEvery    = 2 * time.Second
 )
 
 // kept is a signal that waits for its receiver's hello.
@@ -71,10 +73,11 @@ type kept struct {
 	until time.Time
 }
 
-// dialling is a connection's last dial-back.
+// dialling is a connection's last dial-back. While it is under way it is kept even if the connection has gone.
 type dialling struct {
 	at     time.Time
 	active bool
+	addr   netip.Addr
 }
 
 // Has says whether a connection has been admitted as p's.
@@ -196,7 +199,7 @@ func (h *Hub) release(which func(*kept) bool, out *HubOutput) {
 
 // dialBack has a client dialled, unless that has just been done or too many are being dialled.
 func (h *Hub) dialBack(now time.Time, p *hubPeer, r *DialbackRequest, out *HubOutput) {
-	d := h.dials[p.conn]
+	d, addr := h.dials[p.conn], h.conns[p.conn].addr
 	switch {
 	case d.active:
 		h.answer(out, p.conn, r, RateLimited, "this connection is being dialled back already; wait for that answer")
@@ -204,8 +207,11 @@ func (h *Hub) dialBack(now time.Time, p *hubPeer, r *DialbackRequest, out *HubOu
 		h.answer(out, p.conn, r, RateLimited, fmt.Sprintf("dialled back just now: at most once in %v", dialEvery))
 	case h.dialling >= maxDials:
 		h.answer(out, p.conn, r, RateLimited, fmt.Sprintf("busy dialling %d others back; try later", maxDials))
+	case h.dialAddrs[addr] >= maxDialsAddr && !addr.IsLoopback():
+		h.answer(out, p.conn, r, RateLimited, fmt.Sprintf("busy dialling %d others at this address back; try later", maxDialsAddr))
 	default:
-		h.dials[p.conn] = dialling{at: now, active: true}
+		h.dials[p.conn] = dialling{at: now, active: true, addr: addr}
+		h.dialAddrs[addr]++
 		h.dialling++
 		out.Dial = append(out.Dial, HubDial{Conn: p.conn, ID: r.ID, Peer: p.id, Port: r.Port})
 	}
@@ -213,9 +219,18 @@ func (h *Hub) dialBack(now time.Time, p *hubPeer, r *DialbackRequest, out *HubOu
 
 func (h *Hub) dialled(in HubDialled, out *HubOutput) {
 	h.dialling--
-	if d, ok := h.dials[in.Conn]; ok {
-		d.active = false
-		h.dials[in.Conn] = d
+	d, ok := h.dials[in.Conn]
+	if !ok || !d.active {
+		return
+	}
+	if h.dialAddrs[d.addr]--; h.dialAddrs[d.addr] <= 0 {
+		delete(h.dialAddrs, d.addr)
+	}
+	d.active = false
+	h.dials[in.Conn] = d
+	if h.conns[in.Conn] == nil {
+		delete(h.dials, in.Conn)
+	} else {
 		out.Send = append(out.Send, HubSend{in.Conn, &DialbackAnswer{Re: in.ID, OK: in.OK, Address: in.Address, Text: in.Text}})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -126,7 +127,7 @@ func TestStandbyLeadsAndStepsDown(t *testing.T) {
 	peers := make(chan wire.PeerID, 100)
 	tr := testTracker(t, func(c *TrackerConfig) {
 		c.Self, c.Standby = self, true
-		c.OnPeer = func(p wire.PeerID) { peers <- p }
+		c.OnPeer = func(p wire.PeerID, _ netip.Addr) { peers <- p }
 	})
 	askFor(t, tr, Info{Peer: self})
 	if bye := refusedWith(t, tr); bye.Status != Moved || bye.Tracker != "" {

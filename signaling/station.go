@@ -76,8 +76,9 @@ type Station struct {
 	advert chan *Tracker // what to announce on the LAN, nil for nothing; the last counts
 	slots  chan struct{} // one for each question under way
 
-	peers atomic.Bool              // another peer was admitted by the own tracker; set by that
-	where atomic.Pointer[[]string] // the own tracker's addresses; set by the owner
+	peers     atomic.Bool              // another peer was admitted by the own tracker; set by that
+	unreached atomic.Bool              // another tracker tried last to reach it, and did not; set by the owner
+	where     atomic.Pointer[[]string] // the own tracker's addresses; set by the owner
 
 	// Owned by the owner goroutine.
 	rng     *rand.Rand

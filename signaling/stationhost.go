@@ -85,9 +85,13 @@ func (s *Station) bindOwn(standby bool, l Lead, taken func(port int) bool) (*Tra
 	}
 }
 
-// admitted is called by the own tracker's owner for each peer that it admits.
-func (s *Station) admitted(p wire.PeerID) {
-	if p != s.self && !s.peers.Swap(true) {
+// admitted is called by the own tracker's owner for each peer that it admits, with its address. One on this machine shows that the
+// tracker can be reached as long as nobody has tried from elsewhere.
+func (s *Station) admitted(p wire.PeerID, from netip.Addr) {
+	if p == s.self || s.peers.Load() || s.unreached.Load() && (from.IsLoopback() || slices.Contains(ownAddresses(nil), from)) {
+		return
+	}
+	if !s.peers.Swap(true) {
 		s.box.put(stationPeer{})
 	}
 }
@@ -453,6 +457,7 @@ func (s *Station) dialled(now time.Time, ev Dialled) {
 			h.dialled = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 		}
 		s.peers.Store(ev.OK)
+		s.unreached.Store(!ev.OK)
 		s.offer(now)
 	}
 }

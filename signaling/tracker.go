@@ -57,9 +57,9 @@ type TrackerConfig struct {
 	Self wire.PeerID
 	// Standby begins without serving: whoever comes is sent on, or away while no tracker is known.
 	Standby bool
-	// OnPeer hears of every admitted hello, OnMeet of every greeting of another tracker, OnYield of a program on this machine
+	// OnPeer hears of every admitted hello and where it came from, OnMeet of every greeting of another tracker, OnYield of a program on this machine
 	// that wants the port (nil: it is refused). The owner calls them; they must not block.
-	OnPeer  func(wire.PeerID)
+	OnPeer  func(wire.PeerID, netip.Addr)
 	OnMeet  func(Greeting)
 	OnYield func()
 }
@@ -390,7 +390,9 @@ func (t *Tracker) handle(p post) {
 	case opStep:
 		t.step(p.in)
 		if hello, ok := p.in.(HubHello); ok && t.cfg.OnPeer != nil && t.hub.Has(hello.Conn, hello.Req.Peer) {
-			t.cfg.OnPeer(hello.Req.Peer)
+			if c := t.byID[hello.Conn]; c != nil {
+				t.cfg.OnPeer(hello.Req.Peer, c.addr.Addr())
+			}
 		}
 		if p.info != nil {
 			t.info.Store(p.info)

@@ -41,6 +41,9 @@ func items() []item {
 		{"heal", "joining the halves of a network again", heal},
 		{"messages", "messages of an election", messages},
 		{"voice-delay", "from mouth to ear", voiceDelay},
+		{"voice-mix", "hearing 24 talkers", voiceMix},
+		{"voice-drift", "a day with a wrong clock", voiceDrift},
+		{"voice-jitter", "the jitter buffer's delay against the loss it causes", voiceJitter},
 	}
 }
 

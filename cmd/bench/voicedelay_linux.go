@@ -37,12 +37,12 @@ func play(s *lab.Sound, pcm []int16, ways ...*way) (mouths, ears []*lab.Recordin
 		}
 	}()
 	for _, w := range ways {
-		mouth, err := s.Record(w.mic)
+		mouth, err := s.RecordFinely(w.mic)
 		if err != nil {
 			return nil, nil, err
 		}
 		mouths = append(mouths, mouth)
-		ear, err := s.Record(w.ear)
+		ear, err := s.RecordFinely(w.ear)
 		if err != nil {
 			return nil, nil, err
 		}

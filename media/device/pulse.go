@@ -250,7 +250,7 @@ func (p *pulse) record(ctx context.Context, id string) (recorder, error) {
 	err = c.Request(&proto.CreateRecordStream{
 		SampleSpec: pulseFormat, ChannelMap: proto.ChannelMap{proto.ChannelMono}, ChannelVolumes: proto.ChannelVolumes{0x10000},
 		SourceIndex: proto.Undefined, SourceName: id, DirectOnInputIndex: proto.Undefined,
-		BufferMaxLength: proto.Undefined, BufferFragSize: 2 * period, AdjustLatency: true,
+		BufferMaxLength: proto.Undefined, BufferFragSize: 2 * pulsePeriod, AdjustLatency: true,
 		Properties: proto.PropList{"media.name": proto.PropListString("voice")},
 	}, &reply)
 	if err != nil {

@@ -4,17 +4,27 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/jfreymuth/pulse/proto"
 
 	"peerchat/media"
 )
 
-// pulseTarget is how many periods the server holds: one that it plays from and two on their way. With two, a busy
-// machine hears gaps.
-const pulseTarget = 3
+// pulsePeriod is how much sound the server takes from us at a time, and gives us, in samples: 5 ms.
+const pulsePeriod = media.FrameSamples / 4
 
-// pulseSink is a loudspeaker. The server asks for samples as it plays; what it asked for and did not get is the room.
+// What the server holds, in periods: pulseLeast to begin with, one that it plays from and one on its way. A machine that is too busy
+// for that hears a gap, after which it is one more, up to pulseMost. After pulseCalm without a gap it is one less.
+const (
+	pulseLeast = 2
+	pulseMost  = 12
+	pulseCalm  = time.Minute
+	pulseWary  = time.Hour // longest calm that is waited for, where less was too little again and again
+)
+
+// pulseSink is a loudspeaker. The server asks for samples as it plays. It would take pulseMost periods; how many are
+// given to it is decided here, so that this can change in a moment.
 type pulseSink struct {
 	conn   *pulseConn
 	device string
@@ -25,14 +35,43 @@ type pulseSink struct {
 	bytes  [2 * media.MaxPacketSamples]byte // belongs to who writes
 
 	mu        sync.Mutex // guards what follows; never held while the server is written to
-	room      int        // samples
+	asked     int        // samples that the server asked for and did not get
 	limit     int        // samples that the server's buffer holds
+	fill      fill
 	underruns uint64
 	err       error
 }
 
+// fill is how many samples the server is to hold.
+type fill struct {
+	target int
+	calm   time.Duration // without a gap, before the target is lowered
+	since  time.Time     // the last gap, or the last lowering; zero: neither yet
+	lower  bool          // the last change was a lowering
+}
+
+func newFill() fill { return fill{target: pulseLeast * pulsePeriod, calm: pulseCalm} }
+
+// gap notes that the server had nothing to play.
+func (f *fill) gap(now time.Time) {
+	if f.lower {
+		f.calm = min(2*f.calm, pulseWary)
+	}
+	f.target = min(f.target+pulsePeriod, pulseMost*pulsePeriod)
+	f.since, f.lower = now, false
+}
+
+// played notes that the server has played.
+func (f *fill) played(now time.Time) {
+	if f.since.IsZero() || now.Sub(f.since) < f.calm || f.target == pulseLeast*pulsePeriod {
+		return
+	}
+	f.target -= pulsePeriod
+	f.since, f.lower = now, true
+}
+
 func (p *pulse) play(ctx context.Context, id string) (media.Sink, error) {
-	s := &pulseSink{wake: make(chan struct{}, 1), done: make(chan struct{}), limit: pulseTarget * period}
+	s := &pulseSink{wake: make(chan struct{}, 1), done: make(chan struct{}), limit: pulseMost * pulsePeriod, fill: newFill()}
 	c, err := p.connect(ctx, s.on)
 	if err != nil {
 		return nil, err
@@ -43,11 +82,11 @@ func (p *pulse) play(ctx context.Context, id string) (media.Sink, error) {
 		SampleSpec: pulseFormat, ChannelMap: proto.ChannelMap{proto.ChannelMono}, ChannelVolumes: proto.ChannelVolumes{0x10000},
 		SinkIndex: proto.Undefined, SinkName: id,
 		BufferMaxLength:    proto.Undefined,
-		BufferTargetLength: pulseTarget * 2 * period,
+		BufferTargetLength: pulseMost * 2 * pulsePeriod,
 		// It plays from the first period on. After a gap it waits for a period, and does not skip what was late.
-		BufferPrebufferLength: 2 * period,
-		BufferMinimumRequest:  2 * period,
-		AdjustLatency:         true,
+		BufferPrebufferLength: 2 * pulsePeriod,
+		BufferMinimumRequest:  2 * pulsePeriod,
+		EarlyRequests:         true, // it asks each time that it has taken a period, and takes no more at a time
 		Properties:            proto.PropList{"media.name": proto.PropListString("voice")},
 	}, &reply)
 	if err != nil {
@@ -56,8 +95,8 @@ func (p *pulse) play(ctx context.Context, id string) (media.Sink, error) {
 	}
 	s.stream, s.device = reply.StreamIndex, reply.SinkName
 	s.mu.Lock()
-	s.room += int(reply.Missing) / 2
-	s.limit = max(s.limit, int(reply.BufferTargetLength)/2)
+	s.asked += int(reply.Missing) / 2
+	s.limit = max(s.limit, s.asked)
 	s.mu.Unlock()
 	signal(s.wake)
 	var sink proto.GetSinkInfoReply
@@ -71,13 +110,16 @@ func (s *pulseSink) on(message any) {
 	switch m := message.(type) {
 	case *proto.Request:
 		s.mu.Lock()
-		s.room = min(s.room+int(m.Length)/2, max(s.limit, s.room))
+		s.asked = min(s.asked+int(m.Length)/2, s.limit)
+		s.fill.played(time.Now())
 		s.mu.Unlock()
 		signal(s.wake)
 	case *proto.Underflow:
 		s.mu.Lock()
 		s.underruns++
+		s.fill.gap(time.Now())
 		s.mu.Unlock()
+		signal(s.wake)
 	case *proto.PlaybackStreamKilled:
 		s.fail(errors.New("play: PulseAudio took the speaker away"))
 	case *proto.ConnectionClosed:
@@ -96,15 +138,18 @@ func (s *pulseSink) fail(err error) {
 }
 
 func (s *pulseSink) Name() string          { return s.device }
-func (s *pulseSink) Period() int           { return period }
+func (s *pulseSink) Period() int           { return pulsePeriod }
 func (s *pulseSink) Wake() <-chan struct{} { return s.wake }
 func (s *pulseSink) Done() <-chan struct{} { return s.done }
 
 func (s *pulseSink) Room() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.room
+	return s.room()
 }
+
+// room is what lacks to what the server is to hold. It holds what it has room for, less what it asks for.
+func (s *pulseSink) room() int { return max(s.asked-(s.limit-s.fill.target), 0) }
 
 func (s *pulseSink) Underruns() uint64 {
 	s.mu.Lock()
@@ -122,8 +167,8 @@ func (s *pulseSink) Err() error {
 // loses the connection after pulseReply.
 func (s *pulseSink) Write(pcm []int16) {
 	s.mu.Lock()
-	pcm = pcm[:min(len(pcm), s.room, media.MaxPacketSamples)]
-	s.room -= len(pcm)
+	pcm = pcm[:min(len(pcm), s.room(), media.MaxPacketSamples)]
+	s.asked -= len(pcm)
 	dead := s.err != nil
 	s.mu.Unlock()
 	if len(pcm) > 0 && !dead {

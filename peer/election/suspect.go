@@ -82,7 +82,10 @@ func (m *Machine) wait() {
 		return
 	}
 	place := m.place()
-	wait := time.Duration(place)*m.timing.Step + m.spread(m.timing.Jitter)
+	wait := time.Duration(place)*(m.timing.Step+m.trip) + m.spread(m.timing.Jitter)
+	if place > 0 {
+		wait += 2 * m.trip // until the best one has asked around
+	}
 	if place >= MaxRanking { // among many that nobody knows
 		wait += m.spread(2 * time.Second)
 	}

@@ -62,8 +62,8 @@ func BenchmarkPublish(b *testing.B) {
 				now := epoch
 				var out Output
 				step(b, m, now, Subscribe{general}, &out)
-				step(b, m, now, LinkUp{wire.PeerID{1}, []wire.Room{general}}, &out)
-				step(b, m, now, LinkUp{wire.PeerID{2}, []wire.Room{general}}, &out)
+				step(b, m, now, LinkUp{Peer: wire.PeerID{1}, Rooms: []wire.Room{general}}, &out)
+				step(b, m, now, LinkUp{Peer: wire.PeerID{2}, Rooms: []wire.Room{general}}, &out)
 				in := Publish{Room: general, Name: "bob", Drafts: drafts(n)}
 				var buf []byte
 				b.ReportAllocs()
@@ -93,7 +93,7 @@ func BenchmarkReceive(b *testing.B) {
 				var out, sent Output
 				for m, o := range map[*Machine]*Machine{from: to, to: from} {
 					step(b, m, now, Subscribe{general}, &out)
-					step(b, m, now, LinkUp{o.self, []wire.Room{general}}, &out)
+					step(b, m, now, LinkUp{Peer: o.self, Rooms: []wire.Room{general}}, &out)
 				}
 				in := Publish{Room: general, Name: "bob", Drafts: drafts(n)}
 				b.ReportAllocs()

@@ -9,7 +9,7 @@ import (
 	"peerchat/peer/wire"
 )
 
-// publish makes events of drafts, stores them, and sends them to everybody linked.
+// publish makes events of drafts, stores them, and sends them to the neighbours.
 func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 	refuse := func(d Draft, err error) {
 		out.Refused = append(out.Refused, Refused{Room: in.Room, Ref: d.Ref, Err: err})
@@ -59,30 +59,31 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 	if r.own.liveFrom == 0 {
 		r.own.liveFrom = events[0].Seq
 	}
-	r.own.liveAt = now
 	r.empty = false
 	for i := range events {
 		hash := events[i].Hash()
 		copy(r.own.recent[events[i].Seq%16][:], hash[:])
 		out.Delivers = append(out.Delivers, Deliver{Event: events[i], From: m.self, Ref: said[i].Ref})
 	}
+	r.own.hasTree, r.own.liveAt = true, now
 	m.push(now, r, events, out)
 	m.advanced(now, r, r.own)
 }
 
-// push sends own new events to every neighbour in the room.
+// push sends own new events to every neighbour in the room, save those that get them first from others.
 func (m *Machine) push(now time.Time, r *room, events []wire.Event, out *Output) {
+	r.own.told = 0
 	for _, l := range m.linkList {
 		s := l.share(r)
 		switch {
-		case s == nil:
+		case s == nil, s.slot >= 0 && r.own.eager&s.bit() == 0:
 			continue
 		case l.busy || s.lagging:
 			s.lagging = true // it is offered the events, and fetches them when it can
 			continue
 		}
 		m.sendEvents(l, events, true, 0, out)
-		m.watch(now, l, s, events, out)
+		m.watch(now, s, r.own, events, out)
 	}
 }
 
@@ -102,7 +103,7 @@ func (m *Machine) sendEvents(l *link, events []wire.Event, live bool, hops uint8
 func (m *Machine) advanced(now time.Time, r *room, a *authorLog) {
 	if l := m.links[a.author]; l != nil {
 		if s := l.share(r); s != nil {
-			m.ackSoon(now, s)
+			m.ackSoon(now, s, a)
 		}
 	}
 	if !a.isChanged {
@@ -115,9 +116,9 @@ func (m *Machine) advanced(now time.Time, r *room, a *authorLog) {
 	}
 }
 
-// offer tells each neighbour of the logs that went on and of which it is not known to have all. In a mesh this says
-// nothing new to most; it is what carries events further than the author's own links.
-func (m *Machine) offer(r *room, out *Output) {
+// offer tells each neighbour of the logs that went on and of which it is not known to have all, or only by a longer way. To
+// most that is nothing new; but it shows what a tree does not bring, or not soon.
+func (m *Machine) offer(now time.Time, r *room, out *Output) {
 	r.offerAt = time.Time{}
 	slices.SortFunc(r.changed, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
 	for _, l := range m.linkList {
@@ -125,17 +126,28 @@ func (m *Machine) offer(r *room, out *Output) {
 		if s == nil || l.busy { // a busy one gets a digest afterwards
 			continue
 		}
-		var heads []wire.Head
+		var f wire.Have
+		send := func() {
+			if f.Room = r.name; len(f.Heads) > 0 {
+				out.Sends = append(out.Sends, Send{To: l.peer, Frame: f})
+			}
+			f = wire.Have{}
+		}
 		for _, a := range r.changed {
 			tired := a.liveFrom > 0 && a.hops >= wire.MaxHops // from here on it travels by digest
-			if a.author != l.peer && !tired && s.known[a.author].seq < a.head && s.offered[a.author] < a.head {
-				heads = append(heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
-				s.offered[a.author] = a.head
+			if a.author == l.peer || tired || a.told&s.bit() != 0 {
+				continue
 			}
+			if k := s.known[a.author]; k.seq >= a.head && (k.hops == unknownHops || a.hops+1 >= k.hops) {
+				continue
+			}
+			if f.Heads = append(f.Heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head}); len(f.Heads) == wire.MaxHeads {
+				send()
+			}
+			f.Ways = append(f.Ways, a.way(now))
+			a.told |= s.bit()
 		}
-		for part := range slices.Chunk(heads, wire.MaxHeads) {
-			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name, Heads: part}})
-		}
+		send()
 	}
 	for _, a := range r.changed {
 		a.isChanged = false
@@ -143,12 +155,21 @@ func (m *Machine) offer(r *room, out *Output) {
 	r.changed = r.changed[:0]
 }
 
-// ackSoon has the neighbour's own events acknowledged, soon and together.
-func (m *Machine) ackSoon(now time.Time, s *share) {
-	if s.ack {
+// way is how the head of a log came here.
+func (a *authorLog) way(now time.Time) wire.Way {
+	return wire.Way{Hops: a.hops, Age: uint8(min(255, max(0, now.Sub(a.liveAt).Milliseconds())))}
+}
+
+// ackSoon has a neighbour told that what it sent of a log is here, soon and together.
+func (m *Machine) ackSoon(now time.Time, s *share, a *authorLog) {
+	if b := s.bit(); a.acks&b != 0 || b == 0 && (a.author != s.link.peer || slices.Contains(s.acks, a)) {
+		return
+	} else {
+		a.acks |= b
+	}
+	if s.acks = append(s.acks, a); len(s.acks) > 1 {
 		return
 	}
-	s.ack = true
 	s.ackAt = now.Add(ackDelay)
 	if next := s.acked.Add(ackInterval); next.After(s.ackAt) {
 		s.ackAt = next
@@ -160,26 +181,51 @@ func (m *Machine) ackSoon(now time.Time, s *share) {
 func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 	for _, l := range m.linkList {
 		for _, s := range l.shares {
-			if !s.ack || (s.ackAt.After(now) && !(flush && now.Sub(s.acked) >= ackInterval)) {
+			if len(s.acks) == 0 || (s.ackAt.After(now) && !(flush && now.Sub(s.acked) >= ackInterval)) {
 				continue
 			}
-			s.ack, s.acked = false, now
-			if a := s.room.logs[l.peer]; a != nil && a.head > 0 {
-				head := wire.Head{Author: a.author, Base: a.base, Seq: a.head}
-				out.Sends = append(out.Sends, Send{To: l.peer, Fast: true,
-					Frame: wire.Have{Room: s.room.name, Heads: []wire.Head{head}}})
+			s.acked = now
+			if len(s.acks) > 1 {
+				slices.SortFunc(s.acks, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
 			}
+			for part := range slices.Chunk(s.acks, maxAcks) {
+				f := wire.Have{Room: s.room.name, Heads: make([]wire.Head, 0, len(part)), Ways: make([]wire.Way, 0, len(part))}
+				for _, a := range part {
+					if a.acks &^= s.bit(); a.head > 0 {
+						f.Heads = append(f.Heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
+						f.Ways = append(f.Ways, a.way(now))
+					}
+				}
+				if len(f.Heads) > 0 {
+					out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: f})
+				}
+			}
+			clear(s.acks)
+			s.acks = s.acks[:0]
 		}
 	}
 }
 
-// hedge is an own event that a neighbour has not acknowledged.
+// hedge is a live event that was pushed to a neighbour, which has not acknowledged it.
 type hedge struct {
 	share *share
+	log   *authorLog
 	event wire.Event
+	hops  uint8
 	sent  time.Time // the first copy
 	next  time.Time // when to send another, or to give up; zero: now
 	count int       // copies sent, one after the other
+	last  bool      // no more will be
+}
+
+// doubt is an acknowledgement that came after a second copy was sent. If another follows as long after it as the second copy
+// was sent after the first, both copies arrived, and the second was sent too early.
+type doubt struct {
+	share  *share
+	log    *authorLog
+	seq    uint64
+	sample time.Duration // from the first copy
+	again  time.Time     // when the other acknowledgement would come
 }
 
 // patience is how long an acknowledgement is waited for before the next copy.
@@ -190,21 +236,32 @@ func (l *link) patience(copies int) time.Duration {
 // watch has events sent again on the unreliable channel if they are not acknowledged. Data channels retransmit after a
 // second, which is long in a conversation; in a flood the same would only add to it, and so it is left to them.
 // On a link that was seen to lose much, a first fast copy goes along at once.
-func (m *Machine) watch(now time.Time, l *link, s *share, events []wire.Event, out *Output) {
+func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Event, out *Output) {
+	l := s.link
 	if len(l.hedges)+len(events) > maxHedges {
 		l.hedges = l.hedges[:0]
 		return
 	}
 	for i := range events {
-		if events[i].EncodedSize()+16 > wire.MaxFastFrame {
+		if events[i].EncodedSize()+frameHead > wire.MaxFastFrame {
 			continue
 		}
-		h := hedge{share: s, event: events[i], sent: now, next: now.Add(l.patience(1)), count: 1}
+		h := hedge{share: s, log: a, event: events[i], hops: a.hops, sent: now, next: now.Add(l.patience(1)), count: 1}
 		l.hedges = append(l.hedges, h)
 		m.at(h.next)
 		if l.loss > lossy {
-			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: wire.Events{Live: true, Events: events[i : i+1]}})
+			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true,
+				Frame: wire.Events{Hops: h.hops, Live: true, Events: events[i : i+1]}})
 		}
+	}
+}
+
+// time has the acknowledgement of events that were asked for measured, which are not sent again.
+func (m *Machine) time(now time.Time, s *share, a *authorLog, events []wire.Event) {
+	if l := s.link; len(l.hedges) < maxHedges {
+		h := hedge{share: s, log: a, event: events[len(events)-1], sent: now, next: now.Add(hedgeMemory), count: 1, last: true}
+		l.hedges = append(l.hedges, h)
+		m.at(h.next)
 	}
 }
 
@@ -215,32 +272,34 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		return
 	}
 	var again []wire.Event
-	size := 16
+	var as *hedge // which these go with
+	size := 0
 	send := func() {
 		if len(again) > 0 {
-			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: wire.Events{Live: true, Events: again}})
+			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true,
+				Frame: wire.Events{Hops: as.hops, Live: true, Events: again}})
 		}
-		again, size = nil, 16
+		again, size = nil, frameHead
 	}
+	send()
 	for i := range l.hedges {
 		h := &l.hedges[i]
 		if h.next.After(now) {
 			continue
 		}
-		if h.count == maxCopies {
+		if h.last {
 			h.next = time.Time{}
 			continue
 		}
-		if n := h.event.EncodedSize(); size+n > wire.MaxFastFrame {
+		n := h.event.EncodedSize()
+		if size+n > wire.MaxFastFrame || len(again) > 0 && (as.log != h.log || as.hops != h.hops) {
 			send()
-			size += n
-		} else {
-			size += n
 		}
-		again = append(again, h.event)
+		size += n
+		again, as = append(again, h.event), h
 		h.count++
 		if h.next = now.Add(l.patience(h.count)); h.count == maxCopies {
-			h.next = h.sent.Add(hedgeMemory) // kept on, to measure how long the acknowledgement takes
+			h.next, h.last = h.sent.Add(hedgeMemory), true // kept on, to measure how long the acknowledgement takes
 		}
 	}
 	send()
@@ -248,15 +307,18 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 }
 
 // acked is told that a neighbour holds the own events of a room up to seq.
-func (m *Machine) acked(now time.Time, l *link, s *share, seq uint64, out *Output) {
-	if seq = min(seq, s.room.own.head); seq <= s.held {
-		return
+func (m *Machine) acked(l *link, s *share, seq uint64, out *Output) {
+	if seq = min(seq, s.room.own.head); seq > s.held {
+		s.held = seq
+		out.Held = append(out.Held, Held{Room: s.room.name, Peer: l.peer, Seq: seq})
 	}
-	s.held = seq
-	out.Held = append(out.Held, Held{Room: s.room.name, Peer: l.peer, Seq: seq})
+}
+
+// unwatch is told that a neighbour holds the events of an author up to seq.
+func (m *Machine) unwatch(now time.Time, l *link, s *share, author wire.PeerID, seq uint64) {
 	var last *hedge
 	for i := range l.hedges {
-		if h := &l.hedges[i]; h.share == s && h.event.Seq <= seq {
+		if h := &l.hedges[i]; h.share == s && h.log.author == author && h.event.Seq <= seq {
 			last = h
 		}
 	}
@@ -272,8 +334,27 @@ func (m *Machine) acked(now time.Time, l *link, s *share, seq uint64, out *Outpu
 	if last.count > 1 {
 		// Which copy is acknowledged cannot be told (Karn and Partridge, SIGCOMM 1987). Such a sample may move the
 		// estimate up by a step, so that it finds a path that is slower than assumed, but not run away.
+		l.doubt = doubt{share: s, log: last.log, seq: last.event.Seq, sample: sample, again: now.Add(l.patience(1))}
 		sample = min(sample, 2*l.rtt)
 	}
-	l.rtt += (sample - l.rtt) / 8
-	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.share == s && h.event.Seq <= seq })
+	if l.timed {
+		sample = l.rtt + (sample-l.rtt)/8
+	}
+	l.rtt = sample
+	if l.vague++; last.count == 1 {
+		l.timed, l.vague = true, 0
+	}
+	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool {
+		return h.share == s && h.log.author == author && h.event.Seq <= seq
+	})
+}
+
+// ackedAgain is told that a neighbour acknowledged once more what it had acknowledged.
+func (m *Machine) ackedAgain(now time.Time, l *link, s *share, author wire.PeerID, seq uint64) {
+	d := &l.doubt
+	if d.share == s && d.log.author == author && d.seq == seq && now.Sub(d.again).Abs() <= ackInterval+d.sample/8 &&
+		(!l.timed || l.vague >= maxVague) {
+		l.rtt, l.timed, l.vague = max(l.rtt, d.sample), true, 0
+	}
+	*d = doubt{}
 }

@@ -34,8 +34,9 @@ func (m *Machine) early(now time.Time, l *link, f wire.Events, out *Output) bool
 		}
 	}
 	for _, e := range f.Events {
-		m.unproven = append(m.unproven, arrival{held: held{event: e, from: l.peer, live: true, hops: f.Hops}, room: r, log: a, shown: true})
-		out.Delivers = append(out.Delivers, Deliver{Event: e, From: l.peer})
+		m.unproven = append(m.unproven, arrival{held: held{event: e, from: l.peer, live: true, hops: f.Hops}, room: r,
+			log: a, shown: true})
+		out.Delivers = append(out.Delivers, Deliver{Event: e, From: l.peer, Hops: travelled(f.Hops)})
 	}
 	a.head += uint64(len(f.Events))
 	return true
@@ -55,15 +56,17 @@ func (m *Machine) prove(now time.Time, out *Output) {
 		case e.Seq > a.head: // one before it did not pass
 			a.wasShown(x)
 			continue
-		case m.verifier.Verify(e) != nil:
+		case m.verify(e) != nil:
 			m.forged(l, x.room, e, out)
 			a.head = e.Seq - 1
 			a.wasShown(x)
 			continue
 		}
 		m.punctual(now, l, x.room, a, e, true, out)
-		m.learn(now, l, l.share(x.room), e.Author, span{seq: e.Seq}, false, out)
+		s := l.share(x.room)
+		m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: x.hops}, false, out)
 		copy(a.recent[e.Seq%16][:], x.hash[:])
+		a.via[e.Seq%16] = s.slot + 1
 		m.fresh = append(m.fresh, *x)
 	}
 	clear(m.unproven) // let go of the bodies
@@ -87,7 +90,7 @@ func (m *Machine) show(x *arrival, out *Output) {
 		delete(x.log.shown, x.event.Seq)
 	}
 	if !x.shown && !(shown && hash == x.hash) {
-		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live})
+		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live, Hops: travelled(x.hops)})
 	}
 }
 

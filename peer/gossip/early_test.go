@@ -57,7 +57,7 @@ func TestWhatIsAskedForIsProvenFirst(t *testing.T) {
 		"a lost link":  func(ann, _ *node) Input { return LinkDown{ann.id} },
 		"leaving":      func(_, _ *node) Input { return Unsubscribe{general} },
 		"time":         func(_, _ *node) Input { return Tick{} },
-		"another link": func(_, _ *node) Input { return LinkUp{wire.PeerID{9}, nil} },
+		"another link": func(_, _ *node) Input { return LinkUp{Peer: wire.PeerID{9}} },
 	} {
 		t.Run(what, func(t *testing.T) {
 			w, ann, bob, cyd := talking(t)

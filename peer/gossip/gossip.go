@@ -1,7 +1,8 @@
 // Package gossip spreads the events of rooms over the links there are, and repairs what did not arrive.
 //
 // The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
-// are stored, broadcast.go sends live ones and tells who holds what, repair.go compares logs and fetches what is missing. docs/gossip.md is the protocol on a page.
+// are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, repair.go
+// compares logs and fetches what is missing. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
@@ -39,6 +40,9 @@ type Config struct {
 	// Fresh says that Log lost what it held, while Key has been in use before. Own logs that are empty then go on after
 	// the time of Subscribe in milliseconds since 1970, so that no number is used again that is out there already.
 	Fresh bool
+	// Verify returns nil if the author signed the event; nil: a wire.Verifier. A simulator of thousands of peers in one
+	// process has each event verified once.
+	Verify func(*wire.Event) error
 	// Rand drives jitter and the choice of neighbours; seeded by the caller.
 	Rand interface{ Uint64() uint64 }
 }
@@ -52,10 +56,12 @@ type (
 	Unsubscribe struct{ Room wire.Room }
 )
 
-// LinkUp tells of a neighbour and the rooms shared with it; a later LinkUp of the same peer changes the rooms.
+// LinkUp tells of a neighbour and the rooms shared with it; a later LinkUp of the same peer changes the rooms. RTT is the
+// round trip if it is known, or else it is measured, at the cost of some second copies that nobody needs.
 type LinkUp struct {
 	Peer  wire.PeerID
 	Rooms []wire.Room
+	RTT   time.Duration
 }
 
 // LinkDown tells that a neighbour is gone.
@@ -68,7 +74,7 @@ type LinkBusy struct {
 	Busy bool
 }
 
-// Receive is a frame from a neighbour: Events, Digest, Have or Want. Others are ignored.
+// Receive is a frame from a neighbour: Events, Digest, Have, Want, Prune or Graft. Others are ignored.
 type Receive struct {
 	From  wire.PeerID
 	Frame wire.Frame
@@ -129,6 +135,7 @@ type Deliver struct {
 	Event   wire.Event
 	From    wire.PeerID // the neighbour it came from; the own ID for own events
 	History bool        // it was fetched, not broadcast live
+	Hops    uint8       // links that it travelled; 0: it is an own one
 	Ref     any         // own events: Draft.Ref
 }
 

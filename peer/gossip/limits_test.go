@@ -146,8 +146,8 @@ func TestARoomWaitsForNoOther(t *testing.T) {
 	w.restart(ann)
 	w.step(ann, Subscribe{other})
 	w.mesh()
-	w.step(ann, LinkUp{bob.id, []wire.Room{general, other}})
-	w.step(bob, LinkUp{ann.id, []wire.Room{general, other}})
+	w.step(ann, LinkUp{Peer: bob.id, Rooms: []wire.Room{general, other}})
+	w.step(bob, LinkUp{Peer: ann.id, Rooms: []wire.Room{general, other}})
 	w.run(1500 * time.Millisecond)
 	for _, room := range []wire.Room{general, other} {
 		heads, _, _ := bob.store.Heads(room)

@@ -13,9 +13,9 @@ import (
 
 // Machine spreads the events of the rooms that it is subscribed to. It is not for concurrent use.
 type Machine struct {
-	cfg      Config
-	self     wire.PeerID
-	verifier wire.Verifier
+	cfg    Config
+	self   wire.PeerID
+	verify func(*wire.Event) error
 
 	rooms    map[wire.Room]*room
 	roomList []*room // by name: maps have no order, and a machine must not depend on one
@@ -25,6 +25,7 @@ type Machine struct {
 	heldBytes int       // of all events held back behind gaps
 	due       time.Time // the earliest of all timers; zero: none
 	fresh     []arrival // reused by each Receive
+	demote    []*share  // neighbours that were struck out in this Step
 	unproven  []arrival // delivered, but neither verified nor stored: see early
 }
 
@@ -42,6 +43,9 @@ type room struct {
 	contact time.Time    // end of the first contact with a room that is new here; zero: it has not begun
 	budget  int          // events that may still be fetched during it
 
+	slots [64]*share // neighbours by their place in the masks of logs
+	seats uint64     // the places that are taken
+
 	repairAt, offerAt, digestAt time.Time
 	rounds                      int // of anti-entropy
 }
@@ -52,6 +56,7 @@ type authorLog struct {
 	base, head uint64
 
 	recent     [16][16]byte // hashes of the last events, by seq modulo 16
+	via        [16]int8     // and the places of the neighbours they came from, counted from 1; 0: none
 	recentFrom uint64       // those up to it are not in recent
 
 	pending  map[uint64]held // behind a gap
@@ -64,7 +69,18 @@ type authorLog struct {
 
 	liveFrom uint64 // first of the run of live events at the head; 0: the head is not live
 	liveAt   time.Time
-	hops     uint8
+	hops     uint8 // links that the last live event travelled
+
+	// The broadcast tree. Masks have a bit for each neighbour's place in the room.
+	hasTree  bool
+	eager    uint64 // neighbours to push live events to
+	told     uint64 // those that were told of the head
+	acks     uint64 // those that wait for an acknowledgement
+	parent   *share // who sent the last live event first, or was asked to send the next
+	failed   *share // who was to send what another was then asked for
+	depth    uint8  // links from the author along the tree, as far as is known
+	late     bool   // a neighbour offered what the parent has not sent
+	prunedAt time.Time
 
 	claimed *link // nothing of the log is here yet: this neighbour said that it exists
 
@@ -103,25 +119,35 @@ type link struct {
 	waste  bucket
 
 	rtt    time.Duration
+	timed  bool    // rtt is measured
+	vague  int     // acknowledgements since the last that told the round trip for certain
 	loss   float64 // share of own events that were not acknowledged in time, of late
 	hedges []hedge
+	doubt  doubt
 	serves []serve
 
 	serveAt time.Time
 	served  time.Time // until when its answers are paid for at serveRate
+
+	strikes  int // see strike
+	struckAt time.Time
 }
 
-// span is what a neighbour says it holds of a log: events base+1 to seq.
-type span struct{ base, seq uint64 }
+// span is what a neighbour says it holds of a log: events base+1 to seq, the last after hops links.
+type span struct {
+	base, seq uint64
+	hops      uint8
+}
 
 // share is a room that is shared with a neighbour.
 type share struct {
+	link    *link
 	room    *room
+	slot    int8 // its place in the room; -1: none is left
 	known   map[wire.PeerID]span
-	offered map[wire.PeerID]uint64 // heads that the neighbour was told of
-	held    uint64                 // own events that the neighbour is known to hold
-	lagging bool                   // a live event was not sent: nothing live is, until the neighbour has caught up
-	ack     bool                   // its events are to be acknowledged
+	held    uint64       // own events that the neighbour is known to hold
+	lagging bool         // a live event was not sent: nothing live is, until the neighbour has caught up
+	acks    []*authorLog // of which events are to be acknowledged
 	acked   time.Time
 	ackAt   time.Time
 }
@@ -138,7 +164,10 @@ func New(cfg Config) (*Machine, error) {
 	case cfg.Rand == nil:
 		return nil, errors.New("gossip: Config.Rand is missing")
 	}
-	return &Machine{cfg: cfg, self: wire.IDOf(cfg.Key), rooms: make(map[wire.Room]*room),
+	if cfg.Verify == nil {
+		cfg.Verify = new(wire.Verifier).Verify
+	}
+	return &Machine{cfg: cfg, self: wire.IDOf(cfg.Key), verify: cfg.Verify, rooms: make(map[wire.Room]*room),
 		links: make(map[wire.PeerID]*link)}, nil
 }
 
@@ -152,11 +181,11 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) error {
 	case Subscribe:
 		m.subscribe(now, in.Room, out)
 	case Unsubscribe:
-		m.unsubscribe(now, in.Room)
+		m.unsubscribe(now, in.Room, out)
 	case LinkUp:
 		m.linkUp(now, in, out)
 	case LinkDown:
-		m.linkDown(now, in.Peer)
+		m.linkDown(now, in.Peer, out)
 	case LinkBusy:
 		m.linkBusy(now, in, out)
 	case Receive:
@@ -172,6 +201,9 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) error {
 	if !m.due.IsZero() && !m.due.After(now) {
 		m.prove(now, out)
 		m.run(now, out)
+	}
+	if len(m.demote) > 0 {
+		m.demoted(now, out)
 	}
 	out.Wake = m.due
 	if len(m.unproven) > 0 {
@@ -208,7 +240,7 @@ func (m *Machine) run(now time.Time, out *Output) {
 			m.repair(now, r, out)
 		}
 		if passed(r.offerAt, now) {
-			m.offer(r, out)
+			m.offer(now, r, out)
 		}
 		if passed(r.digestAt, now) {
 			m.antiEntropy(now, r, out)
@@ -234,7 +266,7 @@ func (m *Machine) run(now time.Time, out *Output) {
 			m.at(l.hedges[i].next)
 		}
 		for _, s := range l.shares {
-			if s.ack {
+			if len(s.acks) > 0 {
 				m.at(s.ackAt)
 			}
 		}
@@ -273,7 +305,7 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 	m.at(r.digestAt)
 	for _, l := range m.linkList {
 		if slices.Contains(l.named, name) {
-			m.begin(l, r, out)
+			m.begin(now, l, r, out)
 		}
 	}
 }
@@ -296,13 +328,13 @@ func (r *room) find(author wire.PeerID) (int, bool) {
 	})
 }
 
-func (m *Machine) unsubscribe(now time.Time, name wire.Room) {
+func (m *Machine) unsubscribe(now time.Time, name wire.Room, out *Output) {
 	r := m.rooms[name]
 	if r == nil {
 		return
 	}
 	for _, l := range m.linkList {
-		m.end(l, r)
+		m.end(now, l, r, out)
 	}
 	for _, l := range r.sorted {
 		for _, h := range l.pending {
@@ -329,12 +361,15 @@ func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {
 		})
 		m.linkList = slices.Insert(m.linkList, at, l)
 	}
+	if in.RTT > 0 && !l.timed {
+		l.rtt, l.timed = in.RTT, true
+	}
 	l.named = slices.Clone(in.Rooms)
 	for _, r := range m.roomList {
 		if slices.Contains(l.named, r.name) {
-			m.begin(l, r, out)
+			m.begin(now, l, r, out)
 		} else {
-			m.end(l, r)
+			m.end(now, l, r, out)
 		}
 	}
 	for _, r := range m.roomList { // what was asked of this neighbour before may be asked of others
@@ -345,18 +380,19 @@ func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {
 }
 
 // begin shares a room with a neighbour, and compares logs.
-func (m *Machine) begin(l *link, r *room, out *Output) {
+func (m *Machine) begin(now time.Time, l *link, r *room, out *Output) {
 	if l.share(r) != nil {
 		return
 	}
-	s := &share{room: r, known: make(map[wire.PeerID]span), offered: make(map[wire.PeerID]uint64)}
+	s := &share{link: l, room: r, known: make(map[wire.PeerID]span)}
+	r.seat(s)
 	at, _ := slices.BinarySearchFunc(l.shares, r.name, func(s *share, n wire.Room) int { return cmp.Compare(s.room.name, n) })
 	l.shares = slices.Insert(l.shares, at, s)
 	m.digest(l, s, false, nil, out)
 }
 
 // end stops sharing a room with a neighbour.
-func (m *Machine) end(l *link, r *room) {
+func (m *Machine) end(now time.Time, l *link, r *room, out *Output) {
 	s := l.share(r)
 	if s == nil {
 		return
@@ -370,6 +406,7 @@ func (m *Machine) end(l *link, r *room) {
 			a.drop()
 		}
 	}
+	m.unseat(now, r, s, out)
 	m.forget(r)
 }
 
@@ -406,7 +443,7 @@ func (m *Machine) forget(r *room) {
 	r.sorted = slices.DeleteFunc(r.sorted, func(a *authorLog) bool { return r.logs[a.author] != a })
 }
 
-func (m *Machine) linkDown(now time.Time, peer wire.PeerID) {
+func (m *Machine) linkDown(now time.Time, peer wire.PeerID, out *Output) {
 	l := m.links[peer]
 	if l == nil {
 		return
@@ -414,7 +451,7 @@ func (m *Machine) linkDown(now time.Time, peer wire.PeerID) {
 	delete(m.links, peer)
 	m.linkList = slices.DeleteFunc(m.linkList, func(x *link) bool { return x == l })
 	for _, r := range m.roomList {
-		m.end(l, r)
+		m.end(now, l, r, out)
 		if len(r.behind) > 0 {
 			m.repairSoon(r, now)
 		}
@@ -487,13 +524,29 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 		}
 	case wire.Have:
 		if s := m.shared(now, l, f.Room, 1, out); s != nil {
-			for _, h := range f.Heads {
-				m.learn(now, l, s, h.Author, span{h.Base, h.Seq}, true, out)
+			for i, h := range f.Heads {
+				k := span{base: h.Base, seq: h.Seq, hops: unknownHops}
+				if i < len(f.Ways) {
+					k.hops = min(f.Ways[i].Hops, unknownHops-1)
+				}
+				m.learn(now, l, s, h.Author, k, true, out)
+				if i < len(f.Ways) {
+					m.compare(now, s, h.Author, k, time.Duration(f.Ways[i].Age)*time.Millisecond, out)
+				}
 			}
 		}
 	case wire.Want:
 		if s := m.shared(now, l, f.Room, 1, out); s != nil {
-			m.wanted(now, l, s, f, out)
+			m.wanted(now, l, s, f.Ranges, out)
+		}
+	case wire.Graft:
+		if s := m.shared(now, l, f.Room, 1+float64(len(f.Ranges))/16, out); s != nil {
+			m.grafted(now, s, f)
+			m.wanted(now, l, s, f.Ranges, out)
+		}
+	case wire.Prune:
+		if s := m.shared(now, l, f.Room, 1+float64(len(f.Authors))/16, out); s != nil {
+			m.pruned(now, s, f, out)
 		}
 	}
 }

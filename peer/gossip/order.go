@@ -49,7 +49,7 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.Events, out *Output) bool {
 	s, a := l.share(r), r.logs[e.Author]
 	if a != nil && e.Seq <= a.head {
-		m.duplicate(now, l, s, a, e, out)
+		m.duplicate(now, l, s, a, e, f.Live, out)
 		return false
 	}
 	if e.Lamport > believed(now) {
@@ -63,7 +63,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		return false
 	}
 	if a != nil && a.isBehind && !m.holds(a, e) {
-		m.learn(now, l, s, e.Author, span{seq: e.Seq}, false, out)
+		m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: f.Hops}, false, out)
 		return true // it will be asked for when its turn comes, and verified then
 	}
 	if a == nil && len(r.logs) >= maxAuthors && (e.Author != l.peer || len(r.logs) >= 2*maxAuthors) {
@@ -79,13 +79,16 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 			delete(a.pending, e.Seq)
 			m.heldBytes -= heldSize(&h.event)
 		case h.hash == hash:
+			if first := m.links[h.from]; f.Live && first != nil && first.share(r) != nil {
+				m.redundant(now, s, a, first.share(r).slot, out)
+			}
 			return false
 		default:
 			m.double(l, r, a, e, out)
 			return false
 		}
 	}
-	if err := m.verifier.Verify(e); err != nil {
+	if err := m.verify(e); err != nil {
 		m.forged(l, r, e, out)
 		return false
 	}
@@ -97,13 +100,13 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		return false
 	}
 	a.real()
-	m.learn(now, l, s, e.Author, span{seq: e.Seq}, false, out)
+	m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: f.Hops}, false, out)
 	h := held{event: *e, hash: hash, from: l.peer, live: f.Live, hops: f.Hops}
 	if e.Seq != a.head+1 {
 		m.hold(now, l, r, a, h, out)
 		return true
 	}
-	m.accept(r, a, h)
+	m.accept(r, a, h, s.slot)
 	for len(a.pending) > 0 {
 		next, ok := a.pending[a.head+1]
 		if !ok {
@@ -111,7 +114,11 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		}
 		delete(a.pending, a.head+1)
 		m.heldBytes -= heldSize(&next.event)
-		m.accept(r, a, next)
+		slot := int8(-1)
+		if from := m.links[next.from]; from != nil && from.share(r) != nil {
+			slot = from.share(r).slot
+		}
+		m.accept(r, a, next, slot)
 	}
 	return true
 }
@@ -130,9 +137,10 @@ func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wir
 
 // accept puts an event, the next of its log, among the fresh ones. The log's head goes on at once, so that the next in the
 // same frame fits; settle takes it back if the Log does not take the events.
-func (m *Machine) accept(r *room, a *authorLog, h held) {
+func (m *Machine) accept(r *room, a *authorLog, h held, slot int8) {
 	a.head++
 	copy(a.recent[a.head%16][:], h.hash[:])
+	a.via[a.head%16] = slot + 1
 	m.fresh = append(m.fresh, arrival{held: h, room: r, log: a})
 }
 
@@ -147,6 +155,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 			m.fresh = nil
 		}
 	}()
+	first := 0
 	events := make([]wire.Event, len(m.fresh))
 	for i := range m.fresh {
 		events[i] = m.fresh[i].event
@@ -160,15 +169,13 @@ func (m *Machine) settle(now time.Time, out *Output) {
 	for i := range m.fresh {
 		x := &m.fresh[i]
 		r, a := x.room, x.log
+		a.told = 0
 		r.follow(now, x.event.Lamport)
 		r.empty = r.empty && !r.contact.IsZero() // a room in which something was said is not new, once contact is over
 		if !x.live {
 			a.liveFrom = 0
-		} else {
-			if a.liveFrom == 0 {
-				a.liveFrom = x.event.Seq
-			}
-			a.liveAt, a.hops = now, min(x.hops, wire.MaxHops)+1
+		} else if a.liveFrom == 0 {
+			a.liveFrom = x.event.Seq
 		}
 		a.stranded = time.Time{}
 		if a.ask != nil {
@@ -183,11 +190,40 @@ func (m *Machine) settle(now time.Time, out *Output) {
 			m.repairSoon(r, now)
 		}
 		m.show(x, out)
-		if i+1 == len(m.fresh) || m.fresh[i+1].log != a {
-			m.advanced(now, r, a)
+		if next := i + 1; next == len(m.fresh) || !x.alike(&m.fresh[next]) {
+			if x.live {
+				m.spread(now, x, events[first:next], out)
+			}
+			if first = next; next == len(m.fresh) || m.fresh[next].log != a {
+				m.advanced(now, r, a)
+			}
 		}
 	}
 }
+
+// alike tells whether two arrivals came the same way, so that they go on together.
+func (x *arrival) alike(y *arrival) bool {
+	return x.log == y.log && x.live == y.live && x.hops == y.hops && x.from == y.from
+}
+
+// spread sends live events on, of which x is the last, and acknowledges them.
+func (m *Machine) spread(now time.Time, x *arrival, events []wire.Event, out *Output) {
+	r, a := x.room, x.log
+	var from *share
+	if l := m.links[x.from]; l != nil {
+		from = l.share(r)
+	}
+	m.grow(now, r, a, from)
+	a.liveAt, a.hops = now, travelled(x.hops)
+	a.depth, a.told, a.late = a.hops, 0, false
+	if from != nil {
+		m.ackSoon(now, from, a)
+	}
+	m.relay(now, r, a, from, events, out)
+}
+
+// travelled is how many links an event has travelled that had travelled hops before the last.
+func travelled(hops uint8) uint8 { return min(hops, wire.MaxHops) + 1 }
 
 // hold keeps an event whose predecessors are missing, and has them asked for.
 func (m *Machine) hold(now time.Time, l *link, r *room, a *authorLog, h held, out *Output) {
@@ -252,9 +288,9 @@ func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Outpu
 }
 
 // duplicate looks at an event whose place in the log is taken.
-func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *wire.Event, out *Output) {
-	if l.peer == a.author { // it may not know that we have it: acknowledgements can be lost
-		m.ackSoon(now, s)
+func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *wire.Event, live bool, out *Output) {
+	if live { // it may not know that we have it: acknowledgements can be lost
+		m.ackSoon(now, s, a)
 	}
 	if e.Seq <= a.base || a.warnedDouble { // the second is known to be worth no look
 		return
@@ -262,7 +298,10 @@ func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *w
 	hash := e.Hash()
 	if e.Seq+16 > a.head && e.Seq > a.recentFrom {
 		if bytes.Equal(a.recent[e.Seq%16][:], hash[:16]) {
-			m.learn(now, l, s, a.author, span{seq: e.Seq}, false, out)
+			m.learn(now, l, s, a.author, span{seq: e.Seq, hops: unknownHops}, false, out)
+			if live {
+				m.redundant(now, s, a, a.via[e.Seq%16]-1, out)
+			}
 			return
 		}
 	} else {
@@ -276,7 +315,7 @@ func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *w
 
 // double handles an event that differs from the one that has its place.
 func (m *Machine) double(l *link, r *room, a *authorLog, e *wire.Event, out *Output) {
-	if m.verifier.Verify(e) != nil {
+	if m.verify(e) != nil {
 		m.forged(l, r, e, out)
 		return
 	}

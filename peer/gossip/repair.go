@@ -38,7 +38,7 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 		s.room.contact, s.room.budget = now.Add(contactTime), window
 	}
 	for _, h := range f.Heads {
-		m.learn(now, l, s, h.Author, span{h.Base, h.Seq}, true, out)
+		m.learn(now, l, s, h.Author, span{base: h.Base, seq: h.Seq, hops: unknownHops}, true, out)
 	}
 	if f.Reply || len(f.Heads) == wire.MaxHeads || l.busy { // one that was busy gets a digest afterwards
 		return
@@ -71,8 +71,11 @@ func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 	l := free[m.cfg.Rand.Uint64()%uint64(len(free))]
 	s := l.share(r)
 	news := r.rounds%digestForce == 0
-	for _, a := range r.sorted {
-		news = news || a.head > s.known[a.author].seq
+	for i := 0; i < len(r.sorted) && !news; i++ {
+		a := r.sorted[i]
+		// Who gets a log from others was told of its head, and would ask.
+		told := a != r.own && a.told&s.bit() != 0 && a.eager&s.bit() == 0
+		news = !told && a.head > s.known[a.author].seq
 	}
 	if news {
 		m.digest(l, s, false, nil, out)
@@ -92,14 +95,22 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 	if !told {
 		k.base = was.base
 	}
-	k.seq = max(k.seq, was.seq)
+	if k.seq < was.seq || k.seq == was.seq && k.hops == unknownHops {
+		k.seq, k.hops = was.seq, was.hops
+	}
 	if k == was {
+		if told && l.doubt.share != nil {
+			m.ackedAgain(now, l, s, author, k.seq)
+		}
 		return
 	}
 	s.known[author] = k
 	r := s.room
 	if author == m.self {
-		m.acked(now, l, s, k.seq, out)
+		m.acked(l, s, k.seq, out)
+	}
+	if len(l.hedges) > 0 {
+		m.unwatch(now, l, s, author, k.seq)
 	}
 	a := r.logs[author]
 	if told && a != nil && a.ask != nil && a.ask.to == l && k.base >= a.ask.from {
@@ -118,8 +129,14 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 			a.claimed = l
 			l.claims++
 		}
-		if !a.isBehind && m.links[author] != nil && author != l.peer {
-			a.askAt = now.Add(gapDelay) // the author's own copy is likely on its way
+		if !a.isBehind {
+			switch live := k.hops != unknownHops; {
+			case live && a.parent != nil && a.parent != s:
+				a.askAt = now.Add(max(gapDelay, 3*a.parent.link.trip())) // the parent's copy is likely on its way
+			case m.links[author] != nil && author != l.peer:
+				a.askAt = now.Add(gapDelay) // or the author's own
+			}
+			a.late = a.late || k.hops != unknownHops
 		}
 		m.fallBehind(now, r, a)
 	}
@@ -173,6 +190,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		to     *link
 		ranges []wire.Range
 		fast   bool
+		graft  bool
 	}
 	var questions []*question
 	var unreal []*authorLog
@@ -185,6 +203,12 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 			// No answer: it may not have what it claimed. It is asked again when it claims it again.
 			to := a.ask.to
 			if s := to.share(r); s != nil && !(a.gap && to.peer == a.author) {
+				if a.parent == s {
+					a.parent = nil
+				}
+				if a.late && s.bit() != 0 {
+					a.failed = s
+				}
 				if _, ok := s.known[a.author]; ok {
 					delete(s.known, a.author)
 					to.known--
@@ -200,7 +224,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		}
 		l, from, to, adopt, behind := m.choose(now, r, a, quota)
 		if !behind {
-			a.isBehind, a.gap = false, false
+			a.isBehind, a.gap, a.late, a.failed = false, false, false, nil
 			if a.claimed != nil { // nobody could show an event of it
 				a.real()
 				unreal = append(unreal, a)
@@ -211,19 +235,26 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 			return false
 		}
 		a.ask = &ask{to: l, from: from, up: to, adopt: adopt, deadline: now.Add(askTimeout)}
-		fast := a.gap && to-from < 16
+		fast := (a.gap || a.late) && to-from < 16
+		graft := a.late && !adopt
 		if fast {
-			a.ask.deadline = now.Add(max(firstTimeout, 3*l.rtt))
+			a.ask.deadline = now.Add(max(firstTimeout, 3*l.trip()))
 		}
 		l.asks++
 		if a.head == 0 && now.Before(r.contact) {
 			r.budget = max(0, r.budget-int(min(quota, m.most(r, a)-from+1)))
 		}
 		m.repairSoon(r, a.ask.deadline)
-		at := slices.IndexFunc(questions, func(q *question) bool { return q.to == l })
+		if s := l.share(r); graft && s.bit() != 0 {
+			if a.parent != s && a.parent != nil {
+				a.failed = a.parent
+			}
+			a.parent, a.eager = s, a.eager|s.bit()
+		}
+		at := slices.IndexFunc(questions, func(q *question) bool { return q.to == l && q.graft == graft })
 		if at < 0 {
 			at = len(questions)
-			questions = append(questions, &question{to: l, fast: true})
+			questions = append(questions, &question{to: l, fast: true, graft: graft})
 		}
 		q := questions[at]
 		q.ranges = append(q.ranges, wire.Range{Author: a.author, From: from, To: to})
@@ -238,8 +269,11 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	}
 	for _, q := range questions {
 		slices.SortFunc(q.ranges, func(a, b wire.Range) int { return bytes.Compare(a.Author[:], b.Author[:]) })
-		out.Sends = append(out.Sends, Send{To: q.to.peer, Frame: wire.Want{Room: r.name, Ranges: q.ranges},
-			Fast: q.fast && len(q.ranges) < 8})
+		f := wire.Frame(wire.Want{Room: r.name, Ranges: q.ranges})
+		if q.graft {
+			f = wire.Graft{Room: r.name, Ranges: q.ranges}
+		}
+		out.Sends = append(out.Sends, Send{To: q.to.peer, Frame: f, Fast: q.fast && len(q.ranges) < 8})
 	}
 }
 
@@ -291,10 +325,7 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 	switch {
 	case len(able) > 0:
 		a.stranded = time.Time{}
-		l = able[m.cfg.Rand.Uint64()%uint64(len(able))]
-		if at := slices.IndexFunc(able, func(x *link) bool { return x.peer == a.author }); at >= 0 {
-			l = able[at]
-		}
+		l = m.ablest(now, r, a, able)
 	case next == nil:
 		return nil, 0, 0, false, behind
 	case a.head > 0 && a.stranded.IsZero():
@@ -314,6 +345,34 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 		}
 	}
 	return l, from, to, start > a.head, true
+}
+
+// ablest is whom of those who have the next event of a log to ask for it: its author, else the parent unless that is late, else
+// who had it by the fewest links, of those who have done what they should. Among equals chance decides.
+func (m *Machine) ablest(now time.Time, r *room, a *authorLog, able []*link) *link {
+	cost := func(l *link) int {
+		s := l.share(r)
+		switch {
+		case l.peer == a.author:
+			return -2
+		case s == a.parent && !a.late:
+			return -1
+		case l.struck(now) >= maxStrikes:
+			return 1 << 8
+		}
+		return int(s.known[a.author].hops)
+	}
+	n, least := 0, 1<<9
+	for _, l := range able {
+		if c := cost(l); c < least {
+			n, least = 0, c
+			able[n], n = l, 1
+		} else if c == least {
+			able[n] = l
+			n++
+		}
+	}
+	return able[m.cfg.Rand.Uint64()%uint64(n)]
 }
 
 // quota is how many events of a log that is empty here are fetched at most. On the first contact with a room that is new
@@ -348,8 +407,8 @@ type serve struct {
 }
 
 // wanted takes a question in.
-func (m *Machine) wanted(now time.Time, l *link, s *share, f wire.Want, out *Output) {
-	for _, q := range f.Ranges {
+func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, out *Output) {
+	for _, q := range ranges {
 		a := s.room.logs[q.Author]
 		if a == nil || q.From > a.head {
 			continue
@@ -408,6 +467,11 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 		}
 		live := a.liveFrom > 0 && v.from >= a.liveFrom && now.Sub(a.liveAt) < liveFor && a.hops < wire.MaxHops
 		frames := m.sendEvents(l, events, live, a.hops, out)
+		if live && a != r.own && l.timed {
+			m.watch(now, v.share, a, events, out)
+		} else if live && a != r.own {
+			m.time(now, v.share, a, events)
+		}
 		if a == r.own && frames == 1 && sent+16 <= wire.MaxFastFrame && len(l.hedges) > 0 {
 			// It was said just now, and likely lost on the reliable channel, which then stands still for a second.
 			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: out.Sends[len(out.Sends)-1].Frame})

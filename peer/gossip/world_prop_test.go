@@ -30,6 +30,9 @@ func (w *world) bounded() {
 				w.t.Fatalf("%s has %d logs in order and %d in all", n.name, len(r.sorted), len(r.logs))
 			}
 		}
+		for _, r := range m.roomList {
+			w.forest(n, r)
+		}
 		if bytes != m.heldBytes || bytes > maxHeldBytes {
 			w.t.Fatalf("%s holds %d bytes back and counts %d", n.name, bytes, m.heldBytes)
 		}
@@ -52,6 +55,36 @@ func (w *world) bounded() {
 			}
 			if known != l.known {
 				w.t.Fatalf("%s knows %d heads of %s and counts %d", n.name, known, w.name(l.peer), l.known)
+			}
+		}
+	}
+}
+
+// forest fails if a log's tree has links that are none.
+func (w *world) forest(n *node, r *room) {
+	w.t.Helper()
+	seats := uint64(0)
+	for i, s := range r.slots {
+		if s == nil {
+			continue
+		}
+		if seats |= 1 << i; s.slot != int8(i) || s.link != n.machine.links[s.link.peer] {
+			w.t.Fatalf("%s has a neighbour in place %d that is none", n.name, i)
+		}
+		for _, a := range s.acks {
+			if a.acks&s.bit() == 0 {
+				w.t.Fatalf("%s means to acknowledge %s and does not know of it", n.name, w.name(a.author))
+			}
+		}
+	}
+	for _, a := range r.sorted {
+		if seats != r.seats || (a.eager|a.told|a.acks)&^seats != 0 {
+			w.t.Fatalf("%s has taken the places %x, and uses %x, %x and %x of them for %s", n.name, r.seats, a.eager, a.told, a.acks,
+				w.name(a.author))
+		}
+		for _, s := range []*share{a.parent, a.failed} {
+			if s != nil && (s.slot < 0 || r.slots[s.slot] != s) {
+				w.t.Fatalf("%s waits for events of %s from a neighbour that has gone", n.name, w.name(a.author))
 			}
 		}
 	}
@@ -119,6 +152,75 @@ func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
 			}
 		}
 		w.run(5 * time.Minute)
+		w.converged()
+		w.bounded()
+		for _, n := range w.nodes {
+			for code, count := range n.faults {
+				t.Fatalf("%s reports %d faults %q among honest peers", n.name, count, code)
+			}
+		}
+	})
+}
+
+// TestWhateverHappensInALargeRoom is the same for rooms in which each has few links.
+func TestWhateverHappensInALargeRoom(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		if testing.Short() && rapid.IntRange(0, 3).Draw(t, "short") > 0 {
+			return
+		}
+		w := newWorld(t, rapid.Uint64().Draw(t, "seed"))
+		w.sparse(rapid.SampledFrom([]int{12, 50, 50, 100, 200}).Draw(t, "peers"), 5)
+		w.loss = rapid.SampledFrom([]float64{0, 0, 0.05, 0.2}).Draw(t, "loss")
+		w.busy = rapid.SampledFrom([]float64{0, 0.5}).Draw(t, "busy")
+		slow := time.Duration(rapid.IntRange(1, 100).Draw(t, "delay ms")) * time.Millisecond
+		w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
+		pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
+		talkers := []*node{pick("talker"), pick("talker"), pick("talker")}
+		for i := range rapid.IntRange(1, 12).Draw(t, "acts") {
+			a := pick("a")
+			switch rapid.IntRange(0, 7).Draw(t, "act") {
+			case 0, 1, 2:
+				a = talkers[rapid.IntRange(0, 2).Draw(t, "who")]
+				w.say(a, fmt.Sprintf("%s %d", a.name, i))
+			case 3:
+				w.say(a, fmt.Sprintf("%s %d", a.name, i), "and more")
+			case 4: // a part of all links fails
+				share := rapid.SampledFrom([]float64{0.05, 0.3, 0.8}).Draw(t, "share")
+				for i, x := range w.nodes {
+					for _, y := range w.nodes[:i] {
+						if x.links[y] != nil && w.rand.Float64() < share {
+							w.unlink(x, y)
+						}
+					}
+				}
+			case 5: // those who have few find others
+				for _, x := range w.nodes {
+					if y := w.nodes[w.rand.IntN(len(w.nodes))]; x != y && len(x.links) < 3 && x.links[y] == nil {
+						w.link(x, y)
+					}
+				}
+			case 6:
+				w.restart(a)
+			default:
+				for _, x := range w.nodes {
+					if a.links[x] != nil {
+						w.step(a, LinkBusy{x.id, true})
+						w.run(50 * time.Millisecond)
+						w.step(a, LinkBusy{x.id, false})
+						break
+					}
+				}
+			}
+			w.run(time.Duration(rapid.SampledFrom([]int{0, 1, 20, 200, 1000}).Draw(t, "ms")) * time.Millisecond)
+		}
+		w.bounded()
+		w.loss = 0
+		for i, x := range w.nodes { // heal, to a ring at least
+			if y := w.nodes[(i+1)%len(w.nodes)]; x.links[y] == nil {
+				w.link(x, y)
+			}
+		}
+		w.run(time.Minute)
 		w.converged()
 		w.bounded()
 		for _, n := range w.nodes {

@@ -43,8 +43,29 @@ type world struct {
 	rto    time.Duration // what a loss costs on the reliable channel
 	busy   float64       // of frames that are followed by others before a Flush
 
+	drop   func(from, to *node, f wire.Frame) bool // what never arrives; nil: nothing
+	proven map[proof]bool
+
 	payloads map[wire.PeerID]map[uuid.UUID]int // event copies that reached each peer
+	hops     uint8                             // the most that a delivered event had travelled
 	log      *strings.Builder                  // the play, if it is wanted
+}
+
+// proof is a single event and its signature, which is the same for all nodes.
+type proof struct {
+	hash [32]byte
+	sig  [64]byte
+}
+
+// verify does for all nodes what each would do alone.
+func (w *world) verify(e *wire.Event) error {
+	p := proof{e.Hash(), e.Proof.Sig}
+	if e.Proof.Size == 1 && w.proven[p] {
+		return nil
+	}
+	err := new(wire.Verifier).Verify(e)
+	w.proven[p] = err == nil && e.Proof.Size == 1
+	return err
 }
 
 type packet struct {
@@ -94,7 +115,8 @@ func (l nodeLog) Append(events []wire.Event) error {
 
 func newWorld(t failer, seed uint64, names ...string) *world {
 	w := &world{t: t, now: epoch, rand: rand.New(rand.NewPCG(seed, 1)), payloads: make(map[wire.PeerID]map[uuid.UUID]int),
-		delay: func() time.Duration { return 5 * time.Millisecond }, rto: time.Second}
+		proven: make(map[proof]bool),
+		delay:  func() time.Duration { return 5 * time.Millisecond }, rto: time.Second}
 	for i, name := range names {
 		w.add(name, byte(i+1))
 	}
@@ -102,8 +124,12 @@ func newWorld(t failer, seed uint64, names ...string) *world {
 }
 
 func (w *world) add(name string, key byte) *node {
+	return w.addKey(name, ed25519.NewKeyFromSeed(bytes.Repeat([]byte{key}, ed25519.SeedSize)))
+}
+
+func (w *world) addKey(name string, key ed25519.PrivateKey) *node {
 	n := &node{name: name, store: history.NewMemory(), links: make(map[*node]*wireLink), faults: make(map[string]int),
-		key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{key}, ed25519.SeedSize)), held: make(map[wire.PeerID]uint64),
+		key: key, held: make(map[wire.PeerID]uint64),
 		delivered: make(map[wire.PeerID][]uint64), texts: make(map[uuid.UUID]string)}
 	n.id = wire.IDOf(n.key)
 	w.payloads[n.id] = make(map[uuid.UUID]int)
@@ -115,7 +141,7 @@ func (w *world) add(name string, key byte) *node {
 // start gives a node a new machine over its store.
 func (w *world) start(n *node) {
 	w.t.Helper()
-	m, err := New(Config{Key: n.key, Log: nodeLog{n.store, n}, Fresh: n.fresh, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
+	m, err := New(Config{Key: n.key, Log: nodeLog{n.store, n}, Fresh: n.fresh, Verify: w.verify, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
 		NewID: func() (id uuid.UUID) {
 			n.ids++
 			copy(id[:], n.id[:6])
@@ -192,6 +218,7 @@ func (w *world) deliver(n *node, d Deliver) {
 	}
 	n.delivered[e.Author] = append(n.delivered[e.Author], e.Seq)
 	n.texts[e.ID] = string(e.Body)
+	w.hops = max(w.hops, d.Hops)
 	if e.Author == n.id && d.From == n.id {
 		n.said = append(n.said, string(e.Body))
 	}
@@ -272,6 +299,16 @@ func (w *world) describe(f wire.Frame) string {
 		for _, r := range f.Ranges {
 			fmt.Fprintf(&b, " %s:%d-%d", w.name(r.Author), r.From, r.To)
 		}
+	case wire.Graft:
+		b.WriteString("graft")
+		for _, r := range f.Ranges {
+			fmt.Fprintf(&b, " %s:%d-%d", w.name(r.Author), r.From, r.To)
+		}
+	case wire.Prune:
+		b.WriteString("prune")
+		for _, author := range f.Authors {
+			fmt.Fprintf(&b, " %s", w.name(author))
+		}
 	}
 	return b.String()
 }
@@ -301,8 +338,8 @@ func (w *world) link(a, b *node) {
 		p[0].links[p[1]] = &wireLink{era: era + w.sent + 1}
 	}
 	b.links[a].era = a.links[b].era
-	w.step(a, LinkUp{b.id, []wire.Room{general}})
-	w.step(b, LinkUp{a.id, []wire.Room{general}})
+	w.step(a, LinkUp{Peer: b.id, Rooms: []wire.Room{general}})
+	w.step(b, LinkUp{Peer: a.id, Rooms: []wire.Room{general}})
 }
 
 func (w *world) unlink(a, b *node) {
@@ -314,6 +351,41 @@ func (w *world) unlink(a, b *node) {
 	delete(b.links, a)
 	w.step(a, LinkDown{b.id})
 	w.step(b, LinkDown{a.id})
+}
+
+// sparse adds n nodes and links each with about degree random others, all of them connected.
+func (w *world) sparse(n, degree int) {
+	for i := range n {
+		seed := make([]byte, ed25519.SeedSize)
+		binary.BigEndian.PutUint32(seed, uint32(1000+i))
+		w.addKey(fmt.Sprintf("p%d", i), ed25519.NewKeyFromSeed(seed))
+	}
+	order := w.rand.Perm(n)
+	for i, k := range order {
+		w.link(w.nodes[k], w.nodes[order[(i+1)%n]])
+	}
+	for range n * (degree - 2) / 2 {
+		for range 20 {
+			a, b := w.nodes[w.rand.IntN(n)], w.nodes[w.rand.IntN(n)]
+			if a != b && a.links[b] == nil && len(a.links) < degree && len(b.links) < degree {
+				w.link(a, b)
+				break
+			}
+		}
+	}
+}
+
+// kill ends a node without a word.
+func (w *world) kill(n *node) {
+	w.nodes = slices.DeleteFunc(w.nodes, func(x *node) bool { return x == n })
+	for _, x := range w.nodes {
+		if x.links[n] != nil {
+			delete(x.links, n)
+			w.step(x, LinkDown{n.id})
+		}
+	}
+	clear(n.links)
+	n.wake = time.Time{}
 }
 
 // mesh links everybody who is not.
@@ -388,6 +460,9 @@ func (w *world) arrive(p packet) {
 	f, err := wire.DecodeFrame(p.data)
 	if err != nil {
 		w.t.Fatalf("%s cannot decode what %s sent: %v", p.to.name, p.from.name, err)
+	}
+	if w.drop != nil && w.drop(p.from, p.to, f) {
+		return
 	}
 	if e, ok := f.(wire.Events); ok {
 		for i := range e.Events {

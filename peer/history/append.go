@@ -74,7 +74,7 @@ func (s *SQLite) append(events []wire.Event) error {
 				return gapError(e, c.log.head)
 			}
 			s.buf = wire.AppendEvent(s.buf[:0], e)
-			if err := s.insert(c.room.id, c.log.id, e, s.buf); err != nil {
+			if err := s.insert(rowOf(c.room, c.log.id, e), s.buf); err != nil {
 				return err
 			}
 			c.log.head = e.Seq
@@ -100,14 +100,19 @@ func (s *SQLite) append(events []wire.Event) error {
 	return nil
 }
 
+// rowOf is what the row of e needs.
+func rowOf(room *sqliteRoom, author int64, e *wire.Event) *journaled {
+	return &journaled{room: room, author: author, seq: e.Seq, lamport: e.Lamport, time: e.Time, spoken: len(spoken(e)) > 0}
+}
+
 // insert writes the row of an event, and lets it wait for the index. data is its encoding.
-func (s *SQLite) insert(room, author int64, e *wire.Event, data []byte) error {
-	doc := docOf(e.Lamport)
+func (s *SQLite) insert(x *journaled, data []byte) error {
+	doc, room := docOf(x.lamport), x.room.id
 	row := func(doc int64) error {
-		return s.exec(sqlEvent, doc, room, author, int64(e.Seq), int64(e.Lamport), e.Time.UnixMilli(),
+		return s.exec(sqlEvent, doc, room, x.author, int64(x.seq), int64(x.lamport), x.time.UnixMilli(),
 			int64(crc32.Checksum(data, castagnoli)), data)
 	}
-	err := row(doc + slotOf(room, author, e.Seq))
+	err := row(doc + slotOf(room, x.author, x.seq))
 	if codeOf(err) == codeConstraint { // another event has the slot: take the next that is free
 		last := int64(0)
 		if err := s.query(sqlTaken, first(&last), doc, doc+1<<slotBits-1); err != nil {
@@ -115,13 +120,10 @@ func (s *SQLite) insert(room, author int64, e *wire.Event, data []byte) error {
 		}
 		err = row(last + 1)
 	}
-	if err != nil {
-		return err
+	if err == nil && x.spoken {
+		err = s.exec(sqlWait)
 	}
-	if len(spoken(e)) == 0 {
-		return nil
-	}
-	return s.exec(sqlWait)
+	return err
 }
 
 // known reports whether the log of e has its row.
@@ -256,7 +258,7 @@ func (s *SQLite) prepend(events []wire.Event) error {
 		for i := range events {
 			if e := &events[i]; !held[e.Seq] {
 				s.buf = wire.AppendEvent(s.buf[:0], e)
-				if err := s.insert(r.id, c.log.id, e, s.buf); err != nil {
+				if err := s.insert(rowOf(r, c.log.id, e), s.buf); err != nil {
 					return err
 				}
 				c.add(e, len(s.buf))

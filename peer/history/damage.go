@@ -108,15 +108,36 @@ func explain(err error) error {
 	return err
 }
 
-// check looks through the whole file for damage.
-func (s *SQLite) check() error {
-	return s.query("PRAGMA quick_check(1)", func(row []driver.Value) error {
-		if row[0] != "ok" {
-			return &damageError{err: fmt.Errorf("quick_check says: %v", row[0])}
-		}
+// check looks through the tables for damage, one by one: all at once, SQLite would read the whole index of words as well, whose damage is
+// mended otherwise, and told here by index.
+func (s *SQLite) check() (index bool, err error) {
+	var tables []string
+	err = s.query("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0", func(row []driver.Value) error {
+		tables = append(tables, str(row[0]))
 		return nil
 	})
+	for _, table := range tables {
+		if err != nil {
+			break
+		}
+		verdict := "nothing"
+		sql := fmt.Sprintf("SELECT * FROM pragma_quick_check(%s)", quoted(table))
+		err = s.query(sql, func(row []driver.Value) error {
+			verdict = str(row[0])
+			return errEnough
+		})
+		if err == nil && verdict != "ok" {
+			err = &damageError{err: fmt.Errorf("quick_check of %s says: %s", table, verdict)}
+		}
+		if strings.HasPrefix(table, "words_") && damageOf(err) != nil {
+			index, err = true, nil
+		}
+	}
+	return index, err
 }
+
+// quoted is s as a string of SQL.
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // guard runs op, and where it finds damage, mends that and runs it again.
 func (s *SQLite) guard(op func() error) error {

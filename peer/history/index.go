@@ -46,6 +46,9 @@ func (s *SQLite) index(n int) (done int, err error) {
 		return s.query(sqlNextWaiting, func(row []driver.Value) error {
 			doc, name := num(row[0]), wire.Room(str(row[2]))
 			e, err := decode(name, blob(row[3]), num(row[4]))
+			if err == errUnreadable {
+				err = nil // it says nothing
+			}
 			if err != nil {
 				return err
 			}
@@ -105,7 +108,7 @@ func (d *db) find(ctx context.Context, room wire.Room, id int64, terms []term, b
 		if f.enough(doc) {
 			return errEnough
 		}
-		return d.query(sqlByDoc, func(row []driver.Value) error { return f.see(doc, blob(row[0]), num(row[1])) }, doc, id)
+		return d.query(sqlByDoc, func(row []driver.Value) error { return f.see(blob(row[0]), num(row[1])) }, doc, id)
 	}, matchOf(id, terms), last)
 	if err != nil {
 		return nil, inIndex(err)
@@ -116,7 +119,7 @@ func (d *db) find(ctx context.Context, room wire.Room, id int64, terms []term, b
 		if f.enough(num(row[0])) {
 			return errEnough
 		}
-		return f.see(num(row[0]), blob(row[1]), num(row[2]))
+		return f.see(blob(row[1]), num(row[2]))
 	}, id, last)
 	return newest(append(hits, f.hits...), limit), err
 }
@@ -140,8 +143,11 @@ func (f *finder) enough(doc int64) bool {
 }
 
 // see takes an event if it is a hit. The index may say so of one that is none, if it is damaged.
-func (f *finder) see(_ int64, data []byte, sum int64) error {
+func (f *finder) see(data []byte, sum int64) error {
 	e, err := decode(f.room, data, sum)
+	if err == errUnreadable {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -37,11 +38,14 @@ type journal struct {
 	failed  bool // the last Settle
 }
 
-// journaled is an event in the journal; its encoding is records[from:to].
+// journaled is what the row of an event needs; its encoding is records[from:to] of the journal, if it is there.
 type journaled struct {
-	room     *sqliteRoom
-	author   int64
-	from, to int
+	room         *sqliteRoom
+	author       int64
+	seq, lamport uint64
+	time         time.Time
+	spoken       bool // it has words
+	from, to     int
 }
 
 // openJournal opens the journal of the file, and brings in what it holds.
@@ -141,7 +145,7 @@ func (s *SQLite) note(e *wire.Event) error {
 		return err // half a record is none, and the next one is written over it
 	}
 	j.records = b
-	j.lines = append(j.lines, journaled{r, l.id, start + recordHead, len(b)})
+	j.lines = append(j.lines, journaled{r, l.id, e.Seq, e.Lamport, e.Time, len(spoken(e)) > 0, start + recordHead, len(b)})
 	l.head = e.Seq
 	r.lamport = max(r.lamport, e.Lamport)
 	s.grow(e.Room, r, 1, int64(len(b)-start-recordHead))
@@ -169,14 +173,10 @@ func (s *SQLite) settle() error {
 	waiting := 0
 	err := s.transact(func() error {
 		for _, x := range j.lines {
-			e, err := wire.DecodeEvent(j.records[x.from:x.to])
-			if err != nil {
+			if err := s.insert(&x, j.records[x.from:x.to]); err != nil {
 				return err
 			}
-			if err := s.insert(x.room.id, x.author, &e, j.records[x.from:x.to]); err != nil {
-				return err
-			}
-			if len(spoken(&e)) > 0 {
+			if x.spoken {
 				waiting++
 			}
 		}

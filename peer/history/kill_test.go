@@ -18,10 +18,15 @@ const childEnv = "PEERCHAT_TEST_HISTORY"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
-		if err := appendForEver(path); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+		role := appendForEver
+		if r := childRoles()[os.Getenv("PEERCHAT_TEST_ROLE")]; r != nil {
+			role = r
 		}
-		os.Exit(1)
+		if err := role(path); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }

@@ -13,7 +13,7 @@ import (
 // has a file of each older version.
 type migration struct {
 	sql  string
-	then func(*SQLite) error // nil if sql is all
+	then func(*SQLite) error // nil if sql is all, and there is no table meta yet
 }
 
 var migrations = [...]migration{
@@ -120,7 +120,21 @@ func sumOf(room wire.Room, author wire.PeerID, base, head uint64) int64 {
 const (
 	metaFresh  = "fresh"  // the file was begun in place of one that was lost
 	metaClosed = "closed" // it was closed, and nothing was written since
+	metaSchema = "schema" // schemaSum when the tables were made
 )
+
+// minFile is the least that a file of SQLite has, in bytes; what is shorter it takes for an empty one.
+const minFile = 512
+
+// schemaSum is a checksum of how tables and indexes are defined.
+func (s *SQLite) schemaSum() (int64, error) {
+	h := crc32.New(castagnoli)
+	err := s.query("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name", func(row []driver.Value) error {
+		_, err := fmt.Fprintf(h, "%s %s %s %s\n", str(row[0]), str(row[1]), str(row[2]), str(row[3]))
+		return err
+	})
+	return int64(h.Sum32()), err
+}
 
 // migrate brings the file to the newest schema.
 func (s *SQLite) migrate() error {
@@ -146,6 +160,10 @@ func (s *SQLite) migrate() error {
 				if err := m.then(s); err != nil {
 					return err
 				}
+				sum, err := s.schemaSum()
+				if err := errors.Join(err, s.exec(sqlMeta, metaSchema, sum)); err != nil {
+					return err
+				}
 			}
 			return s.script(fmt.Sprintf("PRAGMA user_version = %d", version+1))
 		})
@@ -164,7 +182,7 @@ func (s *SQLite) fromSchema1() error {
 		if err != nil {
 			return &damageError{err: err}
 		}
-		return s.insert(num(row[0]), num(row[1]), &e, data)
+		return s.insert(rowOf(&sqliteRoom{id: num(row[0])}, num(row[1]), &e), data)
 	})
 	if err != nil {
 		return err

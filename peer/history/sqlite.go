@@ -125,7 +125,9 @@ func (s *SQLite) open() (err error) {
 	if err := errors.Join(err, f.Chmod(0o600), f.Close()); err != nil {
 		return err
 	}
-	if info.Size() == 0 {
+	if size := info.Size(); size > 0 && size < minFile {
+		return &damageError{err: fmt.Errorf("it has %d bytes only", size)}
+	} else if size == 0 {
 		for _, suffix := range []string{walSuffix, journalSuffix} {
 			if info, err := os.Stat(s.path + suffix); err == nil && info.Size() > 0 {
 				return &damageError{err: errors.New("it is empty, and its journal is not")}
@@ -147,7 +149,8 @@ func (s *SQLite) open() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.check(); err != nil {
+	indexDamaged, err := s.check()
+	if err != nil {
 		return err
 	}
 	if err := s.migrate(); err != nil {
@@ -161,7 +164,15 @@ func (s *SQLite) open() (err error) {
 		_ = s.script("VACUUM") // a file of schema 1 gives pages back after that; if there is no room for it now, it is done another time
 	}
 	if err := s.load(); err != nil {
+		if codeOf(err) == codeError {
+			err = &damageError{err: err} // a statement that does not fit the tables
+		}
 		return err
+	}
+	if indexDamaged {
+		if err := s.reindex(); err != nil {
+			return err
+		}
 	}
 	return s.openJournal()
 }
@@ -184,9 +195,13 @@ func (s *SQLite) connect(locking string) error {
 
 // load reads the tables that are mirrored.
 func (s *SQLite) load() error {
-	var fresh, closed int64
-	if err := errors.Join(s.query(sqlGetMeta, first(&fresh), metaFresh), s.query(sqlGetMeta, first(&closed), metaClosed)); err != nil {
+	var fresh, closed, schema int64
+	if err := errors.Join(s.query(sqlGetMeta, first(&fresh), metaFresh), s.query(sqlGetMeta, first(&closed), metaClosed),
+		s.query(sqlGetMeta, first(&schema), metaSchema)); err != nil {
 		return err
+	}
+	if sum, err := s.schemaSum(); err != nil || sum != schema {
+		return &damageError{err: fmt.Errorf("its schema has a wrong checksum (%v)", err)}
 	}
 	s.fresh = fresh != 0
 	names := make(map[int64]wire.Room)
@@ -286,6 +301,13 @@ func (s *SQLite) Tidy() error {
 	if s.conn == nil {
 		return nil
 	}
+	if err := s.tidy(time.Now()); err != nil {
+		return fmt.Errorf("tidy the history: %w", explain(err))
+	}
+	return nil
+}
+
+func (s *SQLite) tidy(now time.Time) error {
 	err := s.guard(func() error {
 		if err := s.settle(); err != nil {
 			return err
@@ -304,14 +326,11 @@ func (s *SQLite) Tidy() error {
 		}
 		return nil
 	})
-	if now := time.Now(); err == nil && now.Sub(s.expired) >= expireEvery {
+	if err == nil && now.Sub(s.expired) >= expireEvery {
 		s.expired = now
 		err = s.Expire(now)
 	}
-	if err != nil {
-		return fmt.Errorf("tidy the history: %w", explain(err))
-	}
-	return nil
+	return err
 }
 
 // look settles and runs a reading f on the room, if it is there.
@@ -353,12 +372,7 @@ func (s *SQLite) Range(room wire.Room, author wire.PeerID, from, to uint64, limi
 		if from > to || limit < 1 {
 			return nil
 		}
-		events, err = s.events(sqlRange, room, r.id, l.id, int64(from), int64(to), int64(limit))
-		for i := range events {
-			if events[i].Author != author || events[i].Seq != from+uint64(i) {
-				return &damageError{err: fmt.Errorf("event %d of the log of %s in %s is another", from+uint64(i), author.Tag(), room)}
-			}
-		}
+		events, err = s.log(room, r.id, author, l.id, from, to, limit)
 		return err
 	})
 	return events, err

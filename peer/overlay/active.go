@@ -50,10 +50,10 @@ func (m *Machine) dials() (n int) {
 	return n
 }
 
-// asking counts what is under way to fill the active view.
-func (m *Machine) asking() (n int) {
+// asking counts what is under way for one of two reasons.
+func (m *Machine) asking(a, b purpose) (n int) {
 	for _, l := range m.waiting {
-		if !l.active && (l.why == toJoin || l.why == toFill) {
+		if !l.active && (l.why == a || l.why == b) {
 			n++
 		}
 	}
@@ -64,8 +64,12 @@ func (m *Machine) asking() (n int) {
 func (m *Machine) question(l *link, out *Output) {
 	full := len(m.active) >= m.target
 	switch l.why {
-	case toJoin, toFill:
+	case toFill:
 		if full {
+			return
+		}
+	case toJoin:
+		if full && m.inside {
 			return
 		}
 	case toMix:
@@ -79,7 +83,7 @@ func (m *Machine) question(l *link, out *Output) {
 	}
 	l.ask = m.nonce
 	m.until(l, m.now.Add(m.timing.Answer))
-	if l.why == toJoin && !m.joined {
+	if l.why == toJoin && !m.inside {
 		m.send(l, Join{Nonce: l.ask}, out)
 		return
 	}
@@ -114,7 +118,7 @@ func (m *Machine) receive(in Receive, out *Output) {
 	case NeighborAnswer:
 		m.answered(l, msg, out)
 	case Disconnect:
-		m.disconnected(l, msg.Leaving, out)
+		m.disconnected(l, msg, out)
 	case ForwardJoin:
 		if m.neighborly(l, out) {
 			m.forwarded(l, msg, out)
@@ -168,12 +172,12 @@ func (m *Machine) accept(l *link, high bool, out *Output) bool {
 	case len(m.active) < m.target:
 		return true
 	case high:
-		m.evict(m.victim(l.origin), out)
+		m.evict(m.victim(l.origin), l.peer, out)
 		return true
 	}
 	// Who is refused elsewhere too, because one origin holds the places, gets one of those.
 	if v := m.surplus(); v != nil && !m.crowded(l.origin) {
-		m.evict(v, out)
+		m.evict(v, l.peer, out)
 		return true
 	}
 	return false
@@ -185,6 +189,7 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 	}
 	l.ask = 0
 	m.until(l, time.Time{})
+	m.inside = m.inside || msg.Accepted && l.why == toJoin
 	switch {
 	case !msg.Accepted:
 		if l.active { // it has accepted, and refused meanwhile
@@ -195,11 +200,11 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 	case l.active:
 	case len(m.active) < m.target:
 		m.add(l, out)
-	case l.why == toTake || l.why == toBridge:
-		m.evict(m.victim(l.origin), out)
+	case l.why == toTake || l.why == toBridge || l.why == toJoin:
+		m.evict(m.victim(l.origin), l.peer, out)
 		m.add(l, out)
 	case l.why == toMix && m.surplus() != nil && !m.crowded(l.origin):
-		m.evict(m.surplus(), out)
+		m.evict(m.surplus(), l.peer, out)
 		m.add(l, out)
 	default: // others came first
 		m.send(l, Disconnect{}, out)
@@ -208,8 +213,8 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 	m.tidy(l, out)
 }
 
-func (m *Machine) disconnected(l *link, leaving bool, out *Output) {
-	if leaving {
+func (m *Machine) disconnected(l *link, msg Disconnect, out *Output) {
+	if msg.Leaving {
 		l.ask = 0
 		m.forget(l.peer)
 	}
@@ -218,10 +223,13 @@ func (m *Machine) disconnected(l *link, leaving bool, out *Output) {
 		return
 	}
 	m.remove(l, out)
-	if !leaving {
+	if !msg.Leaving {
 		m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})
 	}
 	m.tidy(l, out)
+	if len(m.active) < m.target && !msg.Instead.IsZero() {
+		m.want(msg.Instead, toFill, out)
+	}
 	m.evicted()
 }
 
@@ -229,8 +237,8 @@ func (m *Machine) disconnected(l *link, leaving bool, out *Output) {
 func (m *Machine) add(l *link, out *Output) {
 	m.hold(l, out)
 	l.active = true
-	m.joined, m.been = true, true
-	m.retry = 0
+	m.been = true
+	m.inside = m.inside || len(m.contacts) == 0 // who knows of nobody is the first in the room
 	m.active = append(m.active, l)
 	m.drop(m.indexOf(l.peer))
 	m.found(l.peer)
@@ -249,9 +257,9 @@ func (m *Machine) remove(l *link, out *Output) {
 	out.Actions = append(out.Actions, NeighborDown{Peer: l.peer})
 }
 
-// evict ends it that l is a neighbour. It stays known.
-func (m *Machine) evict(l *link, out *Output) {
-	m.send(l, Disconnect{}, out)
+// evict ends it that l is a neighbour, in favour of another, if any. It stays known.
+func (m *Machine) evict(l *link, instead wire.PeerID, out *Output) {
+	m.send(l, Disconnect{Instead: instead}, out)
 	l.ask = 0 // an answer that is under way was given before this
 	m.remove(l, out)
 	m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})

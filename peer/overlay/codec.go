@@ -33,7 +33,11 @@ func AppendMessage(dst []byte, m Message) ([]byte, error) {
 	case NeighborAnswer:
 		return flag(head(start(dst, 3, m), majorUint, uint64(m.Nonce)), m.Accepted), nil
 	case Disconnect:
-		return flag(start(dst, 2, m), m.Leaving), nil
+		b := flag(start(dst, 3, m), m.Leaving)
+		if m.Instead.IsZero() {
+			return head(b, majorBytes, 0), nil
+		}
+		return peer(b, m.Instead), nil
 	case Shuffle:
 		b := head(start(dst, 5, m), majorUint, m.ID)
 		return peers(head(peer(b, m.Origin), majorUint, uint64(m.TTL)), m.Sample), nil
@@ -124,6 +128,9 @@ func check(m Message) error {
 	case NeighborAnswer:
 		return nonce(uint64(m.Nonce))
 	case Disconnect:
+		if m.Leaving && !m.Instead.IsZero() {
+			return errors.New("who leaves gives the place to nobody")
+		}
 		return nil
 	case Shuffle:
 		return errors.Join(nonce(m.ID), named(m.Origin), walk(m.TTL), named(m.Sample...))
@@ -258,7 +265,7 @@ func (r *reader) peers() []wire.PeerID {
 func (r *reader) message() Message {
 	items := r.head(majorArray, 5)
 	kind := r.head(majorUint, kindShuffleReply)
-	if r.err == nil && (kind == 0 || items != [...]uint64{0, 2, 3, 3, 3, 2, 5, 3}[kind]) {
+	if r.err == nil && (kind == 0 || items != [...]uint64{0, 2, 3, 3, 3, 3, 5, 3}[kind]) {
 		r.fail(fmt.Errorf("an array of %d items is no message of type %d", items, kind))
 	}
 	if r.err != nil {
@@ -274,7 +281,15 @@ func (r *reader) message() Message {
 	case kindNeighborAnswer:
 		return NeighborAnswer{Nonce: r.nonce(), Accepted: r.flag()}
 	case kindDisconnect:
-		return Disconnect{Leaving: r.flag()}
+		m := Disconnect{Leaving: r.flag()}
+		if len(r.b) > 0 && r.b[0] == majorBytes {
+			r.b = r.b[1:]
+			return m
+		}
+		if m.Instead = r.peer(); r.err == nil && m.Instead.IsZero() {
+			r.fail(errPeer)
+		}
+		return m
 	case kindShuffle:
 		return Shuffle{ID: r.head(majorUint, math.MaxUint64), Origin: r.peer(), TTL: uint8(r.head(majorUint, MaxWalk)), Sample: r.peers()}
 	default:

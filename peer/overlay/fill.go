@@ -33,7 +33,7 @@ func (m *Machine) evicted() {
 // free is called when there may be a free place, and when there may be somebody new to fill it.
 func (m *Machine) free() {
 	switch {
-	case !m.joined || len(m.active) >= m.target:
+	case !m.been || len(m.active) >= m.target:
 	case m.small():
 		m.soon(&m.fillAt, m.wait)
 	case m.fillAt.IsZero():
@@ -43,13 +43,13 @@ func (m *Machine) free() {
 
 // fill asks known peers to be neighbours, as long as places are free.
 func (m *Machine) fill(out *Output) {
-	if len(m.active) == 0 && !m.joined {
-		m.join(out)
-		return
+	if !m.been {
+		return // join is for that
 	}
-	free := m.target - len(m.active) - m.asking()
+	asking := m.asking(toFill, toJoin)
+	free := m.target - len(m.active) - asking
 	if len(m.active) == 0 {
-		free = min(free, maxHedge-m.asking()) // each of them is a claim that cannot be refused
+		free = min(free, maxHedge-asking) // each of them is a claim that cannot be refused
 	} else if m.wait > 0 {
 		free = min(free, 1) // most are full
 	}
@@ -61,16 +61,19 @@ func (m *Machine) fill(out *Output) {
 		k.tried = m.round
 		m.want(k.peer, toFill, out)
 	}
-	if free <= 0 || m.asking() > 0 {
-		return
+	if free > 0 && m.asking(toFill, toFill) == 0 {
+		m.exhausted(out)
 	}
+}
+
+// exhausted is called when all that are known were asked to fill a place: from the start again, later.
+func (m *Machine) exhausted(out *Output) {
+	m.round++
 	if len(m.active) == 0 {
-		// Nobody is left of those known. The contacts are the last resort, and the walks of a Join lead away from them.
-		m.joined = false
-		m.join(out)
-		return
+		// Nobody is left. The contacts are the last resort, and the walks of a Join lead away from them.
+		m.inside = false
+		m.soon(&m.joinAt, 0)
 	}
-	m.round++ // all have refused: from the start again, later
 	if m.size > 0 && len(m.active) >= m.size-1 {
 		return // there is nobody else
 	}
@@ -95,7 +98,10 @@ func (m *Machine) failed(id wire.PeerID, why purpose) {
 	if i := m.indexLost(id); i >= 0 {
 		m.again(i)
 	}
-	if (why == toFill || why == toJoin) && len(m.active) < m.target {
+	switch {
+	case why == toJoin:
+		m.soon(&m.joinAt, 0)
+	case why == toFill && len(m.active) < m.target:
 		m.soon(&m.fillAt, 0)
 	}
 }
@@ -109,7 +115,9 @@ func (m *Machine) refused(l *link, out *Output) {
 		m.again(i)
 	}
 	switch {
-	case l.why != toFill && l.why != toJoin || len(m.active) >= m.target:
+	case l.why == toJoin:
+		m.soon(&m.joinAt, 0)
+	case l.why != toFill || len(m.active) >= m.target:
 	case len(m.active) == 0, m.small():
 		m.soon(&m.fillAt, 0)
 	default:

@@ -35,34 +35,37 @@ func (m *Machine) learn(in Contacts) {
 	if n := len(m.contacts) - MaxContacts; n > 0 {
 		m.contacts = slices.Delete(m.contacts, 0, n)
 	}
-	if added > 0 && len(m.active) == 0 { // at once, unless these are the answer to contacts that all failed
-		m.soon(&m.fillAt, min(m.retry, m.timing.Fill))
+	if added > 0 && !m.inside { // at once, unless these are the answer to contacts that all failed
+		m.soon(&m.joinAt, min(m.retry, m.timing.Fill))
 	}
 }
 
-// join asks a contact to let this peer in, and another if that takes long.
+// join asks a contact to let this peer in, and another if that takes long. It goes on when others have come to this peer
+// meanwhile: they may know as little of the room as it does, and all of them would be a room of their own.
 func (m *Machine) join(out *Output) {
-	for m.asking() < maxHedge {
+	for !m.inside && m.asking(toJoin, toJoin) < maxHedge {
 		c := m.nextContact()
 		if c == nil {
-			if m.asking() > 0 {
-				return // their end goes on
-			}
-			// All were tried. With the next pass they get another chance.
-			out.NeedContacts = true
-			m.pass++
-			m.round++
-			m.joined = m.been && len(m.passive) > 0
-			m.retry = min(max(2*m.retry, m.timing.Fill), m.timing.FillMax)
-			m.soon(&m.fillAt, m.retry/2+m.upTo(m.retry/2))
-			return
+			break
 		}
 		c.tried = m.pass
+		if m.Neighbor(c.Peer) {
+			m.inside = true // it has come to this peer by itself
+			return
+		}
 		if m.want(c.Peer, toJoin, out) {
-			m.soon(&m.fillAt, m.timing.Hedge)
+			m.soon(&m.joinAt, m.timing.Hedge)
 			return
 		}
 	}
+	if m.inside || m.asking(toJoin, toJoin) > 0 {
+		return
+	}
+	// All were tried. With the next pass they get another chance.
+	out.NeedContacts = true
+	m.pass++
+	m.retry = min(max(2*m.retry, m.timing.Fill), m.timing.FillMax)
+	m.soon(&m.joinAt, m.retry/2+m.upTo(m.retry/2))
 }
 
 // nextContact is a random one that was not tried in this pass.

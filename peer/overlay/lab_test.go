@@ -313,6 +313,9 @@ func (l *lab) tellSend(m *member.Member, s overlay.Send) {
 		if msg.Leaving {
 			what = "DISCONNECT, leaves the room"
 		}
+		if !msg.Instead.IsZero() {
+			what += ", " + l.name(msg.Instead) + " has the place"
+		}
 	case overlay.Shuffle:
 		what = fmt.Sprintf("SHUFFLE of %s, %d to go: %s", l.name(msg.Origin), msg.TTL, names(msg.Sample))
 	case overlay.ShuffleReply:

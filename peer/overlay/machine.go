@@ -34,13 +34,14 @@ type Machine struct {
 	contacts []contact // the one that was tried longest ago first
 	lost     []lost
 
-	joined  bool          // somebody has taken this peer in, and the passive view may get it back in
-	been    bool          // somebody ever has
+	inside  bool          // whom this peer asked has let it in, or there was nobody to ask
+	been    bool          // it ever had a neighbour
 	round   uint32        // of asking passive peers
 	pass    uint32        // of asking contacts
 	wait    time.Duration // before the next try to fill a place; 0: none was refused
 	retry   time.Duration // before the next pass over the contacts
 	nonce   uint32
+	joinAt  time.Time
 	fillAt  time.Time
 	lostAt  time.Time
 	swapAt  time.Time // of the shuffle
@@ -142,9 +143,9 @@ type timer struct {
 	do func(*Machine, *Output)
 }
 
-func (m *Machine) timers() [4]timer {
+func (m *Machine) timers() [5]timer {
 	return [...]timer{{&m.lostAt, (*Machine).bridge}, {&m.swapAt, (*Machine).shuffle}, {&m.mixAt, (*Machine).diversify},
-		{&m.fillAt, (*Machine).fill}}
+		{&m.joinAt, (*Machine).join}, {&m.fillAt, (*Machine).fill}}
 }
 
 func (m *Machine) due(out *Output) {
@@ -204,9 +205,7 @@ func (m *Machine) resize(n int) {
 	for len(m.passive) > m.spare {
 		m.drop(m.rand.IntN(len(m.passive)))
 	}
-	if len(m.active) < m.target && m.joined {
-		m.soon(&m.fillAt, 0)
-	}
+	m.free()
 }
 
 // Sizes are the sizes of the views that fit a room of n: max(5, ln n + 1, rounded) and 6 times that.

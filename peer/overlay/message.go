@@ -8,12 +8,12 @@ import "peerchat/peer/wire"
 //	[2, peer, ttl]                      ForwardJoin
 //	[3, nonce, high]                    Neighbor
 //	[4, nonce, accepted]                NeighborAnswer
-//	[5, leaving]                        Disconnect
+//	[5, leaving, instead]               Disconnect
 //	[6, id, origin, ttl, [peer ...]]    Shuffle
 //	[7, id, [peer ...]]                 ShuffleReply
 //
 // A peer is a byte string of 32 bytes, nonce and id are unsigned and not 0, a nonce below 2^32; ttl is at most 16, and a message
-// names at most 16 peers.
+// names at most 16 peers. instead is a peer, or an empty byte string for none.
 type Message interface{ kind() byte }
 
 const (
@@ -48,8 +48,12 @@ type NeighborAnswer struct {
 	Accepted bool
 }
 
-// Disconnect ends it that two peers are neighbours. Leaving says that the sender leaves the room.
-type Disconnect struct{ Leaving bool }
+// Disconnect ends it that two peers are neighbours. Leaving says that the sender leaves the room. Instead is who got the place, if
+// somebody did: the receiver becomes that one's neighbour, so that the path between the two stays.
+type Disconnect struct {
+	Leaving bool
+	Instead wire.PeerID
+}
 
 // Shuffle carries some of what Origin knows on a random walk; who gets it at the end answers.
 type Shuffle struct {

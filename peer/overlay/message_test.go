@@ -22,7 +22,7 @@ func one() []Message {
 	}
 	return []Message{Join{Nonce: 1}, Join{Nonce: math.MaxUint32}, ForwardJoin{Peer: pid(1), TTL: MaxWalk}, ForwardJoin{Peer: pid(2)},
 		Neighbor{Nonce: 24, High: true}, Neighbor{Nonce: 255}, NeighborAnswer{Nonce: 256, Accepted: true}, NeighborAnswer{Nonce: 65536},
-		Disconnect{}, Disconnect{Leaving: true}, Shuffle{ID: math.MaxUint64, Origin: pid(3), TTL: 6, Sample: full}, Shuffle{ID: 1, Origin: pid(3)},
+		Disconnect{}, Disconnect{Leaving: true}, Disconnect{Instead: pid(5)}, Shuffle{ID: math.MaxUint64, Origin: pid(3), TTL: 6, Sample: full}, Shuffle{ID: 1, Origin: pid(3)},
 		ShuffleReply{ID: 1 << 32, Sample: full}, ShuffleReply{ID: 7}}
 }
 
@@ -65,6 +65,7 @@ func TestRefused(t *testing.T) {
 		"nobody in a sample":     ShuffleReply{ID: 1, Sample: make([]wire.PeerID, 1)},
 		"a long sample":          ShuffleReply{ID: 1, Sample: long},
 		"no id":                  Shuffle{Origin: pid(1)},
+		"a leaver's heir":        Disconnect{Leaving: true, Instead: pid(1)},
 	} {
 		if b, err := AppendMessage([]byte("x"), m); err == nil || string(b) != "x" {
 			t.Errorf("%s was encoded: %x (%v)", what, b, err)
@@ -78,8 +79,9 @@ func TestRefused(t *testing.T) {
 		"a nonce of 0":                  "\x82\x01\x00",
 		"an item too few":               "\x82\x03\x01",
 		"an item too many":              "\x83\x01\x01\xf4",
-		"a number in place of a truth":  "\x82\x05\x01",
-		"an array of indefinite length": "\x9f\x05\xf4\xff",
+		"a number in place of a truth":  "\x83\x05\x01\x40",
+		"nobody as the heir":            "\x83\x05\xf4\x58\x20" + strings.Repeat("\x00", 32),
+		"an array of indefinite length": "\x9f\x05\xf4\x40\xff",
 		"a peer of 31 bytes":            "\x83\x02\x58\x1f" + strings.Repeat("a", 31) + "\x06",
 		"a peer of 2^32 bytes":          "\x83\x02\x5a\xff\xff\xff\xff\x06",
 		"a sample of 2^32 peers":        "\x83\x07\x01\x9a\xff\xff\xff\xff",

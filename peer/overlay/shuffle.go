@@ -24,7 +24,7 @@ func (m *Machine) shuffle(out *Output) {
 	d := m.timing.Shuffle
 	m.swapAt = m.now.Add(d*3/4 + m.upTo(d/2))
 	if len(m.active) > m.target+1 { // the room has shrunk: one by one
-		m.evict(m.victim(""), out)
+		m.evict(m.victim(""), wire.PeerID{}, out)
 	}
 	if m.small() && len(m.active) == m.size-1 { // everybody knows everybody
 		return

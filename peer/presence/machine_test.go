@@ -145,3 +145,27 @@ func TestAMemberThatIsNoLongerFedStaysOnTheList(t *testing.T) {
 		t.Errorf("%d times somebody who is there was shown as gone, because refreshes went round a part of the room", gone)
 	}
 }
+
+// After most die at once, many have lost all their neighbours with them, so that nobody can report them: these fade.
+func TestMostDieAtOnce(t *testing.T) {
+	w := newWorld(t, 11)
+	crowdOf(w, 200)
+	w.mesh(5, nil)
+	w.advance(30 * time.Second)
+	for i := range 160 {
+		w.kill(w.nodes[i])
+	}
+	for range 40 {
+		w.advance(500 * time.Millisecond)
+		w.mesh(5, nil)
+	}
+	for _, n := range w.nodes[160:] {
+		if c := n.m.Count(); c > 40+80 { // 0.8^5, a third, of the dead have no living neighbour
+			t.Errorf("20 s after 160 of 200 died at once %s shows %d members", n.name, c)
+		}
+	}
+	w.advance(calm)
+	if why := w.wrong(); why != "" {
+		t.Error(why)
+	}
+}

@@ -33,11 +33,18 @@ func DecodeFrame(b []byte) (f Frame, err error) {
 		case typeHave:
 			h := Have{Room: r.room("")}
 			h.Heads = r.heads(1)
-			want, f = 3, h
+			h.Ways = r.ways(len(h.Heads))
+			want, f = 4, h
 		case typeWant:
 			w := Want{Room: r.room("")}
 			w.Ranges = r.ranges()
 			want, f = 3, w
+		case typeGraft:
+			g := Graft{Room: r.room("")}
+			g.Ranges = r.ranges()
+			want, f = 3, g
+		case typePrune:
+			want, f = 3, r.prune()
 		case typeBye:
 			bye := Bye{Leaving: r.bool("leaving")}
 			bye.Reason = string(r.text("reason", 0, MaxReason))
@@ -225,6 +232,36 @@ func (r *reader) ranges() []Range {
 		ranges = append(ranges, x)
 	}
 	return ranges
+}
+
+// ways reads one way for each of n heads, or none.
+func (r *reader) ways(n int) []Way {
+	b := r.bytes("ways", 0, 2*n)
+	if len(b) == 0 {
+		return nil
+	}
+	if len(b) != 2*n {
+		r.failf("ways of %d heads take %d bytes: want %d, or none", n, len(b), 2*n)
+		return nil
+	}
+	ways := make([]Way, n)
+	for i := range ways {
+		ways[i] = Way{Hops: b[2*i], Age: b[2*i+1]}
+	}
+	return ways
+}
+
+func (r *reader) prune() Frame {
+	p := Prune{Room: r.room("")}
+	n := r.array("authors", 1, MaxRanges)
+	p.Authors = make([]PeerID, 0, min(n, len(r.b)/34+1))
+	for i := 0; i < n && r.err == nil; i++ {
+		p.Authors = append(p.Authors, r.peer("author"))
+		if i > 0 && r.err == nil && !p.Authors[i-1].Less(p.Authors[i]) {
+			r.fail(errOrder)
+		}
+	}
+	return p
 }
 
 // Smallest encodings, in bytes: of a batch's event beside its body, and of a single event.

@@ -23,6 +23,8 @@ const (
 	typeOverlay  = 10
 	typeMembers  = 11
 	typeHolders  = 12
+	typePrune    = 13
+	typeGraft    = 14
 )
 
 // EventOverhead bounds what an encoded event takes beside its Room, Name, Body and Path, in bytes.
@@ -71,11 +73,25 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 		b = appendBool(b, f.Reply)
 		return appendHeads(b, f.Room, f.Heads, 0)
 	case Have:
-		b = appendUint(appendArray(b, 3), typeHave)
-		b = appendText(b, f.Room)
-		return appendHeads(b, f.Room, f.Heads, 1)
+		if len(f.Ways) > 0 && len(f.Ways) != len(f.Heads) {
+			return nil, fmt.Errorf("%d ways of %d heads: want one of each, or none", len(f.Ways), len(f.Heads))
+		}
+		b = appendUint(appendArray(b, 4), typeHave)
+		b, err := appendHeads(appendText(b, f.Room), f.Room, f.Heads, 1)
+		if err != nil {
+			return nil, err
+		}
+		b = appendHead(b, majorBytes, uint64(2*len(f.Ways)))
+		for _, w := range f.Ways {
+			b = append(b, w.Hops, w.Age)
+		}
+		return b, nil
 	case Want:
-		return appendWant(b, f)
+		return appendWant(b, typeWant, f.Room, f.Ranges)
+	case Graft:
+		return appendWant(b, typeGraft, f.Room, f.Ranges)
+	case Prune:
+		return appendPrune(b, f)
 	case Bye:
 		if err := checkText("reason", f.Reason, MaxReason); err != nil {
 			return nil, err
@@ -195,25 +211,43 @@ func appendHeads(b []byte, room Room, heads []Head, least int) ([]byte, error) {
 	return b, nil
 }
 
-func appendWant(b []byte, f Want) ([]byte, error) {
-	if err := f.Room.check(); err != nil {
+func appendWant(b []byte, kind uint64, room Room, ranges []Range) ([]byte, error) {
+	if err := room.check(); err != nil {
 		return nil, err
 	}
-	if len(f.Ranges) < 1 || len(f.Ranges) > MaxRanges {
-		return nil, fmt.Errorf("%d ranges: want 1 to %d", len(f.Ranges), MaxRanges)
+	if len(ranges) < 1 || len(ranges) > MaxRanges {
+		return nil, fmt.Errorf("%d ranges: want 1 to %d", len(ranges), MaxRanges)
 	}
-	b = appendText(appendUint(appendArray(b, 3), typeWant), f.Room)
-	b = appendArray(b, len(f.Ranges))
-	for i := range f.Ranges {
-		r := &f.Ranges[i]
+	b = appendText(appendUint(appendArray(b, 3), kind), room)
+	b = appendArray(b, len(ranges))
+	for i := range ranges {
+		r := &ranges[i]
 		if err := r.check(); err != nil {
 			return nil, err
 		}
-		if i > 0 && !f.Ranges[i-1].before(r) {
+		if i > 0 && !ranges[i-1].before(r) {
 			return nil, errOrder
 		}
 		b = appendBytes(appendArray(b, 3), r.Author[:])
 		b = appendUint(appendUint(b, r.From), r.To)
+	}
+	return b, nil
+}
+
+func appendPrune(b []byte, f Prune) ([]byte, error) {
+	if err := f.Room.check(); err != nil {
+		return nil, err
+	}
+	if len(f.Authors) < 1 || len(f.Authors) > MaxRanges {
+		return nil, fmt.Errorf("%d authors: want 1 to %d", len(f.Authors), MaxRanges)
+	}
+	b = appendText(appendUint(appendArray(b, 3), typePrune), f.Room)
+	b = appendArray(b, len(f.Authors))
+	for i := range f.Authors {
+		if i > 0 && !f.Authors[i-1].Less(f.Authors[i]) {
+			return nil, errOrder
+		}
+		b = appendBytes(b, f.Authors[i][:])
 	}
 	return b, nil
 }

@@ -44,7 +44,7 @@ type Events struct {
 }
 
 // MaxHops bounds how far a live event is relayed.
-const MaxHops = 16
+const MaxHops = 64
 
 // Head says how far a log goes: every event of Author after Base, up to and including Seq, is held. Base is 0 for a
 // whole log; it grows when old events are pruned, or were never fetched.
@@ -62,11 +62,19 @@ type Digest struct {
 	Reply bool // this answers a Digest; do not answer it with another
 }
 
-// Have announces that the sender holds the given heads, in ascending order of Author. To the author of a head it
-// acknowledges delivery; to others it offers the events.
+// Have announces that the sender holds the given heads, in ascending order of Author. To a neighbour that sent the events
+// it acknowledges delivery; to others it offers them (IHAVE in Plumtree).
 type Have struct {
 	Room  Room
 	Heads []Head
+	// Ways says how the last event of each head came to the sender, in the order of Heads. It is empty where that is not told.
+	Ways []Way
+}
+
+// Way is how an event came.
+type Way struct {
+	Hops uint8 // links it has travelled
+	Age  uint8 // milliseconds since then, 255 for all that are more
 }
 
 // Want asks for events of a log, inclusive on both ends, at most what the answering side chooses to give. Ranges are in
@@ -125,6 +133,20 @@ type Holder struct {
 	Seq  uint64
 }
 
+// Prune asks not to be sent the live events of these authors any more, because they come another way first: the link
+// leaves the authors' broadcast trees. Authors are in ascending order.
+type Prune struct {
+	Room    Room
+	Authors []PeerID
+}
+
+// Graft is a Want, and asks to be sent the live events of its authors from now on: the link joins their broadcast trees.
+// Ranges may begin after the last event there is.
+type Graft struct {
+	Room   Room
+	Ranges []Range
+}
+
 func (Hello) frame()    {}
 func (Presence) frame() {}
 func (Events) frame()   {}
@@ -137,3 +159,5 @@ func (Signal) frame()   {}
 func (Overlay) frame()  {}
 func (Members) frame()  {}
 func (Holders) frame()  {}
+func (Prune) frame()    {}
+func (Graft) frame()    {}

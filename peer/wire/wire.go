@@ -14,7 +14,7 @@
 //	Presence [2, seq, name, [room ...], voice]
 //	Events   [3, hops, live, [item ...]]                    1 to MaxEvents events
 //	Digest   [4, room, reply, [[author, base, seq] ...]]    up to MaxHeads, ascending by author
-//	Have     [5, room, [[author, base, seq] ...]]           1 to MaxHeads, ascending by author
+//	Have     [5, room, [[author, base, seq] ...], ways]     1 to MaxHeads, ascending by author
 //	Want     [6, room, [[author, from, to] ...]]            1 to MaxRanges, ascending, not overlapping
 //	Bye      [7, leaving, reason]
 //	Election [8, message]
@@ -22,11 +22,15 @@
 //	Overlay  [10, room, message]
 //	Members  [11, room, message]
 //	Holders  [12, room, author, [[peer, seq] ...]]          1 to MaxHolders, ascending by peer
+//	Signal   [9, passed, peer, data]
+//	Prune    [13, room, [author ...]]                       1 to MaxRanges, ascending
+//	Graft    [14, room, [[author, from, to] ...]]           as Want
 //
-// version, hops, base, seq, and the from and to of Want are unsigned integers; live, reply and leaving are booleans; voice is [] or, while
-// in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer, author, and the from and to of Signal are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
+// version, hops, base, seq, and the from and to of Want and Graft are unsigned integers; live, reply and leaving are booleans; voice
+// is [] or, while in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer, author, and the from and
+// to of Signal are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
 // event may be empty. message is a byte string of 1 to MaxElection bytes, whose layout is
-// that of package election.
+// that of package election. ways is empty, or a byte string of two bytes for each head: hops, age.
 //
 // An item of Events is a single event with its proof,
 //

@@ -16,6 +16,8 @@ type RoomConfig struct {
 	Overlay overlay.Config
 	// Contacts is how many random members a newcomer is told of, as a tracker would; 0 counts as 1.
 	Contacts int
+	// Alone says that nobody helps a member that has run out of contacts.
+	Alone bool
 	// Sized lets the members know how many they are, when they come and with each Resize. Without it Overlay.RoomSize holds.
 	Sized bool
 	// Origin tells where a link with peer i leads; nil: nobody knows.
@@ -68,7 +70,9 @@ func (r *Room) Born(i int) sim.Participant {
 			return r.cfg.Origin(k)
 		}
 	}
-	cfg.OnNeed = func() []overlay.Contact { return r.Sample(i) }
+	if !r.cfg.Alone {
+		cfg.OnNeed = func() []overlay.Contact { return r.Sample(i) }
+	}
 	if r.cfg.Rider != nil {
 		cfg.Rider = r.cfg.Rider(i, r.ID(i), r.Seed())
 	}

@@ -22,6 +22,7 @@ const (
 	soundMost     = 15 * 60           // seconds that a Recording keeps
 	soundStart    = 20 * time.Second  // for the daemon to answer
 	soundLate     = 20                // milliseconds that players and recorders ask for
+	soundFine     = 2                 // the same, of a recorder that measures
 	soundPriority = 3                 // of the daemon in SCHED_RR: before those who use it
 	soundNoBus    = "unix:path=/none" // so that the daemon finds no bus, neither of the system nor of a desktop
 )
@@ -113,9 +114,9 @@ func InTime(c Command) Command {
 	return c
 }
 
-// client starts a program of pulseaudio-utils.
-func (s *Sound) client(c Command) (*Proc, error) {
-	c.Args = append(c.Args, "--raw", "--format=s16le", fmt.Sprintf("--rate=%d", soundRate), "--channels=1", fmt.Sprintf("--latency-msec=%d", soundLate))
+// client starts a program of pulseaudio-utils that asks for a latency in milliseconds.
+func (s *Sound) client(c Command, latency int) (*Proc, error) {
+	c.Args = append(c.Args, "--raw", "--format=s16le", fmt.Sprintf("--rate=%d", soundRate), "--channels=1", fmt.Sprintf("--latency-msec=%d", latency))
 	c.Home, c.Env = s.dir, s.env()
 	p, err := s.net.Start(InTime(c))
 	if err != nil {
@@ -134,7 +135,7 @@ func (s *Sound) Play(sink string, pcm []int16) (*Proc, error) {
 	if err = errors.Join(binary.Write(f, binary.LittleEndian, pcm), f.Close()); err != nil {
 		return nil, fmt.Errorf("write the sound to play: %w", err)
 	}
-	return s.client(Command{Name: "play on " + sink, Path: "pacat", Args: []string{"--playback", "--device=" + sink, f.Name()}, Plain: true})
+	return s.client(Command{Name: "play on " + sink, Path: "pacat", Args: []string{"--playback", "--device=" + sink, f.Name()}, Plain: true}, soundLate)
 }
 
 // Recording is what a loudspeaker plays.
@@ -155,8 +156,14 @@ type arrival struct {
 }
 
 // Record records what a loudspeaker plays, silence too, from about now on, until Stop or Close.
-func (s *Sound) Record(sink string) (*Recording, error) {
-	p, err := s.client(Command{Name: "record " + sink, Path: "pacat", Args: []string{"--record", "--device=" + sink + ".monitor"}, Deaf: true})
+func (s *Sound) Record(sink string) (*Recording, error) { return s.record(sink, soundLate) }
+
+// RecordFinely is Record for measuring delays: the sound card works in steps of 2 ms while it goes on. So When is late by no more than that,
+// and by as much on each loudspeaker, whatever those who use it ask for.
+func (s *Sound) RecordFinely(sink string) (*Recording, error) { return s.record(sink, soundFine) }
+
+func (s *Sound) record(sink string, latency int) (*Recording, error) {
+	p, err := s.client(Command{Name: "record " + sink, Path: "pacat", Args: []string{"--record", "--device=" + sink + ".monitor"}, Deaf: true}, latency)
 	if err != nil {
 		return nil, err
 	}
@@ -240,8 +247,7 @@ func (r *Recording) Seconds(mark int, length float64) ([]int16, error) {
 }
 
 // When is the time at which a sample was recorded: its number at the sound card's rate, from the moments at which sound
-// arrived that was least delayed, within half a second of it. It is by a constant later or earlier than the loudspeaker's membrane,
-// the same in every recording of a daemon.
+// arrived that was least delayed, within half a second of it.
 func (r *Recording) When(sample int) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,0 +1,357 @@
+package gossip
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// total counts what reached whom: copies of events, deliveries to others than the author.
+func (w *world) total() (copies, deliveries int) {
+	for _, n := range w.nodes {
+		for _, c := range w.payloads[n.id] {
+			copies += c
+		}
+		for author, seqs := range n.delivered {
+			if author != n.id {
+				deliveries += len(seqs)
+			}
+		}
+	}
+	return copies, deliveries
+}
+
+// redundancy is how many more copies than deliveries there are while f runs, for each delivery.
+func (w *world) redundancy(f func()) float64 {
+	c0, d0 := w.total()
+	f()
+	c1, d1 := w.total()
+	return float64(c1-c0)/float64(d1-d0) - 1
+}
+
+func TestALineCostsOneCopyPerPeerInALargeRoom(t *testing.T) {
+	w := newWorld(t, 21)
+	w.sparse(200, 5)
+	w.run(time.Second)
+	for i := range 40 {
+		author := w.nodes[w.rand.IntN(len(w.nodes))]
+		w.hops = 0
+		// The first line measures the links that it goes along: on those some second copies are sent that nobody needs.
+		first := w.redundancy(func() { w.say(author, "first"); w.run(2 * time.Second) })
+		second := w.redundancy(func() { w.say(author, "second"); w.run(2 * time.Second) })
+		if first > 0.05 || second > 0.005 || w.hops > 6 {
+			t.Errorf("author %d: redundancy %.3f, then %.3f, in up to %d hops: want at most 0.05, then 0.005, in up to 6", i, first, second, w.hops)
+		}
+	}
+	w.converged()
+	w.bounded()
+}
+
+func TestInAFullMeshNobodyRelays(t *testing.T) {
+	w, _, _ := linked(t, "cyd", "dan", "eve", "fay")
+	w.drop = func(from, _ *node, f wire.Frame) bool {
+		if e, ok := f.(wire.Events); ok && e.Events[0].Author != from.id {
+			t.Errorf("%s relays what %s said", from.name, w.name(e.Events[0].Author))
+		}
+		return false
+	}
+	for i := range 5 {
+		for _, n := range w.nodes {
+			w.say(n, fmt.Sprint(i))
+		}
+		w.run(300 * time.Millisecond)
+	}
+	w.run(5 * time.Second)
+	w.converged()
+	if w.hops != 1 {
+		t.Errorf("a line took %d hops", w.hops)
+	}
+}
+
+// ladder is a room in which everything of ann comes to x and y by way of mel or bob: ann—mel—x—y, ann—bob—x, bob—y. With mel as x's
+// parent, which is seen to.
+func ladder(t *testing.T) (w *world, ann, mel, bob, x *node) {
+	w = newWorld(t, 31, "ann", "mel", "bob", "x", "y")
+	ann, mel, bob, x = w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3]
+	y := w.nodes[4]
+	w.link(ann, mel)
+	w.link(mel, x)
+	w.run(time.Second)
+	w.say(ann, "hello")
+	w.run(time.Second)
+	w.link(ann, bob)
+	w.link(bob, x)
+	w.link(bob, y)
+	w.link(x, y)
+	w.run(5 * time.Second)
+	w.say(ann, "hello again")
+	w.run(time.Second)
+	if p := x.parentOf(ann); p != mel.id {
+		t.Fatalf("the parent of x is %s: want mel", w.name(p))
+	}
+	return w, ann, mel, bob, x
+}
+
+// parentOf is the neighbour that n gets the events of author from.
+func (n *node) parentOf(author *node) (id wire.PeerID) {
+	if a := n.machine.rooms[general].logs[author.id]; a != nil && a.parent != nil {
+		id = a.parent.link.peer
+	}
+	return id
+}
+
+// silent lets a node forward and serve nothing.
+func (w *world) silent(n *node) {
+	w.drop = func(from, _ *node, f wire.Frame) bool {
+		e, ok := f.(wire.Events)
+		return ok && from == n && e.Events[0].Author != n.id
+	}
+}
+
+func TestANeighbourThatForwardsNothingIsReplaced(t *testing.T) {
+	w, ann, mel, bob, x := ladder(t)
+	w.silent(mel)
+	w.say(ann, "mel keeps this")
+	w.run(400 * time.Millisecond)
+	if len(x.delivered[ann.id]) != 3 || x.parentOf(ann) != bob.id {
+		t.Fatalf("400 ms after mel kept a line, x has %d of 3 and its parent is %s", len(x.delivered[ann.id]), w.name(x.parentOf(ann)))
+	}
+	for i := range 10 {
+		w.say(ann, fmt.Sprint(i))
+		w.run(15 * time.Millisecond)
+		if got := len(x.delivered[ann.id]); got != 4+i {
+			t.Errorf("line %d is not at x after 3 link delays: mel is waited for", i)
+		}
+		w.run(time.Second)
+	}
+	w.converged()
+}
+
+func TestALiarAboutHopsIsFoundOut(t *testing.T) {
+	w, ann, mel, bob, x := ladder(t)
+	w.silent(mel)
+	late := 0
+	for i := range 20 {
+		w.say(ann, fmt.Sprint(i))
+		w.run(15 * time.Millisecond)
+		if len(x.delivered[ann.id]) != 3+i {
+			late++
+		}
+		w.run(50 * time.Millisecond)
+		// mel says that it had the event at once, and straight from its author.
+		head := ann.machine.rooms[general].own.head
+		w.receive(x, mel, wire.Have{Room: general, Heads: []wire.Head{{Author: ann.id, Seq: head}}, Ways: []wire.Way{{Hops: 0, Age: 255}}})
+		w.run(time.Second)
+	}
+	w.converged()
+	if late > maxStrikes+1 || x.parentOf(ann) != bob.id {
+		t.Errorf("%d of 20 lines came late to x, whose parent is %s at last: want at most %d, and bob", late, w.name(x.parentOf(ann)), maxStrikes+1)
+	}
+}
+
+func TestOfferingWhatDoesNotExistChangesNothing(t *testing.T) {
+	w, ann, mel, bob, x := ladder(t)
+	for i := range 200 {
+		w.receive(x, bob, wire.Have{Room: general, Heads: []wire.Head{{Author: ann.id, Seq: uint64(1000 + i)}}, Ways: []wire.Way{{Hops: 0}}})
+		w.run(20 * time.Millisecond)
+		if i%10 == 0 {
+			w.say(ann, fmt.Sprint(i))
+			w.run(15 * time.Millisecond)
+			if got := len(x.delivered[ann.id]); got != 3+i/10 {
+				t.Fatalf("line %d of ann is not at x in time: it has %d", i/10, got)
+			}
+		}
+	}
+	w.bounded()
+	if l := x.machine.links[mel.id]; l.struck(w.now) > 0 {
+		t.Error("mel is held to have failed, because bob offers what does not exist")
+	}
+	w.run(20 * time.Second)
+	w.converged()
+}
+
+func TestPruningAndGraftingCostWhoDoesIt(t *testing.T) {
+	for what, f := range map[string]wire.Frame{
+		"prune": wire.Prune{Room: general, Authors: []wire.PeerID{{1}, {2}, {3}}},
+		"graft": wire.Graft{Room: general, Ranges: []wire.Range{{Author: wire.PeerID{1}, From: 1, To: 9}, {Author: wire.PeerID{2}, From: 1, To: 9}}},
+	} {
+		w, ann, bob := linked(t)
+		before := w.sent
+		for range 2 * wasteBurst {
+			w.receive(bob, ann, f)
+		}
+		w.bounded()
+		if !bob.cut(ann) || w.sent-before > 10 || len(bob.machine.rooms[general].logs) > 2 {
+			t.Errorf("%d times %s had %d frames for an answer and left %d logs, faults %v: want a flood, and no more", 2*wasteBurst, what,
+				w.sent-before, len(bob.machine.rooms[general].logs), bob.faults)
+		}
+	}
+}
+
+func TestWhoPrunesEverythingHurtsItselfOnly(t *testing.T) {
+	w, ann, mel, _, x := ladder(t)
+	for i := range 30 {
+		w.receive(ann, mel, wire.Prune{Room: general, Authors: []wire.PeerID{ann.id}})
+		w.receive(x, mel, wire.Prune{Room: general, Authors: []wire.PeerID{ann.id}})
+		w.say(ann, fmt.Sprint(i))
+		w.run(500 * time.Millisecond)
+		if got := len(x.delivered[ann.id]); got != 3+i {
+			t.Fatalf("after 500 ms x lacks line %d, because mel prunes its links", i)
+		}
+	}
+	w.run(10 * time.Second)
+	w.converged()
+}
+
+func TestHopsThatAreTooManyEndNothing(t *testing.T) {
+	w := newWorld(t, 33)
+	w.sparse(30, 4)
+	w.run(time.Second)
+	liar := w.nodes[7]
+	w.drop = func(from, to *node, f wire.Frame) bool {
+		switch e := f.(type) {
+		case wire.Events:
+			if from == liar && e.Hops < 200 {
+				e.Hops = 255
+				w.receive(to, from, e)
+				return true
+			}
+		case wire.Have:
+			if from == liar && len(e.Ways) > 0 && e.Ways[0].Hops != 255 {
+				for i := range e.Ways {
+					e.Ways[i].Hops = 255
+				}
+				w.receive(to, from, e)
+				return true
+			}
+		}
+		return false
+	}
+	for i := range 10 {
+		w.say(w.nodes[i], fmt.Sprint(i))
+		w.run(2 * time.Second)
+		for _, n := range w.nodes {
+			if len(n.delivered[w.nodes[i].id]) != 1 {
+				t.Errorf("line %d is not at %s after 2 s, because %s says that all has come a long way", i, n.name, liar.name)
+			}
+		}
+	}
+	w.run(time.Minute)
+	w.converged()
+	w.bounded()
+}
+
+func TestTheEndOfAParentIsNotWaitedFor(t *testing.T) {
+	w, ann, mel, bob, x := ladder(t)
+	w.unlink(mel, x)
+	w.run(10 * time.Millisecond)
+	if x.parentOf(ann) != bob.id {
+		t.Fatalf("after its parent went, x has %s for one: want bob, at once", w.name(x.parentOf(ann)))
+	}
+	w.say(ann, "hello once more")
+	w.run(15 * time.Millisecond)
+	if len(x.delivered[ann.id]) != 3 {
+		t.Error("x had to wait for what was said after its parent went")
+	}
+}
+
+func TestASlowNeighbourIsWaitedForByNobody(t *testing.T) {
+	w, ann, mel, _, x := ladder(t)
+	w.step(mel, LinkBusy{x.id, true})
+	for i := range 200 {
+		w.say(ann, fmt.Sprint(i))
+		w.run(50 * time.Millisecond)
+		if got := len(x.delivered[ann.id]); i > 10 && got < i {
+			t.Fatalf("x has %d of %d lines: mel's link to it is slow, bob's is not", got, i)
+		}
+	}
+	w.bounded()
+	if n := len(mel.machine.links[x.id].hedges); n > 0 {
+		t.Errorf("%d lines are kept for a slow neighbour", n)
+	}
+	w.step(mel, LinkBusy{x.id, false})
+	w.run(10 * time.Second)
+	w.say(ann, "last")
+	w.run(10 * time.Second)
+	w.converged()
+}
+
+func TestAfterMostHaveDiedTheFirstLineReachesAllThatAreConnected(t *testing.T) {
+	w := newWorld(t, 35)
+	w.sparse(200, 5)
+	w.run(time.Second)
+	for i := range 5 {
+		w.say(w.nodes[i], fmt.Sprint(i))
+		w.run(time.Second)
+	}
+	author := w.nodes[2]
+	for i := 199; i >= 0 && len(w.nodes) > 40; i -= 1 {
+		if n := w.nodes[w.rand.IntN(len(w.nodes))]; n != author {
+			w.kill(n)
+		}
+	}
+	w.say(author, "who is left?")
+	for _, n := range w.nodes { // what an overlay would do meanwhile
+		for len(n.links) < 3 {
+			if o := w.nodes[w.rand.IntN(len(w.nodes))]; o != n && n.links[o] == nil {
+				w.link(n, o)
+			}
+		}
+		w.run(5 * time.Millisecond)
+	}
+	w.run(2 * time.Second)
+	for _, n := range w.nodes {
+		if got := n.delivered[author.id]; len(got) == 0 || got[len(got)-1] != 2 {
+			t.Errorf("2 s after 80 %% died %s does not have what was said then", n.name)
+		}
+	}
+	r := w.redundancy(func() { w.say(author, "and now?"); w.run(2 * time.Second) })
+	r = min(r, w.redundancy(func() { w.say(author, "and again?"); w.run(2 * time.Second) }))
+	if r > 0.02 {
+		t.Errorf("after that a line costs %.3f copies too many: want none", r)
+	}
+	w.bounded()
+}
+
+func TestManyNeighboursNeedNoPlace(t *testing.T) {
+	w := newWorld(t, 37)
+	w.sparse(80, 2)
+	hub := w.nodes[0]
+	for _, n := range w.nodes[1:] {
+		if hub.links[n] == nil {
+			w.link(hub, n)
+		}
+	}
+	w.run(5 * time.Second)
+	for i := range 3 {
+		w.say(hub, fmt.Sprint(i))
+		w.say(w.nodes[70], fmt.Sprint(i))
+		w.run(time.Second)
+	}
+	w.run(30 * time.Second)
+	w.converged()
+	w.bounded()
+}
+
+func TestAThousandAuthorsCostAWordEach(t *testing.T) {
+	w, ann, bob := linked(t)
+	r := bob.machine.rooms[general]
+	for i := range 4000 {
+		a := r.add(wire.PeerID{byte(i), byte(i >> 8), 1})
+		a.head, a.hasTree, a.liveAt, a.parent, a.depth = 1, true, w.now, r.slots[0], 2
+	}
+	var out Output
+	if err := bob.machine.Step(w.now, LinkDown{ann.id}, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range out.Sends {
+		t.Errorf("the end of the only link has %T sent", s.Frame)
+	}
+	for _, a := range r.sorted {
+		if a.parent != nil {
+			t.Fatal("a log waits for a neighbour that has gone")
+		}
+	}
+}

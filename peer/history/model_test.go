@@ -1,0 +1,409 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"peerchat/peer/wire"
+)
+
+// model is a history as its contract says it, without any thought of how to do it well: a list of events, and where logs begin and end.
+type model struct {
+	limits Limits
+	events []wire.Event // in display order
+	logs   map[logName]*wire.Head
+	clocks map[wire.Room]uint64
+}
+
+func (m *model) log(e *wire.Event) *wire.Head { return m.logs[logName{e.Room, e.Author}] }
+
+func (m *model) add(events []wire.Event) {
+	for _, e := range events {
+		m.events = append(m.events, e)
+		m.clocks[e.Room] = max(m.clocks[e.Room], e.Lamport)
+	}
+	slices.SortFunc(m.events, func(a, b wire.Event) int { return order(&a, &b) })
+}
+
+func (m *model) append(events []wire.Event) bool {
+	heads := map[logName]uint64{}
+	for i := range events {
+		e := &events[i]
+		name := logName{e.Room, e.Author}
+		if _, ok := heads[name]; !ok && m.logs[name] != nil {
+			heads[name] = m.logs[name].Seq
+		}
+		if e.Seq != heads[name]+1 {
+			return false
+		}
+		heads[name] = e.Seq
+	}
+	for name, seq := range heads {
+		if m.logs[name] == nil {
+			m.logs[name] = &wire.Head{Author: name.author}
+		}
+		m.logs[name].Seq = seq
+	}
+	m.add(events)
+	return true
+}
+
+func (m *model) prepend(events []wire.Event) bool {
+	first, last := &events[0], &events[len(events)-1]
+	l := m.log(last)
+	if l == nil || l.Base == 0 || l.Base != last.Seq || first.Seq == 0 {
+		return false
+	}
+	held := func(seq uint64) bool {
+		return slices.ContainsFunc(m.events, func(e wire.Event) bool { return e.Room == last.Room && e.Author == last.Author && e.Seq == seq })
+	}
+	var missing []wire.Event
+	for _, e := range events {
+		if !held(e.Seq) {
+			missing = append(missing, e)
+		}
+	}
+	for l.Base = first.Seq - 1; held(l.Base); l.Base-- {
+	}
+	m.add(missing)
+	return true
+}
+
+func (m *model) rebase(room wire.Room, author wire.PeerID, base uint64) bool {
+	name := logName{room, author}
+	if m.logs[name] == nil && base > 0 {
+		m.logs[name] = &wire.Head{Author: author}
+		m.clocks[room] += 0
+	}
+	if m.logs[name] == nil || base <= m.logs[name].Seq {
+		return false
+	}
+	m.logs[name].Base, m.logs[name].Seq = base, base
+	return true
+}
+
+// drop removes events with those before them in their logs.
+func (m *model) drop(old []wire.Event) {
+	for _, x := range old {
+		l := m.log(&x)
+		l.Base = max(l.Base, x.Seq)
+		m.events = slices.DeleteFunc(m.events, func(e wire.Event) bool { return e.Room == x.Room && e.Author == x.Author && e.Seq <= x.Seq })
+	}
+}
+
+func (m *model) in(room wire.Room) (events []wire.Event) {
+	for _, e := range m.events {
+		if e.Room == room {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+func (m *model) size(room wire.Room) (n int64) {
+	for _, e := range m.in(room) {
+		n += sizeOf(1, int64(len(wire.AppendEvent(nil, &e))))
+	}
+	return n
+}
+
+// shrink lets the oldest of a room go until it holds no more than these.
+func (m *model) shrink(room wire.Room, events int, bytes int64) {
+	old := m.in(room)
+	n, size := 0, m.size(room)
+	for len(old)-n > events || size > bytes {
+		size -= sizeOf(1, int64(len(wire.AppendEvent(nil, &old[n]))))
+		n++
+	}
+	m.drop(old[:n])
+}
+
+func (m *model) bound(room wire.Room) {
+	l := m.limits
+	if size := m.size(room); size > l.Room {
+		m.shrink(room, l.Events, l.Room-l.Room/8)
+	} else if len(m.in(room)) > l.Events+slack(l.Events) {
+		m.shrink(room, l.Events, l.Room)
+	}
+	total, sizes := int64(0), []int64{}
+	for room := range m.clocks {
+		sizes = append(sizes, m.size(room))
+		total += m.size(room)
+	}
+	if total > l.File {
+		level := waterLevel(sizes, l.File-l.File/8)
+		for room := range m.clocks {
+			m.shrink(room, l.Events, level)
+		}
+	}
+}
+
+func (m *model) expire(now time.Time) {
+	if m.limits.Age <= 0 {
+		return
+	}
+	young := map[logName]bool{}
+	var old []wire.Event
+	for _, e := range m.events {
+		name := logName{e.Room, e.Author}
+		young[name] = young[name] || !e.Time.Before(now.Add(-m.limits.Age))
+		if !young[name] {
+			old = append(old, e)
+		}
+	}
+	m.drop(old)
+}
+
+// TestStoresDoWhatTheModelDoes runs the same random calls on the model and on every store, and compares all that they can be asked.
+func TestStoresDoWhatTheModelDoes(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		limits := Limits{Events: rapid.IntRange(3, 40).Draw(rt, "events"), Room: 20_000, File: 30_000, Age: time.Hour}
+		dir, err := filepath.Abs(t.TempDir())
+		if err != nil {
+			rt.Fatal(err)
+		}
+		path := filepath.Join(dir, fmt.Sprint(time.Now().UnixNano()))
+		lite := openAt(t, path, Config{Limits: limits})
+		defer func() { _ = lite.Close() }()
+		reader, err := OpenReader(path)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer reader.Close()
+		memory := NewMemoryWith(limits)
+		m := &model{limits: limits.filled(), logs: map[logName]*wire.Head{}, clocks: map[wire.Room]uint64{}}
+		start := time.UnixMilli(1_790_000_000_000).UTC()
+
+		rooms := rapid.SampledFrom([]wire.Room{"general", "dev", "tea"})
+		authors := rapid.ByteRange(1, 3)
+		vocabulary := rapid.SliceOfN(rapid.SampledFrom([]string{"apple", "pie", "Äpfel", "東京", "app", strings.Repeat("long ", 300)}), 1, 4)
+		event := func(room wire.Room, author byte, seq uint64) wire.Event {
+			e := said(room, author, seq, rapid.Uint64Range(1, 60).Draw(rt, "lamport"), strings.Join(vocabulary.Draw(rt, "text"), " "))[0]
+			e.Time = start.Add(time.Duration(rapid.IntRange(0, 300).Draw(rt, "minute")) * time.Minute)
+			if rapid.IntRange(0, 9).Draw(rt, "odd") == 0 {
+				e.Kind = 99
+			}
+			return e
+		}
+		next := func(room wire.Room, author byte) uint64 {
+			if l := m.logs[logName{room, wire.IDOf(testKey(author))}]; l != nil {
+				return l.Seq + 1
+			}
+			return 1
+		}
+		agree := func(what string, want bool, errs ...error) {
+			for i, err := range errs {
+				if (err == nil) != want {
+					rt.Fatalf("%s: %s says %v: want success %v", what, []string{"sqlite", "memory"}[i], err, want)
+				}
+			}
+		}
+		put := func(events []wire.Event) {
+			ok := m.append(events)
+			agree("append", ok, lite.Append(events), memory.Append(events))
+			if ok {
+				seen := map[wire.Room]bool{}
+				for _, e := range events {
+					if !seen[e.Room] {
+						seen[e.Room] = true
+						m.bound(e.Room)
+					}
+				}
+			}
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"append one": func(rt *rapid.T) {
+				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
+				put([]wire.Event{event(room, author, next(room, author))})
+			},
+			"append many": func(rt *rapid.T) {
+				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
+				var events []wire.Event
+				for i := range rapid.IntRange(1, 12).Draw(rt, "n") {
+					events = append(events, event(room, author, next(room, author)+uint64(i)))
+				}
+				put(events)
+			},
+			"append any": func(rt *rapid.T) {
+				var events []wire.Event
+				room := rooms.Draw(rt, "room")
+				for range rapid.IntRange(1, 4).Draw(rt, "n") {
+					author := authors.Draw(rt, "author")
+					events = append(events, event(room, author, next(room, author)+rapid.Uint64Range(0, 1).Draw(rt, "ahead")))
+				}
+				put(events)
+			},
+			"prepend": func(rt *rapid.T) {
+				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
+				l := m.logs[logName{room, wire.IDOf(testKey(author))}]
+				last := rapid.Uint64Range(1, 20).Draw(rt, "last")
+				if l != nil && l.Base > 0 && rapid.IntRange(0, 3).Draw(rt, "right") > 0 {
+					last = l.Base
+				}
+				var events []wire.Event
+				for seq := last - min(last-1, rapid.Uint64Range(0, 5).Draw(rt, "n")); seq <= last; seq++ {
+					events = append(events, event(room, author, seq))
+				}
+				ok := m.prepend(events)
+				agree("prepend", ok, lite.Prepend(events), memory.Prepend(events))
+				if ok {
+					m.bound(room)
+				}
+			},
+			"rebase": func(rt *rapid.T) {
+				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
+				base, id := next(room, author)+rapid.Uint64Range(0, 10).Draw(rt, "base")-1, wire.IDOf(testKey(author))
+				agree("rebase", m.rebase(room, id, base), lite.Rebase(room, id, base), memory.Rebase(room, id, base))
+			},
+			"expire": func(rt *rapid.T) {
+				now := start.Add(time.Duration(rapid.IntRange(0, 240).Draw(rt, "now")) * time.Minute)
+				m.expire(now)
+				agree("expire", true, lite.Expire(now), memory.Expire(now))
+			},
+			"tidy":   func(rt *rapid.T) { agree("tidy", true, lite.Settle(), lite.tidy(start)) },
+			"reopen": func(rt *rapid.T) { agree("close", true, lite.Close()); lite = openAt(t, path, Config{Limits: limits}) },
+			"":       func(rt *rapid.T) { compare(rt, m, lite, memory, reader) },
+		})
+	})
+}
+
+// compare asks the stores everything.
+func compare(rt *rapid.T, m *model, lite *SQLite, memory *Memory, reader *Reader) {
+	names := slices.Sorted(maps.Keys(m.clocks))
+	for name := range m.logs {
+		if !slices.Contains(names, name.room) {
+			names = append(names, name.room)
+		}
+	}
+	slices.Sort(names)
+	room := wire.Room("general")
+	if len(names) > 0 {
+		room = rapid.SampledFrom(names).Draw(rt, "room")
+	}
+	held := m.in(room)
+	var heads []wire.Head
+	for name, h := range m.logs {
+		if name.room == room {
+			heads = append(heads, *h)
+		}
+	}
+	slices.SortFunc(heads, func(a, b wire.Head) int { return slices.Compare(a.Author[:], b.Author[:]) })
+	author := wire.IDOf(testKey(rapid.ByteRange(1, 3).Draw(rt, "by")))
+	lamport := rapid.Uint64Range(0, 61).Draw(rt, "at")
+	limit := rapid.IntRange(0, 12).Draw(rt, "limit")
+	query := rapid.SampledFrom([]string{"apple", "app*", `"apple pie"`, "apfel pie", "京", "long", "99"}).Draw(rt, "query")
+
+	var before, from, after []wire.Event
+	for _, e := range held {
+		c := order(&e, &wire.Event{Lamport: lamport, Author: author, Seq: e.Seq})
+		switch {
+		case c < 0:
+			before = append(before, e)
+		case c > 0:
+			after = append(after, e)
+			fallthrough
+		default:
+			from = append(from, e)
+		}
+	}
+	var hits []wire.Event
+	for i := len(held) - 1; i >= 0; i-- {
+		if says(&held[i], query) {
+			hits = append(hits, held[i])
+		}
+	}
+	want := func(what string, got []wire.Event, err error, want []wire.Event) {
+		if err != nil {
+			rt.Fatalf("%s: %v", what, err)
+		}
+		if len(got) != len(want) {
+			rt.Fatalf("%s of %s: %d events, want %d", what, room, len(got), len(want))
+		}
+		for i := range want {
+			if !reflect.DeepEqual(got[i], want[i]) {
+				rt.Fatalf("%s of %s: event %d is %.300s, want %.300s", what, room, i, fmt.Sprint(got[i]), fmt.Sprint(want[i]))
+			}
+		}
+	}
+	what := rapid.SampledFrom([]string{"sqlite", "memory", "reader"}).Draw(rt, "which")
+	if s, ok := map[string]Store{"sqlite": lite, "memory": memory}[what]; ok {
+		got, clock, err := s.Heads(room)
+		if err != nil || clock != m.clocks[room] || !slices.Equal(got, heads) {
+			rt.Fatalf("%s has heads %v of %s, clock %d, %v: want %v, %d", what, got, room, clock, err, heads, m.clocks[room])
+		}
+		for _, h := range heads {
+			var log []wire.Event
+			for seq := h.Base + 1; seq <= h.Seq; seq++ {
+				i := slices.IndexFunc(held, func(e wire.Event) bool { return e.Author == h.Author && e.Seq == seq })
+				if i < 0 {
+					rt.Fatalf("the model has a gap in the log of %s at %d", h.Author.Tag(), seq)
+				}
+				log = append(log, held[i])
+			}
+			events, err := s.Range(room, h.Author, 0, 1<<50, 1000)
+			want(what+": range", events, err, log)
+		}
+	}
+	v := map[string]View{"sqlite": lite, "memory": memory, "reader": reader}[what]
+	got, err := v.Rooms()
+	if err != nil || !slices.Equal(got, names) {
+		rt.Fatalf("%s has rooms %v, %v: want %v", what, got, err, names)
+	}
+	events, err := v.Before(room, lamport, author, limit)
+	want(what+": before", events, err, before[len(before)-min(limit, len(before)):])
+	events, err = v.After(room, lamport, author, limit)
+	want(what+": after", events, err, after[:min(limit, len(after))])
+	events, err = v.Recent(room, 1000)
+	want(what+": recent", events, err, held)
+	if limit > 0 {
+		events, err = v.Around(room, lamport, author, limit)
+		want(what+": around", events, err, around(slices.Clone(before), from, limit))
+	}
+	st, err := v.Stats(room)
+	if err != nil || st.Events != len(held) || st.Bytes != m.size(room) || st.Authors != len(heads) ||
+		len(held) > 0 && (!st.Oldest.Equal(held[0].Time) || !st.Newest.Equal(held[len(held)-1].Time)) {
+		rt.Fatalf("%s has stats %+v of %s, %v: want %d events, %d bytes, %d authors", what, st, room, err, len(held), m.size(room), len(heads))
+	}
+	var found []wire.Event
+	for c := (Cursor{}); ; {
+		res, err := v.Search(context.Background(), room, query, c, 5)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, h := range res.Hits {
+			found = append(found, h.Event)
+		}
+		if c = res.Next; !res.More {
+			break
+		}
+	}
+	want(what+": search for "+query, found, nil, hits)
+}
+
+// says is what a query finds, said otherwise than in match.
+func says(e *wire.Event, query string) bool {
+	text := " " + string(e.Body) + " "
+	if e.Kind == 99 {
+		return false
+	}
+	switch query {
+	case "app*":
+		return strings.Contains(text, " app")
+	case `"apple pie"`:
+		return strings.Contains(text, " apple pie ")
+	case "apfel pie":
+		return strings.Contains(text, " Äpfel ") && strings.Contains(text, " pie ")
+	case "京":
+		return strings.Contains(text, "京")
+	}
+	return strings.Contains(text, " "+query+" ")
+}

@@ -1,0 +1,226 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"peerchat/peer/wire"
+)
+
+// fromSQL makes a file of an older schema from its text.
+func fromSQL(t *testing.T, name string) (path string) {
+	t.Helper()
+	sql, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "history.db")
+	d, err := connect(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.query("PRAGMA journal_mode = WAL", nil), d.script(string(sql)), d.close()); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAFileOfSchema1IsBroughtUpToDate(t *testing.T) {
+	path := fromSQL(t, "schema1.sql")
+	if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "older version") {
+		t.Errorf("a reader says %v: want it to say that the file is of an older version", err)
+	}
+	a, b, dev := batch(t, "general", 1, 1, 1, 3), batch(t, "general", 2, 1, 2, 2), batch(t, "dev", 1, 1, 7, 1)
+	late := batch(t, "general", 2, 11, 20, 1)
+	last := batch(t, "general", 1, 4, 21, 1)
+	// The one that was in the journal when the program was replaced.
+	journaled := batch(t, "general", 1, 5, 22, 1)
+	if err := os.WriteFile(path+journalSuffix, appendRecord(nil, &journaled[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openAt(t, path, Config{})
+	defer s.Close()
+	if s.Fresh() {
+		t.Error("a file with logs is fresh")
+	}
+	for range 2 {
+		wantHead(t, s, "general", 1, 0, 5, 22)
+		wantHead(t, s, "general", 2, 10, 11, 22)
+		got, err := s.Range("general", a[0].Author, 1, 100, 100)
+		same(t, "the first log", got, err, append(append(append([]wire.Event{}, a...), last...), journaled...)...)
+		got, err = s.Range("general", b[0].Author, 1, 100, 100)
+		same(t, "the log that was rebased", got, err, late...)
+		got, err = s.Recent("dev", 10)
+		same(t, "the other room", got, err, dev...)
+		if got, err := s.Recent("general", 10); err != nil || len(got) != 8 {
+			t.Errorf("%d events are shown, %v: want 8", len(got), err)
+		}
+		res, err := s.Search(context.Background(), "general", "line", Cursor{}, 10)
+		if err != nil || len(res.Hits) != 8 {
+			t.Errorf("%d are found, %v: want 8", len(res.Hits), err)
+		}
+		if err := s.Tidy(); err != nil {
+			t.Fatal(err)
+		}
+		s = reopened(t, s, path)
+	}
+	var vacuum int64
+	if err := s.query("PRAGMA auto_vacuum", first(&vacuum)); err != nil || vacuum != 2 {
+		t.Errorf("auto_vacuum is %d, %v: want 2, so that the file can shrink", vacuum, err)
+	}
+	fresh := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{})
+	defer fresh.Close()
+	old, err := s.schemaSum()
+	if made, err2 := fresh.schemaSum(); err != nil || err2 != nil || old != made {
+		t.Errorf("the tables of a file that was brought up to date differ from those of a new one: %v, %v", err, err2)
+	}
+}
+
+func TestAnEmptyFileOfSchema1MayBeInPlaceOfALostOne(t *testing.T) {
+	path := fromSQL(t, "schema1.sql")
+	d, err := connect(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.script("DELETE FROM rooms; DELETE FROM authors; DELETE FROM logs; DELETE FROM events"), d.close()); err != nil {
+		t.Fatal(err)
+	}
+	s := openAt(t, path, Config{})
+	defer s.Close()
+	if !s.Fresh() {
+		t.Error("it is not fresh: want it to be")
+	}
+}
+
+func TestADamagedFileOfSchema1IsSetAside(t *testing.T) {
+	path := fromSQL(t, "schema1.sql")
+	d, err := connect(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.script("UPDATE events SET data = x'00' WHERE seq = 2"), d.close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenSQLite(path, Config{})
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) {
+		t.Errorf("open gave %v: want a CorruptError", err)
+	}
+}
+
+func TestAReaderOfANewerFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	s := openAt(t, path, Config{})
+	if err := errors.Join(s.script("PRAGMA user_version = 99"), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenReader(path); err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Errorf("a reader says %v: want it to say that the file is of a newer version", err)
+	}
+}
+
+// TestNoQueryReadsATable checks that each statement that runs often finds its rows by an index.
+func TestNoQueryReadsATable(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{})
+	defer s.Close()
+	mustAppend(t, s, said("general", 1, 1, 1, "a", "b")...)
+	for name, q := range map[string]struct {
+		sql  string
+		args int
+		sort bool // some columns are sorted, within one Lamport clock
+	}{
+		"range": {sqlRange, 5, false}, "before": {sqlBefore, 4, true}, "after": {sqlAfter, 4, true}, "from": {sqlFrom, 4, true},
+		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 3, false}, "held": {sqlHeld, 3, false}, "unwait": {sqlUnwait, 3, false},
+		"unindex": {sqlUnindex, 3, false}, "prune": {sqlPrune, 3, false}, "head": {sqlHead, 2, false}, "clock": {sqlClock, 1, false},
+		"taken": {sqlTaken, 2, false}, "next waiting": {sqlNextWaiting, 1, false}, "scan": {sqlScan, 2, false}, "by doc": {sqlByDoc, 2, false},
+	} {
+		args := []driver.Value{int64(1), int64(1), int64(1), int64(1), int64(1)}[:q.args]
+		if err := s.query("EXPLAIN QUERY PLAN "+q.sql, func(row []driver.Value) error {
+			step := str(row[3])
+			wrong := strings.HasPrefix(step, "SCAN") && !strings.HasPrefix(step, "SCAN w") && !strings.Contains(step, "words VIRTUAL TABLE") ||
+				strings.HasPrefix(step, "USE TEMP B-TREE FOR ORDER BY") || strings.Contains(step, "TEMP B-TREE") && !q.sort
+			if wrong {
+				t.Errorf("%s: %s", name, step)
+			}
+			return nil
+		}, args...); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestTheFileStaysBelowItsLimitAndShrinks(t *testing.T) {
+	limits := Limits{Events: -1, Room: 2 << 20, File: 4 << 20}
+	path := filepath.Join(t.TempDir(), "history.db")
+	s := openAt(t, path, Config{Limits: limits})
+	defer s.Close()
+	size := func() int64 {
+		t.Helper()
+		if err := s.query("PRAGMA wal_checkpoint(TRUNCATE)", nil); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	talk, seq := newSpeech(), map[wire.Room]uint64{}
+	most := int64(0)
+	for i := range 300 {
+		room := wire.Room([]string{"short", "long", "words", "wörter"}[i%4])
+		var lines []string
+		for range 20 {
+			switch room {
+			case "short":
+				lines = append(lines, "ok")
+			case "long":
+				lines = append(lines, strings.Repeat(talk.text()+" ", 30))
+			case "words":
+				lines = append(lines, talk.text())
+			default:
+				lines = append(lines, strings.Repeat("文字 ", 100))
+			}
+		}
+		mustAppend(t, s, said(room, 1, seq[room]+1, seq[room]+1, lines...)...)
+		seq[room] += 20
+		for s.waiting > 0 {
+			if err := s.Tidy(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		most = max(most, size())
+	}
+	if most > limits.File {
+		t.Errorf("the file had %d bytes: want at most %d", most, limits.File)
+	}
+	if most < limits.File/4 {
+		t.Errorf("the file had %d bytes at most, though it may have %d", most, limits.File)
+	}
+	s.cfg.Limits.Room = 100 << 10
+	for room := range seq {
+		mustAppend(t, s, said(room, 1, seq[room]+1, seq[room]+1, "last")...)
+	}
+	if err := s.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if err := s.Tidy(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := size(); now > most/2 {
+		t.Errorf("after most of it was pruned the file has %d bytes: want less than half of %d", now, most)
+	}
+	var b bytes.Buffer
+	if err := s.Export(context.Background(), io.MultiWriter(&b), "", FormatText); err != nil || !strings.Contains(b.String(), "last") {
+		t.Errorf("export: %v", err)
+	}
+}
