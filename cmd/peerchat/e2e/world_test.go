@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -334,6 +335,13 @@ func linked(n int) func(lab.Event) bool {
 			delete(up, e.Peer)
 		}
 		return len(up) >= n
+	}
+}
+
+// counts awaits that so many are in a room, as far as one knows.
+func counts(n int) func(lab.Event) bool {
+	return func(e lab.Event) bool {
+		return (e.Type == "member" || e.Type == "room") && string(e.Members) == strconv.Itoa(n)
 	}
 }
 
