@@ -120,6 +120,7 @@ type talker struct {
 	stream  *Stream
 	want    Gain
 	gain    Gain      // at the end of the last block
+	came    time.Time // the first packet
 	heard   time.Time // the last packet
 	sounded time.Time // the last sound that was more than silence
 	talking bool
@@ -132,18 +133,36 @@ func (e *Engine) arrive(a *arrival) {
 	}
 	i := slices.IndexFunc(e.talkers, func(t *talker) bool { return t.peer == a.peer })
 	if i < 0 {
-		if len(e.talkers) >= voiceTalkers {
+		if len(e.talkers) >= voiceTalkers && !e.makePlace(a.at) {
 			e.crowd++
 			return
 		}
 		gain := e.settings[a.peer].gain()
 		i = len(e.talkers)
-		e.talkers = append(e.talkers, &talker{peer: a.peer, stream: NewStream(e.cfg.Jitter), want: gain, gain: gain})
+		e.talkers = append(e.talkers, &talker{peer: a.peer, stream: NewStream(e.cfg.Jitter), want: gain, gain: gain, came: a.at})
 	}
 	t := e.talkers[i]
 	t.heard = a.at
 	a.packet.PCM = a.pcm[:a.n]
 	t.stream.Push(a.at, a.packet)
+}
+
+// makePlace forgets the talker who has been silent for longest, if that is long: not everybody who sends has something to say.
+func (e *Engine) makePlace(now time.Time) bool {
+	silent := slices.MinFunc(e.talkers, func(a, b *talker) int { return a.last().Compare(b.last()) })
+	if now.Sub(silent.last()) < voiceMute {
+		return false
+	}
+	e.remove(func(t *talker) bool { return t == silent })
+	return true
+}
+
+// last is when the talker was heard last, or came.
+func (t *talker) last() time.Time {
+	if t.sounded.IsZero() {
+		return t.came
+	}
+	return t.sounded
 }
 
 // set changes what the user wants of a peer.

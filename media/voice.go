@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,9 @@ import (
 const (
 	voiceTalkers  = 64              // talkers at once; packets of further ones are dropped
 	voiceSettings = 1024            // talkers with a volume of their own
-	voiceArrivals = 128             // packets that wait for the engine; it takes them within a period
+	voiceArrivals = 256             // packets that wait for the engine; it takes them within a period
+	voiceQuota    = 16              // of one peer, so that nobody's flood takes the place of others' sound
+	voiceMute     = 5 * time.Second // who has not been heard for so long makes place for somebody new
 	voiceQuiet    = time.Minute     // after so long without a packet a talker is forgotten
 	voiceTick     = FrameDuration   // the engine's timer, while it is joined
 	voiceMeter    = 5               // ticks between two events InputLevel: 100 ms
@@ -60,7 +63,8 @@ type Engine struct {
 	done   chan struct{} // closed when the owner has ended
 
 	arrivals chan arrival
-	joined   atomic.Bool   // Receive takes packets
+	joined   atomic.Bool // Receive takes packets
+	waiting  quota
 	overflow atomic.Uint64 // packets that came faster than they were taken
 	foreign  atomic.Uint64 // payloads that are no sound of ours
 
@@ -102,6 +106,34 @@ type arrival struct {
 	pcm    [MaxPacketSamples]int16
 }
 
+// quota counts the packets of each peer that wait for the owner.
+type quota struct {
+	mu sync.Mutex
+	of map[PeerID]int
+}
+
+// enter reports whether one more may wait.
+func (q *quota) enter(peer PeerID) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := q.of[peer]
+	if n >= voiceQuota {
+		return false
+	}
+	q.of[peer] = n + 1
+	return true
+}
+
+func (q *quota) leave(peer PeerID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := q.of[peer]; n > 1 {
+		q.of[peer] = n - 1
+	} else {
+		delete(q.of, peer)
+	}
+}
+
 // RTP is what an RTP header says of a packet (RFC 3550 section 5.1).
 type RTP struct {
 	SSRC      uint32
@@ -122,7 +154,7 @@ func NewEngine(cfg EngineConfig) (*Engine, error) {
 		cfg.Event = func(VoiceEvent) {}
 	}
 	e := &Engine{
-		cfg: cfg, done: make(chan struct{}), wake: make(chan struct{}, 1), arrivals: make(chan arrival, voiceArrivals),
+		cfg: cfg, waiting: quota{of: map[PeerID]int{}}, done: make(chan struct{}), wake: make(chan struct{}, 1), arrivals: make(chan arrival, voiceArrivals),
 		muted: cfg.Muted, deaf: cfg.Deaf, ducking: cfg.Ducking, settings: map[PeerID]setting{}, began: time.Now(),
 		out: outgoing{gate: NewGate(cfg.Gate), mode: cfg.Mode, twice: cfg.Redundant, seq: cfg.FirstSeq, base: cfg.FirstTimestamp},
 	}
@@ -168,6 +200,9 @@ func (e *Engine) SetMode(mode GateMode) { e.post(func() { e.out.mode = mode }) }
 
 // SetThreshold sets the level in dBFS that opens the gate by voice; 0: learnt.
 func (e *Engine) SetThreshold(dB float64) {
+	if math.IsNaN(dB) {
+		dB = 0
+	}
 	e.post(func() {
 		e.cfg.Gate.Threshold = dB
 		e.out.gate.SetThreshold(dB)
@@ -229,6 +264,10 @@ func (e *Engine) Receive(peer PeerID, header RTP, payload []byte) {
 		return
 	}
 	a.n = n
+	if !e.waiting.enter(peer) {
+		e.overflow.Add(1)
+		return
+	}
 	select {
 	case e.arrivals <- a:
 		return
@@ -237,12 +276,14 @@ func (e *Engine) Receive(peer PeerID, header RTP, payload []byte) {
 	// Old voice is worth less than new. Somebody else may fill the place that this makes; then the new packet is lost too.
 	e.overflow.Add(1)
 	select {
-	case <-e.arrivals:
+	case old := <-e.arrivals:
+		e.waiting.leave(old.peer)
 	default:
 	}
 	select {
 	case e.arrivals <- a:
 	default:
+		e.waiting.leave(peer)
 	}
 }
 
@@ -318,6 +359,7 @@ func (e *Engine) run() {
 		case <-e.wake:
 			e.read()
 		case e.arrived = <-e.arrivals:
+			e.waiting.leave(e.arrived.peer)
 			e.arrive(&e.arrived)
 		case c := <-frames:
 			e.capture(c)

@@ -517,6 +517,67 @@ func TestFloodsAreBounded(t *testing.T) {
 	})
 }
 
+func TestAFloodTakesNobodysPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, EngineConfig{})
+		defer r.close()
+		r.Join()
+		time.Sleep(time.Second)
+		payload := make([]byte, FrameBytes)
+		for seq := range uint16(500) {
+			// All at once, before the engine gets to take one.
+			r.Receive(carol, RTP{SSRC: 2, Seq: seq, Timestamp: uint32(seq) * FrameSamples}, payload)
+			for k := range uint16(1000) {
+				r.Receive(bob, RTP{SSRC: 1, Seq: 1000*seq + k, Timestamp: uint32(k) * 99999}, payload)
+			}
+			time.Sleep(FrameDuration)
+		}
+		s := r.Stats()
+		i := slices.IndexFunc(s.Talkers, func(t TalkerStats) bool { return t.Peer == carol })
+		if i < 0 || s.Talkers[i].Received != 500 || s.Talkers[i].Lost != 0 || s.Overflow == 0 {
+			t.Errorf("somebody else floods, and of carol's 500 packets is told: %+v", s)
+		}
+		if n := len(r.waiting.of); n > 2 {
+			t.Errorf("%d peers are remembered that have nothing to wait for", n)
+		}
+	})
+}
+
+func TestSilentTalkersMakePlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, EngineConfig{})
+		defer r.close()
+		r.Join()
+		quiet, loud := make([]byte, FrameBytes), make([]byte, FrameBytes)
+		for i := range loud {
+			loud[i] = byte(i * 7)
+		}
+		all := func(payload []byte, seconds int) {
+			for k := range 50 * seconds {
+				for i := range voiceTalkers {
+					r.Receive(PeerID{9, byte(i)}, RTP{Seq: uint16(k), Timestamp: uint32(k) * FrameSamples}, payload)
+				}
+				time.Sleep(FrameDuration)
+			}
+		}
+		knows := func() bool {
+			r.Receive(carol, RTP{Seq: 1}, loud)
+			return slices.ContainsFunc(r.Stats().Talkers, func(t TalkerStats) bool { return t.Peer == carol })
+		}
+		all(loud, 1)
+		if knows() {
+			t.Error("one of those who talk had to make place")
+		}
+		all(quiet, 8)
+		if !knows() {
+			t.Error("nobody who sends silence made place")
+		}
+		if n := len(r.Stats().Talkers); n != voiceTalkers {
+			t.Errorf("there are %d talkers", n)
+		}
+	})
+}
+
 func TestAFrameAllocatesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, EngineConfig{Mode: GateOpen, AGC: true})
@@ -524,7 +585,8 @@ func TestAFrameAllocatesNothing(t *testing.T) {
 		r.joined.Store(true)
 		r.pump = &pump{free: make(chan *captured, 1)}
 		r.Engine.cfg.Send = func(Outgoing) {}
-		c, payload, seq := &captured{}, make([]byte, FrameBytes), uint16(0)
+		r.out.twice, r.ducking = true, true
+		c, payload, seq := &captured{}, make([]byte, 2*FrameBytes), uint16(0)
 		for i := range payload {
 			payload[i] = byte(i)
 		}
@@ -535,8 +597,9 @@ func TestAFrameAllocatesNothing(t *testing.T) {
 			seq++
 			r.Receive(bob, RTP{Seq: seq, Timestamp: uint32(seq) * FrameSamples}, payload)
 			r.arrived = <-r.arrivals
+			r.waiting.leave(bob)
 			r.arrive(&r.arrived)
-			r.mix(time.Now(), FrameSamples)
+			r.duck.Far(time.Now(), r.mix(time.Now(), FrameSamples))
 		}
 		for range 100 {
 			step()

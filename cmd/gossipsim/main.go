@@ -43,6 +43,7 @@ type settings struct {
 	seed     uint64
 	rounds   int
 	progress io.Writer
+	outcomes map[int]outcome // of failures, by rate
 }
 
 func (s *settings) say(format string, args ...any) { fmt.Fprintf(s.progress, format+"\n", args...) }

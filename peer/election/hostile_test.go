@@ -1,7 +1,6 @@
 package election
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
@@ -425,95 +424,5 @@ func TestACandidateAgainAfterAnElection(t *testing.T) {
 	step(Offer{Candidate: true})
 	if m.phase != waiting {
 		t.Errorf("it is a candidate again and there is no tracker, but its phase is %d: want it to wait for its turn", m.phase)
-	}
-}
-
-// Whatever neighbours send, a machine keeps within its bounds, wants to be woken in time, and sends nothing that is malformed.
-func TestAnythingGoes(t *testing.T) {
-	for seed := range uint64(30) {
-		r := rand.New(rand.NewPCG(seed, 9))
-		m, step, now := lone(t)
-		m.check = func(ed25519.PublicKey, []byte, []byte) bool { return true }
-		keys := make([]ed25519.PrivateKey, 12)
-		for i := range keys {
-			keys[i] = keyOf(byte(i + 1)) // its own among them: what it said in an earlier life
-		}
-		num := func() uint64 {
-			switch r.IntN(5) {
-			case 0:
-				return wire.MaxCounter - r.Uint64N(3)
-			case 1:
-				return 1 + r.Uint64N(20)
-			case 2:
-				return m.term + r.Uint64N(3)
-			case 3:
-				return min(m.highest()+r.Uint64N(3), wire.MaxCounter)
-			}
-			return 1 + r.Uint64N(wire.MaxCounter)
-		}
-		for range 3000 {
-			key, other := keys[r.IntN(len(keys))], wire.IDOf(keys[r.IntN(len(keys))])
-			rank := Rank{Dialable: r.IntN(2) == 0, Priority: int16(r.Uint32()), Port: uint16(r.Uint32()), ID: wire.IDOf(key)}
-			reign := Reign{Term: num(), Seq: num(), Rank: rank}
-			reign.Rank.Firm, reign.Rank.Home = r.IntN(3) > 0, r.IntN(5) == 0
-			var msg Message
-			switch r.IntN(8) {
-			case 0:
-				msg = &Candidate{Peer: rank.ID, Seq: num(), Rank: rank, Age: uint16(r.Uint32()), Addresses: []string{"x"}}
-			case 1:
-				msg = &Coordinator{Reign: reign, Addresses: []string{"x"}}
-			case 2:
-				msg = &Election{Reign: reign}
-			case 3:
-				msg = &Resignation{Leader: rank.ID, Term: num(), Successor: other}
-			case 4:
-				msg = &Answer{To: other, By: rank.ID, Term: num(), Seq: num(), Alive: r.IntN(2) == 0}
-			case 5:
-				msg = &Vouch{Term: num(), Leader: other}
-			case 6:
-				msg = &Vouched{Term: num(), Verdict: Verdict(r.IntN(3))}
-			case 7:
-				msg = &Summary{Reply: r.IntN(2) == 0, Floor: num(), Reign: reign, Candidates: []version{{other, num()}}}
-			}
-			in := Input(from(byte(2+r.IntN(2)), msg))
-			switch r.IntN(40) {
-			case 0:
-				in = Suspect{Closed: r.IntN(2) == 0}
-			case 1:
-				in = Connected{Leader: other, Term: num(), Addresses: []string{"x"}}
-			case 2:
-				in = Connected{Term: num(), Addresses: []string{"home"}}
-			case 3:
-				in = HomeBack{Addresses: []string{"home"}}
-			case 4:
-				in = Heard{}
-			case 5:
-				in = HostFailed{}
-			case 6:
-				in = Offer{Candidate: r.IntN(4) > 0, Dialable: r.IntN(2) == 0}
-			}
-			*now = now.Add(time.Duration(r.IntN(200)) * time.Millisecond)
-			was := m.term
-			out := step(in)
-			switch {
-			case m.term < was:
-				t.Fatalf("seed %d: the term fell from %d to %d", seed, was, m.term)
-			case m.term > was && out.Persist != m.term:
-				t.Fatalf("seed %d: term %d is not kept", seed, m.term)
-			case m.leading && m.reign.Rank.ID != m.self:
-				t.Fatalf("seed %d: it leads, but follows %s", seed, m.reign.Rank.ID.Tag())
-			case len(m.ranking) > MaxRanking || len(m.heard) > 4*MaxRanking || len(m.buckets) > 4*MaxRanking || len(m.questions) > 2:
-				t.Fatalf("seed %d: it keeps more than it should", seed)
-			case out.Wake.IsZero() || out.Wake.Sub(*now) > time.Minute:
-				t.Fatalf("seed %d: it wants to be woken in %v", seed, out.Wake.Sub(*now))
-			}
-			for _, s := range out.Sends {
-				if msg, err := DecodeMessage(s.Data); err != nil {
-					t.Fatalf("seed %d: it sends what does not decode: %v", seed, err)
-				} else if c, ok := msg.(*Coordinator); ok && bytes.Equal(c.Reign.Rank.ID[:], m.self[:]) && c.Reign.Term > m.term {
-					t.Fatalf("seed %d: it announces term %d, above its own %d", seed, c.Reign.Term, m.term)
-				}
-			}
-		}
 	}
 }

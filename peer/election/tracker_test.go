@@ -38,6 +38,7 @@ func (n *node) act(a Action) {
 					c.step(Suspect{Closed: true})
 				} else {
 					c.follow(to)
+					c.before = n.i
 				}
 			})
 		}
@@ -131,7 +132,7 @@ func (n *node) follow(target int) {
 	if target == n.i {
 		target = nobody
 	}
-	n.target = target
+	n.target, n.before = target, nobody
 	n.try(n.dial, n.life, 0)
 }
 
@@ -140,6 +141,9 @@ func (n *node) try(dial, life, attempt int) {
 	w.after(2*w.delay, func() {
 		if n.dial != dial || n.life != life || !n.alive || n.target == nobody {
 			return
+		}
+		if n.before != nobody && n.before != n.i && !w.answers(n.i, n.target) && w.answers(n.i, n.before) {
+			n.target = n.before
 		}
 		if w.answers(n.i, n.target) {
 			t := w.trackerOf(n.target)

@@ -36,6 +36,7 @@ type world struct {
 	graph   [][2]int // the links that there are in calm
 	fail    func(format string, args ...any)
 	quiet   bool // only elections in the log, no upkeep
+	tap     func(to *node, data []byte)
 
 	sent      map[string]int
 	faults    []Fault
@@ -67,6 +68,7 @@ type node struct {
 	ends    map[int]time.Time // when the last message to a neighbour arrives, to keep the order
 	track   tracker
 	target  int // of the client: a node, homeTarget, or nobody
+	before  int // where it was sent on from, which it tries, too; or nobody
 	dial    int // generation of the client's attempts
 	joined  bool
 	wakeAt  time.Time
@@ -157,7 +159,7 @@ func (w *world) add(name string, offer Offer) *node {
 	if offer.Candidate {
 		offer.Addresses = []string{"n" + strconv.Itoa(i)}
 	}
-	n := &node{w: w, i: i, name: name, key: key, id: wire.IDOf(key), offer: offer, target: nobody, ends: map[int]time.Time{},
+	n := &node{w: w, i: i, name: name, key: key, id: wire.IDOf(key), offer: offer, target: nobody, before: nobody, ends: map[int]time.Time{},
 		track: tracker{clients: map[int]bool{}}}
 	w.nodes = append(w.nodes, n)
 	w.byID[n.id] = n
@@ -263,6 +265,9 @@ var kinds = []string{"", "candidate", "COORDINATOR", "ELECTION", "RESIGN", "ANSW
 
 func (w *world) count(n, to *node, data []byte) {
 	w.sent[kinds[data[0]]]++
+	if w.tap != nil {
+		w.tap(to, data)
+	}
 	if w.log == nil || w.quiet && (data[0] == kindCandidate || data[0] == kindSummary) {
 		return
 	}

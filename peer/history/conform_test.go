@@ -67,9 +67,9 @@ func openAt(tb testing.TB, path string, cfg Config) *SQLite {
 
 // said makes events of an author that say texts, one Lamport clock and one second after the other. The store does not look at signatures.
 func said(room wire.Room, author byte, seq, lamport uint64, texts ...string) []wire.Event {
-	events := make([]wire.Event, len(texts))
+	events, id := make([]wire.Event, len(texts)), wire.IDOf(testKey(author))
 	for i, text := range texts {
-		events[i] = wire.Event{Room: room, Author: wire.IDOf(testKey(author)), Seq: seq + uint64(i), Lamport: lamport + uint64(i),
+		events[i] = wire.Event{Room: room, Author: id, Seq: seq + uint64(i), Lamport: lamport + uint64(i),
 			Name: fmt.Sprintf("author%d", author), Kind: wire.KindText, Body: []byte(text), Proof: wire.Proof{Size: 1},
 			Time: time.UnixMilli(1_790_000_000_000 + 1000*int64(lamport+uint64(i))).UTC()}
 	}

@@ -31,6 +31,7 @@ const keptAside = 3
 // SQLite's result codes (sqlite.org/rescode.html).
 const (
 	codeError      = 1
+	codeReadOnly   = 8
 	codeIO         = 10
 	codeCorrupt    = 11 // the file is damaged
 	codeFull       = 13

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -321,4 +322,11 @@ func wantWhole(t *testing.T, what string, events []wire.Event, seqs [2]uint64) {
 			t.Fatalf("%s: the log of %d goes up to %d: the writer had said %d", what, i+1, got, seq)
 		}
 	}
+}
+
+// cpuTime is what this process has used of the processors.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

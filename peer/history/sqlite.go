@@ -142,7 +142,7 @@ func (s *SQLite) open() (err error) {
 		}
 	}()
 	// Shared memory lets a Reader in. Some file systems have none; there the file is ours alone.
-	if err = s.connect("NORMAL"); codeOf(err) == codeCantOpen || codeOf(err) == codeIO {
+	if err = s.connect("NORMAL"); slices.Contains([]int{codeCantOpen, codeIO, codeReadOnly}, codeOf(err)) {
 		_ = s.close()
 		err = s.connect("EXCLUSIVE")
 	}
@@ -190,7 +190,7 @@ func (s *SQLite) connect(locking string) error {
 			return err
 		}
 	}
-	return nil
+	return s.within(sqlBegin, func() error { return nil }) // whether it can be written
 }
 
 // load reads the tables that are mirrored.

@@ -50,7 +50,6 @@ type Machine struct {
 
 	told   telling // the last own shuffle
 	relays []relay // of others, a ring
-	relayN int
 
 	admits  bucket // Joins and Neighbors of high priority, from all
 	walks   bucket // links asked for because a walk ended here

@@ -84,14 +84,12 @@ func (m *Machine) shuffled(from *link, msg Shuffle, out *Output) {
 	m.mix(append([]wire.PeerID{msg.Origin}, msg.Sample...), told)
 }
 
-// note remembers the way of a shuffle.
+// note remembers the way of a shuffle, the newest last.
 func (m *Machine) note(r relay) {
-	if len(m.relays) < maxRelays {
-		m.relays = append(m.relays, r)
-		return
+	if len(m.relays) >= maxRelays {
+		m.relays = slices.Delete(m.relays, 0, maxRelays/4)
 	}
-	m.relays[m.relayN] = r
-	m.relayN = (m.relayN + 1) % maxRelays
+	m.relays = append(m.relays, r)
 }
 
 // replied takes the answer to a shuffle, or carries it back.
@@ -102,14 +100,14 @@ func (m *Machine) replied(from *link, msg ShuffleReply, out *Output) {
 		m.mix(msg.Sample, told)
 		return
 	}
-	i := slices.IndexFunc(m.relays, func(r relay) bool { return r.id == msg.ID && r.to == from.peer })
-	if i < 0 {
-		return // nobody asked, or too long ago
-	}
-	r := m.relays[i]
-	m.relays[i] = relay{}
-	if back, _ := m.find(r.from); back != nil && back.up {
-		m.send(back, msg, out)
+	for i, r := range slices.Backward(m.relays) {
+		if r.id == msg.ID && r.to == from.peer {
+			m.relays = slices.Delete(m.relays, i, i+1)
+			if back, _ := m.find(r.from); back != nil && back.up {
+				m.send(back, msg, out)
+			}
+			return
+		}
 	}
 }
 

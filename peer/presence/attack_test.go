@@ -301,7 +301,7 @@ func TestFloods(t *testing.T) {
 	})
 	spam("lists that nobody asked for, and their like", true, Malformed, 2, time.Millisecond, func(i int) message {
 		if i == 0 {
-			return &list{parts: []part{{items: []listed{{0, 1, 1}}}}}
+			return &list{parts: []part{{items: []listed{{0, 1, 1, false}}}}}
 		}
 		return &list{}
 	})

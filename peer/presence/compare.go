@@ -184,7 +184,7 @@ type lister struct {
 // The encoded size of a part's frame and of an item, at most, and of a list.
 const (
 	partSize = 1 + 9 + 9 + 3
-	itemSize = 1 + 9 + 9 + 9
+	itemSize = 1 + 9 + 9 + 9 + 1
 	listSize = MaxMessage - 16 - partSize - itemSize
 )
 
@@ -203,7 +203,7 @@ func (l *lister) part(from, to uint64) {
 			l.size = partSize
 			p = part{from: e.key, to: to}
 		}
-		p.items = append(p.items, listed{e.key, e.rec.Run, e.rec.Seq})
+		p.items = append(p.items, listed{e.key, e.rec.Run, e.rec.Seq, e.state == suspect})
 		l.size += itemSize
 	}
 	l.parts = append(l.parts, p)
@@ -258,9 +258,9 @@ func (m *Machine) onList(n *neighbour, l *list, out *Output) {
 			}
 			v := version{Run: theirs[0].run, Seq: theirs[0].seq, Beat: e.rec.Beat}
 			switch c := v.compare(e.rec.version); {
-			case c > 0:
+			case c > 0 || c == 0 && theirs[0].doubted && e.state == here:
 				lack(e.key, e.rec.version)
-			case c < 0 || e.gone():
+			case c < 0 || e.gone() || e.state == suspect && !theirs[0].doubted:
 				m.queueBulk(n, e.rec.peer, tellRecord|tellDown)
 			}
 			theirs = theirs[1:]

@@ -170,8 +170,9 @@ func (r *reader) list() *list {
 			if r.err != nil {
 				return m
 			}
-			r.items("item", 3)
-			l := listed{key: r.u64("key"), run: r.uint("run", 1, wire.MaxCounter), seq: r.uint("seq", 1, wire.MaxCounter)}
+			r.items("item", 4)
+			l := listed{key: r.u64("key"), run: r.uint("run", 1, wire.MaxCounter), seq: r.uint("seq", 1, wire.MaxCounter),
+				doubted: r.bool("doubted")}
 			if n := len(p.items); l.key < p.from || l.key > p.to || n > 0 && l.key <= p.items[n-1].key {
 				r.fail(fmt.Errorf("items of a list are out of order"))
 			}

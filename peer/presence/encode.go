@@ -33,7 +33,7 @@ func appendMessage(b []byte, m message) []byte {
 			p := &m.parts[i]
 			b = appendArray(appendKey(appendKey(appendArray(b, 3), p.from), p.to), len(p.items))
 			for _, l := range p.items {
-				b = appendUint(appendUint(appendKey(appendArray(b, 3), l.key), l.run), l.seq)
+				b = appendBool(appendUint(appendUint(appendKey(appendArray(b, 4), l.key), l.run), l.seq), l.doubted)
 			}
 		}
 	case *done:

@@ -6,7 +6,7 @@ package presence
 //	records [1, answer, [record ...], [down ...]]                  at least one of either
 //	summary [2, reply, count, hashes]                              hashes: 16 of 8 bytes
 //	compare [3, chunk, bits, [count ...], hashes]                  2^bits counts, and hashes of 8 bytes
-//	list    [4, chunk, [[from, to, [[key, run, seq] ...]] ...]]    1 to 512 parts, ascending
+//	list    [4, chunk, [[from, to, [[key, run, seq, doubted] ...]] ...]]   1 to 512 parts, ascending
 //	done    [5, chunk]
 //	want    [6, [[key, run, seq, beat] ...]]                       1 to 256 items
 //
@@ -17,7 +17,7 @@ package presence
 // writes its own. run, seq and beat are 1, 1 and 0 or more, up to 2^53-1 (of a want, 0 or more). period is in seconds, 5 to
 // 1200. left is 0 or 1. voice is 0, or 1 plus 2 if muted plus 4 if deaf. name is a username, status the same or empty. peer and
 // by are byte strings of 32, sig of 64; key is the first 8 bytes of a peer, and from and to are such keys, inclusive. bits is
-// at most 8, chunk below 16: the first four bits of a peer.
+// at most 8, chunk below 16: the first four bits of a peer. answer, reply and doubted are booleans.
 //
 // A record's signature is its peer's, Ed25519 over "peerchat presence v1", 0x00 and the CBOR array
 //
@@ -81,7 +81,10 @@ type part struct {
 	items    []listed
 }
 
-type listed struct{ key, run, seq uint64 }
+type listed struct {
+	key, run, seq uint64
+	doubted       bool // it is said to be dead
+}
 
 // done ends the answer to a compare.
 type done struct{ chunk uint8 }

@@ -3,4 +3,4 @@
 package presence
 
 // usualSchedules is how many random schedules are tried.
-const usualSchedules = 100
+const usualSchedules = 60

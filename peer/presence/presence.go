@@ -103,7 +103,8 @@ type (
 		Peer wire.PeerID
 		Died bool
 	}
-	// Tree tells which neighbours are on the broadcast tree. None, as at the start: all of them.
+	// Tree tells which neighbours are on the broadcast tree. A neighbour that comes up later is on it if it is named here. While
+	// none of the neighbours is, as at the start, all are.
 	Tree struct{ Peers []wire.PeerID }
 	// Busy tells that a neighbour's send queue is full, or free again. While it is full nothing is sent to it.
 	Busy struct {

@@ -17,6 +17,7 @@ import (
 
 var (
 	scale      = flag.String("scale", "", "print the table of docs/presence.md for rooms of these sizes, parted by commas")
+	scaleQuiet = flag.Duration("scale-quiet", 60*time.Second, "how long the quiet of -scale lasts")
 	scaleChurn = flag.Duration("scale-churn", 20*time.Second, "how long the churn of -scale lasts")
 )
 
@@ -35,9 +36,7 @@ func TestScale(t *testing.T) {
 	}
 	for _, n := range sizes {
 		r := measure(t, n)
-		if *scale != "" {
-			fmt.Printf("%+v\n", r)
-		}
+		progress("%+v", r)
 		if r.newcomer > 30*time.Second || r.leave > 5*time.Second || r.death > 10*time.Second {
 			t.Errorf("a room of %d: %+v", n, r)
 		}
@@ -80,7 +79,7 @@ func settled(t *testing.T, n int) *world {
 	var template table
 	for i := range n {
 		p := w.add(fmt.Sprintf("p%d", i))
-		age := uint32(w.rand.IntN(period * 17 / 2))
+		age := uint32(w.rand.IntN(period * 92 / 10))
 		r := sealed(p.key, record{version: version{1_790_000_000_000, 1, 5}, period: uint16(period), name: p.name})
 		r.mark = markOf(r.peer, r.version)
 		w.shared[r.sig] = &r
@@ -110,7 +109,7 @@ func settled(t *testing.T, n int) *world {
 		e := m.table.find(p.id)
 		m.wish, m.member, m.said, m.run = p.wish, true, e.rec, e.rec.Run
 		age := time.Duration(m.stamp()-e.heard) * 100 * time.Millisecond
-		m.refresh = m.now + max(m.said.lasts()*9/10-age, 0) + time.Duration(w.rand.Int64N(int64(m.said.lasts()/10)))
+		m.refresh = m.now + max(m.said.lasts()*92/100-age, time.Millisecond)
 		p.step(Tick{})
 	}
 	w.mesh(5, nil)
@@ -210,16 +209,25 @@ func (w *world) untilAllKnow(gone *node) time.Duration {
 	return last.Sub(start)
 }
 
+// progress is for those who wait for the table.
+func progress(format string, args ...any) {
+	if *scale != "" {
+		fmt.Printf(format+"\n", args...)
+	}
+}
+
 func measure(t *testing.T, n int) (r result) {
 	if n >= 3000 {
 		defer debug.SetGCPercent(debug.SetGCPercent(25))
 	}
 	w := settled(t, n)
 	r.members, r.treeDepth = n, w.retree()
-	r.quiet = w.during(60*time.Second, func() {})
+	r.quiet = w.during(*scaleQuiet, func() {})
+	progress("quiet %+v", r.quiet)
 
 	w.quit(w.nodes[n/3])
 	r.leave = w.untilAllKnow(w.nodes[n/3])
+	progress("leave %v", r.leave)
 	w.retree()
 	w.kill(w.nodes[n/2])
 	r.death = w.untilAllKnow(w.nodes[n/2])
@@ -236,6 +244,7 @@ func measure(t *testing.T, n int) (r result) {
 		w.advance(20 * time.Millisecond)
 	}
 	r.newcomer, r.newcomerBytes = w.now.Sub(start), p.got.bytes
+	progress("newcomer %v, %d bytes", r.newcomer, r.newcomerBytes)
 	r.bytesPerRecord = weigh(t, p.m)
 	if len(w.faults) > 0 {
 		t.Errorf("faults were reported: %.5q", w.faults)

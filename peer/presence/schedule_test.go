@@ -187,7 +187,7 @@ func (p *plan) try(log *strings.Builder) (why string) {
 		return why
 	}
 	for _, n := range w.nodes {
-		if s := n.m.Stats(); n.alive && (s.Queued > 0 || s.Suspect > 0 || s.Records > len(w.nodes)) {
+		if s := n.m.Stats(); n.alive && (s.Queued > len(w.nodes)*len(n.links) || s.Suspect > 0 || s.Records > len(w.nodes)) {
 			return fmt.Sprintf("%s holds %+v in the calm", n.name, s)
 		}
 	}

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -58,11 +59,12 @@ func (f *fifo[T]) pop() T {
 	return v
 }
 
-// relay tells the neighbours on the tree, but for the one it came from. A report of a death goes to its subject, too. What
+// relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from. A report of a death goes to its subject, too. What
 // came in answer to a question is told only to those who may not know it: not to those who knew of many more than this peer.
 func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, at time.Duration, answer bool) {
+	treeless := !slices.ContainsFunc(m.neighbours, func(n *neighbour) bool { return n.tree })
 	for _, n := range m.neighbours {
-		if n != from && (n.tree && !(answer && n.ahead) || what == tellDown && n.id == id) {
+		if n != from && ((n.tree || treeless) && !(answer && n.ahead) || what == tellDown && n.id == id) {
 			m.queue(n, id, what, at)
 		}
 	}

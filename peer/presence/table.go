@@ -111,10 +111,13 @@ func (t *table) remove(id wire.PeerID) {
 
 // set gives an entry a state.
 func (t *table) set(e *entry, s state) {
-	was := e.gone()
+	was, doubted := e.gone(), e.state == suspect
 	e.state = s
-	if now := e.gone(); now != was {
+	now := e.gone()
+	if now != was || doubted != (s == suspect) {
 		t.touch(e.key)
+	}
+	if now != was {
 		if now {
 			t.members--
 		} else {
@@ -166,7 +169,11 @@ func (t *table) sum(from, to uint64) (count uint64, hash uint64) {
 	t.marks = t.marks[:0]
 	for e := range t.within(from, to) {
 		if !e.gone() {
-			t.marks = binary.BigEndian.AppendUint64(t.marks, e.rec.mark)
+			mark := e.rec.mark
+			if e.state == suspect {
+				mark = ^mark
+			}
+			t.marks = binary.BigEndian.AppendUint64(t.marks, mark)
 		}
 	}
 	h := sha256.Sum256(t.marks)

@@ -574,6 +574,9 @@ func (w *world) put(m message) string {
 					b.WriteString(" ")
 				}
 				fmt.Fprintf(&b, "%s %d", w.keyed(l.key), l.seq)
+				if l.doubted {
+					b.WriteString("?")
+				}
 			}
 			b.WriteString(")")
 		}

@@ -181,7 +181,7 @@ func TestUnusableProfile(t *testing.T) {
 	}
 }
 
-// The tracker that the user named comes and goes. A peer that hosts in its absence gives way when it is there, and
+// The tracker that the user named comes and goes. A peer that hosts in its absence hands the lead to it when it is there, and
 // hosts again when it is not.
 func TestNamedTrackerComesAndGoes(t *testing.T) {
 	if testing.Short() {
