@@ -62,6 +62,7 @@ func run(m *testing.M) int {
 // world is the ground of one test: networks, processes and their directories.
 type world struct {
 	t     testing.TB
+	dir   string // the processes' homes are in it
 	net   *lab.Net
 	procs []*lab.Proc
 	homes int
@@ -70,7 +71,7 @@ type world struct {
 // newWorld makes a world with one network, in which trackers listen on 127.0.0.1:5000.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t}
+	w := &world{t: t, dir: t.TempDir()} // first: it is removed after what runs in it has ended
 	w.net = w.network()
 	t.Cleanup(w.end)
 	return w
@@ -137,7 +138,7 @@ func (w *world) startCommand(n *lab.Net, c lab.Command) *peer {
 	}, c.Env...)
 	if c.Home == "" {
 		w.homes++
-		c.Home = filepath.Join(w.t.TempDir(), fmt.Sprintf("home%d", w.homes))
+		c.Home = filepath.Join(w.dir, fmt.Sprintf("home%d", w.homes))
 		if err := os.MkdirAll(c.Home, 0o700); err != nil {
 			w.t.Fatal(err)
 		}
