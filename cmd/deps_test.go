@@ -45,7 +45,7 @@ var mayImport = map[string][]string{
 	"peer/sim/member":         {"peer/wire", "peer/overlay", "peer/sim"},
 	"signaling":               {"peer/wire"},
 	"signaling/signalingtest": {"peer/wire", "signaling"},
-	"peer":                    {"peer/wire", "peer/gossip", "peer/negotiate", "peer/election", "peer/presence", "signaling"},
+	"peer":                    {"peer/wire", "peer/gossip", "peer/negotiate", "peer/election", "peer/overlay", "peer/presence", "signaling"},
 	"peer/peertest":           {"peer", "peer/wire", "peer/gossip", "peer/negotiate", "peer/history", "signaling"},
 	"media":                   {},
 	"media/mediatest":         {"media"},

@@ -3,7 +3,6 @@ package peer
 import (
 	"cmp"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -220,15 +219,12 @@ func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
 
 // originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network.
 func originOf(p Path) string {
-	host, _, err := net.SplitHostPort(p.Remote)
+	ap, err := netip.ParseAddrPort(p.Remote)
 	if err != nil {
 		return ""
 	}
-	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return ""
-	}
-	if a = a.Unmap(); a.Is6() {
+	a := ap.Addr().Unmap()
+	if a.Is6() {
 		if n, err := a.WithZone("").Prefix(64); err == nil {
 			return n.String()
 		}
