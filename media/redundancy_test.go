@@ -145,7 +145,7 @@ func intelligibility(voice []int16, loss float64, redundant bool, seed uint64) (
 	cycle := n * media.FrameSamples
 	l.run(2*time.Duration(cycle)*time.Second/media.SampleRate + 100*time.Millisecond)
 	heard = heard[cycle:]
-	lag, _ := mediatest.Align(voice[:cycle], heard, 1600)
+	lag, _ := mediatest.Align(voice[:cycle], heard, 800)
 	return mediatest.STOI(voice[:cycle-1600], heard[lag:]), l.stream.Stats().Delay
 }
 

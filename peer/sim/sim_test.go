@@ -276,3 +276,79 @@ func TestHeap(t *testing.T) {
 		last = e
 	}
 }
+
+func TestLoss(t *testing.T) {
+	n := Network{Delay: 10 * time.Millisecond, Loss: 0.2, Retransmit: time.Second, Duplicate: 0.1, Reorder: 50 * time.Millisecond}
+	w, p := scribes(Config{Seed: 3, Network: n}, 2)
+	w.ask(0, 1)
+	w.Run(time.Second)
+	p[1].log = nil
+	w.Do(0, func(_ Participant, _ time.Time, out *Output) {
+		for i := range 1000 {
+			out.Sends = append(out.Sends, Send{To: ID(1), Message: text(fmt.Sprintf("%04d", i))})
+			out.Sends = append(out.Sends, Send{To: ID(1), Message: text(fmt.Sprintf("f%04d", i)), Fast: true})
+		}
+	})
+	w.Run(time.Minute)
+	var reliable, fast []string
+	for _, line := range p[1].log {
+		if said := line[len(line)-5:]; said[0] == 'f' {
+			fast = append(fast, said)
+		} else {
+			reliable = append(reliable, said)
+		}
+	}
+	if len(reliable) != 1000 || !slices.IsSorted(reliable) {
+		t.Errorf("of 1000 messages on the reliable channel %d came, in order: %v", len(reliable), slices.IsSorted(reliable))
+	}
+	if len(fast) < 820 || len(fast) > 940 || slices.IsSorted(fast) {
+		t.Errorf("of 1000 messages on the fast channel, of which 20 %% are lost and 10 %% come twice, %d came, in order: %v", len(fast), slices.IsSorted(fast))
+	}
+}
+
+// Who closes a link that is not there yet does not get it.
+func TestChangeOfMind(t *testing.T) {
+	w, p := scribes(ten, 2)
+	w.ask(0, 1)
+	w.Run(5 * time.Millisecond)
+	w.Do(0, func(_ Participant, _ time.Time, out *Output) { out.Close = append(out.Close, ID(1)) })
+	w.Run(time.Second)
+	p[0].want(t, "who closes before the offer arrives")
+	p[1].want(t, "whom the offer did not reach")
+	w.ask(0, 1)
+	w.Run(22 * time.Millisecond)
+	w.Do(0, func(_ Participant, _ time.Time, out *Output) { out.Close = append(out.Close, ID(1)) })
+	w.Run(time.Second)
+	p[0].want(t, "who closes when the link is there, and not yet at the other end", "1025 up 1", "1027 down 1")
+	p[1].want(t, "the other end", "1035 up 0", "1037 down 0")
+	w.ask(0, 1)
+	w.Run(time.Second)
+	p[0].log, p[1].log = nil, nil
+	w.Cut(0, 1)
+	w.Run(2 * time.Second)
+	p[0].want(t, "a cut is seen after Detect", "4027 down 1")
+	p[1].want(t, "a cut is seen after Detect", "4027 down 0")
+	if w.Linked(0, 1) || w.Living() != 2 {
+		t.Error("the two are linked, or dead")
+	}
+}
+
+func TestEndlessTalk(t *testing.T) {
+	w, p := scribes(Config{}, 2)
+	for i, s := range p {
+		s.on = func(_ time.Time, in Input, out *Output) {
+			if _, ok := in.(Receive); ok {
+				out.Sends = append(out.Sends, Send{To: ID(1 - i), Message: text("again")})
+			}
+		}
+	}
+	w.ask(0, 1)
+	w.Run(time.Second)
+	defer func() {
+		if recover() == nil {
+			t.Error("two that answer each other at once, for ever, hang the world")
+		}
+	}()
+	w.say(0, 1, "hello")
+	w.Run(time.Second)
+}
