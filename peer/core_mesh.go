@@ -20,8 +20,6 @@ import (
 const (
 	// smallRoom is how many people, oneself included, all have links with each other.
 	smallRoom = 6
-	// connectWait is how long a link that the overlay asked for may take until another is tried instead.
-	connectWait = 10 * time.Second
 	// maxTold bounds the members that the overlay of a room is told of at a time as those who may let it in.
 	maxTold = 32
 )
@@ -43,9 +41,12 @@ type mesh struct {
 
 // newMesh makes the machines of a room.
 func (c *Core) newMesh(name wire.Room) (mesh, error) {
+	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace. But not too
+	// calm for one that is left with few.
+	timing := overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second}
 	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{}}
 	var err error
-	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Rand: c.rand, Timing: overlay.Timing{Connect: connectWait}}); err != nil {
+	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Rand: c.rand, Timing: timing}); err != nil {
 		return m, err
 	}
 	m.presence, err = presence.New(presence.Config{Key: c.cfg.Key, Room: name, Rand: c.rand})

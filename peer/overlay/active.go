@@ -91,10 +91,10 @@ func (m *Machine) question(l *link, out *Output) {
 }
 
 // needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or only a few and nothing but refusals
-// for a while. (The paper knows only the first. Without the second somebody always hangs on by a single link, because all others
+// for minutes. (The paper knows only the first. Without the second somebody always hangs on by a single link, because all others
 // have no place free.)
 func (m *Machine) needy() bool {
-	return len(m.active) == 0 || m.wait >= min(m.timing.FillMax, 8*m.timing.Fill) && 2*len(m.active) < m.target
+	return len(m.active) == 0 || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target
 }
 
 func (m *Machine) receive(in Receive, out *Output) {

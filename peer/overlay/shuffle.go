@@ -26,9 +26,6 @@ func (m *Machine) shuffle(out *Output) {
 	if len(m.active) > m.target+1 { // the room has shrunk: one by one
 		m.evict(m.victim(""), wire.PeerID{}, out)
 	}
-	if m.small() && len(m.active) == m.size-1 { // everybody knows everybody
-		return
-	}
 	first := m.pick(func(*link) bool { return true })
 	if first == nil {
 		return
