@@ -143,7 +143,7 @@ func TestTakeOver(t *testing.T) {
 	}
 	b.Follow(Target{Leader: a.id, Term: 1, URLs: oa.Addresses, Jitter: time.Millisecond})
 	if s := await(b.player, "b follows", connected); s.Hosting || s.Leader != a.id || string(s.Proof) != "proof" ||
-		!slices.Equal(s.Addresses, oa.Addresses) {
+		!slices.Equal(s.Addresses, oa.Addresses) && s.URL != old { // where a serves, too, and b may have been first
 		t.Errorf("b is at a's tracker and gets its proof, got %+v", s)
 	}
 	// Who knows only the old address finds the new tracker there, until a tracker wants it back.

@@ -9,9 +9,9 @@
 // it, as processes that are spoken to over standard input and output.
 //
 // The baselines are this program's hidden subcommands (a bare pion data channel between two processes, pairs of bare
-// PeerConnections in one process, the load on a tracker), peerjs-server from npm, and hashicorp/raft (directory raft, a module
-// of its own).
+// PeerConnections in one process, the load on a tracker, a loop of bare sound devices), peerjs-server from npm, Mumble and GStreamer from Debian,
+// and hashicorp/raft (directory raft, a module of its own).
 //
 // The program owns the processes it starts and nothing else. It must never be imported, and imports of this module only
-// what it measures from within: the links of peer and the wire words of signaling.
+// what it measures from within (the links of peer, the wire words of signaling, the parts of media), and what makes and judges sound.
 package main

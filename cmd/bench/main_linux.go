@@ -41,6 +41,9 @@ func items() []item {
 		{"heal", "joining the halves of a network again", heal},
 		{"messages", "messages of an election", messages},
 		{"voice-delay", "from mouth to ear", voiceDelay},
+		{"voice-rough", "from mouth to ear over a bad network", voiceRough},
+		{"voice-conceal", "speech with lost packets", voiceConceal},
+		{"voice-wire", "what a listener costs on the wire", voiceWire},
 		{"voice-mix", "hearing 24 talkers", voiceMix},
 		{"voice-drift", "a day with a wrong clock", voiceDrift},
 		{"voice-jitter", "the jitter buffer's delay against the loss it causes", voiceJitter},
@@ -94,7 +97,7 @@ func run(args []string) error {
 		if *file == "" {
 			return nil
 		}
-		return write(*file, name, text)
+		return write(documentOf(*file, name), name, text)
 	}
 	for _, it := range items() {
 		if *only != "" && !strings.Contains(","+*only+",", ","+it.name+",") {
@@ -119,6 +122,14 @@ func run(args []string) error {
 		}
 	}
 	return failed
+}
+
+// documentOf is where an item's table is: beside the others, or in the document that explains it.
+func documentOf(file, item string) string {
+	if item == "voice-drift" || item == "voice-jitter" {
+		return filepath.Join(filepath.Dir(file), "voice.md")
+	}
+	return file
 }
 
 // bench is one run of the program.

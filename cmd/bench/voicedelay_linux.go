@@ -122,7 +122,8 @@ func voiceDelay(b *bench) ([]table, error) {
 	}
 	ours := &way{name: "peerchat", mic: "annmic", ear: "bobear"}
 	loop := &way{name: "bare device loop", mic: "loopmic", ear: "loopear"}
-	s, err := b.sound(net, ours.mic, ours.ear, loop.mic, loop.ear)
+	theirs := &way{name: "Mumble 1.3, lowest settings", mic: "mumblemic", ear: "mumbleear"}
+	s, err := b.sound(net, ours.mic, ours.ear, loop.mic, loop.ear, theirs.mic, theirs.ear, "unused")
 	if err != nil {
 		return nil, err
 	}
@@ -145,16 +146,21 @@ func voiceDelay(b *bench) ([]table, error) {
 		Env: []string{"PULSE_SERVER=" + s.Server}, Plain: true}); err != nil {
 		return nil, err
 	}
-	if _, _, err := play(s, newBursts(delayWarmUp).pcm, ours, loop); err != nil {
+	ways := []*way{ours, loop}
+	noMumble := b.mumble(net, s, theirs, "unused")
+	if noMumble == nil {
+		ways = append(ways, theirs)
+	}
+	if _, _, err := play(s, newBursts(delayWarmUp).pcm, ways...); err != nil {
 		return nil, err
 	}
 	for range b.rounds {
-		if err := measure(s, delayRound, ours, loop); err != nil {
+		if err := measure(s, delayRound, ways...); err != nil {
 			return nil, err
 		}
 	}
 	t := table{head: []string{"mouth to ear, ms", "p50", "p95", "p99", "bursts", "not heard", "underruns", "aim for p95"}}
-	for _, w := range []*way{ours, loop} {
+	for _, w := range ways {
 		aim, underruns := "", "–"
 		if w == ours {
 			aim, underruns = "≤ 40", count(int(w.underruns))
@@ -162,6 +168,13 @@ func voiceDelay(b *bench) ([]table, error) {
 		t.row(w.name, spread(w.p50), spread(w.p95), figure(quantile(w.all, 0.99)), count(w.said), count(w.lost), underruns, aim)
 	}
 	t.row("peerchat, more than the loop", spread(differences(ours.p50, loop.p50)), spread(differences(ours.p95, loop.p95)))
+	if noMumble == nil {
+		t.row("peerchat / Mumble", spread(ratios(ours.p50, theirs.p50)), spread(ratios(ours.p95, theirs.p95)))
+		t.note("Mumble's two clients run under Xvfb and talk through a server of their own: continuous transmission, packets of 10 ms, the shortest jitter buffer and output " +
+			"delay, no noise suppression.")
+	} else {
+		t.note("Mumble was not measured: %v", noMumble)
+	}
 	stats, err := asked(ours.listen)
 	if err != nil {
 		return nil, err

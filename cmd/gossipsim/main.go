@@ -17,6 +17,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -42,6 +43,8 @@ type settings struct {
 	peers    int
 	seed     uint64
 	rounds   int
+	lines    int
+	rates    []int // of failures, in per cent
 	progress io.Writer
 	outcomes map[int]outcome // of failures, by rate
 }
@@ -62,6 +65,8 @@ func run(args []string, out, progress io.Writer) error {
 	flags.IntVar(&s.peers, "peers", 10000, "how many peers")
 	flags.Uint64Var(&s.seed, "seed", 1, "everything follows from it")
 	flags.IntVar(&s.rounds, "rounds", 50, "shuffles of each peer before anything is measured")
+	flags.IntVar(&s.lines, "lines", 10, "messages behind each figure")
+	rates := flags.String("rates", "10,20,30,40,50,60,70,80,90,95", "how many per cent fail")
 	only := flags.String("only", "", "comma-separated items to run (default: all)")
 	file := flags.String("write", "", "document whose tables are rewritten; empty: they are only printed")
 	flags.Usage = func() {
@@ -76,6 +81,16 @@ func run(args []string, out, progress io.Writer) error {
 			return nil
 		}
 		return err
+	}
+	for text := range strings.SplitSeq(*rates, ",") {
+		rate, err := strconv.Atoi(text)
+		if err != nil || rate < 0 || rate > 99 {
+			return fmt.Errorf("-rates %s: want numbers from 0 to 99, with commas between them", *rates)
+		}
+		s.rates = append(s.rates, rate)
+	}
+	if s.lines < 1 {
+		return fmt.Errorf("-lines %d: want one at least", s.lines)
 	}
 	if s.peers < 10 || s.peers > 100_000 || s.rounds < 0 {
 		return fmt.Errorf("-peers %d -rounds %d: want 10 to 100,000 peers, and no negative number of rounds", s.peers, s.rounds)

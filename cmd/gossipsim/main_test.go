@@ -11,7 +11,7 @@ func TestItems(t *testing.T) {
 	for _, it := range items() {
 		one := func() string {
 			var out strings.Builder
-			if err := run([]string{"-peers", "60", "-rounds", "3", "-only", it.name}, &out, io.Discard); err != nil {
+			if err := run([]string{"-peers", "60", "-rounds", "3", "-rates", "20,80", "-only", it.name}, &out, io.Discard); err != nil {
 				t.Fatal(err)
 			}
 			return out.String()
@@ -27,7 +27,7 @@ func TestItems(t *testing.T) {
 }
 
 func TestWrongFlags(t *testing.T) {
-	for _, args := range []string{"-peers 3", "-rounds -1", "-only nothing", "-peers 60 -rounds 0 -only graph -write /nonexistent.md"} {
+	for _, args := range []string{"-peers 3", "-rounds -1", "-lines 0", "-rates 10,x", "-rates 100", "-only nothing", "-peers 60 -rounds 0 -only graph -write /nonexistent.md"} {
 		if err := run(strings.Fields(args), io.Discard, io.Discard); err == nil {
 			t.Errorf("%s was taken", args)
 		}

@@ -136,9 +136,6 @@ func graph(s *settings) (table, error) {
 	return t, nil
 }
 
-// rates are the parts of the peers that fail, in per cent.
-func rates() []int { return []int{10, 20, 30, 40, 50, 60, 70, 80, 90, 95} }
-
 // fail kills that many per cent of the living at once.
 func fail(r *member.Room, rate int) {
 	kill := r.Living() * rate / 100
@@ -172,7 +169,7 @@ func (s *settings) aftermath(rate int) outcome {
 	since := r.Elapsed()
 	for _, at := range times() {
 		r.Run(max(0, since+at-r.Elapsed()))
-		reached, _, _ := say(r, 10, &lines)
+		reached, _, _ := say(r, s.lines, &lines)
 		o.reached = append(o.reached, percent(reached)+" %")
 	}
 	g := r.Graph()
@@ -191,18 +188,18 @@ func (s *settings) aftermath(rate int) outcome {
 func failures(s *settings) (table, error) {
 	t := table{head: []string{"failed", "largest part at once", "first message", "1 s", "1 cycle", "2 cycles", "3 cycles", "4 cycles", "10 cycles", "paper"}}
 	paper := map[int]string{80: "first message about 0", 95: "about 90 % after 4 cycles"}
-	for _, rate := range rates() {
+	for _, rate := range s.rates {
 		t.row(append(s.aftermath(rate).reached, cmp.Or(paper[rate], "curves only"))...)
 	}
-	t.note("%d peers, active view 5, passive view 30, %d cycles of %v before. Each figure is the mean part of the living that 10 messages reach, flooded over the active views by random peers, all at the same time. "+
-		"%s The paper shows curves; what is given of them is read off.", s.peers, s.rounds, cycle, worldNote)
+	t.note("%d peers, active view 5, passive view 30, %d cycles of %v before. Each figure is the mean part of the living that %d messages reach, flooded over the active views by random peers, all at the same time. "+
+		"%s The paper shows curves; what is given of them is read off.", s.peers, s.rounds, cycle, s.lines, worldNote)
 	return t, nil
 }
 
 // repair is the overlay some time after a failure.
 func repair(s *settings) (table, error) {
 	t := table{head: []string{"failed", "alive in passive views at once", "after 10 cycles", "largest part", "mutual", "clustering", "shortest path", "in-degree"}}
-	for _, rate := range rates() {
+	for _, rate := range s.rates {
 		t.row(s.aftermath(rate).after...)
 	}
 	t.note("The same %d peers as above; all but the first figure 10 cycles after the failure. None of these is printed in the paper.", s.peers)
@@ -237,7 +234,7 @@ func churn(s *settings) (table, error) {
 			r := member.NewRoom(cfg)
 			r.Build(n, 10*time.Millisecond)
 			r.Resize()
-			r.Run(20 * cycle)
+			r.Run(time.Duration(min(s.rounds, 20)) * cycle)
 			if rate > 0 {
 				r.Kill(0) // somebody who is away comes for each who goes
 				r.Churn(rate, 12*cycle, r.Born)

@@ -75,7 +75,7 @@ func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 		a := r.sorted[i]
 		// Who gets a log from others was told of its head, and would ask.
 		told := a != r.own && a.told&s.bit() != 0 && a.eager&s.bit() == 0
-		news = !told && a.head > s.known[a.author].seq
+		news = !told && a.head > a.base && a.head > s.known[a.author].seq
 	}
 	if news {
 		m.digest(l, s, false, nil, out)
@@ -236,7 +236,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		}
 		a.ask = &ask{to: l, from: from, up: to, adopt: adopt, deadline: now.Add(askTimeout)}
 		fast := (a.gap || a.late) && to-from < 16
-		graft := a.late && !adopt
+		graft := a.late
 		if fast {
 			a.ask.deadline = now.Add(max(firstTimeout, 3*l.trip()))
 		}
