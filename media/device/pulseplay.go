@@ -19,8 +19,8 @@ const pulsePeriod = media.FrameSamples / 4
 const (
 	pulseLeast = 2
 	pulseMost  = 12
-	pulseCalm  = time.Minute
-	pulseWary  = time.Hour // longest calm that is waited for, where less was too little again and again
+	pulseCalm  = 10 * time.Second
+	pulseWary  = time.Hour // longest calm that is waited for: each time that one less was too little, it is twice as long
 )
 
 // pulseSink is a loudspeaker. The server asks for samples as it plays. It would take pulseMost periods; how many are

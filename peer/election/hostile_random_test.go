@@ -12,7 +12,7 @@ import (
 
 // Whatever neighbours send, a machine keeps within its bounds, wants to be woken in time, and sends nothing that is malformed.
 func TestAnythingGoes(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(liars) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		m, step, now := lone(t)
 		m.check = func(ed25519.PublicKey, []byte, []byte) bool { return true }
@@ -103,7 +103,7 @@ func TestAnythingGoes(t *testing.T) {
 // A liar with several identities says whatever comes to its mind, and repeats what it heard. When it is gone the others are at one
 // again, and none of them has been blamed.
 func TestLiarsLeaveNoTrace(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(liars) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		w := newWorld(t, seed)
 		w.timing = brisk

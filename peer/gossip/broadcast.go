@@ -256,8 +256,8 @@ func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Eve
 	}
 }
 
-// time has the acknowledgement of events that were asked for measured, which are not sent again.
-func (m *Machine) time(now time.Time, s *share, a *authorLog, events []wire.Event) {
+// gauge has the round trip measured by events that were asked for, which are not sent again.
+func (m *Machine) gauge(now time.Time, s *share, a *authorLog, events []wire.Event) {
 	if l := s.link; len(l.hedges) < maxHedges {
 		h := hedge{share: s, log: a, event: events[len(events)-1], sent: now, next: now.Add(hedgeMemory), count: 1, last: true}
 		l.hedges = append(l.hedges, h)

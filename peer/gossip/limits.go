@@ -27,14 +27,14 @@ const (
 	serveRate  = 16 << 20             // bytes a second that one neighbour is answered with in the long run
 	serveBurst = 64 << 20             // and at once: a room's whole window of the longest texts
 
-	offerFirst   = 5 * time.Millisecond // at most, before the first live event of a log without a tree is offered
-	treeLife     = 10 * time.Minute     // since the last live event of its author
-	unknownTrip  = 60 * time.Millisecond
-	compareSlack = 2 * time.Millisecond
-	pruneAgain   = time.Second    // when one that still pushes is told again
-	maxAdopted   = wire.MaxRanges // logs that get a new parent at once when a link ends
-	maxStrikes   = 3
-	strikeLife   = 20 * time.Second // how long a neighbour's failure counts
+	offerFirst   = 5 * time.Millisecond  // at most, before the first live event of a log without a tree is offered
+	treeLife     = 10 * time.Minute      // of a tree since the last live event of its author
+	unknownTrip  = 60 * time.Millisecond // assumed where to wait too long is better than too short
+	compareSlack = 2 * time.Millisecond  // how much later a way of fewer links may be
+	pruneAgain   = time.Second           // when one that still pushes is told again
+	maxAdopted   = wire.MaxRanges        // logs that get a new parent at once when a link ends
+	maxStrikes   = 3                     // failures of a neighbour, until it is no good as a parent
+	strikeLife   = 20 * time.Second      // how long each of them counts
 
 	gapDelay      = 20 * time.Millisecond // a gap may close by itself: fast and reliable frames overtake each other
 	contactDelay  = 50 * time.Millisecond // how long the first event of an unknown author waits for a digest
@@ -59,7 +59,7 @@ const (
 	maxCopies   = 4                     // of one event, the first included
 	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
 	lossy       = 0.15                  // share of events sent again above which a link is lossy
-	maxVague    = 3
+	maxVague    = 3                     // acknowledgements that tell no round trip, until a repeated one does
 	hedgeMemory = 2 * time.Second       // how long an acknowledgement is of interest
 	firstRTT    = 12 * time.Millisecond // assumed before it is measured
 

@@ -75,6 +75,7 @@ type authorLog struct {
 	hasTree  bool
 	eager    uint64 // neighbours to push live events to
 	told     uint64 // those that were told of the head
+	ahead    uint64 // those that offered what had not come yet
 	acks     uint64 // those that wait for an acknowledgement
 	parent   *share // who sent the last live event first, or was asked to send the next
 	failed   *share // who was to send what another was then asked for

@@ -196,6 +196,9 @@ func (m *Machine) settle(now time.Time, out *Output) {
 			}
 			if first = next; next == len(m.fresh) || m.fresh[next].log != a {
 				m.advanced(now, r, a)
+				if a.ahead != 0 {
+					m.shorten(now, r, a, out)
+				}
 			}
 		}
 	}

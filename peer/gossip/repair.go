@@ -138,6 +138,9 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 			}
 			a.late = a.late || k.hops != unknownHops
 		}
+		if k.hops != unknownHops {
+			a.ahead |= s.bit()
+		}
 		m.fallBehind(now, r, a)
 	}
 }
@@ -224,7 +227,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		}
 		l, from, to, adopt, behind := m.choose(now, r, a, quota)
 		if !behind {
-			a.isBehind, a.gap, a.late, a.failed = false, false, false, nil
+			a.isBehind, a.gap, a.late, a.ahead, a.failed = false, false, false, 0, nil
 			if a.claimed != nil { // nobody could show an event of it
 				a.real()
 				unreal = append(unreal, a)
@@ -470,7 +473,7 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 		if live && a != r.own && l.timed {
 			m.watch(now, v.share, a, events, out)
 		} else if live && a != r.own {
-			m.time(now, v.share, a, events)
+			m.gauge(now, v.share, a, events)
 		}
 		if a == r.own && frames == 1 && sent+16 <= wire.MaxFastFrame && len(l.hedges) > 0 {
 			// It was said just now, and likely lost on the reliable channel, which then stands still for a second.

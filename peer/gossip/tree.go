@@ -16,9 +16,9 @@ import (
 // of its own every author is the root, which makes its events take the fewest links there are; in a tree for all, as in the
 // paper, those of most take twice as many. The tree of an author is a word of bits in its log, one for each neighbour.
 //
-// A first event takes the tree of the author that is nearest to its own, by the name of that in the frame, and so costs
-// nothing more than any other. Where none is known, or all authors are neighbours, it is pushed to the neighbours and fetched
-// from there on: in a full mesh nobody ever relays.
+// The paper makes its tree by a flood, and prunes. Here an author's first event is pushed to the author's neighbours only, and
+// asked for from there on: whom a peer asks is its parent. So the first event costs no copy too many either, only time, and in
+// a full mesh, where nobody needs to ask, nobody ever relays.
 
 // unknownHops stands for a number of hops that nobody told.
 const unknownHops = 255
@@ -51,7 +51,7 @@ func (m *Machine) unseat(now time.Time, r *room, s *share, out *Output) {
 	r.slots[s.slot], r.seats = nil, r.seats&^b
 	var orphans []*authorLog
 	for _, a := range r.sorted {
-		a.eager, a.told, a.acks = a.eager&^b, a.told&^b, a.acks&^b
+		a.eager, a.told, a.ahead, a.acks = a.eager&^b, a.told&^b, a.ahead&^b, a.acks&^b
 		if a.failed == s {
 			a.failed = nil
 		}
@@ -175,14 +175,41 @@ func (m *Machine) compare(now time.Time, s *share, author wire.PeerID, k span, a
 	if a == nil || s.bit() == 0 || k.seq != a.head || k.hops+1 >= a.depth || a.parent == nil || a.parent == s || !a.grown(now) {
 		return
 	}
+	if !now.Add(-age).After(a.liveAt.Add(compareSlack)) {
+		m.move(now, a, s, k.hops, out)
+	}
+}
+
+// shorten is the same for neighbours that had offered the event before it came: they had it sooner in any case.
+func (m *Machine) shorten(now time.Time, r *room, a *authorLog, out *Output) {
+	mask := a.ahead
+	a.ahead = 0
+	if a.parent == nil || a.isBehind && len(a.pending) > 0 || !a.grown(now) {
+		return
+	}
+	var best *share
+	hops := a.depth - 1
+	for mask &^= a.parent.bit(); mask != 0; mask &= mask - 1 {
+		s := r.slots[bits.TrailingZeros64(mask)]
+		if k := s.known[a.author]; k.seq >= a.head && k.hops < hops {
+			best, hops = s, k.hops
+		}
+	}
+	if best != nil {
+		m.move(now, a, best, hops, out)
+	}
+}
+
+// move puts a log's place in its tree from its parent to s, which is hops from the author.
+func (m *Machine) move(now time.Time, a *authorLog, s *share, hops uint8, out *Output) {
 	l := s.link
-	if now.Add(-age).After(a.liveAt.Add(compareSlack)) || l.busy || l.cut || l.struck(now) >= maxStrikes {
+	if l.busy || l.cut || l.struck(now) >= maxStrikes {
 		return
 	}
 	if old := a.parent; a.eager&old.bit() != 0 {
 		m.prune(now, old, a, out)
 	}
-	a.depth = k.hops + 1
+	a.depth = hops + 1
 	m.graft(s, []*authorLog{a}, out)
 }
 

@@ -78,7 +78,7 @@ func (w *world) forest(n *node, r *room) {
 		}
 	}
 	for _, a := range r.sorted {
-		if seats != r.seats || (a.eager|a.told|a.acks)&^seats != 0 {
+		if seats != r.seats || (a.eager|a.told|a.ahead|a.acks)&^seats != 0 {
 			w.t.Fatalf("%s has taken the places %x, and uses %x, %x and %x of them for %s", n.name, r.seats, a.eager, a.told, a.acks,
 				w.name(a.author))
 		}

@@ -200,7 +200,7 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 	case l.active:
 	case len(m.active) < m.target:
 		m.add(l, out)
-	case l.why == toTake || l.why == toBridge || l.why == toJoin:
+	case l.why == toTake || l.why == toBridge || l.why == toCheck || l.why == toJoin:
 		m.evict(m.victim(l.origin), l.peer, out)
 		m.add(l, out)
 	case l.why == toMix && m.surplus() != nil && !m.crowded(l.origin):

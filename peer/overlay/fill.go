@@ -125,6 +125,27 @@ func (m *Machine) refused(l *link, out *Output) {
 	}
 }
 
+// thinned is called when a neighbour's link broke. If most are gone at once, others have lost all of theirs, and perhaps everybody whom
+// they know: they cannot help themselves. So all that are known here are looked for, one by one, and asked to be neighbours.
+func (m *Machine) thinned() {
+	if m.losses++; m.losses < 3 || 2*m.losses <= m.target || !m.checkAt.IsZero() {
+		return
+	}
+	for i := range m.passive {
+		m.passive[i].check = true
+	}
+	m.checkAt = m.now.Add(m.timing.Fill + m.upTo(m.timing.Fill))
+}
+
+// check looks for the next of the passive peers.
+func (m *Machine) check(out *Output) {
+	if k := m.choose(func(k *known) bool { return k.check }); k != nil {
+		k.check = false
+		m.want(k.peer, toCheck, out)
+		m.checkAt = m.now.Add(m.timing.Fill/2 + m.upTo(m.timing.Fill))
+	}
+}
+
 // miss notes a neighbour whose link broke, to be tried again after a while.
 func (m *Machine) miss(c Contact, after time.Duration) {
 	if i := m.indexLost(c.Peer); i >= 0 {

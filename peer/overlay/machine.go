@@ -47,6 +47,8 @@ type Machine struct {
 	swapAt  time.Time // of the shuffle
 	mixAt   time.Time // when to look for a neighbour of another origin
 	mixWait time.Duration
+	checkAt time.Time // when to see whether the next passive peer is there
+	losses  int       // neighbours whose links broke since the last shuffle
 
 	told   telling // the last own shuffle
 	relays []relay // of others, a ring
@@ -79,6 +81,7 @@ const (
 	toTake                      // a newcomer's walk ended here: this peer makes room for it
 	toBridge                    // it was a neighbour until the link broke: a partition may have been between
 	toMix                       // too many neighbours have one origin
+	toCheck                     // many are gone at once: who of those known is left?
 )
 
 // busy tells whether something is under way with the peer.
@@ -142,9 +145,9 @@ type timer struct {
 	do func(*Machine, *Output)
 }
 
-func (m *Machine) timers() [5]timer {
+func (m *Machine) timers() [6]timer {
 	return [...]timer{{&m.lostAt, (*Machine).bridge}, {&m.swapAt, (*Machine).shuffle}, {&m.mixAt, (*Machine).diversify},
-		{&m.joinAt, (*Machine).join}, {&m.fillAt, (*Machine).fill}}
+		{&m.checkAt, (*Machine).check}, {&m.joinAt, (*Machine).join}, {&m.fillAt, (*Machine).fill}}
 }
 
 func (m *Machine) due(out *Output) {
@@ -288,6 +291,8 @@ func (m *Machine) linkUp(in LinkUp, out *Output) {
 		l.dialing = false
 		m.question(l, out)
 		m.tidy(l, out)
+	} else if m.been && len(m.active) == 0 { // whoever comes along is better than nobody
+		m.want(l.peer, toFill, out)
 	}
 }
 
@@ -307,6 +312,7 @@ func (m *Machine) broken(l *link, out *Output) {
 		m.remove(l, out)
 		m.miss(Contact{Peer: l.peer, Origin: l.origin}, m.timing.Bridge*3/4+m.upTo(m.timing.Bridge/2))
 		m.vacant()
+		m.thinned()
 	}
 	m.tidy(l, out)
 	if asked {

@@ -12,6 +12,7 @@ type known struct {
 	origin string // where a link led; empty if it is known from hearsay
 	proven bool   // there was a link with it
 	tried  uint32 // the round in which it was asked last
+	check  bool   // it is to be looked for
 }
 
 func (m *Machine) indexOf(id wire.PeerID) int {

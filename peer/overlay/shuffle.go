@@ -23,6 +23,7 @@ type relay struct {
 func (m *Machine) shuffle(out *Output) {
 	d := m.timing.Shuffle
 	m.swapAt = m.now.Add(d*3/4 + m.upTo(d/2))
+	m.losses = 0
 	if len(m.active) > m.target+1 { // the room has shrunk: one by one
 		m.evict(m.victim(""), wire.PeerID{}, out)
 	}

@@ -14,7 +14,7 @@ import (
 
 // lone is the machine of peer 1 in a room, whose neighbours are the test's.
 type lone struct {
-	t   *testing.T
+	t   testing.TB
 	m   *Machine
 	now time.Time
 	out Output // of the last step
@@ -24,7 +24,7 @@ type lone struct {
 	sends   []Send
 }
 
-func alone(t *testing.T, neighbours ...int) *lone {
+func alone(t testing.TB, neighbours ...int) *lone {
 	m, err := New(Config{Key: keyFor(1), Room: room, Rand: rand.NewPCG(1, 1)})
 	if err != nil {
 		t.Fatal(err)

@@ -271,7 +271,7 @@ func measure(t *testing.T, n int) (r result) {
 }
 
 // weigh is what a machine keeps for each record that another one knows.
-func weigh(t *testing.T, of *Machine) int {
+func weigh(t testing.TB, of *Machine) int {
 	l := alone(t, 2)
 	l.hear(2, &summary{count: MaxMembers})
 	l.m.check = of.check
