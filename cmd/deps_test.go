@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"peer/sim/broadcast":      {"peer/wire", "peer/overlay", "peer/gossip", "peer/sim", "peer/sim/member"},
 	"signaling":               {"peer/wire"},
 	"signaling/signalingtest": {"peer/wire", "signaling"},
-	"peer":                    {"peer/wire", "peer/gossip", "peer/negotiate", "peer/election", "peer/presence", "signaling"},
+	"peer":                    {"peer/wire", "peer/gossip", "peer/negotiate", "peer/election", "peer/overlay", "peer/presence", "signaling"},
 	"peer/peertest":           {"peer", "peer/wire", "peer/gossip", "peer/negotiate", "peer/history", "signaling"},
 	"media":                   {},
 	"media/mediatest":         {"media"},

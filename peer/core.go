@@ -74,6 +74,9 @@ type Core struct {
 
 	links    map[wire.PeerID]*link
 	sessions map[uuid.UUID]*session
+	resized  uint64    // roster.changes when the meshes were told of them
+	wishes   []wish    // of the overlays, in order
+	granting bool      // they are being done
 	retryAt  time.Time // when to look for links that are lacking; zero: none is, or something else will tell
 	lacking  bool      // some link found no place
 
@@ -93,6 +96,7 @@ type Core struct {
 
 	drafts     []gossip.Draft // said in this batch, not published yet
 	draftRoom  wire.Room
+	owedAt     time.Time // when to tell authors who holds what they said; zero: nothing to tell
 	unclaimed  bool      // deliveries changed since they were told
 	nextTell   time.Time // when deliveries may be told again
 	gossipWake time.Time
@@ -229,6 +233,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		tracker:  TrackerChanged{State: TrackerSearching},
 		counters: map[string]uint64{},
 		refs:     map[uint64]any{},
+		voices:   voices{of: map[wire.PeerID]wire.Voice{}},
 
 		conduct:    map[wire.PeerID]*conduct{},
 		complaints: map[string]*complaint{},
@@ -307,6 +312,7 @@ func (c *Core) command(now time.Time, cmd Command, out *CoreOutput) {
 
 // Flush ends a batch of Steps: what was held back to be sent together is sent, and Wake is set.
 func (c *Core) Flush(now time.Time, out *CoreOutput) {
+	c.resize(now, out)
 	c.publish(now, out)
 	c.stepGossip(now, gossip.Flush{}, out)
 	c.tellDelivered(now, out)
@@ -328,6 +334,8 @@ func (c *Core) wake() time.Time {
 	if !c.lostSince.IsZero() {
 		earlier(c.lostSince.Add(trackerGrace))
 	}
+	earlier(c.meshWake())
+	earlier(c.owedAt)
 	earlier(c.retryAt)
 	earlier(c.presenceAt)
 	earlier(c.elections.wake)
@@ -347,13 +355,18 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 	if !c.gossipWake.IsZero() && !now.Before(c.gossipWake) {
 		c.stepGossip(now, gossip.Tick{}, out)
 	}
+	c.tickMeshes(now, out)
+	c.tellHolders(now, out)
 	for _, id := range c.linkIDs() {
 		l := c.links[id]
+		if l == nil { // another one's time-out ended it
+			continue
+		}
 		if !l.wake.IsZero() && !now.Before(l.wake) {
 			c.negotiate(now, l, negotiate.Tick{}, out)
 		}
 		if !l.idleUntil.IsZero() && !now.Before(l.idleUntil) {
-			c.dropLink(now, l, "no room in common", out)
+			c.dropLink(now, l, NotNeeded, out)
 		}
 		if !l.presentAt.IsZero() && !now.Before(l.presentAt) {
 			c.present(now, l, l.run, l.presence, out)
@@ -386,6 +399,9 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 // shutdown says goodbye to every neighbour; the Node closes transport and signaling after it.
 func (c *Core) shutdown(now time.Time, out *CoreOutput) {
 	c.stopping = true
+	for _, name := range c.order {
+		c.leaveMesh(now, c.rooms[name], out)
+	}
 	for _, id := range c.linkIDs() {
 		if l := c.links[id]; l.up {
 			c.send(l, wire.Bye{Leaving: true, Reason: "leaving"}, false, out)

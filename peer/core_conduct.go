@@ -28,6 +28,7 @@ var (
 	presenceTaken = limit{0.5, 20}     // of one neighbour; of those that come faster the last one counts, later
 	comingsTaken  = limit{0.2, 20}     // links of one peer that come up
 	signalsTaken  = limit{64, 256}     // messages of one peer through the tracker
+	holdersTaken  = limit{20, 200}     // Holders of one neighbour
 	changesTaken  = limit{0.5, 100}    // of one peer's rooms and name by the tracker's word, that are shown
 	strangerTaken = limit{16, 64}      // those of all peers together that there is no link with
 	failuresShown = limit{1. / 30, 10} // failures of one kind that others can cause
@@ -69,6 +70,7 @@ func (b *bucket) ready(now time.Time, l limit) time.Time {
 type conduct struct {
 	presence, comings, signals, changes bucket
 	passes                              bucket // signals for others
+	holders                             bucket
 
 	offences int
 	last     time.Time // offence

@@ -35,9 +35,8 @@ type link struct {
 
 	untracked bool          // the tracker does not know the peer
 	tries     int           // sessions that were offered
-	had       []wire.Room   // rooms before it went down
-	mendUntil time.Time     // until then it is wanted though nobody says that its peer is still in a room
-	voice     wire.Voice    // as told: the peer's, if that is in a room of ours
+	replyBy   wire.PeerID   // the neighbour that the peer's last signal came through; zero: the tracker
+	purpose   bool          // it is being closed, by one side or the other
 	run       uuid.UUID     // the peer's process that it is with, or was with last
 	said      wire.Presence // the newest of that process
 	presence  wire.Presence // the last of those that came too fast
@@ -69,28 +68,15 @@ func (c *Core) wantLinks(now time.Time, eager bool, out *CoreOutput) {
 	if c.stopping {
 		return
 	}
+	c.resize(now, out)
 	for _, id := range c.roster.ids() {
-		if c.shared(id) {
+		if c.needed(id) {
 			c.wantLink(now, id, eager, out)
 		}
 	}
 	for _, id := range c.linkIDs() {
 		c.checkUse(now, c.links[id], out)
 	}
-}
-
-// shared reports whether a peer is in a room that we are in.
-func (c *Core) shared(id wire.PeerID) bool {
-	p := c.roster.people[id]
-	if p == nil {
-		return false
-	}
-	for room := range c.rooms {
-		if p.in(room) {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *Core) wantLink(now time.Time, id wire.PeerID, eager bool, out *CoreOutput) {
@@ -123,21 +109,19 @@ func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
 	return l
 }
 
-// checkUse ends a link that serves no room: at once if it is not up, after a grace if it is, because its peer may be
-// about to join one.
+// checkUse ends a link that is not needed: at once if it is not up, after a grace if it is, because its peer may be about to
+// join a room, or may be asked to be a neighbour.
 func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 	switch {
 	case l == nil || c.links[l.peer] != l: // dropped already
-	case c.shared(l.peer):
+	case c.needed(l.peer):
 		l.idleUntil = time.Time{}
-	case !l.up && now.Before(l.mendUntil):
-		l.idleUntil = l.mendUntil
 	case l.up:
 		if l.idleUntil.IsZero() {
 			l.idleUntil = now.Add(strangerGrace)
 		}
 	case l.wanted:
-		c.dropLink(now, l, "not needed", out)
+		c.dropLink(now, l, NotNeeded, out)
 	case l.idleUntil.IsZero():
 		l.idleUntil = now.Add(strangerGrace)
 	}
@@ -151,8 +135,10 @@ func (c *Core) dropLink(now time.Time, l *link, reason string, out *CoreOutput) 
 	if l.up {
 		c.send(l, wire.Bye{Reason: reason}, false, out)
 	}
-	c.negotiate(now, l, negotiate.Unwant{}, out)
+	l.purpose, l.wanted = true, false
 	c.linkDown(now, l, reason, false, out)
+	l.purpose = true
+	c.negotiate(now, l, negotiate.Unwant{}, out)
 	for _, id := range slices.SortedFunc(maps.Keys(c.sessions), compareIDs) {
 		if c.sessions[id].peer == l.peer {
 			out.Ops = append(out.Ops, opClose{session: id})
@@ -188,6 +174,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 		switch a := a.(type) {
 		case negotiate.Offer:
 			l.tries++
+			l.replyBy = wire.PeerID{}
 			c.sessions[a.Session] = &session{peer: l.peer}
 			out.Ops = append(out.Ops, opOffer{session: a.Session, remote: l.peer})
 		case negotiate.Accept:
@@ -234,13 +221,15 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 
 // linkUp begins to use a link: its session has carried the Hello of both sides.
 func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
-	l.session, l.up, l.since, l.busy, l.mendUntil = id, true, now, false, time.Time{}
+	l.session, l.up, l.since, l.busy = id, true, now, false
+	c.voices.stale = true
 	c.conductOf(now, l.peer).comings.take(now, comingsTaken)
 	if s := c.sessions[id]; s != nil {
 		l.path, l.busy = s.path, s.busy
 		c.learn(now, l, l.pair.Instance(id), s.said, out)
 	}
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Up: true, Path: l.path})
+	c.meet(now, l, out)
 	c.share(now, l, out)
 	c.tellMissed(now, l, out)
 	c.elect(now, election.NeighbourUp{Peer: l.peer}, out)
@@ -248,38 +237,25 @@ func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
 	c.checkUse(now, l, out)
 }
 
-// share tells gossip which rooms a link serves.
-func (c *Core) share(now time.Time, l *link, out *CoreOutput) {
-	var rooms []wire.Room
-	for _, r := range l.rooms {
-		if c.joined(r) {
-			rooms = append(rooms, r)
-		}
-	}
-	c.stepGossip(now, gossip.LinkUp{Peer: l.peer, Rooms: rooms}, out)
-	if l.busy {
-		c.stepGossip(now, gossip.LinkBusy{Peer: l.peer, Busy: true}, out)
-	}
-}
-
 // linkDown ends the use of a link. Leaving says that its peer told us that it goes for good.
 func (c *Core) linkDown(now time.Time, l *link, reason string, leaving bool, out *CoreOutput) {
 	if !l.up {
 		return
 	}
-	if !leaving && slices.ContainsFunc(l.rooms, c.joined) {
-		l.mendUntil = now.Add(mendFor)
-	}
-	l.had = l.rooms
 	l.up, l.since, l.rooms, l.presentAt = false, now, nil, time.Time{}
+	c.voices.stale = true
 	c.stepGossip(now, gossip.LinkDown{Peer: l.peer}, out)
 	out.Events = append(out.Events, LinkChanged{Person: c.roster.person(l.peer), Path: l.path, Reason: reason})
-	c.hearVoice(l, out)
-	forget := leaving || !c.connected()
+	l.purpose = l.purpose || leaving
+	c.meet(now, l, out)
+	c.share(now, l, out)
+	forget := leaving || !l.purpose && !c.connected()
 	c.notePlaces(now)
 	c.elect(now, election.NeighbourDown{Peer: l.peer}, out)
 	c.scout(now, out)
-	c.roster.unlinked(now, l.peer, forget, c.joined, &out.Events)
+	c.roster.unlinked(now, l.peer, forget, leaving, c.joined, &out.Events)
+	c.hearVoice(now, l.peer, out)
+	l.purpose = false
 	c.unclaimed = true // how many of a room hold a message may have changed
 }
 
@@ -389,6 +365,14 @@ func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
 		if l.up {
 			c.pass(now, s.peer, f, out)
 		}
+	case wire.Overlay, wire.Members:
+		if l.up {
+			c.meshed(now, l, f, out)
+		}
+	case wire.Holders:
+		if l.up {
+			c.heardHolders(now, l, f, out)
+		}
 	case wire.Election:
 		if l.up {
 			c.elect(now, election.Receive{From: s.peer, Data: f.Data}, out)
@@ -424,11 +408,13 @@ func (c *Core) byed(now time.Time, id uuid.UUID, l *link, b wire.Bye, out *CoreO
 		if l.up {
 			c.linkDown(now, l, "left", true, out)
 		}
-		c.roster.unlinked(now, l.peer, true, c.joined, &out.Events)
+		c.roster.unlinked(now, l.peer, true, true, c.joined, &out.Events)
 		c.dropLink(now, l, "left", out)
 		return
 	}
+	l.purpose = true
 	c.breakSession(now, id, c.sessions[id], cmp.Or(b.Reason, "closed by the other side"), out)
+	l.purpose = false
 }
 
 // breakSession closes one session for a reason; its pair makes another if the link is still wanted.

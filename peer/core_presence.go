@@ -23,6 +23,7 @@ func (c *Core) presence() wire.Presence {
 func (c *Core) presenceChanged(now time.Time, out *CoreOutput) {
 	c.changed++
 	c.tellPresence(now, out)
+	c.sayMyself(now, out)
 }
 
 // tellPresence tells every neighbour of the own rooms and name: at once, or a little later if they change fast, and then again
@@ -92,6 +93,7 @@ func (l *link) stale(run uuid.UUID, p wire.Presence) bool { return run == l.run 
 func (c *Core) present(now time.Time, l *link, run uuid.UUID, p wire.Presence, out *CoreOutput) {
 	changed := c.learn(now, l, run, p, out)
 	if l.up && changed {
+		c.meet(now, l, out)
 		c.share(now, l, out)
 	}
 	c.checkUse(now, l, out)
@@ -110,6 +112,6 @@ func (c *Core) learn(now time.Time, l *link, run uuid.UUID, p wire.Presence, out
 	changed = !slices.Equal(l.rooms, p.Rooms)
 	l.run, l.said, l.rooms = run, p, slices.Clone(p.Rooms)
 	c.roster.presence(now, l.peer, p, c.joined, &out.Events)
-	c.hearVoice(l, out)
+	c.hearVoice(now, l.peer, out)
 	return changed
 }

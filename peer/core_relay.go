@@ -8,60 +8,65 @@ import (
 	"peerchat/signaling"
 )
 
-// This file is signaling over links: where no tracker knows both sides of a link that is to be made, a common neighbour passes
-// their offers and answers on. So the mesh mends itself while there is no tracker, or one that only some can reach.
+// This file is signaling over links: offers and answers go through the mesh, from neighbour to neighbour. So the mesh grows and
+// mends itself while there is no tracker, or one that only some can reach.
 
-// mendFor is how long a link that broke is tried again without any word that its peer is still there.
-const mendFor = time.Minute
-
-// signal sends half of a negotiation: through the tracker, or where that does not know the peer, by way of a neighbour.
+// signal sends half of a negotiation: the way that the other half came, or through the mesh if a way is known, or through the
+// tracker; and by turns if that fails.
 func (c *Core) signal(l *link, data []byte, out *CoreOutput) {
-	if c.connected() && !l.untracked || len(data) > wire.MaxSignal {
-		out.Ops = append(out.Ops, opSignal{to: l.peer, data: data})
-		return
-	}
-	if by := c.relay(l); by != nil {
+	by, known := c.way(l)
+	tracker := c.connected() && !l.untracked
+	if by != nil && len(data) <= wire.MaxSignal && (!tracker || l.replyBy == by.peer || known == (l.tries%2 == 1)) {
 		c.counters["signal.by_neighbour"]++
-		c.send(by, wire.Signal{Peer: l.peer, Data: data}, false, out)
+		c.send(by, wire.Signal{To: l.peer, From: c.self, Data: data}, false, out)
 		return
 	}
 	out.Ops = append(out.Ops, opSignal{to: l.peer, data: data}) // it waits a while for a connection
 }
 
-// relay is the neighbour by which a peer is to be reached: one that is in a room of that peer's, and so is likely to have a link
-// with it. It stays the same as long as it is there, to keep the order; another one is tried when a session has failed.
-func (c *Core) relay(l *link) *link {
+// way is the neighbour to begin with on the way to a peer: the one that its last signal came from, or that the peer is heard of
+// by. Otherwise it is not known, but any neighbour in a room of the peer's may do; another one with each session that failed.
+func (c *Core) way(l *link) (by *link, known bool) {
+	if by := c.links[l.replyBy]; by != nil && by.up && by != l {
+		return by, true
+	}
+	if by := c.via(l.peer); by != nil && by != l {
+		return by, true
+	}
+	var some []*link
 	p := c.roster.people[l.peer]
-	in := func(r wire.Room) bool { return slices.Contains(l.had, r) || p != nil && p.in(r) }
-	var known []*link
 	for _, id := range c.linkIDs() {
-		o := c.links[id]
-		if o.up && o != l && slices.ContainsFunc(o.rooms, in) {
-			known = append(known, o)
+		in := func(name wire.Room) bool { return c.joined(name) && c.rooms[name].near[id] && p.in(name) }
+		if o := c.links[id]; o.up && o != l && p != nil && slices.ContainsFunc(o.rooms, in) {
+			some = append(some, o)
 		}
 	}
-	if len(known) == 0 {
-		return nil
+	if len(some) == 0 {
+		return nil, false
 	}
-	return known[(int(l.peer[0])+l.tries)%len(known)]
+	return some[(int(l.peer[0])+l.tries)%len(some)], false
 }
 
-// pass takes a Signal: one that is for this peer counts like one that the tracker relayed, one that is for a neighbour is passed
-// on, within what a peer may send anyway.
+// pass takes a Signal: one that is for this peer counts like one that the tracker relayed, others are passed on towards whom
+// they are for, within what a neighbour may send.
 func (c *Core) pass(now time.Time, from wire.PeerID, s wire.Signal, out *CoreOutput) {
 	if !c.conductOf(now, from).passes.take(now, signalsTaken) {
 		c.counters["signal.limited"]++
 		return
 	}
-	if s.Passed {
-		c.relayed(now, signaling.Signaled{From: s.Peer, Data: s.Data}, out)
+	if s.To == c.self {
+		c.relayed(now, signaling.Signaled{From: s.From, Data: s.Data}, from, out)
 		return
 	}
-	to := c.links[s.Peer]
-	if to == nil || !to.up || s.Peer == from {
+	to := c.links[s.To]
+	if to == nil || !to.up {
+		to = c.via(s.To)
+	}
+	if to == nil || to.peer == from || s.From == c.self || s.Hops+1 >= wire.MaxHops {
 		c.counters["signal.not_passed"]++
 		return
 	}
 	c.counters["signal.passed"]++
-	c.send(to, wire.Signal{Passed: true, Peer: from, Data: s.Data}, false, out)
+	s.Hops++
+	c.send(to, s, false, out)
 }

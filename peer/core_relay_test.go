@@ -46,22 +46,22 @@ func TestPassingSignalsOnIsLimited(t *testing.T) {
 		}
 		b.step(Received{Session: session, Data: frame})
 	}
-	from(wire.Signal{Peer: c.id, Data: []byte("{}")})
+	from(wire.Signal{To: c.id, From: a.id, Data: []byte("{}")})
 	if n := counted("signal.passed"); n != 1 {
 		t.Errorf("b passed %d signals on, want the one for its neighbour c", n)
 	}
-	from(wire.Signal{Peer: wire.PeerID{9}, Data: []byte("{}")}) // nobody
-	from(wire.Signal{Peer: a.id, Data: []byte("{}")})           // back
+	from(wire.Signal{To: wire.PeerID{9}, From: a.id, Data: []byte("{}")}) // nobody
+	from(wire.Signal{To: a.id, From: c.id, Data: []byte("{}")})           // back
 	if p, n := counted("signal.passed"), counted("signal.not_passed"); p != 1 || n != 2 {
 		t.Errorf("b passed %d signals and refused %d, want 1 and 2: it is asked for nobody, and for the sender itself", p, n)
 	}
 	for range 1000 {
-		from(wire.Signal{Peer: c.id, Data: []byte("{}")})
+		from(wire.Signal{To: c.id, From: a.id, Data: []byte("{}")})
 	}
 	if n := counted("signal.passed"); n > 300 {
 		t.Errorf("b passed %d of 1,000 signals that came at once: want a limit", n)
 	}
-	from(wire.Signal{Passed: true, Peer: c.id, Data: []byte("{}")})
+	from(wire.Signal{To: b.id, From: c.id, Data: []byte("{}")})
 	if n := counted("signal.forged") + counted("signal.bad") + counted("signal.limited"); n == 0 {
 		t.Error("a signal in c's name that c did not sign was taken")
 	}

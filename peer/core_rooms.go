@@ -21,6 +21,8 @@ const maxUnclaimed = 1 << 16
 type room struct {
 	name  wire.Room
 	topic topic
+	mesh
+	debts debts
 	// held is up to which own event each peer is known to hold the log.
 	held map[wire.PeerID]uint64
 	// unclaimed are own messages that not all members are known to hold yet, by Seq.
@@ -56,8 +58,14 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		c.failure(name, "rooms", fmt.Sprintf("joining %s: you are in %d rooms, which is the most there can be; /leave one first", name, len(c.rooms)), out)
 		return
 	}
-	r := &room{name: name, held: map[wire.PeerID]uint64{}}
+	mesh, err := c.newMesh(name)
+	if err != nil {
+		c.failure(name, "room", fmt.Sprintf("joining %s: %v", name, err), out)
+		return
+	}
+	r := &room{name: name, mesh: mesh, debts: debts{}, held: map[wire.PeerID]uint64{}}
 	c.rooms[name] = r
+	c.resized-- // it is to be told of everybody
 	c.order = append(c.order, name)
 	out.Ops = append(out.Ops, opJoin{room: name})
 	out.Events = append(out.Events, RoomJoined{Room: name, Members: c.roster.members(name)})
@@ -68,7 +76,7 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 	for i := range recent {
 		c.show(r, &recent[i], true, out)
 	}
-	c.joinedVoices(out)
+	c.joinedVoices(now, out)
 	c.stepGossip(now, gossip.Subscribe{Room: name}, out)
 	c.presenceChanged(now, out)
 	c.shareAll(now, out)
@@ -81,6 +89,7 @@ func (c *Core) leaveRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		return
 	}
 	c.leftVoices(name, out)
+	c.leaveMesh(now, c.rooms[name], out)
 	delete(c.rooms, name)
 	delete(c.awaited, name)
 	c.order = slices.DeleteFunc(c.order, func(r wire.Room) bool { return r == name })
@@ -98,6 +107,7 @@ func (c *Core) leaveRoom(now time.Time, name wire.Room, out *CoreOutput) {
 func (c *Core) shareAll(now time.Time, out *CoreOutput) {
 	for _, id := range c.linkIDs() {
 		if l := c.links[id]; l != nil && l.up {
+			c.meet(now, l, out)
 			c.share(now, l, out)
 		}
 	}
@@ -164,6 +174,7 @@ func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
 		return
 	}
 	c.show(r, &d.Event, d.History, out)
+	c.owe(now, r, d)
 	if d.Event.Author != c.self || d.History {
 		return
 	}
@@ -250,12 +261,19 @@ func (c *Core) tellDelivered(now time.Time, out *CoreOutput) {
 	}
 }
 
-// heldBy are the highest own events that each other member of a room is known to hold, sorted.
+// heldBy are the highest own events that each other member of a room is known to hold, sorted; in a large room that each
+// neighbour is known to hold.
 func (c *Core) heldBy(r *room) []uint64 {
 	var seqs []uint64
-	for id, p := range c.roster.people {
-		if p.in(r.name) {
+	if r.size > maxAccounted {
+		for id := range r.near {
 			seqs = append(seqs, r.held[id])
+		}
+	} else {
+		for id, p := range c.roster.people {
+			if p.in(r.name) {
+				seqs = append(seqs, r.held[id])
+			}
 		}
 	}
 	slices.Sort(seqs)

@@ -33,13 +33,17 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 			return
 		}
 		c.roster.trackerJoined(now, ev.Room, ev.Member, c.joined, &out.Events)
-		if c.shared(ev.Member.Peer) && !c.stopping {
+		c.resize(now, out)
+		if c.needed(ev.Member.Peer) && !c.stopping {
 			c.wantLink(now, ev.Member.Peer, false, out)
 		}
 	case signaling.MemberLeft:
 		c.roster.tracked[ev.Room] = ev.Count
 		c.roster.trackerLeft(now, ev.Room, ev.Peer, c.joined, &out.Events)
 		if l := c.links[ev.Peer]; l != nil {
+			if !l.up {
+				c.unreachable(now, ev.Peer, out)
+			}
 			c.checkUse(now, l, out)
 		}
 		c.unclaimed = true // a message that all the others hold is now held by all
@@ -48,7 +52,7 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 			c.roster.rename(p, ev.Member.Name, c.joined, &out.Events)
 		}
 	case signaling.Signaled:
-		c.relayed(now, ev, out)
+		c.relayed(now, ev, wire.PeerID{}, out)
 	case signaling.Refused:
 		c.refused(now, ev, out)
 	case signaling.RoomList:
@@ -84,9 +88,9 @@ func (c *Core) checkReady(out *CoreOutput) {
 	out.Events = append(out.Events, Ready{Self: c.roster.self, Rooms: append([]wire.Room(nil), c.order...)})
 }
 
-// relayed takes a message that another peer sent through the tracker: half of a negotiation. The tracker's word for who
-// sent it counts for nothing, the signature does.
-func (c *Core) relayed(now time.Time, ev signaling.Signaled, out *CoreOutput) {
+// relayed takes a message that another peer sent through the tracker, or through a neighbour: half of a negotiation. Their word
+// for who sent it counts for nothing, the signature does.
+func (c *Core) relayed(now time.Time, ev signaling.Signaled, by wire.PeerID, out *CoreOutput) {
 	if ev.From == c.self || c.stopping {
 		return
 	}
@@ -118,9 +122,10 @@ func (c *Core) relayed(now time.Time, ev signaling.Signaled, out *CoreOutput) {
 	}
 	if l == nil {
 		l = c.newLink(now, ev.From)
-		l.wanted = c.shared(ev.From)
+		l.wanted = c.needed(ev.From)
 		c.negotiate(now, l, negotiate.Want{}, out)
 	}
+	l.replyBy = by
 	c.negotiate(now, l, negotiate.Remote{Message: m}, out)
 	c.checkUse(now, l, out)
 }
@@ -130,12 +135,12 @@ func (c *Core) admit(id wire.PeerID) bool {
 	if len(c.links) >= MaxLinks {
 		return false
 	}
-	if c.shared(id) {
+	if c.needed(id) {
 		return true
 	}
 	strangers := 0
 	for other := range c.links {
-		if !c.shared(other) {
+		if !c.needed(other) {
 			strangers++
 		}
 	}
@@ -148,6 +153,9 @@ func (c *Core) refused(now time.Time, ev signaling.Refused, out *CoreOutput) {
 	if ev.Op == "signal" { // the other is gone or busy; its pair tries again by itself, by another way if there is one
 		if l := c.links[ev.Peer]; l != nil {
 			l.untracked = ev.Status == signaling.NotFound
+			if by, _ := c.way(l); l.untracked && !l.up && by == nil {
+				c.unreachable(now, l.peer, out)
+			}
 		}
 		return
 	}

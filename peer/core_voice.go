@@ -2,6 +2,7 @@ package peer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,9 +25,10 @@ const (
 
 // voices is what a Core knows of voice beside its links.
 type voices struct {
-	self    wire.Voice // Muted and Deaf are kept while Room is empty
-	crowded bool       // the own voice room is a crowd, and that has been told
-	stale   bool       // spoken may be wrong
+	self    wire.Voice                 // Muted and Deaf are kept while Room is empty
+	crowded bool                       // the own voice room is a crowd, and that has been told
+	of      map[wire.PeerID]wire.Voice // of others, as told: those in the voice of a room of ours
+	stale   bool                       // spoken may be wrong
 	spoken  []uuid.UUID
 }
 
@@ -70,25 +72,46 @@ func (c *Core) ownVoice(now time.Time, is wire.Voice, out *CoreOutput) {
 	was := c.voices.voice()
 	c.voices.self = is
 	c.voiceChanged(c.roster.self, true, was, c.voices.voice(), out)
-	if was != c.voices.voice() {
-		c.presenceChanged(now, out)
+	if was == c.voices.voice() {
+		return
+	}
+	c.presenceChanged(now, out)
+	if was.Room != c.voices.voice().Room {
+		c.wantLinks(now, true, out) // whoever is in the same voice needs one
 	}
 }
 
-// hearVoice takes note of what a link's peer says of its voice, or cannot say any more.
-func (c *Core) hearVoice(l *link, out *CoreOutput) {
-	was := l.voice
-	l.voice = wire.Voice{}
-	if l.up && c.joined(l.said.Voice.Room) {
-		l.voice = l.said.Voice
+// hearVoice takes note of what is known of a peer's voice: its own word over a link, or else what it said to its room.
+func (c *Core) hearVoice(now time.Time, id wire.PeerID, out *CoreOutput) {
+	var is wire.Voice
+	if l := c.links[id]; l != nil && l.up {
+		is = l.said.Voice
+	} else if p := c.roster.people[id]; p != nil {
+		is = p.rumoredVoice
 	}
-	c.voiceChanged(c.roster.person(l.peer), false, was, l.voice, out)
+	if !c.joined(is.Room) {
+		is = wire.Voice{}
+	}
+	was := c.voices.of[id]
+	if is == (wire.Voice{}) {
+		delete(c.voices.of, id)
+	} else {
+		c.voices.of[id] = is
+	}
+	c.voiceChanged(c.roster.person(id), false, was, is, out)
+	if own := c.voices.self.Room; own != "" && is.Room != was.Room && !c.stopping {
+		if is.Room == own {
+			c.wantLink(now, id, false, out)
+		} else if was.Room == own {
+			c.checkUse(now, c.links[id], out)
+		}
+	}
 }
 
 // joinedVoices tells who is in voice in a room that this peer has joined.
-func (c *Core) joinedVoices(out *CoreOutput) {
+func (c *Core) joinedVoices(now time.Time, out *CoreOutput) {
 	for _, id := range c.linkIDs() {
-		c.hearVoice(c.links[id], out)
+		c.hearVoice(now, id, out)
 	}
 }
 
@@ -98,11 +121,7 @@ func (c *Core) leftVoices(room wire.Room, out *CoreOutput) {
 		c.voices.self.Room = "" // the presence that tells it is that of leaving the room
 		c.voiceChanged(c.roster.self, true, was, wire.Voice{}, out)
 	}
-	for _, l := range c.links {
-		if l.voice.Room == room {
-			l.voice = wire.Voice{}
-		}
-	}
+	maps.DeleteFunc(c.voices.of, func(_ wire.PeerID, v wire.Voice) bool { return v.Room == room })
 }
 
 // inVoice is how many are in a room's voice, oneself included.
@@ -111,8 +130,8 @@ func (c *Core) inVoice(room wire.Room) int {
 	if c.voices.self.Room == room {
 		n++
 	}
-	for _, l := range c.links {
-		if l.voice.Room == room {
+	for _, v := range c.voices.of {
+		if v.Room == room {
 			n++
 		}
 	}
@@ -182,7 +201,7 @@ func (c *Core) speak(out *CoreOutput) {
 	var sessions []uuid.UUID
 	if room := c.voices.self.Room; room != "" {
 		for _, id := range c.linkIDs() {
-			if l := c.links[id]; l.voice.Room == room {
+			if l := c.links[id]; l.up && l.said.Voice.Room == room {
 				sessions = append(sessions, l.session)
 			}
 		}

@@ -25,6 +25,9 @@ type Path struct {
 	RTT    time.Duration // zero while unknown
 }
 
+// NotNeeded is why a link goes down that nothing is wrong with: no room needs it any more.
+const NotNeeded = "not needed"
+
 // TrackerState says how a Node stands to its tracker.
 type TrackerState string
 
@@ -109,7 +112,7 @@ type (
 		Person Person
 		Up     bool
 		Path   Path
-		Reason string // why it went down
+		Reason string // why it went down; NotNeeded: nothing went wrong
 	}
 	LinkMeasured struct {
 		Peer wire.PeerID

@@ -15,9 +15,9 @@ const (
 	maxGone   = 256
 )
 
-// roster is who is where, as far as this peer knows. There are two sources: what the tracker says, and what a linked
-// peer says of itself. Somebody is in a room when either says so, so that neither a restarted tracker nor a
-// broken link alone makes people vanish from the screen.
+// roster is who is where, as far as this peer knows. There are three sources: what the tracker says, what a linked peer says of
+// itself, and what members say of themselves to all of a room. Somebody is in a room when one of them says so, so that neither
+// a restarted tracker nor a broken link alone makes people vanish from the screen.
 //
 // It is pure: it tells changes by appending Events.
 type roster struct {
@@ -26,20 +26,24 @@ type roster struct {
 	// tracked is the tracker's count of a room's members, for rooms too large to know everybody of.
 	tracked map[wire.Room]int
 	gone    []wire.PeerID // in the order they went
+	counts  map[wire.Room]int
+	changes uint64 // counts who comes into rooms and goes, and what the tracker counts
 }
 
 type person struct {
 	Person
-	tracker map[wire.Room]bool // rooms by the tracker's word
-	mesh    map[wire.Room]bool // rooms by its own word, over a link; nil while not linked
-	since   time.Time          // when the state that PeerInfo shows began
+	tracker      map[wire.Room]bool // rooms by the tracker's word
+	mesh         map[wire.Room]bool // rooms by its own word, over a link; nil while not linked
+	rumor        map[wire.Room]bool // rooms by its own word to all of them
+	rumoredVoice wire.Voice         // the same
+	since        time.Time          // when the state that PeerInfo shows began
 }
 
 func newRoster(self Person) *roster {
-	return &roster{self: self, people: map[wire.PeerID]*person{}, tracked: map[wire.Room]int{}}
+	return &roster{self: self, people: map[wire.PeerID]*person{}, tracked: map[wire.Room]int{}, counts: map[wire.Room]int{}}
 }
 
-func (p *person) in(room wire.Room) bool { return p.tracker[room] || p.mesh[room] }
+func (p *person) in(room wire.Room) bool { return p.tracker[room] || p.mesh[room] || p.rumor[room] }
 
 func (p *person) rooms() []wire.Room {
 	set := maps.Clone(p.tracker)
@@ -47,6 +51,7 @@ func (p *person) rooms() []wire.Room {
 		set = map[wire.Room]bool{}
 	}
 	maps.Copy(set, p.mesh)
+	maps.Copy(set, p.rumor)
 	return slices.Sorted(maps.Keys(set))
 }
 
@@ -57,7 +62,7 @@ func (r *roster) get(now time.Time, id wire.PeerID, name string) *person {
 		if len(r.people) >= maxPeople || id == r.self.Peer {
 			return nil
 		}
-		p = &person{Person: Person{Peer: id, Name: name}, tracker: map[wire.Room]bool{}, since: now}
+		p = &person{Person: Person{Peer: id, Name: name}, tracker: map[wire.Room]bool{}, rumor: map[wire.Room]bool{}, since: now}
 		r.people[id] = p
 	}
 	return p
@@ -91,12 +96,7 @@ func (r *roster) members(room wire.Room) []Person {
 // count is everybody in room with oneself: those who are known, or the tracker's figure where that is larger because
 // it tells only a sample.
 func (r *roster) count(room wire.Room) int {
-	n := 1
-	for _, p := range r.people {
-		if p.in(room) {
-			n++
-		}
-	}
+	n := 1 + r.counts[room]
 	if t := r.tracked[room]; t > signaling.DefaultSample && t > n {
 		return t
 	}
@@ -108,6 +108,21 @@ func (r *roster) change(now time.Time, p *person, mine func(wire.Room) bool, eve
 	before := p.rooms()
 	f()
 	after := p.rooms()
+	for _, room := range before {
+		if !p.in(room) {
+			r.counts[room]--
+			if r.counts[room] == 0 {
+				delete(r.counts, room)
+			}
+			r.changes++
+		}
+	}
+	for _, room := range after {
+		if !slices.Contains(before, room) {
+			r.counts[room]++
+			r.changes++
+		}
+	}
 	for _, room := range before {
 		if !p.in(room) && mine(room) {
 			*events = append(*events, MemberLeft{Room: room, Person: p.Person, Members: r.count(room)})
@@ -176,6 +191,7 @@ func (r *roster) trackerLeft(now time.Time, room wire.Room, id wire.PeerID, mine
 // is not there any more by the tracker's word.
 func (r *roster) trackerRoom(now time.Time, room wire.Room, sample []signaling.Member, count int, mine func(wire.Room) bool, events *[]Event) {
 	r.tracked[room] = count
+	r.changes++
 	if len(sample)+1 >= count {
 		for _, id := range r.ids() {
 			listed := slices.ContainsFunc(sample, func(m signaling.Member) bool { return m.Peer == id })
@@ -210,12 +226,38 @@ func (r *roster) presence(now time.Time, id wire.PeerID, said wire.Presence, min
 				delete(p.tracker, room)
 			}
 		}
+		for room := range p.rumor {
+			if !p.mesh[room] {
+				delete(p.rumor, room)
+			}
+		}
+	})
+}
+
+// rumored is what somebody said to a whole room: that it is there, or not any more; or what the room found out about it.
+func (r *roster) rumored(now time.Time, room wire.Room, id wire.PeerID, name string, here bool, mine func(wire.Room) bool, events *[]Event) {
+	p := r.people[id]
+	if p == nil && here {
+		p = r.get(now, id, name)
+	}
+	if p == nil {
+		return
+	}
+	if here && p.mesh == nil { // a linked peer's own word goes before
+		r.rename(p, name, mine, events)
+	}
+	r.change(now, p, mine, events, func() {
+		if !here {
+			delete(p.rumor, room)
+		} else if p.mesh == nil || p.mesh[room] {
+			p.rumor[room] = true
+		}
 	})
 }
 
 // unlinked ends a peer's own word. If forget, the tracker's word about it ends too: the peer said that it leaves, or there
-// is no tracker that would say so.
-func (r *roster) unlinked(now time.Time, id wire.PeerID, forget bool, mine func(wire.Room) bool, events *[]Event) {
+// is no tracker that would say so. If leaves, it said so.
+func (r *roster) unlinked(now time.Time, id wire.PeerID, forget, leaves bool, mine func(wire.Room) bool, events *[]Event) {
 	p := r.people[id]
 	if p == nil {
 		return
@@ -227,6 +269,9 @@ func (r *roster) unlinked(now time.Time, id wire.PeerID, forget bool, mine func(
 		p.mesh = nil
 		if forget {
 			clear(p.tracker)
+		}
+		if leaves {
+			clear(p.rumor)
 		}
 	})
 }
@@ -245,8 +290,8 @@ func (r *roster) trackerGone(now time.Time, mine func(wire.Room) bool, events *[
 func (r *roster) forget(now time.Time, room wire.Room) {
 	nobody := func(wire.Room) bool { return false }
 	for _, id := range r.ids() {
-		if p := r.people[id]; p.tracker[room] {
-			r.change(now, p, nobody, nil, func() { delete(p.tracker, room) })
+		if p := r.people[id]; p.tracker[room] || p.rumor[room] {
+			r.change(now, p, nobody, nil, func() { delete(p.tracker, room); delete(p.rumor, room) })
 		}
 	}
 	delete(r.tracked, room)

@@ -37,9 +37,9 @@ func TestRosterTellsEveryChangeOnce(t *testing.T) {
 			case 2:
 				r.presence(now, id, wire.Presence{Seq: 1, Name: m.Name, Rooms: []wire.Room{room}}, mine, &events)
 			case 3:
-				r.unlinked(now, id, false, mine, &events)
+				r.unlinked(now, id, false, false, mine, &events)
 			case 4:
-				r.unlinked(now, id, true, mine, &events)
+				r.unlinked(now, id, true, true, mine, &events)
 			case 5:
 				r.trackerRoom(now, room, []signaling.Member{m}, 2, mine, &events)
 			case 6:
@@ -92,7 +92,7 @@ func TestRosterKeepsWhoIsLinkedWhenTheTrackerForgetsThem(t *testing.T) {
 	if len(r.members("a")) != 1 {
 		t.Error("a linked member vanished because a restarted tracker did not know it")
 	}
-	r.unlinked(now, testID(1), false, mine, &events)
+	r.unlinked(now, testID(1), false, false, mine, &events)
 	if len(r.members("a")) != 0 {
 		t.Error("a member that is neither linked nor known to the tracker is still shown")
 	}

@@ -105,6 +105,56 @@ func (v *voiceCrowd) wait(want int) {
 	synctest.Wait()
 }
 
+// wantLinked waits until these peers all have links with each other.
+func (v *voiceCrowd) wantLinked(peers ...int) {
+	v.t.Helper()
+	began := time.Now()
+	for {
+		synctest.Wait()
+		missing := 0
+		for _, i := range peers {
+			linked := v.nodes[i].linked()
+			for _, j := range peers {
+				if i != j && !linked[v.nodes[j].id] {
+					missing++
+				}
+			}
+		}
+		if missing == 0 {
+			return
+		}
+		if time.Since(began) > 20*time.Second {
+			v.t.Fatalf("20 s after they came into voice %d link ends are missing between %d peers", missing, len(peers))
+		}
+		time.Sleep(20 * time.Millisecond) // of the bubble's time
+	}
+}
+
+// linkChanges is how often the first so many peers told that a link among them came or went.
+func (v *voiceCrowd) linkChanges(first int) (n int) {
+	among := map[wire.PeerID]bool{}
+	for _, m := range v.nodes[:first] {
+		among[m.id] = true
+	}
+	for _, m := range v.nodes[:first] {
+		n += m.count(func(ev peer.Event) bool { l, ok := ev.(peer.LinkChanged); return ok && among[l.Person.Peer] })
+	}
+	return n
+}
+
+// linked are those whom a member has a link with.
+func (m *member) linked() map[wire.PeerID]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	up := map[wire.PeerID]bool{}
+	for _, ev := range m.events {
+		if l, ok := ev.(peer.LinkChanged); ok {
+			up[l.Person.Peer] = l.Up
+		}
+	}
+	return up
+}
+
 // talk has peers send so many packets, one every 20 ms.
 func (v *voiceCrowd) talk(packets int, peers ...int) {
 	for range packets {
@@ -176,7 +226,13 @@ func TestVoiceReachesThoseInVoice(t *testing.T) {
 				v := newVoiceCrowd(t, 8)
 				defer v.stop()
 				v.wantMesh(20 * time.Second)
-				described := v.described()
+				v.join(0, 1, 2, 3, 4, 5, 6)
+				v.wantLinked(0, 1, 2, 3, 4, 5, 6)
+				changes := v.linkChanges(7)
+				for i := range 7 { // with links there, voice comes and goes without a word about them
+					v.nodes[i].node.Do(peer.LeaveVoice{})
+				}
+				v.wait(0)
 				v.join(0, 1, 2, 3, 4, 5, 6)
 				v.net.SetLoss(c.loss)
 				// p7 is not in voice, and talks all the same.
@@ -194,13 +250,17 @@ func TestVoiceReachesThoseInVoice(t *testing.T) {
 					}
 				}
 				v.wantSilence()
+				dropped := 0
 				for i := range 7 {
-					if n := v.ends[i].rtc.Counters()["voice.dropped"]; n < uint64(c.least) {
-						t.Errorf("p%d dropped %d packets of one who is not in voice, want at least %d", i, n, c.least)
+					if n := v.ends[i].rtc.Counters()["voice.dropped"]; n >= uint64(c.least) {
+						dropped++
 					}
 				}
-				if n := v.described(); n != described {
-					t.Errorf("%d descriptions were made for voice, want none", n-described)
+				if dropped < 3 {
+					t.Errorf("%d peers dropped at least %d packets of one who is not in voice, want all its neighbours, 3 at least", dropped, c.least)
+				}
+				if n := v.linkChanges(7); n != changes {
+					t.Errorf("links between those in voice came or went %d times while voice came and went, want none", n-changes)
 				}
 			})
 		})

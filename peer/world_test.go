@@ -36,24 +36,25 @@ type world struct {
 }
 
 type simPeer struct {
-	w      *world
-	n      int
-	key    ed25519.PrivateKey
-	id     wire.PeerID
-	name   string
-	store  *history.Memory
-	core   *Core
-	life   int // counts restarts: what was meant for an earlier life is lost
-	dead   bool
-	client simClient
-	own    *simTracker
-	term   uint64 // as kept
-	wake   uint64
-	ticked time.Time // the last Tick
-	stuck  int       // Ticks since, at the same time
-	ids    uint64
-	said   map[wire.Room][]string
-	events []Event // told in this life
+	w       *world
+	n       int
+	key     ed25519.PrivateKey
+	id      wire.PeerID
+	name    string
+	store   *history.Memory
+	core    *Core
+	life    int // counts restarts: what was meant for an earlier life is lost
+	dead    bool
+	client  simClient
+	heardAt time.Time // when the last that the tracker told arrives
+	own     *simTracker
+	term    uint64 // as kept
+	wake    uint64
+	ticked  time.Time // the last Tick
+	stuck   int       // Ticks since, at the same time
+	ids     uint64
+	said    map[wire.Room][]string
+	events  []Event // told in this life
 }
 
 // simSession is one attempt at a connection, with its two ends.

@@ -162,6 +162,16 @@ func (c *simClient) lose(ev signaling.StateChanged) {
 	c.dial(0)
 }
 
+// hear has the tracker tell a peer something, within so many milliseconds: what it tells one peer keeps its order.
+func (p *simPeer) hear(within int, ev signaling.ClientEvent) {
+	at := p.w.now.Add(p.w.delay(within))
+	if at.Before(p.heardAt) {
+		at = p.heardAt
+	}
+	p.heardAt = at
+	p.later(at.Sub(p.w.now), ev)
+}
+
 // vanish ends the connection with its process: the tracker forgets it after a while.
 func (c *simClient) vanish() {
 	t, p := c.at, c.p
@@ -228,10 +238,10 @@ func (c *simClient) carryOut(op Op) {
 	case opSignal:
 		to := w.peer(op.to)
 		if to != nil && c.at != nil && to.client.at == c.at && c.at.serves(p) && c.at.serves(to) {
-			to.later(w.delay(20), signaling.Signaled{From: p.id, Name: p.name, Data: op.data})
+			to.hear(20, signaling.Signaled{From: p.id, Name: p.name, Data: op.data})
 		}
 	case opList:
-		p.later(w.delay(10), signaling.RoomList{Ref: op.ref})
+		p.hear(10, signaling.RoomList{Ref: op.ref})
 	case opRedial:
 		if c.at == nil {
 			c.dial(0)
@@ -324,13 +334,13 @@ func (t *simTracker) join(p *simPeer, room wire.Room) {
 		other := w.peer(id)
 		sample = append(sample, signaling.Member{Peer: id, Name: other.name})
 		if !slices.Contains(list, p.id) && other.client.at == t {
-			other.later(w.delay(20), signaling.MemberJoined{Room: room, Member: signaling.Member{Peer: p.id, Name: p.name}, Count: len(list) + 1})
+			other.hear(20, signaling.MemberJoined{Room: room, Member: signaling.Member{Peer: p.id, Name: p.name}, Count: len(list) + 1})
 		}
 	}
 	if !slices.Contains(list, p.id) {
 		t.members[room] = append(list, p.id)
 	}
-	p.later(w.delay(20), signaling.Joined{Room: room, Members: sample, Count: len(sample) + 1})
+	p.hear(20, signaling.Joined{Room: room, Members: sample, Count: len(sample) + 1})
 }
 
 func (t *simTracker) leave(p *simPeer, room wire.Room) {
@@ -343,7 +353,7 @@ func (t *simTracker) leave(p *simPeer, room wire.Room) {
 	t.members[room] = list
 	for _, id := range list {
 		if o := p.w.peer(id); o.client.at == t {
-			o.later(p.w.delay(20), signaling.MemberLeft{Room: room, Peer: p.id, Count: len(list)})
+			o.hear(20, signaling.MemberLeft{Room: room, Peer: p.id, Count: len(list)})
 		}
 	}
 }

@@ -116,6 +116,9 @@ func (m *Model) names(name string) {
 			break
 		}
 		state := "not linked"
+		if m.meshed(r) {
+			state = "reached through others"
+		}
 		if l, up := m.links[mem.ID]; up {
 			state = "linked"
 			if l.Path == "relay" {

@@ -380,6 +380,16 @@ func (r *room) people() []Member {
 	return r.sorted
 }
 
+// allLinked is the most people of a room that all have links with each other; in a larger one each has links with some, and what
+// they say goes from one to the next.
+const allLinked = 6
+
+// meshed reports whether the members of a room without a link are reached through others.
+func (m *Model) meshed(r *room) bool {
+	linked, others := m.others(r)
+	return linked > 0 && others >= allLinked
+}
+
 // others is how many members are not oneself, linked how many of them this peer has a link to.
 func (m *Model) others(r *room) (linked, others int) {
 	for id := range r.members {

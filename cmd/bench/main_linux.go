@@ -275,7 +275,7 @@ func parsed(e lab.Event) lab.Event {
 	return e
 }
 
-// mesh starts a tracker and n peers and awaits that all are linked to all. Their lines come unparsed.
+// mesh starts a tracker and n peers and awaits that all are linked to all, or, if they are more than six, each to three. Their lines come unparsed.
 func (b *bench) mesh(n *lab.Net, count int) ([]*lab.Proc, error) {
 	if _, err := b.tracker(n); err != nil {
 		return nil, err
@@ -291,11 +291,19 @@ func (b *bench) mesh(n *lab.Net, count int) ([]*lab.Proc, error) {
 		peers = append(peers, p)
 	}
 	for _, p := range peers {
-		if err := linked(p, count-1); err != nil {
+		if err := linked(p, enough(count)); err != nil {
 			return nil, err
 		}
 	}
 	return peers, nil
+}
+
+// enough is how many links a peer of so many has soon.
+func enough(count int) int {
+	if count > 6 {
+		return 3
+	}
+	return count - 1
 }
 
 // pionPair starts the two processes of a bare data channel and awaits that it is open. The first one offers.

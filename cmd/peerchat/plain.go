@@ -66,6 +66,9 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 	case peer.VoiceChanged:
 		return line(b, now, p.voiceChanged(ev))
 	case peer.LinkChanged:
+		if !ev.Up && ev.Reason == peer.NotNeeded {
+			return b
+		}
 		if !ev.Up {
 			why := ""
 			if ev.Reason != "" {

@@ -368,6 +368,15 @@ func (m *Machine) Members() []Member {
 	return list
 }
 
+// Via is the neighbour by which a member was heard of first: the way to it, most likely.
+func (m *Machine) Via(id wire.PeerID) (wire.PeerID, bool) {
+	e := m.table.find(id)
+	if e == nil || e.by == 0 || e.gone() {
+		return wire.PeerID{}, false
+	}
+	return m.intro[e.by].peer, true
+}
+
 // Count is how many Members there are.
 func (m *Machine) Count() int { return m.table.members }
 

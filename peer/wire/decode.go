@@ -8,7 +8,7 @@ import (
 )
 
 // DecodeFrame reads one frame, which must be the whole of b. It refuses everything that AppendFrame would not have
-// written, so f re-encodes to b. Event bodies, election messages and signals in f are parts of b, which must not be changed
+// written, so f re-encodes to b. Event bodies, and what other packages know, are parts of b, which must not be changed
 // afterwards. Proofs have the right shape; whether they are true is for a Verifier to say.
 func DecodeFrame(b []byte) (f Frame, err error) {
 	if len(b) > MaxFrame {
@@ -52,9 +52,20 @@ func DecodeFrame(b []byte) (f Frame, err error) {
 		case typeElection:
 			want, f = 2, Election{Data: r.bytes("election message", 1, MaxElection)}
 		case typeSignal:
-			sig := Signal{Passed: r.bool("passed"), Peer: r.peer("peer")}
+			sig := Signal{Hops: uint8(r.uint("hops", 0, MaxHops))}
+			sig.To, sig.From = r.peer("to"), r.peer("from")
 			sig.Data = r.bytes("signal", 1, MaxSignal)
-			want, f = 4, sig
+			want, f = 5, sig
+		case typeOverlay:
+			o := Overlay{Room: r.room("")}
+			o.Data = r.bytes("overlay message", 1, MaxOverlay)
+			want, f = 3, o
+		case typeMembers:
+			m := Members{Room: r.room("")}
+			m.Data = r.bytes("members message", 1, MaxMembers)
+			want, f = 3, m
+		case typeHolders:
+			want, f = 4, r.holders()
 		default:
 			return nil, fmt.Errorf("decode frame: type %d is not known", kind)
 		}
@@ -92,6 +103,24 @@ func (r *reader) hello() Frame {
 	}
 	h.Agent = string(r.text("agent", 0, MaxAgent))
 	h.Presence = r.presence()
+	return h
+}
+
+func (r *reader) holders() Frame {
+	h := Holders{Room: r.room(""), Author: r.peer("author")}
+	n := r.array("holders", 1, MaxHolders)
+	h.Holders = make([]Holder, 0, n)
+	for range n {
+		r.array("holder", 2, 2)
+		o := Holder{Peer: r.peer("peer")}
+		o.Seq = r.uint("seq", 1, MaxCounter)
+		h.Holders = append(h.Holders, o)
+	}
+	if r.err == nil {
+		if err := h.check(); err != nil {
+			r.fail(err)
+		}
+	}
 	return h
 }
 

@@ -49,7 +49,7 @@ func TestProtocolDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"wire.Hello", "wire.Presence", "wire.Events", "wire.Digest", "wire.Have", "wire.Want",
-		"wire.Bye", "wire.Election", "wire.Signal", "wire.Prune", "wire.Graft", "a batch", "a single event"} {
+		"wire.Bye", "wire.Election", "wire.Signal", "wire.Overlay", "wire.Members", "wire.Holders", "wire.Prune", "wire.Graft", "a batch", "a single event"} {
 		if !seen[want] {
 			t.Errorf("the chapter Link of docs/protocol.md shows no %s", want)
 		}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,8 +20,11 @@ const (
 	typeBye      = 7
 	typeElection = 8
 	typeSignal   = 9
-	typePrune    = 17
-	typeGraft    = 18
+	typeOverlay  = 10
+	typeMembers  = 11
+	typeHolders  = 12
+	typePrune    = 13
+	typeGraft    = 14
 )
 
 // EventOverhead bounds what an encoded event takes beside its Room, Name, Body and Path, in bytes.
@@ -103,11 +107,54 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 		if len(f.Data) < 1 || len(f.Data) > MaxSignal {
 			return nil, fmt.Errorf("a signal of %d bytes: 1 to %d are allowed", len(f.Data), MaxSignal)
 		}
-		b = appendBool(appendUint(appendArray(b, 4), typeSignal), f.Passed)
-		return appendBytes(appendBytes(b, f.Peer[:]), f.Data), nil
+		b = appendUint(appendUint(appendArray(b, 5), typeSignal), uint64(f.Hops))
+		return appendBytes(appendBytes(appendBytes(b, f.To[:]), f.From[:]), f.Data), nil
+	case Overlay:
+		return appendRoomData(appendUint(appendArray(b, 3), typeOverlay), f.Room, f.Data, MaxOverlay)
+	case Members:
+		return appendRoomData(appendUint(appendArray(b, 3), typeMembers), f.Room, f.Data, MaxMembers)
+	case Holders:
+		if err := f.check(); err != nil {
+			return nil, err
+		}
+		b = appendText(appendUint(appendArray(b, 4), typeHolders), f.Room)
+		b = appendArray(appendBytes(b, f.Author[:]), len(f.Holders))
+		for _, h := range f.Holders {
+			b = appendUint(appendBytes(appendArray(b, 2), h.Peer[:]), h.Seq)
+		}
+		return b, nil
 	default:
 		return nil, fmt.Errorf("no frame of this type exists")
 	}
+}
+
+// appendRoomData appends a room and a message of it that another package knows.
+func appendRoomData(b []byte, room Room, data []byte, most int) ([]byte, error) {
+	if err := room.check(); err != nil {
+		return nil, err
+	}
+	if len(data) < 1 || len(data) > most {
+		return nil, fmt.Errorf("a message of %d bytes: 1 to %d are allowed", len(data), most)
+	}
+	return appendBytes(appendText(b, room), data), nil
+}
+
+func (f Holders) check() error {
+	if err := f.Room.check(); err != nil {
+		return err
+	}
+	if len(f.Holders) < 1 || len(f.Holders) > MaxHolders {
+		return fmt.Errorf("%d holders: 1 to %d are allowed", len(f.Holders), MaxHolders)
+	}
+	for i, h := range f.Holders {
+		if h.Seq < 1 || h.Seq > MaxCounter {
+			return fmt.Errorf("seq %d of a holder is out of range", h.Seq)
+		}
+		if i > 0 && !f.Holders[i-1].Peer.Less(h.Peer) {
+			return errors.New("holders are not in ascending order")
+		}
+	}
+	return nil
 }
 
 func appendPresence(b []byte, p Presence) ([]byte, error) {

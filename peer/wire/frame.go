@@ -99,12 +99,38 @@ type Bye struct {
 // Election carries a message of the election; package election knows its layout. It goes over the reliable channel only.
 type Election struct{ Data []byte }
 
-// Signal carries half of a negotiation by way of a common neighbour, where no tracker knows both sides. Data is what would go
-// through the tracker, and is checked like that.
+// Signal carries half of a negotiation through the mesh, from neighbour to neighbour. Data is what would go through the
+// tracker, and is checked like that: nobody on the way is trusted with From.
 type Signal struct {
-	Passed bool   // a neighbour passes it on; else it is to be passed on
-	Peer   PeerID // who it is from if it is passed on, else who it is for
-	Data   []byte
+	Hops     uint8 // links travelled before this one; a frame with Hops >= MaxHops is not passed on
+	To, From PeerID
+	Data     []byte
+}
+
+// Overlay carries a message of a room's overlay; package overlay knows its layout. It goes over the reliable channel only, as do
+// the next two.
+type Overlay struct {
+	Room Room
+	Data []byte
+}
+
+// Members carries who is in a room; package presence knows its layout.
+type Members struct {
+	Room Room
+	Data []byte
+}
+
+// Holders tells who holds how much of an author's log, on the way to the author: up to MaxHolders peers in ascending order.
+type Holders struct {
+	Room    Room
+	Author  PeerID
+	Holders []Holder
+}
+
+// Holder is a peer that holds the events of an author up to Seq.
+type Holder struct {
+	Peer PeerID
+	Seq  uint64
 }
 
 // Prune asks not to be sent the live events of these authors any more, because they come another way first: the link
@@ -130,5 +156,8 @@ func (Want) frame()     {}
 func (Bye) frame()      {}
 func (Election) frame() {}
 func (Signal) frame()   {}
+func (Overlay) frame()  {}
+func (Members) frame()  {}
+func (Holders) frame()  {}
 func (Prune) frame()    {}
 func (Graft) frame()    {}

@@ -18,12 +18,17 @@
 //	Want     [6, room, [[author, from, to] ...]]            1 to MaxRanges, ascending, not overlapping
 //	Bye      [7, leaving, reason]
 //	Election [8, message]
+//	Signal   [9, hops, to, from, data]
+//	Overlay  [10, room, message]
+//	Members  [11, room, message]
+//	Holders  [12, room, author, [[peer, seq] ...]]          1 to MaxHolders, ascending by peer
 //	Signal   [9, passed, peer, data]
-//	Prune    [17, room, [author ...]]                       1 to MaxRanges, ascending
-//	Graft    [18, room, [[author, from, to] ...]]           as Want
+//	Prune    [13, room, [author ...]]                       1 to MaxRanges, ascending
+//	Graft    [14, room, [[author, from, to] ...]]           as Want
 //
-// version, hops, base, seq, from and to are unsigned integers; live, reply and leaving are booleans; voice is [] or, while
-// in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer and author are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
+// version, hops, base, seq, and the from and to of Want and Graft are unsigned integers; live, reply and leaving are booleans; voice
+// is [] or, while in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer, author, and the from and
+// to of Signal are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
 // event may be empty. message is a byte string of 1 to MaxElection bytes, whose layout is
 // that of package election. ways is empty, or a byte string of two bytes for each head: hops, age.
 //
@@ -63,6 +68,11 @@ const (
 	MaxElection = 4 << 10
 	// MaxSignal is the longest Data of a Signal, in bytes.
 	MaxSignal = 60 << 10
+	// MaxOverlay and MaxMembers are the longest messages of a room's overlay and of its presence, in bytes.
+	MaxOverlay = 1 << 10
+	MaxMembers = 8 << 10
+	// MaxHolders is the most holders in one Holders.
+	MaxHolders = 64
 	// MaxBatch is the most events that share one signature.
 	MaxBatch = 32
 	// MaxName is the longest username, in Unicode code points.

@@ -63,8 +63,11 @@ func frames(tb testing.TB) []Frame {
 		Bye{Leaving: true, Reason: "quit"},
 		Bye{},
 		Election{Data: []byte{6, 1, 2}},
-		Signal{Peer: PeerID{1}, Data: []byte("{}")},
-		Signal{Passed: true, Peer: PeerID{2}, Data: []byte{0}},
+		Signal{To: PeerID{1}, From: PeerID{2}, Data: []byte("{}")},
+		Signal{Hops: MaxHops, To: PeerID{2}, Data: []byte{0}},
+		Overlay{Room: "a", Data: []byte{1}},
+		Members{Room: "a", Data: []byte{1, 2}},
+		Holders{Room: "a", Author: PeerID{3}, Holders: []Holder{{PeerID{1}, 1}, {PeerID{2}, 7}}},
 	}
 }
 
@@ -193,6 +196,13 @@ func TestEncoderRefusesWhatTheDecoderWould(t *testing.T) {
 		"empty election":     Election{},
 		"empty signal":       Signal{},
 		"long signal":        Signal{Data: make([]byte, MaxSignal+1)},
+		"empty overlay":      Overlay{Room: "a"},
+		"long overlay":       Overlay{Room: "a", Data: make([]byte, MaxOverlay+1)},
+		"members of no room": Members{Data: []byte{1}},
+		"long members":       Members{Room: "a", Data: make([]byte, MaxMembers+1)},
+		"no holders":         Holders{Room: "a"},
+		"holder of nothing":  Holders{Room: "a", Holders: []Holder{{PeerID{1}, 0}}},
+		"holders unordered":  Holders{Room: "a", Holders: []Holder{{PeerID{2}, 1}, {PeerID{1}, 1}}},
 		"long election":      Election{Data: make([]byte, MaxElection+1)},
 		"long reason":        Bye{Reason: string(long[:129])},
 		"frame too long": Events{Events: func() []Event {
@@ -222,7 +232,7 @@ func TestDecoderRefusesOtherEncodings(t *testing.T) {
 		"null":                     {0x83, 0x07, 0xf6, 0x60},
 		"long text length":         {0x83, 0x07, 0xf4, 0x78, 0x01, 'x'},
 		"wrong number of items":    {0x84, 0x07, 0xf4, 0x60, 0x60},
-		"unknown type":             {0x83, 0x0a, 0xf4, 0x60},
+		"unknown type":             {0x83, 0x18, 0x20, 0x60},
 		"election without data":    {0x82, 0x08, 0x40},
 		"text far longer than it":  {0x83, 0x07, 0xf4, 0x7b, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff},
 		"length above 2^63":        {0x83, 0x07, 0xf4, 0x7b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},

@@ -28,7 +28,12 @@ func (w *world) wantMesh(peers ...*peer) {
 		p.ready()
 	}
 	for _, p := range peers {
-		p.want(fmt.Sprintf("%s is linked to the %d others", p.Name, len(peers)-1), linked(len(peers)-1))
+		if others := len(peers) - 1; others <= 5 {
+			p.want(fmt.Sprintf("%s is linked to the %d others", p.Name, others), linked(others))
+		} else { // a larger room needs fewer links
+			p.want(fmt.Sprintf("%s knows of the %d others", p.Name, others), counts(len(peers)))
+			p.want(p.Name+" is linked to some of them", linked(3))
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,6 +62,7 @@ func run(m *testing.M) int {
 // world is the ground of one test: networks, processes and their directories.
 type world struct {
 	t     testing.TB
+	dir   string // the processes' homes are in it
 	net   *lab.Net
 	procs []*lab.Proc
 	homes int
@@ -69,7 +71,7 @@ type world struct {
 // newWorld makes a world with one network, in which trackers listen on 127.0.0.1:5000.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t}
+	w := &world{t: t, dir: t.TempDir()} // first: it is removed after what runs in it has ended
 	w.net = w.network()
 	t.Cleanup(w.end)
 	return w
@@ -136,7 +138,7 @@ func (w *world) startCommand(n *lab.Net, c lab.Command) *peer {
 	}, c.Env...)
 	if c.Home == "" {
 		w.homes++
-		c.Home = filepath.Join(w.t.TempDir(), fmt.Sprintf("home%d", w.homes))
+		c.Home = filepath.Join(w.dir, fmt.Sprintf("home%d", w.homes))
 		if err := os.MkdirAll(c.Home, 0o700); err != nil {
 			w.t.Fatal(err)
 		}
@@ -334,6 +336,13 @@ func linked(n int) func(lab.Event) bool {
 			delete(up, e.Peer)
 		}
 		return len(up) >= n
+	}
+}
+
+// counts awaits that so many are in a room, as far as one knows.
+func counts(n int) func(lab.Event) bool {
+	return func(e lab.Event) bool {
+		return (e.Type == "member" || e.Type == "room") && string(e.Members) == strconv.Itoa(n)
 	}
 }
 

@@ -1,0 +1,381 @@
+package peer
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"peerchat/peer/gossip"
+	"peerchat/peer/overlay"
+	"peerchat/peer/presence"
+	"peerchat/peer/wire"
+)
+
+// This file is a Core's place in the meshes of its rooms: which links a room needs, and who is known to be in it. In a room of
+// few everybody has a link with everybody. In a larger one the overlay decides on a handful of neighbours for each, and what
+// the others are comes along the mesh. Either way one link serves all that two peers have in common.
+
+const (
+	// smallRoom is how many people, oneself included, all have links with each other.
+	smallRoom = 6
+	// maxTold bounds the members that the overlay of a room is told of at a time as those who may let it in.
+	maxTold = 32
+)
+
+// mesh is the part of a room that knows its links.
+type mesh struct {
+	overlay  *overlay.Machine
+	presence *presence.Machine
+
+	small bool                 // everybody has a link with everybody
+	size  int                  // as the overlay was told
+	met   map[wire.PeerID]bool // peers in the room with a link, as the overlay was told
+	needs map[wire.PeerID]bool // links that the overlay asked for
+	near  map[wire.PeerID]bool // peers that the room's gossip uses the links of
+	told  map[wire.PeerID]bool // members that the overlay was told of
+
+	overlayWake, presenceWake time.Time
+}
+
+// newMesh makes the machines of a room.
+func (c *Core) newMesh(name wire.Room) (mesh, error) {
+	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace. But not too
+	// calm for one that is left with few.
+	timing := overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second}
+	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{}}
+	var err error
+	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Rand: c.rand, Timing: timing}); err != nil {
+		return m, err
+	}
+	m.presence, err = presence.New(presence.Config{Key: c.cfg.Key, Room: name, Rand: c.rand})
+	return m, err
+}
+
+// neighbourly reports whether a room uses the link with a peer that is in it.
+func (r *room) neighbourly(id wire.PeerID) bool { return r.small || r.overlay.Neighbor(id) }
+
+// needed reports whether a link with a peer is needed: by the overlay of a room, by a small room, or for voice.
+func (c *Core) needed(id wire.PeerID) bool {
+	p := c.roster.people[id]
+	for name, r := range c.rooms {
+		if r.needs[id] || r.small && p != nil && p.in(name) {
+			return true
+		}
+	}
+	return c.voices.self.Room != "" && c.voices.of[id].Room == c.voices.self.Room
+}
+
+// stepOverlay gives the overlay of a room an input and does what it puts out.
+func (c *Core) stepOverlay(now time.Time, r *room, in overlay.Input, out *CoreOutput) {
+	var o overlay.Output
+	r.overlay.Step(now, in, &o)
+	r.overlayWake = o.Wake
+	for _, s := range o.Sends {
+		l := c.links[s.To]
+		if l == nil || !l.up {
+			continue
+		}
+		data, err := overlay.AppendMessage(nil, s.Message)
+		if err != nil {
+			c.counters["frames.unsendable"]++
+			continue
+		}
+		c.send(l, wire.Overlay{Room: r.name, Data: data}, false, out)
+	}
+	for _, f := range o.Faults {
+		c.misbehaved(now, f.Peer, r.name, f.Code, f.Text, f.Drop, out)
+	}
+	// To do one may make the overlay want others, which are to come after those that it wanted before.
+	for _, a := range o.Actions {
+		c.wishes = append(c.wishes, wish{r, a})
+	}
+	if c.granting {
+		return
+	}
+	c.granting = true
+	for len(c.wishes) > 0 {
+		w := c.wishes[0]
+		c.wishes = c.wishes[1:]
+		c.grant(now, w, out)
+	}
+	c.granting = false
+}
+
+// wish is what the overlay of a room wants done.
+type wish struct {
+	room   *room
+	action overlay.Action
+}
+
+func (c *Core) grant(now time.Time, w wish, out *CoreOutput) {
+	r := w.room
+	switch a := w.action.(type) {
+	case overlay.Connect:
+		r.needs[a.Peer] = true
+		if c.joined(r.name) && !c.stopping {
+			c.wantLink(now, a.Peer, true, out)
+		}
+	case overlay.Release:
+		delete(r.needs, a.Peer)
+		c.checkUse(now, c.links[a.Peer], out)
+	case overlay.NeighborUp:
+		r.needs[a.Peer] = true
+		c.share(now, c.links[a.Peer], out)
+	case overlay.NeighborDown:
+		c.share(now, c.links[a.Peer], out)
+	}
+}
+
+// stepPresence gives the presence of a room an input and does what it puts out.
+func (c *Core) stepPresence(now time.Time, r *room, in presence.Input, out *CoreOutput) {
+	var o presence.Output
+	r.presence.Step(now, in, &o)
+	r.presenceWake = o.Wake
+	for _, s := range o.Sends {
+		if l := c.links[s.To]; l != nil && l.up {
+			c.send(l, wire.Members{Room: r.name, Data: s.Data}, false, out)
+		}
+	}
+	for _, ch := range o.Changes {
+		c.rumored(now, r, ch, out)
+	}
+	for _, f := range o.Faults {
+		c.misbehaved(now, f.Peer, r.name, string(f.Code), f.Text, f.Drop, out)
+	}
+}
+
+// misbehaved takes the word of a room's machine that a neighbour did what it should not.
+func (c *Core) misbehaved(now time.Time, id wire.PeerID, name wire.Room, code, text string, drop bool, out *CoreOutput) {
+	c.counters["fault."+code]++
+	if l := c.links[id]; drop && l != nil {
+		c.offend(now, l, name, code, text, out)
+		return
+	}
+	c.complain(now, name, code, text, out)
+}
+
+// rumored takes what the presence of a room tells of a member.
+func (c *Core) rumored(now time.Time, r *room, ch presence.Changed, out *CoreOutput) {
+	id := ch.Member.Peer
+	here := ch.What != presence.Left
+	c.roster.rumored(now, r.name, id, ch.Member.Name, here, c.joined, &out.Events)
+	if ch.Cause == presence.Said || ch.Cause == presence.Died && !c.connected() { // the tracker's word is older
+		c.roster.trackerLeft(now, r.name, id, c.joined, &out.Events)
+	}
+	if p := c.roster.people[id]; p != nil {
+		switch v := ch.Member.Voice; {
+		case here && v.In:
+			p.rumoredVoice = wire.Voice{Room: r.name, Muted: v.Muted, Deaf: v.Deaf}
+		case p.rumoredVoice.Room == r.name:
+			p.rumoredVoice = wire.Voice{}
+		}
+		c.hearVoice(now, id, out)
+	}
+	c.checkUse(now, c.links[id], out)
+	c.unclaimed = true
+}
+
+// unreachable tells the overlays that nobody knows the way to a peer.
+func (c *Core) unreachable(now time.Time, id wire.PeerID, out *CoreOutput) {
+	for _, name := range slices.Clone(c.order) {
+		if r := c.rooms[name]; r != nil && r.needs[id] {
+			c.stepOverlay(now, r, overlay.LinkFailed{Peer: id}, out)
+		}
+	}
+}
+
+// sayMyself tells the presence of all rooms what this peer says of itself.
+func (c *Core) sayMyself(now time.Time, out *CoreOutput) {
+	for _, name := range c.order {
+		r := c.rooms[name]
+		self := presence.Self{Name: c.roster.self.Name}
+		if v := c.voices.self; v.Room == name {
+			self.Voice = presence.Voice{In: true, Muted: v.Muted, Deaf: v.Deaf}
+		}
+		c.stepPresence(now, r, self, out)
+	}
+}
+
+// meet tells the meshes of the own rooms which of them the peer of a link is in.
+func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
+	for _, name := range slices.Clone(c.order) {
+		r := c.rooms[name]
+		in := l.up && slices.Contains(l.rooms, name)
+		switch {
+		case r == nil:
+		case l.up && !in && !r.met[l.peer] && r.needs[l.peer]: // it was in the room when the overlay heard of it
+			c.stepOverlay(now, r, overlay.LinkFailed{Peer: l.peer}, out)
+		case in == r.met[l.peer]:
+		case in:
+			r.met[l.peer] = true
+			c.stepOverlay(now, r, overlay.LinkUp{Peer: l.peer, Origin: originOf(l.path)}, out)
+		default:
+			delete(r.met, l.peer)
+			c.stepOverlay(now, r, overlay.LinkDown{Peer: l.peer}, out)
+		}
+	}
+}
+
+// originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network.
+func originOf(p Path) string {
+	ap, err := netip.ParseAddrPort(p.Remote)
+	if err != nil {
+		return ""
+	}
+	a := ap.Addr().Unmap()
+	if a.Is6() {
+		if n, err := a.WithZone("").Prefix(64); err == nil {
+			return n.String()
+		}
+	}
+	return a.String()
+}
+
+// share tells the gossip and the presence of the rooms which of them use a link now.
+func (c *Core) share(now time.Time, l *link, out *CoreOutput) {
+	if l == nil {
+		return
+	}
+	var rooms []wire.Room
+	for _, name := range c.order {
+		r := c.rooms[name]
+		use := l.up && slices.Contains(l.rooms, name) && r.neighbourly(l.peer)
+		if use {
+			rooms = append(rooms, name)
+		}
+		if use == r.near[l.peer] {
+			continue
+		}
+		if use {
+			r.near[l.peer] = true
+			c.stepPresence(now, r, presence.NeighborUp{Peer: l.peer}, out)
+		} else {
+			delete(r.near, l.peer)
+			c.stepPresence(now, r, presence.NeighborDown{Peer: l.peer, Died: !l.up && !l.purpose}, out)
+		}
+	}
+	if !l.up {
+		return
+	}
+	c.stepGossip(now, gossip.LinkUp{Peer: l.peer, Rooms: rooms}, out)
+	if l.busy {
+		c.stepGossip(now, gossip.LinkBusy{Peer: l.peer, Busy: true}, out)
+	}
+}
+
+// resize follows how many there are in each room: it tells the overlays of newcomers, and which links a room uses that is no
+// longer small, or small again.
+func (c *Core) resize(now time.Time, out *CoreOutput) {
+	if c.resized == c.roster.changes {
+		return
+	}
+	c.resized = c.roster.changes
+	for _, name := range slices.Clone(c.order) {
+		r := c.rooms[name]
+		if r == nil {
+			continue
+		}
+		if n := c.roster.count(name); n != r.size {
+			r.size = n
+			c.stepOverlay(now, r, overlay.RoomSize{N: n}, out)
+		}
+		c.introduce(now, r, out)
+		if small := r.size <= smallRoom; small != r.small {
+			r.small = small
+			c.shareAll(now, out)
+			for _, id := range c.linkIDs() {
+				c.checkUse(now, c.links[id], out)
+			}
+		}
+	}
+}
+
+// introduce tells the overlay of a room of members that it was not told of yet.
+func (c *Core) introduce(now time.Time, r *room, out *CoreOutput) {
+	var contacts []overlay.Contact
+	for _, m := range c.roster.members(r.name) {
+		if !r.told[m.Peer] && len(contacts) < maxTold {
+			contacts = append(contacts, overlay.Contact{Peer: m.Peer})
+		}
+	}
+	if len(contacts) == 0 {
+		return
+	}
+	for _, contact := range contacts {
+		r.told[contact.Peer] = true
+	}
+	if len(r.told) > 2*r.size+maxTold {
+		maps.DeleteFunc(r.told, func(id wire.PeerID, _ bool) bool { p := c.roster.people[id]; return p == nil || !p.in(r.name) })
+	}
+	c.stepOverlay(now, r, overlay.Contacts{Peers: contacts}, out)
+}
+
+// meshWake is the earliest time at which a room's machine wants to be called.
+func (c *Core) meshWake() (wake time.Time) {
+	for _, r := range c.rooms {
+		for _, t := range []time.Time{r.overlayWake, r.presenceWake} {
+			if !t.IsZero() && (wake.IsZero() || t.Before(wake)) {
+				wake = t
+			}
+		}
+	}
+	return wake
+}
+
+// tickMeshes calls the machines whose time has come.
+func (c *Core) tickMeshes(now time.Time, out *CoreOutput) {
+	for _, name := range slices.Clone(c.order) {
+		r := c.rooms[name]
+		if r != nil && !r.overlayWake.IsZero() && !now.Before(r.overlayWake) {
+			c.stepOverlay(now, r, overlay.Tick{}, out)
+		}
+		if r != nil && !r.presenceWake.IsZero() && !now.Before(r.presenceWake) {
+			c.stepPresence(now, r, presence.Tick{}, out)
+		}
+	}
+}
+
+// meshed takes a frame of a room's mesh.
+func (c *Core) meshed(now time.Time, l *link, f wire.Frame, out *CoreOutput) {
+	switch f := f.(type) {
+	case wire.Overlay:
+		r := c.rooms[f.Room]
+		if r == nil || !r.met[l.peer] {
+			c.counters["overlay.stray"]++ // it was on its way when one of the two left the room
+			return
+		}
+		m, err := overlay.DecodeMessage(f.Data)
+		if err != nil {
+			c.offend(now, l, f.Room, "protocol", c.roster.name(l.peer)+" sent an overlay message that cannot be read: "+err.Error(), out)
+			return
+		}
+		c.stepOverlay(now, r, overlay.Receive{From: l.peer, Message: m}, out)
+	case wire.Members:
+		if r := c.rooms[f.Room]; r != nil && r.near[l.peer] {
+			c.stepPresence(now, r, presence.Receive{From: l.peer, Data: f.Data}, out)
+		} else {
+			c.counters["presence.stray"]++
+		}
+	}
+}
+
+// leaveMesh tells a room that this peer leaves it.
+func (c *Core) leaveMesh(now time.Time, r *room, out *CoreOutput) {
+	c.stepPresence(now, r, presence.Leave{}, out)
+	c.stepOverlay(now, r, overlay.Leave{}, out)
+}
+
+// via is the neighbour by which a peer is heard of, in a room of both; nil if there is none.
+func (c *Core) via(id wire.PeerID) *link {
+	var best *link
+	for _, name := range c.order {
+		if by, ok := c.rooms[name].presence.Via(id); ok {
+			if l := c.links[by]; l != nil && l.up && (best == nil || cmp.Compare(l.path.RTT, best.path.RTT) < 0) {
+				best = l
+			}
+		}
+	}
+	return best
+}
