@@ -202,7 +202,7 @@ func TestFlippedBytes(t *testing.T) {
 		}
 	}
 	whole := readFile(t, source)
-	rounds, found := 150, map[string]int{}
+	rounds, found := 60, map[string]int{}
 	if testing.Short() {
 		rounds = 15
 	}

@@ -73,7 +73,7 @@ func search(rooms []wire.Room, terms []term, from Cursor, limit int,
 		m.at = make(map[wire.Room]place)
 	}
 	if len(rooms) > 1 {
-		m.chunk = min(limit, limit/len(rooms)+8)
+		m.chunk = min(limit, limit/len(rooms)+2)
 	}
 	for _, room := range rooms {
 		if !m.at[room].end {
