@@ -41,6 +41,13 @@ func (b *bench) startInTime(n *lab.Net, c lab.Command) (*lab.Proc, error) {
 	return b.start(n, c)
 }
 
+// noteInTime says under a table what startInTime did.
+func (b *bench) noteInTime(t *table) {
+	if b.inTime {
+		t.note("The machine was busy with other things; what is measured went before them (`-rt`), but a kernel that is in the midst of something is not interrupted.")
+	}
+}
+
 // awaitVoice awaits that each of some peers has a microphone and a speaker, and n others with a link in voice.
 func awaitVoice(n int, peers ...*lab.Proc) error {
 	for _, p := range peers {
