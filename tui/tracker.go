@@ -129,6 +129,9 @@ func (s *TrackerStory) arrived(before, t Tracker) string {
 	if known && before.settled() && before.Term == t.Term && before.InMesh && !t.InMesh { // only who can reach it has changed
 		return s.called(t) + " can be reached from outside the mesh now"
 	}
+	if known && before.settled() && before.Term == 0 && t.elected() && !t.InMesh { // the first company brings the first term, and nothing new
+		return ""
+	}
 	passed := !known && before.settled() && before.elected() // nothing was lost in between
 	var text string
 	switch {

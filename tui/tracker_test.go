@@ -48,7 +48,7 @@ func TestTrackerStories(t *testing.T) {
 			"no tracker answers, so you are the tracker now, alone; it listens at 127.0.0.1:5000, /invite says where others reach it",
 			"tracker: you, alone"},
 		{"somebody came", []Tracker{with(mine(0), func(t *Tracker) { t.Solo = true }), mine(1)},
-			"you are still the tracker (term 1); others reach it at 10.0.0.1:5000", "tracker: you, term 1"},
+			"no tracker answers, so you are the tracker now, alone; others reach it at 10.0.0.1:5000", "tracker: you, term 1"},
 		{"somebody went and came: the members tell of that", []Tracker{mine(1), with(mine(1), func(t *Tracker) { t.Solo = true }), mine(1)},
 			"you are the tracker now (term 1); others reach it at 10.0.0.1:5000", "tracker: you, term 1"},
 		{"the home tracker is lost", []Tracker{alone(home, 2), lost},
