@@ -167,6 +167,7 @@ func (s *SQLite) guard(op func() error) error {
 // twice. The events are gone from here, but for those that wait in the journal.
 func (s *SQLite) replace(cause error) error {
 	rooms, fresh := s.rooms, s.fresh
+	s.cfg.NewIdentity = false // if this process ends before restore is done, nobody knows the numbers that were used
 	lines, err := s.journal.events()
 	_ = s.release() // of a file that is damaged
 	var aside string

@@ -449,7 +449,7 @@ func (s *SQLite) Export(ctx context.Context, w io.Writer, room wire.Room, format
 	if room == "" {
 		rooms, _ = s.Rooms()
 	}
-	return s.within(sqlLook, func() error {
+	err := s.within(sqlLook, func() error {
 		return export(w, rooms, format, func(name wire.Room, each func(*wire.Event) error) error {
 			if r := s.rooms[name]; r != nil {
 				return s.each(ctx, name, r.id, each)
@@ -457,6 +457,10 @@ func (s *SQLite) Export(ctx context.Context, w io.Writer, room wire.Room, format
 			return nil
 		})
 	})
+	if d := damageOf(err); d != nil { // it cannot be run again, some of it was written
+		return &CorruptError{Path: s.path, Err: d}
+	}
+	return err
 }
 
 // Heads implements Store.
