@@ -128,7 +128,7 @@ func graph(s *settings) (table, error) {
 	t.row("peers that a flood reaches", percent(reached)+" %", "100 %")
 	t.row("in-degree: peers", degrees(g), "almost all 5 (a figure)")
 	t.row("alive in passive views", percent(accuracy(r))+" %", "not printed in the paper")
-	t.note("%d peers, active view 5, passive view 30, %d cycles after the last has joined. %s Trace %016x.", s.peers, s.rounds, worldNote, r.Hash())
+	t.note("%d peers, active view 5, passive view 30, %d cycles after the last has joined. %s Here a line comes first by the fastest way, which may have more hops than the shortest; the paper counts in rounds, where they are the same. Trace %016x.", s.peers, s.rounds, worldNote, r.Hash())
 	return t, nil
 }
 
