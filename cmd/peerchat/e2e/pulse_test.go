@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -237,32 +238,43 @@ func TestMuteIsSilenceAndAJoinerInMidTalkHears(t *testing.T) {
 }
 
 func TestSoundComesBackWithThePulseAudioDaemon(t *testing.T) {
+	for _, c := range []struct{ name, mic, ear string }{{"default devices", "default", "default"}, {"chosen devices", "mouth", "head"}} {
+		t.Run(c.name, func(t *testing.T) { soundComesBack(t, c.mic, c.ear) })
+	}
+}
+
+func soundComesBack(t *testing.T, mic, ear string) {
 	w := newWorld(t)
-	mouth, head := w.sound("mouth"), w.sound("head")
+	mouth, head := []string{"mouth", "other"}, []string{"head", "other"} // the first and its monitor are the default ones
+	if mic != "default" {
+		slices.Reverse(mouth)
+		slices.Reverse(head)
+	}
+	mouths, heads := w.sound(mouth...), w.sound(head...)
 	w.tracker()
-	ann, bob := w.onSound(mouth, "ann", "default", "none"), w.onSound(head, "bob", "none", "default")
+	ann, bob := w.onSound(mouths, "ann", mic, "none"), w.onSound(heads, "bob", "none", ear)
 	wantSound(ann, bob)
 	tone := mediatest.Tone(120*second, 500, 6000)
-	w.play(mouth, "mouth", tone)
-	w.hear(w.record(head, "head"), 0, "bob hears ann's tone", isTone(500))
+	w.play(mouths, "mouth", tone)
+	w.hear(w.record(heads, "head"), 0, "bob hears ann's tone", isTone(500))
 
 	gone := func(kind string) func(lab.Event) bool {
 		return func(e lab.Event) bool {
 			return coded("error", "device")(e) && strings.Contains(e.Text, kind) && strings.Contains(e.Text, "gone")
 		}
 	}
-	mouth.Kill()
-	head.Kill()
+	mouths.Kill()
+	heads.Kill()
 	ann.want("ann is told that the microphone is gone", gone("microphone"))
 	bob.want("bob is told that the speaker is gone", gone("speaker"))
 	ann.say("is anybody there?")
 	bob.wantLine("text goes on without sound", "is anybody there?")
 
-	for _, s := range []*lab.Sound{mouth, head} {
+	for _, s := range []*lab.Sound{mouths, heads} {
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.play(mouth, "mouth", tone)
-	w.hear(w.record(head, "head"), 0, "bob hears ann again", isTone(500))
+	w.play(mouths, "mouth", tone)
+	w.hear(w.record(heads, "head"), 0, "bob hears ann again", isTone(500))
 }
