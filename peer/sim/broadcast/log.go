@@ -1,7 +1,9 @@
 package broadcast
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 
 	"peerchat/peer/wire"
 )
@@ -17,8 +19,6 @@ type chain struct {
 	base   uint64
 	events []*wire.Event
 }
-
-func newLog(r *Room) *log { return &log{room: r, authors: make(map[wire.PeerID]*chain)} }
 
 func (c *chain) head() uint64 { return c.base + uint64(len(c.events)) }
 
@@ -63,8 +63,16 @@ func (l *log) Range(_ wire.Room, author wire.PeerID, from, to uint64, limit int)
 	return list, nil
 }
 
-// Heads returns nothing: a life begins with an empty log.
-func (l *log) Heads(wire.Room) ([]wire.Head, uint64, error) { return nil, 0, nil }
+// Heads returns how far each log goes.
+func (l *log) Heads(wire.Room) (heads []wire.Head, lamport uint64, err error) {
+	for author, c := range l.authors {
+		if c.head() > 0 {
+			heads = append(heads, wire.Head{Author: author, Base: c.base, Seq: c.head()})
+		}
+	}
+	slices.SortFunc(heads, func(a, b wire.Head) int { return bytes.Compare(a.Author[:], b.Author[:]) })
+	return heads, l.lamport, nil
+}
 
 // Rebase goes on after base.
 func (l *log) Rebase(_ wire.Room, author wire.PeerID, base uint64) error {
