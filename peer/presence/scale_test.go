@@ -300,7 +300,7 @@ func heap() int {
 	return int(s.HeapAlloc)
 }
 
-// errors counts, on average of some who have been there for a while, who is missing and who is a ghost.
+// errors counts, on average of a sample in which there are newcomers, too, who is missing and who is a ghost.
 func (w *world) errors() (missing, ghosts float64) {
 	sample := 0
 	for i, n := range w.nodes {
