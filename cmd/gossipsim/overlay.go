@@ -188,7 +188,7 @@ func failures(s *settings) (table, error) {
 		t.row(append(s.aftermath(rate).reached, cmp.Or(paper[rate], "curves only"))...)
 	}
 	t.note("%d peers, active view 5, passive view 30, %d cycles of %v before. Each figure is the mean part of the living that %d messages reach, flooded over the active views by random peers of the largest part. "+
-		"%s The paper shows curves; what is given of them is read off.", s.peers, s.rounds, cycle, s.lines, worldNote)
+		"%s The paper shows curves; what is given of them here is approximate.", s.peers, s.rounds, cycle, s.lines, worldNote)
 	return t, nil
 }
 
