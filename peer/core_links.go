@@ -322,6 +322,7 @@ func (c *Core) setBusy(now time.Time, l *link, busy bool, out *CoreOutput) {
 	if l.busy != busy {
 		l.busy = busy
 		c.stepGossip(now, gossip.LinkBusy{Peer: l.peer, Busy: busy}, out)
+		c.tellBusy(now, l, out)
 	}
 }
 

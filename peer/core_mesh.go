@@ -263,6 +263,16 @@ func (c *Core) share(now time.Time, l *link, out *CoreOutput) {
 	if l.busy {
 		c.stepGossip(now, gossip.LinkBusy{Peer: l.peer, Busy: true}, out)
 	}
+	c.tellBusy(now, l, out)
+}
+
+// tellBusy tells the presence of the rooms whether a link takes more now: what it tells can wait.
+func (c *Core) tellBusy(now time.Time, l *link, out *CoreOutput) {
+	for _, name := range c.order {
+		if r := c.rooms[name]; r.near[l.peer] {
+			c.stepPresence(now, r, presence.Busy{Peer: l.peer, Busy: l.busy}, out)
+		}
+	}
 }
 
 // resize follows how many there are in each room: it tells the overlays of newcomers, and which links a room uses that is no
