@@ -203,7 +203,7 @@ func TestFlippedBytes(t *testing.T) {
 	}
 	whole := readFile(t, source)
 	rounds, found := 60, map[string]int{}
-	if testing.Short() {
+	if testing.Short() || slow {
 		rounds = 15
 	}
 	for round := range rounds {

@@ -168,9 +168,12 @@ func (m *model) expire(now time.Time) {
 
 // TestStoresDoWhatTheModelDoes runs the same random calls on the model and on every store, and compares all that they can be asked.
 func TestStoresDoWhatTheModelDoes(t *testing.T) {
-	checks := 0
+	checks, most := 0, 30
+	if slow {
+		most = 8
+	}
 	rapid.Check(t, func(rt *rapid.T) {
-		if checks++; checks > 30 && flag.Lookup("rapid.checks").Value.String() == flag.Lookup("rapid.checks").DefValue {
+		if checks++; checks > most && flag.Lookup("rapid.checks").Value.String() == flag.Lookup("rapid.checks").DefValue {
 			return // files are slow; -rapid.checks=1000 does what it says
 		}
 		limits := Limits{Events: rapid.IntRange(3, 40).Draw(rt, "events"), Room: 20_000, File: 30_000, Age: time.Hour}

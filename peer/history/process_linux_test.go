@@ -232,7 +232,11 @@ func appendAndTidy(path string) error {
 // TestTwoProcesses reads and searches a history and tries to open it, while another process writes it and is killed.
 func TestTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
-	for round := range 5 {
+	rounds := 5
+	if slow {
+		rounds = 2
+	}
+	for round := range rounds {
 		cmd := child(t, "busy", path)
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -209,7 +209,7 @@ func TestSearch(t *testing.T) {
 func TestSearchPages(t *testing.T) {
 	everyStore(t, Limits{}, func(t *testing.T, s *subject) {
 		r := rand.New(rand.NewPCG(5, 1))
-		for i := range 6 {
+		for i := range 4 {
 			room := wire.Room(fmt.Sprint("room", i))
 			for author := range byte(3) {
 				lamport := uint64(1 + r.IntN(5))
