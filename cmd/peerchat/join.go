@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -47,7 +45,7 @@ type joining struct {
 	profile  *profile.Profile
 	logger   *slog.Logger
 	finder   *finder
-	store    history.Store
+	store    *history.SQLite
 	events   *peer.Mailbox[peer.Event]
 	voice    *voice
 	node     *peer.Node
@@ -101,8 +99,7 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 	defer closeLog()
 	j.logger.Info("starting", "version", version(), "peer", j.self, "profile", j.profile.Dir(), "new_identity", created)
 
-	fresh, err := j.openHistory()
-	if err != nil {
+	if err := j.openHistory(created); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.closeHistory()) }()
@@ -122,7 +119,7 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		j.events.Post(n)
 	}
 	j.node, err = peer.New(peer.Config{
-		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Fresh: fresh && !created,
+		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Fresh: j.store.Fresh(),
 		Seed: seed(), Logger: j.logger,
 		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
 			rtc, err := peer.NewRTC(peer.RTCConfig{Interfaces: j.settings.Interface, Logger: j.logger, OnVoice: j.voice.receive}, sink)
@@ -256,21 +253,22 @@ func (j *joining) openLog() (closeLog func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// openHistory opens the logs of the rooms, and tells whether they are new. A damaged file has been moved away by then:
-// a new one is begun.
-func (j *joining) openHistory() (fresh bool, err error) {
-	_, err = os.Stat(j.profile.HistoryFile())
-	fresh = errors.Is(err, fs.ErrNotExist)
-	j.store, err = history.Open(j.profile.HistoryFile())
+// openHistory opens the logs of the rooms. A damaged file is moved away, and a new one is begun, now or when it turns out
+// later.
+func (j *joining) openHistory(newIdentity bool) (err error) {
+	damaged := func(e *history.CorruptError) peer.Notice {
+		j.logger.Warn("beginning a new history", "err", e)
+		return peer.Notice{Code: "history", Text: fmt.Sprintf(
+			"the history was damaged and is begun anew; the others still have what was said, the old file is kept as %s", e.Aside)}
+	}
+	cfg := history.Config{Self: j.self, NewIdentity: newIdentity, OnDamage: func(e *history.CorruptError) { j.events.Post(damaged(e)) }}
+	j.store, err = history.OpenSQLite(j.profile.HistoryFile(), cfg)
 	var corrupt *history.CorruptError
 	if errors.As(err, &corrupt) {
-		j.logger.Warn("beginning a new history", "err", err)
-		j.notes = append(j.notes, peer.Notice{Code: "history", Text: fmt.Sprintf(
-			"the history was damaged and is begun anew; the others still have what was said, the old file is kept as %s", corrupt.Aside)})
-		fresh = true
-		j.store, err = history.Open(j.profile.HistoryFile())
+		j.notes = append(j.notes, damaged(corrupt))
+		j.store, err = history.OpenSQLite(j.profile.HistoryFile(), cfg)
 	}
-	return fresh, err
+	return err
 }
 
 // closeHistory closes the logs, unless a node that did not end in time may still write to them: they are safe then as
