@@ -203,6 +203,7 @@ func (l *lease[D]) lookAround(e *Engine) {
 		return
 	}
 	l.busy = true
+	held := l.device
 	e.running.Go(func() {
 		var device D
 		var usual string
@@ -232,8 +233,11 @@ func (l *lease[D]) lookAround(e *Engine) {
 			}
 			l.settle(e)
 		})
-		if !posted && back {
-			_ = device.Close()
+		if !posted { // the engine has ended, and could not close what is held while this went on
+			_ = held.Close()
+			if back {
+				_ = device.Close()
+			}
 		}
 	})
 }

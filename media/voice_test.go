@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -358,6 +359,7 @@ func TestSilentTalkersMakePlace(t *testing.T) {
 		}
 		knows := func() bool {
 			r.Receive(carol, RTP{Seq: 1}, loud)
+			synctest.Wait() // it is taken
 			return slices.ContainsFunc(r.Stats().Talkers, func(t TalkerStats) bool { return t.Peer == carol })
 		}
 		all(loud, 1)
