@@ -35,6 +35,7 @@ type link struct {
 
 	untracked bool          // the tracker does not know the peer
 	tries     int           // sessions that were offered
+	replies   bool          // the last signal was the peer's, not an own offer
 	replyBy   wire.PeerID   // the neighbour that the peer's last signal came through; zero: the tracker
 	purpose   bool          // it is being closed, by one side or the other
 	run       uuid.UUID     // the peer's process that it is with, or was with last
@@ -174,7 +175,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 		switch a := a.(type) {
 		case negotiate.Offer:
 			l.tries++
-			l.replyBy = wire.PeerID{}
+			l.replies, l.replyBy = false, wire.PeerID{}
 			c.sessions[a.Session] = &session{peer: l.peer}
 			out.Ops = append(out.Ops, opOffer{session: a.Session, remote: l.peer})
 		case negotiate.Accept:

@@ -20,6 +20,10 @@ import (
 const (
 	// smallRoom is how many people, oneself included, all have links with each other.
 	smallRoom = 6
+	// apartEvery is how often a large room is looked through for members that the tracker knows and the mesh does not, though they
+	// have been there for as long: then the room is in two parts. A few of them are tried.
+	apartEvery = 10 * time.Second
+	maxApart   = 4
 	// maxTold bounds the members that the overlay of a room is told of at a time as those who may let it in.
 	maxTold = 32
 )
@@ -37,6 +41,7 @@ type mesh struct {
 	told  map[wire.PeerID]bool // members that the overlay was told of
 
 	overlayWake, presenceWake time.Time
+	apartAt                   time.Time // when to look for members apart; zero: the room is small
 }
 
 // newMesh makes the machines of a room.
@@ -58,13 +63,12 @@ func (r *room) neighbourly(id wire.PeerID) bool { return r.small || r.overlay.Ne
 
 // needed reports whether a link with a peer is needed: by the overlay of a room, by a small room, or for voice.
 func (c *Core) needed(id wire.PeerID) bool {
-	p := c.roster.people[id]
-	for name, r := range c.rooms {
-		if r.needs[id] || r.small && p != nil && p.in(name) {
+	for _, r := range c.rooms {
+		if r.needs[id] {
 			return true
 		}
 	}
-	return c.voices.self.Room != "" && c.voices.of[id].Room == c.voices.self.Room
+	return c.inSmallRoom(id) || c.voices.self.Room != "" && c.voices.of[id].Room == c.voices.self.Room
 }
 
 // stepOverlay gives the overlay of a room an input and does what it puts out.
@@ -259,7 +263,7 @@ func (c *Core) share(now time.Time, l *link, out *CoreOutput) {
 	if !l.up {
 		return
 	}
-	c.stepGossip(now, gossip.LinkUp{Peer: l.peer, Rooms: rooms}, out)
+	c.stepGossip(now, gossip.LinkUp{Peer: l.peer, Rooms: rooms, RTT: l.path.RTT}, out)
 	if l.busy {
 		c.stepGossip(now, gossip.LinkBusy{Peer: l.peer, Busy: true}, out)
 	}
@@ -293,12 +297,31 @@ func (c *Core) resize(now time.Time, out *CoreOutput) {
 		}
 		c.introduce(now, r, out)
 		if small := r.size <= smallRoom; small != r.small {
-			r.small = small
+			r.small, r.apartAt = small, time.Time{}
+			if !small {
+				r.apartAt = now.Add(apartEvery)
+			}
 			c.shareAll(now, out)
 			for _, id := range c.linkIDs() {
 				c.checkUse(now, c.links[id], out)
 			}
 		}
+	}
+}
+
+// rejoin tells the overlay of members that should have been heard of in the mesh by now.
+func (c *Core) rejoin(now time.Time, r *room, out *CoreOutput) {
+	r.apartAt = now.Add(apartEvery)
+	var apart []overlay.Contact
+	for _, id := range c.roster.ids() {
+		p := c.roster.people[id]
+		if p.tracker[r.name] && !p.rumor[r.name] && p.mesh == nil && now.Sub(p.since) >= apartEvery {
+			apart = append(apart, overlay.Contact{Peer: id})
+		}
+	}
+	c.rand.Shuffle(len(apart), func(i, j int) { apart[i], apart[j] = apart[j], apart[i] })
+	if len(apart) > 0 {
+		c.stepOverlay(now, r, overlay.Contacts{Peers: apart[:min(len(apart), maxApart)], Apart: true}, out)
 	}
 }
 
@@ -325,7 +348,7 @@ func (c *Core) introduce(now time.Time, r *room, out *CoreOutput) {
 // meshWake is the earliest time at which a room's machine wants to be called.
 func (c *Core) meshWake() (wake time.Time) {
 	for _, r := range c.rooms {
-		for _, t := range []time.Time{r.overlayWake, r.presenceWake} {
+		for _, t := range []time.Time{r.overlayWake, r.presenceWake, r.apartAt} {
 			if !t.IsZero() && (wake.IsZero() || t.Before(wake)) {
 				wake = t
 			}
@@ -343,6 +366,9 @@ func (c *Core) tickMeshes(now time.Time, out *CoreOutput) {
 		}
 		if r != nil && !r.presenceWake.IsZero() && !now.Before(r.presenceWake) {
 			c.stepPresence(now, r, presence.Tick{}, out)
+		}
+		if r != nil && !r.apartAt.IsZero() && !now.Before(r.apartAt) {
+			c.rejoin(now, r, out)
 		}
 	}
 }

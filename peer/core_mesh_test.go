@@ -136,6 +136,30 @@ func TestVoiceInALargeRoomHasItsOwnLinks(t *testing.T) {
 	}
 }
 
+// Two halves of a room that have never met, though one tracker knows them all, become one when packets get through.
+func TestHalvesThatNeverMetBecomeOneRoom(t *testing.T) {
+	for seed := range uint64(3) {
+		w := newWorld(seed, 16, general)
+		apart := func(yes bool) {
+			for i := range 8 {
+				for j := 8; j < 16; j++ {
+					w.cutLink(i, j, yes)
+				}
+			}
+		}
+		apart(true)
+		w.run(2 * time.Minute)
+		apart(false)
+		w.run(time.Minute)
+		for _, p := range w.peers {
+			p.say(general, p.name+" is there")
+		}
+		w.run(3 * time.Second)
+		wantSame(t, w, general, seed)
+		wantKnown(t, w, general, seed, "a minute after the halves could meet")
+	}
+}
+
 // A room that grows beyond six gives up links, one that shrinks to six makes them again.
 func TestARoomGrowsAndShrinks(t *testing.T) {
 	w := newWorld(3, 12, general)

@@ -11,17 +11,32 @@ import (
 // This file is signaling over links: offers and answers go through the mesh, from neighbour to neighbour. So the mesh grows and
 // mends itself while there is no tracker, or one that only some can reach.
 
-// signal sends half of a negotiation: the way that the other half came, or through the mesh if a way is known, or through the
-// tracker; and by turns if that fails.
+// signal sends half of a negotiation: the way that the other half came; an offer through the mesh if a way is known, else through
+// the tracker, and by turns if that fails. In a small room the tracker goes first: who is to be linked there has just come, and
+// what is known of the way to it is from before.
 func (c *Core) signal(l *link, data []byte, out *CoreOutput) {
 	by, known := c.way(l)
-	tracker := c.connected() && !l.untracked
-	if by != nil && len(data) <= wire.MaxSignal && (!tracker || l.replyBy == by.peer || known == (l.tries%2 == 1)) {
+	mesh := (known && !c.inSmallRoom(l.peer)) == (l.tries%2 == 1)
+	if l.replies {
+		mesh = l.replyBy != wire.PeerID{}
+	}
+	if by != nil && len(data) <= wire.MaxSignal && (mesh || !c.connected() || l.untracked) {
 		c.counters["signal.by_neighbour"]++
 		c.send(by, wire.Signal{To: l.peer, From: c.self, Data: data}, false, out)
 		return
 	}
 	out.Ops = append(out.Ops, opSignal{to: l.peer, data: data}) // it waits a while for a connection
+}
+
+// inSmallRoom reports whether a peer is in a room whose members all have links with each other.
+func (c *Core) inSmallRoom(id wire.PeerID) bool {
+	p := c.roster.people[id]
+	for name, r := range c.rooms {
+		if r.small && p != nil && p.in(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // way is the neighbour to begin with on the way to a peer: the one that its last signal came from, or that the peer is heard of

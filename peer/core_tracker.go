@@ -125,7 +125,7 @@ func (c *Core) relayed(now time.Time, ev signaling.Signaled, by wire.PeerID, out
 		l.wanted = c.needed(ev.From)
 		c.negotiate(now, l, negotiate.Want{}, out)
 	}
-	l.replyBy = by
+	l.replies, l.replyBy = true, by
 	c.negotiate(now, l, negotiate.Remote{Message: m}, out)
 	c.checkUse(now, l, out)
 }

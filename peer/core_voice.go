@@ -15,8 +15,8 @@ import (
 // the link that would carry it.
 
 const (
-	// voiceRate is what voice costs its talker for each listener, in kbit/s: 690 bytes a packet, 50 packets a second.
-	voiceRate = 690 * 50 * 8 / 1000
+	// voiceRate is what voice costs its talker for each listener, in kbit/s: 696 bytes a packet, 50 packets a second.
+	voiceRate = 696 * 50 * 8 / 1000
 	// A voice room of crowdBegins people is a crowd: its members are told what it costs. They are told again after it has
 	// had fewer than crowdEnds, so that one who comes and goes is no news.
 	crowdBegins = 12

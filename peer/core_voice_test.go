@@ -228,8 +228,8 @@ func TestACrowdIsToldOnceWhatItCosts(t *testing.T) {
 		return texts
 	}
 	for _, p := range w.peers[:crowdBegins] {
-		if texts := notices(p); len(texts) != 1 || !strings.Contains(texts[0], "12 people") || !strings.Contains(texts[0], "11 × 276 = 3036 kbit/s") {
-			t.Errorf("%s was told of the crowd %q, want once, with 11 × 276 kbit/s", p.name, texts)
+		if texts := notices(p); len(texts) != 1 || !strings.Contains(texts[0], "12 people") || !strings.Contains(texts[0], "11 × 278 = 3058 kbit/s") {
+			t.Errorf("%s was told of the crowd %q, want once, with 11 × 278 kbit/s", p.name, texts)
 		}
 	}
 	if texts := notices(w.peers[crowdBegins]); len(texts) > 0 {

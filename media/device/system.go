@@ -47,7 +47,7 @@ type backend interface {
 	close()
 }
 
-// System finds and opens sound devices. It implements media.Devices. It may be used from any goroutine.
+// System finds and opens sound devices. It implements media.Devices and media.Defaults. It may be used from any goroutine.
 type System struct {
 	cfg Config
 
@@ -141,6 +141,20 @@ func number(devices []Device) {
 	for i := range devices {
 		devices[i].Number = i + 1
 	}
+}
+
+// Default implements media.Defaults.
+func (s *System) Default(ctx context.Context, kind media.DeviceKind) (string, error) {
+	all, speakers, err := s.List(ctx)
+	if kind != media.Microphone {
+		all = speakers
+	}
+	for _, d := range all {
+		if d.Default {
+			return d.ID, err
+		}
+	}
+	return "", err
 }
 
 // OpenSource opens what source names; see ParseSource. For "none" it is a microphone that hears nothing, but keeps time.
