@@ -37,7 +37,7 @@ test: deps ## vet, unit tests with -race, the model of the election, end-to-end 
 	$(MAKE) --no-print-directory e2e
 
 unit: ## unit tests with -race
-	$(GO) test -race -timeout 5m $(UNITS)
+	$(GO) test -race -timeout 10m $(UNITS)
 
 model: deps ## the model of the election, every state of it, with spin
 	docs/election/check.sh
