@@ -41,6 +41,9 @@ type Store interface {
 	Recent(room wire.Room, limit int) ([]wire.Event, error)
 }
 
+// Window is how much of a room that is new here is fetched at first; what is older, FetchOlder brings.
+type Window = gossip.Window
+
 // CoreConfig is what a Core needs to know for its life.
 type CoreConfig struct {
 	Key   ed25519.PrivateKey
@@ -52,6 +55,8 @@ type CoreConfig struct {
 	Fresh bool
 	NewID func() uuid.UUID // UUIDv7
 	Seed  uint64
+	// Window is how much of a room that is new here is fetched.
+	Window Window
 	// Election is what this peer brings into elections of the tracker.
 	Election ElectionConfig
 }
@@ -302,6 +307,8 @@ func (c *Core) command(now time.Time, cmd Command, out *CoreOutput) {
 		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: c.invitation(cmd.Room)})
 	case ShowNet:
 		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: c.net()})
+	case FetchOlder:
+		c.fetchOlder(cmd, out)
 	case Reconnect:
 		out.Ops = append(out.Ops, opRedial{})
 		for _, id := range c.linkIDs() {

@@ -152,10 +152,17 @@ type (
 		Code string
 		Text string
 	}
+	// Synced tells how many events of a room are known to be held by somebody linked, are wanted (see Window), and are not here yet;
+	// 0: there is nothing left to fetch. It is told when that changes, at most five times a second, and not for what is mended within
+	// 300 ms. It is an estimate by what neighbours say, and goes down when they turn out to be wrong.
+	Synced struct {
+		Room    wire.Room
+		Missing int
+	}
 	// Answer is the result of a query Command, with its Ref.
 	Answer struct {
 		Ref   any
-		Value any // PeersAnswer, RoomsAnswer, NetAnswer or InviteAnswer
+		Value any // PeersAnswer, RoomsAnswer, NetAnswer, InviteAnswer or OlderAnswer
 	}
 	// Stopped is the last event: the others have been told and everything is closed.
 	Stopped struct{}
@@ -175,6 +182,7 @@ func (Message) event()        {}
 func (Delivered) event()      {}
 func (Notice) event()         {}
 func (Failure) event()        {}
+func (Synced) event()         {}
 func (Answer) event()         {}
 func (Stopped) event()        {}
 
@@ -238,6 +246,16 @@ type InviteAnswer struct {
 	Addresses []string
 }
 
+// OlderAnswer tells what came of FetchOlder.
+type OlderAnswer struct {
+	Room   wire.Room
+	Events int  // that were fetched and are in the Store now
+	More   bool // a neighbour has older ones still
+	// Err says why there are not as many as were asked for: nobody linked has older ones, the Store keeps no more of the room, or
+	// they did not come within 10 s. It is nil when there are.
+	Err error
+}
+
 // Command is what the user wants of a Node: one of the types below. Node.Do takes it and returns at once; what goes
 // wrong is reported as a Failure.
 type Command interface{ command() }
@@ -263,6 +281,13 @@ type (
 		Ref  any
 		Room wire.Room
 	}
+	// FetchOlder fetches about Events events of a room that come before what is held of it here; 0 or less asks only whether there are
+	// any. It is answered with an OlderAnswer. What it brings is not told as Message: it is read from the history.
+	FetchOlder struct {
+		Ref    any
+		Room   wire.Room
+		Events int
+	}
 	// JoinVoice enters the voice of a room that this peer is in, and leaves that of another; LeaveVoice leaves it. Leaving
 	// the room leaves its voice, too.
 	JoinVoice  struct{ Room wire.Room }
@@ -286,3 +311,4 @@ func (JoinVoice) command()  {}
 func (LeaveVoice) command() {}
 func (SetVoice) command()   {}
 func (Reconnect) command()  {}
+func (FetchOlder) command() {}

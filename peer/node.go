@@ -56,6 +56,7 @@ type Config struct {
 	Fresh        bool        // Store lost what it held, while Key has been in use before
 	NewTransport func(sink func(TransportEvent)) (Transport, error)
 	NewSignaling func(sink func(signaling.ClientEvent)) (Signaling, error)
+	Window       Window // how much of a room that is new here is fetched
 	// OnEvent is called from the Node's goroutine and must not block.
 	OnEvent func(Event)
 	Logger  *slog.Logger
@@ -103,8 +104,8 @@ func New(cfg Config) (*Node, error) {
 	}
 	core, err := NewCore(CoreConfig{
 		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Fresh: cfg.Fresh, Seed: cfg.Seed,
-		Election: cfg.Election,
-		NewID:    func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
+		Window: cfg.Window, Election: cfg.Election,
+		NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the peer: %w", err)

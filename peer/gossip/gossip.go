@@ -31,6 +31,12 @@ type Log interface {
 	Rebase(room wire.Room, author wire.PeerID, base uint64) error
 }
 
+// Window is how much of a room that is new here is fetched. Zero fields are the defaults.
+type Window struct {
+	Events int           // at most; default 1,000
+	Age    time.Duration // none older, by the clocks of their authors; default 7 days; negative: no bound
+}
+
 // Config is what a Machine needs to know for its life.
 type Config struct {
 	Key ed25519.PrivateKey
