@@ -143,7 +143,10 @@ func (p *Profile) path(name string) string { return filepath.Join(p.dir, name) }
 func (p *Profile) Dir() string { return p.dir }
 
 // HistoryFile is where the history's SQLite file belongs.
-func (p *Profile) HistoryFile() string { return p.path(historyFile) }
+func (p *Profile) HistoryFile() string { return HistoryFile(p.dir) }
+
+// HistoryFile is where the history of the profile in a directory is, for those who read it without opening the profile.
+func HistoryFile(dir string) string { return filepath.Join(dir, historyFile) }
 
 // LogFile is where the log of a process without a standard error of its own belongs.
 func (p *Profile) LogFile() string { return p.path(logFile) }
