@@ -22,6 +22,7 @@ const envPrefix = "PEERCHAT_"
 type cli struct {
 	Tracker    trackerFlags    `cmd:"" help:"Be a tracker: introduce peers to each other, by WebSocket and STUN."`
 	Join       joinFlags       `cmd:"" help:"Chat: find a tracker, or become one, and join rooms."`
+	History    historyFlags    `cmd:"" help:"Export, count and search what was said, while peerchat runs or not."`
 	Devices    devicesFlags    `cmd:"" help:"Show microphones and speakers."`
 	Version    struct{}        `cmd:"" help:"Show which peerchat this is."`
 	Completion completionFlags `cmd:"" help:"Print a completion script for bash, zsh or fish."`
@@ -122,6 +123,9 @@ func parseArgs(args []string, con console) (do action, err error) {
 	ctx, err := parser.Parse(args)
 	if err != nil {
 		return nil, &usageError{err}
+	}
+	if do := flags.History.selected(ctx.Selected()); do != nil {
+		return do, nil
 	}
 	switch ctx.Selected().Name {
 	case "tracker":
