@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime/debug"
-	"syscall"
 )
 
 // A panic in any goroutine ends the process on the spot, and so does SIGKILL; the terminal would stay in raw mode on its
@@ -77,8 +76,7 @@ func (g *crashGuard) close() error {
 
 // monitorCrash is the monitor: it returns the exit status when the watched process has ended.
 func monitorCrash(pipe io.Reader, ready io.Writer, terminal *os.File, report string) int {
-	// SIGTTOU too: once the shell has the terminal back, this is a background process that sets its mode.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGTTOU)
+	signal.Ignore(deafTo[:]...)
 	return watchCrash(pipe, ready, terminal, report)
 }
 
