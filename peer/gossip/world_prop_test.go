@@ -12,80 +12,11 @@ import (
 func (w *world) bounded() {
 	w.t.Helper()
 	for _, n := range w.nodes {
-		m := n.machine
-		if len(m.links) != len(n.links) || len(m.linkList) != len(n.links) {
-			w.t.Fatalf("%s keeps %d links: it has %d", n.name, len(m.links), len(n.links))
+		if n.machine.Links() != len(n.links) {
+			w.t.Fatalf("%s keeps %d links: it has %d", n.name, n.machine.Links(), len(n.links))
 		}
-		bytes := 0
-		for _, r := range m.roomList {
-			for _, a := range r.sorted {
-				if len(a.pending) > maxPending {
-					w.t.Fatalf("%s holds %d events of %s back: at most %d are allowed", n.name, len(a.pending), w.name(a.author), maxPending)
-				}
-				for _, h := range a.pending {
-					bytes += heldSize(&h.event)
-				}
-			}
-			if len(r.sorted) != len(r.logs) {
-				w.t.Fatalf("%s has %d logs in order and %d in all", n.name, len(r.sorted), len(r.logs))
-			}
-		}
-		for _, r := range m.roomList {
-			w.forest(n, r)
-		}
-		if bytes != m.heldBytes || bytes > maxHeldBytes {
-			w.t.Fatalf("%s holds %d bytes back and counts %d", n.name, bytes, m.heldBytes)
-		}
-		asks := make(map[*link]int)
-		for _, r := range m.roomList {
-			for _, a := range r.sorted {
-				if a.ask != nil {
-					asks[a.ask.to]++
-				}
-			}
-		}
-		for _, l := range m.linkList {
-			if len(l.hedges) > maxHedges || len(l.serves) > maxServes || l.asks > maxAsks || l.asks != asks[l] {
-				w.t.Fatalf("%s keeps %d hedges, %d answers, %d questions (it counts %d) for %s", n.name, len(l.hedges),
-					len(l.serves), asks[l], l.asks, w.name(l.peer))
-			}
-			known := 0
-			for _, s := range l.shares {
-				known += len(s.known)
-			}
-			if known != l.known {
-				w.t.Fatalf("%s knows %d heads of %s and counts %d", n.name, known, w.name(l.peer), l.known)
-			}
-		}
-	}
-}
-
-// forest fails if a log's tree has links that are none.
-func (w *world) forest(n *node, r *room) {
-	w.t.Helper()
-	seats := uint64(0)
-	for i, s := range r.slots {
-		if s == nil {
-			continue
-		}
-		if seats |= 1 << i; s.slot != int8(i) || s.link != n.machine.links[s.link.peer] {
-			w.t.Fatalf("%s has a neighbour in place %d that is none", n.name, i)
-		}
-		for _, a := range s.acks {
-			if a.acks&s.bit() == 0 {
-				w.t.Fatalf("%s means to acknowledge %s and does not know of it", n.name, w.name(a.author))
-			}
-		}
-	}
-	for _, a := range r.sorted {
-		if seats != r.seats || (a.eager|a.told|a.ahead|a.acks)&^seats != 0 {
-			w.t.Fatalf("%s has taken the places %x, and uses %x, %x and %x of them for %s", n.name, r.seats, a.eager, a.told, a.acks,
-				w.name(a.author))
-		}
-		for _, s := range []*share{a.parent, a.failed} {
-			if s != nil && (s.slot < 0 || r.slots[s.slot] != s) {
-				w.t.Fatalf("%s waits for events of %s from a neighbour that has gone", n.name, w.name(a.author))
-			}
+		if err := n.machine.Check(); err != nil {
+			w.t.Fatalf("%s: %v", n.name, err)
 		}
 	}
 }

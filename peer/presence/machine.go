@@ -107,6 +107,9 @@ func New(cfg Config) (*Machine, error) {
 	m := &Machine{cfg: cfg, timing: cfg.Timing, self: wire.IDOf(cfg.Key), rand: rand.New(cfg.Rand), run: cfg.Run, now: origin,
 		downs: map[wire.PeerID]*down{}, reporters: map[wire.PeerID]*reporter{}, conducts: map[wire.PeerID]*conduct{}, intro: make([]introducer, 1), check: ed25519.Verify,
 		keep: func(r *record) *record { c := *r; return &c }}
+	if cfg.Shared != nil {
+		m.check, m.keep = cfg.Shared.check, cfg.Shared.keep
+	}
 	m.timing.defaults()
 	if t := m.timing; t.Refresh < MinPeriod*time.Second || t.Refresh > MaxPeriod*time.Second {
 		return nil, fmt.Errorf("presence with a refresh of %v: want %d to %d s", t.Refresh, MinPeriod, MaxPeriod)

@@ -5,7 +5,7 @@
 // The parts: machine.go holds the state, the clock and the entry; self.go says what this peer says of itself; take.go takes
 // records in and down.go deaths; table.go keeps them; spread.go sends them on, at a bounded rate; compare.go finds and mends
 // differences between neighbours; record.go, message.go, encode.go, decode.go and cbor.go are what travels; limits.go bounds
-// what others can make a Machine do.
+// what others can make a Machine do. shared.go and check.go are for simulations.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given, and owns what it knows of the room's members.
 // It must never import anything of ours but peer/wire, nor touch sockets, goroutines, timers or time.Now.
@@ -30,6 +30,8 @@ type Config struct {
 	// Rate is the most bytes a second that are sent to one neighbour in the long run; 0: 64 KiB.
 	Rate   int
 	Timing Timing // zero fields get their defaults
+	// Shared is for simulations; nil: this machine does all by itself.
+	Shared *Shared
 }
 
 // Timing is how long a Machine waits for what.

@@ -21,7 +21,7 @@ type event struct {
 	kind    kind
 	to      int32
 	from    int32
-	life    uint32 // of evWake; the dial, for evOffer and evFailed
+	life    uint32 // of evWake; the dial, for evOffer and evFailed; of evDown 1 if somebody closed it; of evDrained 1 if it is full
 	link    *link
 	message Message
 }

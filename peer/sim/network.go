@@ -159,7 +159,7 @@ func (w *World) offered(i, j int32, dial uint32) {
 	for _, x := range [2]int32{i, j} {
 		if old, _ := w.find(x, l.other(x)); old != nil {
 			old.dead = true
-			w.down(x, old)
+			w.down(x, old, true)
 		}
 	}
 	trips := int64(max(w.net.RoundTrips, 1))*2 - 1 // one way has passed already
@@ -198,20 +198,20 @@ func (w *World) close(i, j int32) {
 	}
 	if l.usable() {
 		at := max(w.now+w.delay(i, j), l.side(j).last)
-		w.push(event{at: at, kind: evDown, to: j, from: i, link: l})
+		w.push(event{at: at, kind: evDown, to: j, from: i, link: l, life: 1})
 	}
 	l.dead = true
-	w.push(event{at: w.now, kind: evDown, to: i, from: j, link: l})
+	w.push(event{at: w.now, kind: evDown, to: i, from: j, link: l, life: 1})
 }
 
 // down takes the link from i, and tells it if it knew of it.
-func (w *World) down(i int32, l *link) {
+func (w *World) down(i int32, l *link, closed bool) {
 	e := l.side(i)
 	was := e.up
 	e.up = false
 	w.detach(i, l)
 	if was {
-		w.step(int(i), LinkDown{Peer: w.nodes[l.other(i)].id})
+		w.step(int(i), LinkDown{Peer: w.nodes[l.other(i)].id, Closed: closed})
 	}
 }
 
@@ -243,7 +243,7 @@ func (w *World) network(e *event) {
 		w.step(int(e.to), LinkUp{Peer: w.nodes[e.from].id})
 	case evDown:
 		w.trace(e)
-		w.down(e.to, e.link)
+		w.down(e.to, e.link, e.life != 0)
 	case evDeliver:
 		if !e.link.side(e.to).up || e.link.broken {
 			return

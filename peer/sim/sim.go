@@ -40,9 +40,13 @@ type (
 	Start struct{}
 	// Tick comes at Output.Wake.
 	Tick struct{}
-	// LinkUp tells of a new link, LinkDown that it is gone, whoever ended it, the participant itself included.
+	// LinkUp tells of a new link, LinkDown that it is gone, whoever ended it, the participant itself included. Closed says that one of the
+	// two did, or that a newer link took its place; else it broke.
 	LinkUp   struct{ Peer wire.PeerID }
-	LinkDown struct{ Peer wire.PeerID }
+	LinkDown struct {
+		Peer   wire.PeerID
+		Closed bool
+	}
 	// LinkFailed is the other outcome of Output.Connect.
 	LinkFailed struct{ Peer wire.PeerID }
 	// LinkBusy tells that more than Network.Buffer waits to be sent to Peer; or, at half of that, no longer.

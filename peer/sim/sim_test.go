@@ -29,7 +29,11 @@ func (s *scribe) Step(now time.Time, in Input, out *Output) {
 	case LinkUp:
 		s.log = append(s.log, fmt.Sprintf("%d up %d", at, who(in.Peer)))
 	case LinkDown:
-		s.log = append(s.log, fmt.Sprintf("%d down %d", at, who(in.Peer)))
+		how := "down"
+		if in.Closed {
+			how = "closed"
+		}
+		s.log = append(s.log, fmt.Sprintf("%d %s %d", at, how, who(in.Peer)))
 	case LinkFailed:
 		s.log = append(s.log, fmt.Sprintf("%d failed %d", at, who(in.Peer)))
 	case LinkBusy:
@@ -91,8 +95,8 @@ func TestLinks(t *testing.T) {
 		out.Close = append(out.Close, ID(1))
 	})
 	w.Run(100 * time.Millisecond)
-	p[0].want(t, "who closes a link loses it at once", "100 down 1")
-	p[1].want(t, "the other gets everything first", "110 from 0: one", "110 from 0: two", "110 from 0: last", "110 down 0")
+	p[0].want(t, "who closes a link loses it at once", "100 closed 1")
+	p[1].want(t, "the other gets everything first", "110 from 0: one", "110 from 0: two", "110 from 0: last", "110 closed 0")
 	p[2].want(t, "without a link nothing comes")
 
 	w.ask(0, 1)
@@ -129,7 +133,7 @@ func TestDeath(t *testing.T) {
 	p[0].log = nil
 	w.ask(1, 0)
 	w.Run(time.Second)
-	p[0].want(t, "a new life's link takes the place of the old one", "4110 down 1", "4130 up 1")
+	p[0].want(t, "a new life's link takes the place of the old one", "4110 closed 1", "4130 up 1")
 	if got := w.Links(0); !slices.Equal(got, []int{1, 2}) {
 		t.Errorf("peer 0 is linked with %v", got)
 	}
@@ -319,8 +323,8 @@ func TestChangeOfMind(t *testing.T) {
 	w.Run(22 * time.Millisecond)
 	w.Do(0, func(_ Participant, _ time.Time, out *Output) { out.Close = append(out.Close, ID(1)) })
 	w.Run(time.Second)
-	p[0].want(t, "who closes when the link is there, and not yet at the other end", "1025 up 1", "1027 down 1")
-	p[1].want(t, "the other end", "1035 up 0", "1037 down 0")
+	p[0].want(t, "who closes when the link is there, and not yet at the other end", "1025 up 1", "1027 closed 1")
+	p[1].want(t, "the other end", "1035 up 0", "1037 closed 0")
 	w.ask(0, 1)
 	w.Run(time.Second)
 	p[0].log, p[1].log = nil, nil

@@ -282,7 +282,7 @@ func (x *rider) NeighborUp(now time.Time, peer wire.PeerID, out *sim.Output) {
 }
 
 // NeighborDown takes a neighbour away.
-func (x *rider) NeighborDown(now time.Time, peer wire.PeerID, out *sim.Output) {
+func (x *rider) NeighborDown(now time.Time, peer wire.PeerID, _ bool, out *sim.Output) {
 	x.step(now, gossip.LinkDown{Peer: peer}, out)
 }
 

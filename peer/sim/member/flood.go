@@ -52,7 +52,7 @@ func (f *Flood) NeighborUp(_ time.Time, peer wire.PeerID, _ *sim.Output) {
 }
 
 // NeighborDown forgets a neighbour.
-func (f *Flood) NeighborDown(_ time.Time, peer wire.PeerID, _ *sim.Output) {
+func (f *Flood) NeighborDown(_ time.Time, peer wire.PeerID, _ bool, _ *sim.Output) {
 	f.neighbors = slices.DeleteFunc(f.neighbors, func(id wire.PeerID) bool { return id == peer })
 }
 

@@ -17,7 +17,8 @@ import (
 // Rider is what uses the neighbours. It appends what it wants sent to out.Sends, and leaves the rest of out alone.
 type Rider interface {
 	NeighborUp(now time.Time, peer wire.PeerID, out *sim.Output)
-	NeighborDown(now time.Time, peer wire.PeerID, out *sim.Output)
+	// NeighborDown tells that one is none any more. Broken says that it is because the link broke, and neither of the two closed it.
+	NeighborDown(now time.Time, peer wire.PeerID, broken bool, out *sim.Output)
 	// Receive is a message that another Rider sent. It may come from who is no neighbour any more, or is none yet.
 	Receive(now time.Time, from wire.PeerID, msg sim.Message, out *sim.Output)
 	// Tick comes at Wake or later; Wake is zero if it is not needed. It is asked for after each of the others.
@@ -28,6 +29,11 @@ type Rider interface {
 // Busier is a Rider that wants to know when a link has more to carry than it can.
 type Busier interface {
 	Busy(now time.Time, peer wire.PeerID, busy bool, out *sim.Output)
+}
+
+// Informer is a Rider that knows more of the room than the overlay: what it has learned since it was asked last.
+type Informer interface {
+	Learned() []overlay.Input
 }
 
 // Message is one of the overlay's, as it travels through a sim.World.
@@ -59,8 +65,9 @@ type Member struct {
 	cfg     Config
 	m       *overlay.Machine
 	out     overlay.Output
-	wake    time.Time // of the overlay
-	Changes int       // how often a neighbour came or went
+	wake    time.Time   // of the overlay
+	broken  wire.PeerID // whose link broke, in this Step
+	Changes int         // how often a neighbour came or went
 	Faults  []overlay.Fault
 	scratch []byte
 }
@@ -91,7 +98,11 @@ func (m *Member) Step(now time.Time, in sim.Input, out *sim.Output) {
 		}
 		m.Input(now, up, out)
 	case sim.LinkDown:
+		if !in.Closed {
+			m.broken = in.Peer
+		}
 		m.Input(now, overlay.LinkDown{Peer: in.Peer}, out)
+		m.broken = wire.PeerID{}
 	case sim.LinkFailed:
 		m.Input(now, overlay.LinkFailed{Peer: in.Peer}, out)
 	case sim.LinkBusy:
@@ -110,6 +121,11 @@ func (m *Member) Step(now time.Time, in sim.Input, out *sim.Output) {
 		}
 		if rider != nil && !rider.Wake().IsZero() && !rider.Wake().After(now) {
 			rider.Tick(now, out)
+		}
+	}
+	if knows, ok := rider.(Informer); ok {
+		for _, in := range knows.Learned() {
+			m.Input(now, in, out)
 		}
 	}
 	m.SetWake(out)
@@ -151,7 +167,7 @@ func (m *Member) Input(now time.Time, in overlay.Input, out *sim.Output) {
 		case overlay.NeighborDown:
 			m.Changes++
 			if m.cfg.Rider != nil {
-				m.cfg.Rider.NeighborDown(now, a.Peer, out)
+				m.cfg.Rider.NeighborDown(now, a.Peer, a.Peer == m.broken, out)
 			}
 		}
 	}

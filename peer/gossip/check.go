@@ -1,0 +1,85 @@
+package gossip
+
+import "fmt"
+
+// Check says which of its bounds the machine does not keep, or what of its state does not fit together; nil if all is well. It looks at
+// everything, and is for tests and simulations, between any two Steps.
+func (m *Machine) Check() error {
+	held := 0
+	asks := make(map[*link]int)
+	for _, r := range m.roomList {
+		if len(r.sorted) != len(r.logs) || len(r.logs) > 2*maxAuthors {
+			return fmt.Errorf("it has %d logs in order and %d in all: at most %d are allowed", len(r.sorted), len(r.logs), 2*maxAuthors)
+		}
+		for _, a := range r.sorted {
+			if len(a.pending) > maxPending || len(a.shown) > maxUnproven {
+				return fmt.Errorf("it holds %d events of %s back and has shown %d: at most %d and %d are allowed", len(a.pending), a.author.Tag(),
+					len(a.shown), maxPending, maxUnproven)
+			}
+			for _, h := range a.pending {
+				held += heldSize(&h.event)
+			}
+			if a.ask != nil {
+				asks[a.ask.to]++
+			}
+		}
+		if err := m.checkForest(r); err != nil {
+			return err
+		}
+	}
+	switch {
+	case held != m.heldBytes || held > maxHeldBytes:
+		return fmt.Errorf("it holds %d bytes back and counts %d", held, m.heldBytes)
+	case len(m.unproven) > maxUnproven:
+		return fmt.Errorf("it has delivered %d events that it has not stored", len(m.unproven))
+	case len(m.links) != len(m.linkList):
+		return fmt.Errorf("it has %d links in order and %d in all", len(m.linkList), len(m.links))
+	}
+	for _, l := range m.linkList {
+		if len(l.hedges) > maxHedges || len(l.serves) > maxServes || l.asks > maxAsks || l.asks != asks[l] || l.claims > maxClaims {
+			return fmt.Errorf("it keeps %d hedges, %d answers, %d questions (and counts %d), %d claims for %s", len(l.hedges), len(l.serves),
+				asks[l], l.asks, l.claims, l.peer.Tag())
+		}
+		known := 0
+		for _, s := range l.shares {
+			known += len(s.known)
+		}
+		if known != l.known || known > maxKnown {
+			return fmt.Errorf("it knows %d heads of %s and counts %d", known, l.peer.Tag(), l.known)
+		}
+	}
+	return nil
+}
+
+// checkForest says what is wrong with the trees of a room's logs.
+func (m *Machine) checkForest(r *room) error {
+	seats := uint64(0)
+	for i, s := range r.slots {
+		if s == nil {
+			continue
+		}
+		if seats |= 1 << i; s.slot != int8(i) || s.link != m.links[s.link.peer] {
+			return fmt.Errorf("it has a neighbour in place %d that is none", i)
+		}
+		for _, a := range s.acks {
+			if a.acks&s.bit() == 0 {
+				return fmt.Errorf("it means to acknowledge %s and does not know of it", a.author.Tag())
+			}
+		}
+	}
+	for _, a := range r.sorted {
+		if seats != r.seats || (a.eager|a.told|a.ahead|a.acks)&^seats != 0 {
+			return fmt.Errorf("it has taken the places %x, and uses %x, %x, %x and %x of them for %s", r.seats, a.eager, a.told, a.ahead, a.acks,
+				a.author.Tag())
+		}
+		for _, s := range []*share{a.parent, a.failed} {
+			if s != nil && (s.slot < 0 || r.slots[s.slot] != s) {
+				return fmt.Errorf("it waits for events of %s from a neighbour that has gone", a.author.Tag())
+			}
+		}
+	}
+	return nil
+}
+
+// Links is how many neighbours it was told of that are not gone.
+func (m *Machine) Links() int { return len(m.links) }
