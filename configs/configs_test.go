@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSamplesSayTheDefaults(t *testing.T) {
@@ -56,7 +57,7 @@ func TestLoad(t *testing.T) {
 		{"an unknown key names its line and the nearest", "username: Bob\ntraker: [a]\n",
 			`line 2: there is no setting "traker"; did you mean "tracker"?`},
 		{"an underscore is near enough", "no_host: true\n", `did you mean "no-host"?`},
-		{"a key that is near nothing lists them all", "zzzzzzzzzzzzzz: 1\n", "there are: interface, json, lan,"},
+		{"a key that is near nothing lists them all", "zzzzzzzzzzzzzz: 1\n", "interface, json, lan,"},
 		{"a repeated key", "lan: true\nlan: false\n", "line 2"},
 		{"a wrong kind", "lan: [1]\n", "line 1"},
 		{"a priority", "priority: -7\n", ""},
@@ -122,6 +123,21 @@ func TestValidate(t *testing.T) {
 		{"level", func(c *Peer) { c.LogLevel = "warning" }, `did you mean "warn"?`},
 		{"format", func(c *Peer) { c.LogFormat = "xml" }, "want one of text, json"},
 		{"interface", func(c *Peer) { c.Interface = []string{""} }, "empty name"},
+		{"no bound", func(c *Peer) {
+			c.HistoryEvents, c.HistoryRoomSize, c.HistorySize, c.HistoryWindowAge = "none", "none", "none", "none"
+		}, ""},
+		{"events", func(c *Peer) { c.HistoryEvents = "0" }, `history-events "0": want a whole number from 1, or none`},
+		{"a size without a unit", func(c *Peer) { c.HistorySize = "1048576" }, ""},
+		{"a small size", func(c *Peer) { c.HistoryRoomSize = "64KiB" }, `history-room-size "64KiB": want 1MiB or more`},
+		{"a wrong unit", func(c *Peer) { c.HistorySize = "64 miles" }, `history-size "64 miles": want a size, as in 64MiB`},
+		{"a negative size", func(c *Peer) { c.HistorySize = "-1GiB" }, "want a size"},
+		{"a size beyond all", func(c *Peer) { c.HistorySize = "9000000TiB" }, "want a size"},
+		{"an age", func(c *Peer) { c.HistoryAge = "36h" }, ""},
+		{"a small age", func(c *Peer) { c.HistoryAge = "10m" }, `history-age "10m": want 1h or more`},
+		{"an age without a unit", func(c *Peer) { c.HistoryAge = "7" }, `history-age "7": want an age, as in 7d`},
+		{"an age beyond all", func(c *Peer) { c.HistoryAge = "300000w" }, "want an age"},
+		{"window", func(c *Peer) { c.HistoryWindowEvents = 0 }, "history-window-events 0: want 1 or more"},
+		{"window age", func(c *Peer) { c.HistoryWindowAge = "-1d" }, `history-window-age "-1d": want an age`},
 	} {
 		c := DefaultPeer()
 		tt.edit(&c)
@@ -145,6 +161,22 @@ func TestValidate(t *testing.T) {
 	c.STUN = "off"
 	if err := c.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHistory(t *testing.T) {
+	c := DefaultPeer()
+	c.HistoryAge, c.HistorySize, c.HistoryWindowAge = "1.5d", "500MB", "2w"
+	got, err := c.History()
+	want := History{Events: 10_000, Room: 64 << 20, File: 500e6, Age: 36 * time.Hour, WindowEvents: 1000, WindowAge: 14 * 24 * time.Hour}
+	if err != nil || got != want {
+		t.Errorf("got %+v and %v, want %+v", got, err, want)
+	}
+	c.HistoryEvents, c.HistoryRoomSize, c.HistorySize, c.HistoryAge = "none", "none", "none", "none"
+	got, err = c.History()
+	want = History{Events: -1, Room: -1, File: -1, Age: -1, WindowEvents: 1000, WindowAge: 14 * 24 * time.Hour}
+	if err != nil || got != want {
+		t.Errorf("none is %+v and %v, want %+v", got, err, want)
 	}
 }
 

@@ -23,24 +23,33 @@ type Tracker struct {
 
 // Peer is what `peerchat join` can be told.
 type Peer struct {
-	Username  string   `yaml:"username"`   // empty: ask on a terminal, else the system's user name
-	Room      []string `yaml:"room"`       // at least one
-	Tracker   []string `yaml:"tracker"`    // host, host:port, ws://, wss:// or an invitation, tried in order
-	STUN      []string `yaml:"stun"`       // stun: URLs beside those of the tracker
-	Listen    string   `yaml:"listen"`     // where to host a tracker if there is none
-	NoHost    bool     `yaml:"no-host"`    // never host one
-	Priority  int16    `yaml:"priority"`   // the higher, the sooner this peer is elected to be the tracker
-	LAN       bool     `yaml:"lan"`        // look for trackers on the LAN by mDNS, and announce a hosted one
-	Interface []string `yaml:"interface"`  // network interfaces to use; empty: all
-	Plain     bool     `yaml:"plain"`      // a line an event
-	JSON      bool     `yaml:"json"`       // a JSON object an event
-	Mic       string   `yaml:"mic"`        // SOURCE of sound; empty: the system's default microphone
-	Speaker   string   `yaml:"speaker"`    // SINK of sound; empty: the system's default speaker
-	Voice     bool     `yaml:"voice"`      // join the voice of the first room
-	Muted     bool     `yaml:"muted"`      // begin with the microphone shut
-	Profile   string   `yaml:"profile"`    // directory; empty: one per username
-	LogLevel  string   `yaml:"log-level"`  // debug, info, warn or error; empty: info in the log file, else warn
-	LogFormat string   `yaml:"log-format"` // text or json
+	Username  string   `yaml:"username"`  // empty: ask on a terminal, else the system's user name
+	Room      []string `yaml:"room"`      // at least one
+	Tracker   []string `yaml:"tracker"`   // host, host:port, ws://, wss:// or an invitation, tried in order
+	STUN      []string `yaml:"stun"`      // stun: URLs beside those of the tracker
+	Listen    string   `yaml:"listen"`    // where to host a tracker if there is none
+	NoHost    bool     `yaml:"no-host"`   // never host one
+	Priority  int16    `yaml:"priority"`  // the higher, the sooner this peer is elected to be the tracker
+	LAN       bool     `yaml:"lan"`       // look for trackers on the LAN by mDNS, and announce a hosted one
+	Interface []string `yaml:"interface"` // network interfaces to use; empty: all
+	Plain     bool     `yaml:"plain"`     // a line an event
+	JSON      bool     `yaml:"json"`      // a JSON object an event
+	Mic       string   `yaml:"mic"`       // SOURCE of sound; empty: the system's default microphone
+	Speaker   string   `yaml:"speaker"`   // SINK of sound; empty: the system's default speaker
+	Voice     bool     `yaml:"voice"`     // join the voice of the first room
+	Muted     bool     `yaml:"muted"`     // begin with the microphone shut
+	Profile   string   `yaml:"profile"`   // directory; empty: one per username
+	// What is kept of each room, and of all: numbers and sizes such as 64MiB, ages such as 7d, or none; see History.
+	HistoryEvents   string `yaml:"history-events"`
+	HistoryRoomSize string `yaml:"history-room-size"`
+	HistorySize     string `yaml:"history-size"`
+	HistoryAge      string `yaml:"history-age"`
+	// What is fetched of a room that is new here.
+	HistoryWindowEvents int    `yaml:"history-window-events"`
+	HistoryWindowAge    string `yaml:"history-window-age"`
+
+	LogLevel  string `yaml:"log-level"`  // debug, info, warn or error; empty: info in the log file, else warn
+	LogFormat string `yaml:"log-format"` // text or json
 }
 
 // DefaultTracker is a tracker that was told nothing.
@@ -53,6 +62,8 @@ func DefaultPeer() Peer {
 	return Peer{
 		Room: []string{"general"}, Tracker: []string{}, STUN: []string{}, Listen: ":5000", LAN: true,
 		Interface: []string{}, LogFormat: "text",
+		HistoryEvents: "10000", HistoryRoomSize: "64MiB", HistorySize: "1GiB", HistoryAge: Unbounded,
+		HistoryWindowEvents: 1000, HistoryWindowAge: "7d",
 	}
 }
 
@@ -87,6 +98,8 @@ func (c Peer) Validate() error {
 	if c.Plain && c.JSON {
 		errs = append(errs, errors.New("plain and json exclude each other: give one of them"))
 	}
+	_, err := c.History()
+	errs = append(errs, err)
 	if c.LogLevel == "" {
 		c.LogLevel = "warn"
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -45,20 +46,28 @@ type trackerFlags struct {
 type joinFlags struct {
 	Invite *string `arg:"" optional:"" help:"The link of an invitation, peerchat://HOST:PORT/ROOM?or=HOST:PORT: its trackers and room come first."`
 
-	Username  *string  `short:"u" placeholder:"NAME" help:"Your name as others see it."`
-	Room      []string `short:"r" placeholder:"NAME" help:"Room to join (general); repeat for more."`
-	Tracker   []string `short:"t" placeholder:"ADDR" help:"Tracker to use: HOST, HOST:PORT, ws://, wss:// or an invitation; repeat for more, tried in order."`
-	STUN      []string `name:"stun" placeholder:"URL" help:"STUN server beside the tracker's; repeat for more."`
-	Listen    *string  `placeholder:"HOST:PORT" help:"Where to host a tracker if none is found (${peer_listen}), or the next free port."`
-	NoHost    *bool    `name:"no-host" help:"Never host a tracker; keep looking for one."`
-	Priority  *int16   `placeholder:"N" help:"The higher, the sooner this peer is elected when the tracker is lost: -32768 to 32767 (0)."`
-	Plain     *bool    `help:"Print a line an event, without a full screen. So it is when output is no terminal."`
-	JSON      *bool    `name:"json" help:"Print a JSON object an event, for programs."`
-	Mic       *string  `placeholder:"SOURCE" help:"Microphone: number or name of it, none, wav:FILE, wav:FILE?loop or tone:HZ (the default one)."`
-	Speaker   *string  `placeholder:"SINK" help:"Speaker: number or name of it, none or wav:FILE (the default one)."`
-	Voice     *bool    `help:"Join the voice of the first room at once."`
-	Muted     *bool    `help:"Begin with the microphone muted."`
-	Profile   *string  `placeholder:"DIR" help:"Directory of identity and history (one per username)."`
+	Username *string  `short:"u" placeholder:"NAME" help:"Your name as others see it."`
+	Room     []string `short:"r" placeholder:"NAME" help:"Room to join (general); repeat for more."`
+	Tracker  []string `short:"t" placeholder:"ADDR" help:"Tracker to use: HOST, HOST:PORT, ws://, wss:// or an invitation; repeat for more, tried in order."`
+	STUN     []string `name:"stun" placeholder:"URL" help:"STUN server beside the tracker's; repeat for more."`
+	Listen   *string  `placeholder:"HOST:PORT" help:"Where to host a tracker if none is found (${peer_listen}), or the next free port."`
+	NoHost   *bool    `name:"no-host" help:"Never host a tracker; keep looking for one."`
+	Priority *int16   `placeholder:"N" help:"The higher, the sooner this peer is elected when the tracker is lost: -32768 to 32767 (0)."`
+	Plain    *bool    `help:"Print a line an event, without a full screen. So it is when output is no terminal."`
+	JSON     *bool    `name:"json" help:"Print a JSON object an event, for programs."`
+	Mic      *string  `placeholder:"SOURCE" help:"Microphone: number or name of it, none, wav:FILE, wav:FILE?loop or tone:HZ (the default one)."`
+	Speaker  *string  `placeholder:"SINK" help:"Speaker: number or name of it, none or wav:FILE (the default one)."`
+	Voice    *bool    `help:"Join the voice of the first room at once."`
+	Muted    *bool    `help:"Begin with the microphone muted."`
+	Profile  *string  `placeholder:"DIR" help:"Directory of identity and history (one per username)."`
+
+	HistoryEvents       *string `placeholder:"N" help:"Keep so many messages of each room (${history_events})."`
+	HistoryRoomSize     *string `placeholder:"SIZE" help:"Keep so much of each room, as in 16MiB (${history_room_size})."`
+	HistorySize         *string `placeholder:"SIZE" help:"Keep so much of all rooms, as in 500MB (${history_size})."`
+	HistoryAge          *string `placeholder:"AGE" help:"Keep nothing older, as in 30d or 36h (${history_age})."`
+	HistoryWindowEvents *int    `placeholder:"N" help:"Fetch so many messages of a room that is new to you (${history_window_events})."`
+	HistoryWindowAge    *string `placeholder:"AGE" help:"Fetch nothing older of it (${history_window_age})."`
+
 	LAN       *bool    `name:"lan" negatable:"" help:"Look for trackers on the local network by mDNS (on)."`
 	Interface []string `placeholder:"NAME" help:"Use this network interface only; repeat for more."`
 	LogLevel  *string  `placeholder:"LEVEL" help:"Log debug, info, warn or error (info to the profile's peerchat.log, warn to standard error)."`
@@ -98,6 +107,10 @@ func newParser(con console) (*kong.Kong, *cli, error) {
 			"tracker_listen":    configs.DefaultTracker().Listen,
 			"tracker_log_level": configs.DefaultTracker().LogLevel,
 			"peer_listen":       configs.DefaultPeer().Listen,
+			"history_events":    configs.DefaultPeer().HistoryEvents, "history_room_size": configs.DefaultPeer().HistoryRoomSize,
+			"history_size": configs.DefaultPeer().HistorySize, "history_age": configs.DefaultPeer().HistoryAge,
+			"history_window_events": strconv.Itoa(configs.DefaultPeer().HistoryWindowEvents),
+			"history_window_age":    configs.DefaultPeer().HistoryWindowAge,
 		},
 	)
 	return parser, flags, err
@@ -242,6 +255,12 @@ func (f joinFlags) settings() (configs.Peer, error) {
 	over(&c.Voice, f.Voice)
 	over(&c.Muted, f.Muted)
 	over(&c.Profile, f.Profile)
+	over(&c.HistoryEvents, f.HistoryEvents)
+	over(&c.HistoryRoomSize, f.HistoryRoomSize)
+	over(&c.HistorySize, f.HistorySize)
+	over(&c.HistoryAge, f.HistoryAge)
+	over(&c.HistoryWindowEvents, f.HistoryWindowEvents)
+	over(&c.HistoryWindowAge, f.HistoryWindowAge)
 	over(&c.LogLevel, f.LogLevel)
 	over(&c.LogFormat, f.LogFormat)
 	if err := c.Validate(); err != nil {

@@ -46,6 +46,7 @@ type joining struct {
 	logger   *slog.Logger
 	finder   *finder
 	store    *history.SQLite
+	window   peer.Window
 	events   *peer.Mailbox[peer.Event]
 	voice    *voice
 	node     *peer.Node
@@ -120,7 +121,7 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 	}
 	j.node, err = peer.New(peer.Config{
 		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Fresh: j.store.Fresh(),
-		Seed: seed(), Logger: j.logger,
+		Window: j.window, Seed: seed(), Logger: j.logger,
 		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
 			rtc, err := peer.NewRTC(peer.RTCConfig{Interfaces: j.settings.Interface, Logger: j.logger, OnVoice: j.voice.receive}, sink)
 			if err != nil {
@@ -261,7 +262,13 @@ func (j *joining) openHistory(newIdentity bool) (err error) {
 		return peer.Notice{Code: "history", Text: fmt.Sprintf(
 			"the history was damaged and is begun anew; the others still have what was said, the old file is kept as %s", e.Aside)}
 	}
-	cfg := history.Config{Self: j.self, NewIdentity: newIdentity, OnDamage: func(e *history.CorruptError) { j.events.Post(damaged(e)) }}
+	bounds, err := j.settings.History()
+	if err != nil {
+		return err
+	}
+	j.window = peer.Window{Events: bounds.WindowEvents, Age: bounds.WindowAge}
+	limits := history.Limits{Events: bounds.Events, Room: bounds.Room, File: bounds.File, Age: bounds.Age}
+	cfg := history.Config{Self: j.self, NewIdentity: newIdentity, Limits: limits, OnDamage: func(e *history.CorruptError) { j.events.Post(damaged(e)) }}
 	j.store, err = history.OpenSQLite(j.profile.HistoryFile(), cfg)
 	var corrupt *history.CorruptError
 	if errors.As(err, &corrupt) {
