@@ -28,6 +28,8 @@ const (
 	recentShown = 1000
 	// strangerGrace is how long a link may serve no room before it is closed.
 	strangerGrace = 15 * time.Second
+	// spareGrace is the same for a link with somebody in a large room that needs it no more.
+	spareGrace = 5 * time.Second
 	// trackerGrace is how long the word of a lost tracker still counts.
 	trackerGrace = 15 * time.Second
 	// deliveredEvery is the least time between two tellings of partial deliveries.
@@ -373,7 +375,9 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 			c.negotiate(now, l, negotiate.Tick{}, out)
 		}
 		if !l.idleUntil.IsZero() && !now.Before(l.idleUntil) {
-			c.dropLink(now, l, NotNeeded, out)
+			if l.idleUntil = (time.Time{}); !l.up && !c.needed(l.peer) || l.up && !c.useful(l) {
+				c.dropLink(now, l, NotNeeded, out)
+			}
 		}
 		if !l.presentAt.IsZero() && !now.Before(l.presentAt) {
 			c.present(now, l, l.run, l.presence, out)

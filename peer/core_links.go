@@ -83,6 +83,7 @@ func (c *Core) wantLinks(now time.Time, eager bool, out *CoreOutput) {
 func (c *Core) wantLink(now time.Time, id wire.PeerID, eager bool, out *CoreOutput) {
 	l := c.links[id]
 	if l != nil && l.wanted {
+		l.idleUntil = time.Time{}
 		return
 	}
 	if l == nil {
@@ -110,16 +111,19 @@ func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
 	return l
 }
 
-// checkUse ends a link that is not needed: at once if it is not up, after a grace if it is, because its peer may be about to
+// checkUse ends a link that is of no use: at once if it is not up, after a grace if it is, because its peer may be about to
 // join a room, or may be asked to be a neighbour.
 func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 	switch {
 	case l == nil || c.links[l.peer] != l: // dropped already
-	case c.needed(l.peer):
+	case c.needed(l.peer), l.up && c.useful(l):
 		l.idleUntil = time.Time{}
 	case l.up:
 		if l.idleUntil.IsZero() {
 			l.idleUntil = now.Add(strangerGrace)
+			if slices.ContainsFunc(l.rooms, c.joined) {
+				l.idleUntil = now.Add(spareGrace)
+			}
 		}
 	case l.wanted:
 		c.dropLink(now, l, NotNeeded, out)
@@ -215,14 +219,16 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 			c.elect(now, election.NeighbourUp{Peer: l.peer}, out)
 		case negotiate.LinkDown:
 			c.linkDown(now, l, ch.Reason, false, out)
-			c.checkUse(now, l, out)
+			if !c.needed(l.peer) { // else the pair would make another, which the other side may not need either
+				c.dropLink(now, l, NotNeeded, out)
+			}
 		}
 	}
 }
 
 // linkUp begins to use a link: its session has carried the Hello of both sides.
 func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
-	l.session, l.up, l.since, l.busy = id, true, now, false
+	l.session, l.up, l.since, l.busy, l.idleUntil = id, true, now, false, time.Time{}
 	c.voices.stale = true
 	c.conductOf(now, l.peer).comings.take(now, comingsTaken)
 	if s := c.sessions[id]; s != nil {

@@ -20,6 +20,9 @@ import (
 const (
 	// smallRoom is how many people, oneself included, all have links with each other.
 	smallRoom = 6
+	// looseRoom is how many may be in a room in which links are kept that were made while it was smaller. Without it a room to which
+	// a seventh comes, and goes again, and comes, would close links and make them each time.
+	looseRoom = 8
 	// apartEvery is how often a large room is looked through for members that the tracker knows and the mesh does not, though they
 	// have been there for as long: then the room is in two parts. A few of them are tried.
 	apartEvery = 10 * time.Second
@@ -46,12 +49,12 @@ type mesh struct {
 
 // newMesh makes the machines of a room.
 func (c *Core) newMesh(name wire.Room) (mesh, error) {
-	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace. But not too
-	// calm for one that is left with few.
+	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace, but not too
+	// calm for one that is left with few; and one neighbour too many is better than links that are made to be refused.
 	timing := overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second}
 	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{}}
 	var err error
-	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Rand: c.rand, Timing: timing}); err != nil {
+	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Slack: 1, Rand: c.rand, Timing: timing}); err != nil {
 		return m, err
 	}
 	m.presence, err = presence.New(presence.Config{Key: c.cfg.Key, Room: name, Rand: c.rand})
@@ -69,6 +72,14 @@ func (c *Core) needed(id wire.PeerID) bool {
 		}
 	}
 	return c.inSmallRoom(id) || c.voices.self.Room != "" && c.voices.of[id].Room == c.voices.self.Room
+}
+
+// useful reports whether a link that is there is needed, or may be soon: in a room that is not much too large for all to have links.
+func (c *Core) useful(l *link) bool {
+	return c.needed(l.peer) || slices.ContainsFunc(l.rooms, func(name wire.Room) bool {
+		r := c.rooms[name]
+		return r != nil && r.size <= looseRoom
+	})
 }
 
 // stepOverlay gives the overlay of a room an input and does what it puts out.
@@ -222,15 +233,22 @@ func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
 	}
 }
 
-// originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network.
+// originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network; but not the
+// network that this peer is in itself, or people in one house would look for others as long as they are in the room. Of this
+// machine nothing is said.
 func originOf(p Path) string {
 	ap, err := netip.ParseAddrPort(p.Remote)
 	if err != nil {
 		return ""
 	}
-	a := ap.Addr().Unmap()
-	if a.Is6() {
-		if n, err := a.WithZone("").Prefix(64); err == nil {
+	a := ap.Addr().Unmap().WithZone("")
+	switch n, err := a.Prefix(64); {
+	case a.IsLoopback():
+		return ""
+	case a.Is4() || err != nil:
+	case a.IsLinkLocalUnicast():
+	default:
+		if own, err := netip.ParseAddrPort(p.Local); err != nil || !n.Contains(own.Addr().WithZone("")) {
 			return n.String()
 		}
 	}
@@ -291,6 +309,7 @@ func (c *Core) resize(now time.Time, out *CoreOutput) {
 		if r == nil {
 			continue
 		}
+		was := r.size
 		if n := c.roster.count(name); n != r.size {
 			r.size = n
 			c.stepOverlay(now, r, overlay.RoomSize{N: n}, out)
@@ -302,6 +321,8 @@ func (c *Core) resize(now time.Time, out *CoreOutput) {
 				r.apartAt = now.Add(apartEvery)
 			}
 			c.shareAll(now, out)
+		}
+		if r.size > smallRoom && r.size != was {
 			for _, id := range c.linkIDs() {
 				c.checkUse(now, c.links[id], out)
 			}

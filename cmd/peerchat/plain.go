@@ -27,10 +27,11 @@ type plainPrinter struct {
 	story    tui.TrackerStory       // of the tracker, as far as it was printed
 	searched peer.TrackerChanged    // the last that was printed of a search
 	told     time.Time              // when
+	linked   map[wire.PeerID]bool   // peers with a link
 }
 
 func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
-	p := &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}}
+	p := &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}, linked: map[wire.PeerID]bool{}}
 	p.story.Name = p.leaderName
 	return p
 }
@@ -66,17 +67,7 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 	case peer.VoiceChanged:
 		return line(b, now, p.voiceChanged(ev))
 	case peer.LinkChanged:
-		if !ev.Up && ev.Reason == peer.NotNeeded {
-			return b
-		}
-		if !ev.Up {
-			why := ""
-			if ev.Reason != "" {
-				why = ": " + tui.SanitizeLine(ev.Reason)
-			}
-			return line(b, now, fmt.Sprintf("-!- no link to %s any more%s", p.name(ev.Person), why))
-		}
-		return line(b, now, fmt.Sprintf("-!- linked to %s%s", p.name(ev.Person), pathText(ev.Path)))
+		return p.link(b, now, ev, v)
 	case peer.Message:
 		if ev.Self && !ev.History && !p.echo {
 			return b
@@ -92,6 +83,38 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		}
 	}
 	return b
+}
+
+// fewEnough is how many may be in each room while every link is told of. In larger ones most people are reached through others,
+// and a link more or less means nothing; /peers tells of them.
+const fewEnough = 6
+
+// link prints that a link came up or went down: in small rooms each of them, in large ones only the first and the last.
+func (p *plainPrinter) link(b []byte, now time.Time, ev peer.LinkChanged, v *view) []byte {
+	before := len(p.linked)
+	if ev.Up {
+		p.linked[ev.Person.Peer] = true
+	} else {
+		delete(p.linked, ev.Person.Peer)
+	}
+	many := false
+	for _, n := range v.count {
+		many = many || n > fewEnough
+	}
+	switch {
+	case many && min(before, len(p.linked)) > 0, !ev.Up && ev.Reason == peer.NotNeeded:
+		return b
+	case ev.Up:
+		return line(b, now, fmt.Sprintf("-!- linked to %s%s", p.name(ev.Person), pathText(ev.Path)))
+	}
+	why := ""
+	if ev.Reason != "" {
+		why = ": " + tui.SanitizeLine(ev.Reason)
+	}
+	if many {
+		return line(b, now, fmt.Sprintf("-!- no link to anybody any more%s", why))
+	}
+	return line(b, now, fmt.Sprintf("-!- no link to %s any more%s", p.name(ev.Person), why))
 }
 
 func (p *plainPrinter) message(b []byte, now time.Time, m peer.Message, v *view) []byte {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -141,6 +142,35 @@ func TestPlainPrintsACode(t *testing.T) {
 	for _, r := range rows {
 		if len([]rune(r)) != len([]rune(rows[0])) || !strings.HasPrefix(r, "      ") {
 			t.Fatalf("the rows stand below each other:\n%s", code)
+		}
+	}
+}
+
+// In a large room only the first link and the loss of the last are worth a line; in a small one each is.
+func TestPlainLinesOfLinks(t *testing.T) {
+	for members, want := range map[int]string{
+		6: "linked to p1, linked to p2, no link to p1 any more: gone, linked to p1, no link to p1 any more: gone, no link to p2 any more: gone",
+		7: "linked to p1, no link to anybody any more: gone",
+	} {
+		p := newPlainPrinter(func() time.Time { return noon }, true)
+		v := &view{rooms: []wire.Room{"general", "dev"}, count: map[wire.Room]int{"general": members, "dev": 2}}
+		var out []byte
+		for _, link := range []struct {
+			n  byte
+			up bool
+		}{{1, true}, {2, true}, {1, false}, {1, true}, {1, false}, {2, false}} {
+			reason := "gone"
+			if link.up {
+				reason = ""
+			}
+			out = p.event(out, peer.LinkChanged{Person: someone(link.n, fmt.Sprintf("p%d", link.n)), Up: link.up, Reason: reason}, v)
+		}
+		var got []string
+		for l := range strings.Lines(string(out)) {
+			got = append(got, strings.TrimSpace(l[strings.Index(l, "-!- ")+4:]))
+		}
+		if text := strings.Join(got, ", "); text != want {
+			t.Errorf("with %d in the room: %q, want %q", members, text, want)
 		}
 	}
 }

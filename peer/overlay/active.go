@@ -92,9 +92,9 @@ func (m *Machine) question(l *link, out *Output) {
 
 // needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or only a few and nothing but refusals
 // for minutes. (The paper knows only the first. Without the second somebody always hangs on by a single link, because all others
-// have no place free.)
+// have no place free.) With a slack two refusals are enough: who is full has more than it wants.
 func (m *Machine) needy() bool {
-	return len(m.active) == 0 || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target
+	return len(m.active) == 0 || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
 }
 
 func (m *Machine) receive(in Receive, out *Output) {
@@ -161,12 +161,15 @@ func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
 	}
 }
 
+// packed tells whether another neighbour would be one too many even for who asks.
+func (m *Machine) packed() bool { return len(m.active) >= min(m.target+m.cfg.Slack, MaxActive) }
+
 // accept decides whether l may be a neighbour, and makes room for it.
 func (m *Machine) accept(l *link, high bool, out *Output) bool {
 	switch {
 	case !l.rates.asks.take(m.now), high && !m.admit(l.origin):
 		return false
-	case len(m.active) < m.target:
+	case !m.packed():
 		return true
 	case high:
 		m.evict(m.victim(l.origin), l.peer, out)
@@ -207,7 +210,7 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 		}
 		m.refused(l, out)
 	case l.active:
-	case len(m.active) < m.target:
+	case !m.packed():
 		m.add(l, out)
 	case l.why == toTake || l.why == toBridge || l.why == toCheck || l.why == toJoin:
 		m.evict(m.victim(l.origin), l.peer, out)

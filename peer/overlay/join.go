@@ -35,7 +35,8 @@ func (m *Machine) learn(in Contacts) {
 	if n := len(m.contacts) - MaxContacts; n > 0 {
 		m.contacts = slices.Delete(m.contacts, 0, n)
 	}
-	if added > 0 && !m.inside { // at once, unless these are the answer to contacts that all failed
+	// At once, unless these are the answer to contacts that all failed. Where one is asked already the hedge says when the next is.
+	if added > 0 && !m.inside && m.asking(toJoin, toJoin) == 0 {
 		m.soon(&m.joinAt, min(m.retry, m.timing.Fill))
 	}
 }

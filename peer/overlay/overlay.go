@@ -27,6 +27,9 @@ type Config struct {
 	RoomSize int
 	// Active and Passive fix the sizes of the views, if they are set.
 	Active, Passive int
+	// Slack is how many neighbours more than that are taken when they ask, before any is refused or dropped. The paper has 0. Where
+	// links are dear, 1 saves most of those that are made in vain: nobody is left with a place that nobody has the other end for.
+	Slack int
 	// ActiveWalk is how far a newcomer's name is carried (the paper's ARWL, 6), PassiveWalk how many hops before the end of that it is
 	// noted (PRWL, 3).
 	ActiveWalk, PassiveWalk uint8
@@ -102,6 +105,8 @@ func (c *Config) defaults() error {
 		return fmt.Errorf("make an overlay: Config.Rand is not set")
 	case c.Active < 0 || c.Active > MaxActive || c.Passive < 0 || c.Passive > MaxPassive:
 		return fmt.Errorf("make an overlay: views of %d and %d: at most %d and %d are allowed", c.Active, c.Passive, MaxActive, MaxPassive)
+	case c.Slack < 0 || c.Slack > MaxActive:
+		return fmt.Errorf("make an overlay: a slack of %d: want 0 to %d", c.Slack, MaxActive)
 	case c.ActiveWalk > MaxWalk || c.PassiveWalk > c.ActiveWalk:
 		return fmt.Errorf("make an overlay: walks of %d and %d: want at most %d, and the second no longer than the first", c.ActiveWalk, c.PassiveWalk, MaxWalk)
 	case c.SampleActive < 0 || c.SamplePassive < 0 || c.SampleActive+c.SamplePassive > MaxSample:
