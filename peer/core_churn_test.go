@@ -36,8 +36,8 @@ func (w *world) ends() (ups, downs int) {
 
 // When many come at once, few links are made in vain; once they are there, no link is made or given up any more.
 func TestARoomThatStandsStillChangesNoLinks(t *testing.T) {
-	for _, n := range []int{7, 9, 12, 20, 32} {
-		for seed := range uint64(3) {
+	for _, n := range []int{7, 9, 12, 32} {
+		for seed := range uint64(2) {
 			w := newWorld(seed, n, general)
 			w.run(20 * time.Second)
 			ups, downs := w.ends()
