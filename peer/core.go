@@ -112,6 +112,8 @@ type Core struct {
 	gout       gossip.Output
 	refs       map[uint64]any // of pending RoomList queries
 	nextRef    uint64
+	fetches    map[wire.Room][]any // refs of those who wait for older events
+	syncAt     time.Time           // when to look again at what is missing
 }
 
 // Input is one thing that happened to a Core: a Command, a signaling.ClientEvent, a TransportEvent or a Tick.
@@ -240,6 +242,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		tracker:  TrackerChanged{State: TrackerSearching},
 		counters: map[string]uint64{},
 		refs:     map[uint64]any{},
+		fetches:  map[wire.Room][]any{},
 		voices:   voices{of: map[wire.PeerID]wire.Voice{}},
 
 		conduct:    map[wire.PeerID]*conduct{},
@@ -247,7 +250,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 	}
 	c.elections = newElections(cfg, c.rand)
 	var err error
-	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Fresh: cfg.Fresh, Rand: c.rand})
+	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Fresh: cfg.Fresh, Window: cfg.Window,
+		Rand: c.rand})
 	return c, err
 }
 
@@ -310,7 +314,7 @@ func (c *Core) command(now time.Time, cmd Command, out *CoreOutput) {
 	case ShowNet:
 		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: c.net()})
 	case FetchOlder:
-		c.fetchOlder(cmd, out)
+		c.fetchOlder(now, cmd, out)
 	case Reconnect:
 		out.Ops = append(out.Ops, opRedial{})
 		for _, id := range c.linkIDs() {
@@ -325,6 +329,7 @@ func (c *Core) Flush(now time.Time, out *CoreOutput) {
 	c.publish(now, out)
 	c.stepGossip(now, gossip.Flush{}, out)
 	c.tellDelivered(now, out)
+	c.tellSynced(now, out)
 	c.speak(out)
 	out.Wake = c.wake()
 }
@@ -345,6 +350,7 @@ func (c *Core) wake() time.Time {
 	}
 	earlier(c.meshWake())
 	earlier(c.owedAt)
+	earlier(c.syncAt)
 	earlier(c.retryAt)
 	earlier(c.presenceAt)
 	earlier(c.elections.wake)
@@ -430,7 +436,8 @@ func (c *Core) failure(room wire.Room, code, text string, out *CoreOutput) {
 // stepGossip gives the gossip machine an input and does what it puts out.
 func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	o := &c.gout
-	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0]}
+	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
+		Fetched: o.Fetched[:0]}
 	err := c.gossip.Step(now, in, o)
 	c.gossipWake = o.Wake
 	c.encoded = encodedFrame{}
@@ -444,6 +451,9 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	}
 	for _, h := range o.Held {
 		c.held(now, h)
+	}
+	for _, f := range o.Fetched {
+		c.fetched(f, out)
 	}
 	if n := len(o.Refused); n > 0 {
 		c.failure(o.Refused[0].Room, "log", fmt.Sprintf("not said, %d of what you wrote: it could not be kept (%v); free disk space or check the profile directory, then say it again", n, o.Refused[0].Err), out)

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -112,10 +111,4 @@ func (c *Core) knownRooms(tracker []signaling.Room) RoomsAnswer {
 		return cmp.Or(cmp.Compare(y.Members, x.Members), cmp.Compare(x.Room, y.Room))
 	})
 	return a
-}
-
-// fetchOlder answers a FetchOlder.
-func (c *Core) fetchOlder(cmd FetchOlder, out *CoreOutput) {
-	out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: OlderAnswer{Room: cmd.Room,
-		Err: fmt.Errorf("fetching older messages of %s: nobody who is linked has any", cmd.Room)}})
 }

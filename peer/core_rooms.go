@@ -27,6 +27,7 @@ type room struct {
 	held map[wire.PeerID]uint64
 	// unclaimed are own messages that not all members are known to hold yet, by Seq.
 	unclaimed []unclaimed
+	syncing   syncing
 }
 
 type unclaimed struct {
@@ -173,6 +174,10 @@ func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
 	if r == nil {
 		return
 	}
+	if d.Older {
+		c.older(r, d, out)
+		return
+	}
 	c.show(r, &d.Event, d.History, out)
 	c.owe(now, r, d)
 	if d.Event.Author != c.self || d.History {
@@ -188,11 +193,8 @@ func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
 // show tells the user of an event, if it is of a kind that is shown.
 func (c *Core) show(r *room, e *wire.Event, history bool, out *CoreOutput) {
 	switch e.Kind {
-	case wire.KindTopic:
-		if r.topic.before(e) {
-			r.topic = topic{text: string(e.Body), lamport: e.Lamport, author: e.Author}
-		}
-	case wire.KindText, wire.KindAction:
+	case wire.KindTopic, wire.KindText, wire.KindAction:
+		r.retitle(e)
 	default:
 		c.counters["events.unknown"]++
 		return

@@ -471,13 +471,13 @@ func (e *electorate) wantAll(when string, patience time.Duration) {
 func (v *voter) shown(author wire.PeerID) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var lines []string
+	var messages []peer.Message
 	for _, ev := range v.events {
 		if m, ok := ev.(peer.Message); ok && m.Person.Peer == author {
-			lines = append(lines, m.Text)
+			messages = append(messages, m)
 		}
 	}
-	return lines
+	return peer.Shown(messages)
 }
 
 // wantServing checks which machines have a tracker that serves.

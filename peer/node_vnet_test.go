@@ -135,16 +135,16 @@ func (m *member) links() int {
 func (c *crowd) wantAll() {
 	c.t.Helper()
 	for _, m := range c.nodes {
-		shown := map[wire.PeerID][]string{}
+		shown := map[wire.PeerID][]peer.Message{}
 		m.mu.Lock()
 		for _, ev := range m.events {
 			if msg, ok := ev.(peer.Message); ok {
-				shown[msg.Person.Peer] = append(shown[msg.Person.Peer], msg.Text)
+				shown[msg.Person.Peer] = append(shown[msg.Person.Peer], msg)
 			}
 		}
 		m.mu.Unlock()
 		for _, author := range c.nodes {
-			if got := shown[author.id]; !slices.Equal(got, author.said) {
+			if got := peer.Shown(shown[author.id]); !slices.Equal(got, author.said) {
 				c.t.Errorf("%s was shown %d lines of %s, want the %d that were said, once and in order", m.name, len(got), author.name, len(author.said))
 			}
 		}

@@ -335,13 +335,17 @@ func (w *world) send(p *simPeer, op opSend) {
 	s.ends[1-from].later(at.Sub(w.now), Received{Session: op.session, Data: op.frame})
 }
 
-// messages are the texts that p was shown in room in this life, by author, in the order shown.
+// messages are the texts that p was shown in room in this life, by author, as a screen shows them.
 func (p *simPeer) messages(room wire.Room) map[wire.PeerID][]string {
-	shown := map[wire.PeerID][]string{}
+	told := map[wire.PeerID][]Message{}
 	for _, ev := range p.events {
 		if m, ok := ev.(Message); ok && m.Room == room {
-			shown[m.Person.Peer] = append(shown[m.Person.Peer], m.Text)
+			told[m.Person.Peer] = append(told[m.Person.Peer], m)
 		}
+	}
+	shown := map[wire.PeerID][]string{}
+	for author, messages := range told {
+		shown[author] = Shown(messages)
 	}
 	return shown
 }

@@ -59,7 +59,6 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 	if r.own.liveFrom == 0 {
 		r.own.liveFrom = events[0].Seq
 	}
-	r.empty = false
 	for i := range events {
 		hash := events[i].Hash()
 		copy(r.own.recent[events[i].Seq%16][:], hash[:])

@@ -1,11 +1,14 @@
 package gossip
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Check says which of its bounds the machine does not keep, or what of its state does not fit together; nil if all is well. It looks at
 // everything, and is for tests and simulations, between any two Steps.
 func (m *Machine) Check() error {
-	held := 0
+	held, older := 0, 0
 	asks := make(map[*link]int)
 	for _, r := range m.roomList {
 		if len(r.sorted) != len(r.logs) || len(r.logs) > 2*maxAuthors {
@@ -22,6 +25,13 @@ func (m *Machine) Check() error {
 			if a.ask != nil {
 				asks[a.ask.to]++
 			}
+			if a.older != nil {
+				asks[a.older.to]++
+				older += a.older.size
+			}
+		}
+		if len(r.asked) > maxOlderAsks || slices.ContainsFunc(r.asked, func(a *authorLog) bool { return a.older == nil }) {
+			return fmt.Errorf("it asks for older events of %d logs: at most %d are allowed", len(r.asked), maxOlderAsks)
 		}
 		if err := m.checkForest(r); err != nil {
 			return err
@@ -30,6 +40,8 @@ func (m *Machine) Check() error {
 	switch {
 	case held != m.heldBytes || held > maxHeldBytes:
 		return fmt.Errorf("it holds %d bytes back and counts %d", held, m.heldBytes)
+	case older != m.olderBytes || older > maxAllOlderBytes:
+		return fmt.Errorf("it holds %d bytes of older events and counts %d", older, m.olderBytes)
 	case len(m.unproven) > maxUnproven:
 		return fmt.Errorf("it has delivered %d events that it has not stored", len(m.unproven))
 	case len(m.links) != len(m.linkList):

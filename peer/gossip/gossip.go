@@ -2,7 +2,8 @@
 //
 // The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
 // are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, repair.go
-// compares logs and fetches what is missing. docs/gossip.md is the protocol on a page.
+// compares logs and fetches what is missing, contact.go begins with a room that is new here, older.go fetches what comes before the start
+// of a log. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
@@ -23,17 +24,32 @@ import (
 type Log interface {
 	// Append adds events, each the next of its author in its room, all or none. It keeps no reference to them.
 	Append(events []wire.Event) error
+	// Prepend puts events of one author, in order, before its log, which begins after the last of them: all, or none and an error. Where
+	// a room is full it may keep fewer, or none; Base tells. The log then begins before them, or even earlier, where it finds more that
+	// Rebase had parted from it.
+	Prepend(events []wire.Event) error
 	// Range returns up to limit events of author in room with from <= Seq <= to, in order.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
 	// Heads returns how far each author's log of room goes, and the highest Lamport clock in it.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
+	// Base returns after which event author's log of room begins, as Heads does. It rises when old events are pruned or lost.
+	Base(room wire.Room, author wire.PeerID) uint64
 	// Rebase says that author's log of room goes on after base, which is above its head: what is between is given up.
 	Rebase(room wire.Room, author wire.PeerID, base uint64) error
 }
 
-// Window is how much of a room that is new here is fetched. Zero fields are the defaults.
+// Refusal is an error of Append and Rebase, wrapped or not, that is about one author alone: the Log begins no more logs in this
+// room. The Machine then goes on without new authors there.
+type Refusal interface {
+	error
+	// Refused is whose log the Log does not begin, and where.
+	Refused() (wire.Room, wire.PeerID)
+}
+
+// Window is how much of a room is fetched where nothing of it is here yet, or has been lost. Zero fields are the defaults. It is
+// best no larger than what the Log keeps of a room, or the end of it is fetched in vain.
 type Window struct {
-	Events int           // at most; default 1,000
+	Events int           // at most; default 1,000; negative: none
 	Age    time.Duration // none older, by the clocks of their authors; default 7 days; negative: no bound
 }
 
@@ -46,6 +62,8 @@ type Config struct {
 	// Fresh says that Log lost what it held, while Key has been in use before. Own logs that are empty then go on after
 	// the time of Subscribe in milliseconds since 1970, so that no number is used again that is out there already.
 	Fresh bool
+	// Window is how much of a room that is new here is fetched.
+	Window Window
 	// Verify returns nil if the author signed the event; nil: a wire.Verifier. A simulator of thousands of peers in one
 	// process has each event verified once.
 	Verify func(*wire.Event) error
@@ -100,6 +118,13 @@ type Draft struct {
 	Ref  any // returned in the Deliver of the event, so that the caller can tell which draft it was
 }
 
+// FetchOlder asks for about Events events of a room that come before those that are here, whatever the Window says. A Fetched
+// answers it, after ten seconds at the latest. While one is under way in a room, another one only raises the number.
+type FetchOlder struct {
+	Room   wire.Room
+	Events int
+}
+
 // Flush says that no more input waits. A caller that drains a queue sends it at the end of each drain, so that what can be
 // done once for many inputs is: what was delivered early is proven and stored, acknowledgements are sent. Without it that waits
 // for the next Tick. What was put out before Flush is best carried out before it.
@@ -115,6 +140,7 @@ func (LinkDown) input()    {}
 func (LinkBusy) input()    {}
 func (Receive) input()     {}
 func (Publish) input()     {}
+func (FetchOlder) input()  {}
 func (Flush) input()       {}
 func (Tick) input()        {}
 
@@ -125,6 +151,7 @@ type Output struct {
 	Held     []Held
 	Faults   []Fault
 	Refused  []Refused
+	Fetched  []Fetched
 	Wake     time.Time // when to send the next Tick; zero: not needed
 }
 
@@ -136,11 +163,14 @@ type Send struct {
 	Fast  bool
 }
 
-// Deliver hands an event to the room, once, in each author's order.
+// Deliver hands an event to the room, once. Those of an author come in order, save for the Older ones: these come before some
+// that were delivered already, a run of them in order at a time, the newest run first.
 type Deliver struct {
 	Event   wire.Event
 	From    wire.PeerID // the neighbour it came from; the own ID for own events
 	History bool        // it was fetched, not broadcast live
+	Older   bool        // it was put before the start of its log
+	Asked   bool        // and is here because of a FetchOlder
 	Hops    uint8       // links that it travelled; 0: it is an own one
 	Ref     any         // own events: Draft.Ref
 }
@@ -150,6 +180,14 @@ type Refused struct {
 	Room wire.Room
 	Ref  any // Draft.Ref
 	Err  error
+}
+
+// Fetched answers a FetchOlder.
+type Fetched struct {
+	Room   wire.Room
+	Events int   // how many older ones have come
+	More   bool  // a neighbour has still older ones
+	Err    error // why there are not as many as were asked for
 }
 
 // Held tells that peer is now known to hold the own events of room up to Seq.

@@ -9,7 +9,9 @@ import (
 // Times and bounds of the protocol. What a neighbour or an author can make this machine keep or do is bounded by one of
 // them.
 const (
-	window = 1000 // events fetched of a log on first contact: of all logs of a room that is new here, else of one
+	defaultWindow = 1000
+	defaultAge    = 7 * 24 * time.Hour
+	endOfLog      = 32 // events at the end of each log that come first, of a room that is new here
 
 	maxUnproven  = 1024    // events delivered early, of all neighbours together
 	maxAuthors   = 1 << 14 // logs in a room
@@ -19,8 +21,20 @@ const (
 	maxAhead     = 4096    // how far ahead of its log an event may be to be held back
 	maxHeldBytes = 8 << 20 // held back over all logs
 
-	maxWant    = 512 // events asked for in one range, and answered to one
-	maxAsks    = 64  // ranges asked of one neighbour at a time
+	maxWant          = 512 // events asked for in one range, and answered to one
+	maxAsks          = 64  // ranges asked of one neighbour at a time
+	maxOlderAsks     = 4   // logs of a room whose older events are asked for at a time
+	firstStep        = 64
+	minStep          = 16
+	stepBytes        = 256 << 10             // about as many are asked for at once
+	maxOlderBytes    = 1 << 20               // of one answer that is not whole yet
+	maxAllOlderBytes = 8 << 20               // of all
+	olderTime        = 10 * time.Second      // for one answer
+	stuckTime        = 10 * time.Second      // when older events could not be stored
+	lookPause        = 50 * time.Millisecond // between two looks at what is older, by what neighbours say
+	demandTime       = 10 * time.Second
+	maxDemand        = 1 << 14
+
 	maxServes  = 128 // ranges that one neighbour may have waiting here
 	serveBytes = 256 << 10
 	servePause = 2 * time.Millisecond // between answers of serveBytes to one neighbour

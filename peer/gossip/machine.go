@@ -22,11 +22,12 @@ type Machine struct {
 	links    map[wire.PeerID]*link
 	linkList []*link // by peer
 
-	heldBytes int       // of all events held back behind gaps
-	due       time.Time // the earliest of all timers; zero: none
-	fresh     []arrival // reused by each Receive
-	demote    []*share  // neighbours that were struck out in this Step
-	unproven  []arrival // delivered, but neither verified nor stored: see early
+	heldBytes  int       // of all events held back behind gaps
+	olderBytes int       // of all answers that are not whole
+	due        time.Time // the earliest of all timers; zero: none
+	fresh      []arrival // reused by each Receive
+	demote     []*share  // neighbours that were struck out in this Step
+	unproven   []arrival // delivered, but neither verified nor stored: see early
 }
 
 // room is one room that this peer is in.
@@ -39,9 +40,19 @@ type room struct {
 
 	behind  []*authorLog // those that may lack events
 	changed []*authorLog // those that went on since the last offer
-	empty   bool         // no event was here before the first contact
-	contact time.Time    // end of the first contact with a room that is new here; zero: it has not begun
-	budget  int          // events that may still be fetched during it
+	fresh   bool         // nothing of others was here, and the first contact is not over
+	contact time.Time    // the end of that; zero: it has not begun
+	crowded bool         // the Log begins no new logs
+
+	// See older.go.
+	asked   []*authorLog // those of which older events are asked for
+	demand  *demand
+	filled  bool      // the window is full, or was when it was looked at
+	full    bool      // the Log keeps nothing older
+	lacking uint64    // events that are wanted from below bases, and had by somebody
+	fillAt  time.Time // when to look for what is older
+	looked  time.Time
+	stuck   time.Time // until when not, because it could not be stored
 
 	slots [64]*share // neighbours by their place in the masks of logs
 	seats uint64     // the places that are taken
@@ -85,6 +96,8 @@ type authorLog struct {
 
 	claimed *link // nothing of the log is here yet: this neighbour said that it exists
 
+	past
+
 	isBehind, isChanged                  bool
 	warnedClock, warnedSeq, warnedDouble bool
 }
@@ -103,6 +116,7 @@ type ask struct {
 	to       *link
 	from, up uint64
 	adopt    bool // from is beyond the head: the log goes on at from
+	skip     bool // there is no place for the events: the log is to begin after them
 	deadline time.Time
 }
 
@@ -118,6 +132,7 @@ type link struct {
 	short  bool     // some question found no place among them
 	claims int      // logs that exist because of it
 	waste  bucket
+	silent int // questions for older events that it has not answered, since the last that it has
 
 	rtt    time.Duration
 	timed  bool    // rtt is measured
@@ -165,6 +180,8 @@ func New(cfg Config) (*Machine, error) {
 	case cfg.Rand == nil:
 		return nil, errors.New("gossip: Config.Rand is missing")
 	}
+	cfg.Window.Events = max(0, cmp.Or(cfg.Window.Events, defaultWindow))
+	cfg.Window.Age = cmp.Or(cfg.Window.Age, defaultAge)
 	if cfg.Verify == nil {
 		cfg.Verify = new(wire.Verifier).Verify
 	}
@@ -193,6 +210,8 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) error {
 		m.receive(now, in, out)
 	case Publish:
 		m.publish(now, in, out)
+	case FetchOlder:
+		m.demanded(now, in, out)
 	case Flush:
 		m.acknowledge(now, true, out)
 	case Tick:
@@ -240,6 +259,9 @@ func (m *Machine) run(now time.Time, out *Output) {
 		if passed(r.repairAt, now) {
 			m.repair(now, r, out)
 		}
+		if passed(r.fillAt, now) {
+			m.fill(now, r, out)
+		}
 		if passed(r.offerAt, now) {
 			m.offer(now, r, out)
 		}
@@ -258,6 +280,7 @@ func (m *Machine) run(now time.Time, out *Output) {
 	m.due = time.Time{}
 	for _, r := range m.roomList {
 		m.at(r.repairAt)
+		m.at(r.fillAt)
 		m.at(r.offerAt)
 		m.at(r.digestAt)
 	}
@@ -284,12 +307,13 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 			Text: fmt.Sprintf("the log of room %s cannot be read: %v; nothing is sent or received there", name, err)})
 		return
 	}
-	r := &room{name: name, logs: make(map[wire.PeerID]*authorLog), empty: len(heads) == 0,
+	r := &room{name: name, logs: make(map[wire.PeerID]*authorLog), fresh: true,
 		digestAt: now.Add(m.jitter(digestMin, digestMax))}
 	r.follow(now, lamport)
 	for _, h := range heads {
 		l := r.add(h.Author)
-		l.base, l.head, l.recentFrom = h.Base, h.Seq, h.Seq
+		l.base, l.head, l.recentFrom, l.seen = h.Base, h.Seq, h.Seq, h.Base
+		r.fresh = r.fresh && (h.Author == m.self || h.Seq == 0)
 	}
 	r.own = r.add(m.self)
 	if base := uint64(max(0, now.UnixMilli())); m.cfg.Fresh && r.own.head == 0 && base > 0 {
@@ -298,7 +322,7 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 				Text: fmt.Sprintf("the own log of room %s cannot be begun anew: %v; nothing is sent or received there", name, err)})
 			return
 		}
-		r.own.base, r.own.head, r.own.recentFrom = base, base, base
+		r.own.base, r.own.head, r.own.recentFrom, r.own.seen = base, base, base, base
 	}
 	m.rooms[name] = r
 	at, _ := slices.BinarySearchFunc(m.roomList, name, func(r *room, n wire.Room) int { return cmp.Compare(r.name, n) })
@@ -336,6 +360,9 @@ func (m *Machine) unsubscribe(now time.Time, name wire.Room, out *Output) {
 	}
 	for _, l := range m.linkList {
 		m.end(now, l, r, out)
+	}
+	if d := r.demand; d != nil {
+		out.Fetched = append(out.Fetched, Fetched{Room: name, Events: d.got, Err: fmt.Errorf("fetch older messages of %s: you left it", name)})
 	}
 	for _, l := range r.sorted {
 		for _, h := range l.pending {
@@ -389,7 +416,7 @@ func (m *Machine) begin(now time.Time, l *link, r *room, out *Output) {
 	r.seat(s)
 	at, _ := slices.BinarySearchFunc(l.shares, r.name, func(s *share, n wire.Room) int { return cmp.Compare(s.room.name, n) })
 	l.shares = slices.Insert(l.shares, at, s)
-	m.digest(l, s, false, nil, out)
+	m.digest(now, l, s, false, nil, out)
 }
 
 // end stops sharing a room with a neighbour.
@@ -407,6 +434,12 @@ func (m *Machine) end(now time.Time, l *link, r *room, out *Output) {
 			a.drop()
 		}
 	}
+	for _, a := range slices.Clone(r.asked) {
+		if a.older.to == l {
+			m.dropOlder(r, a)
+		}
+	}
+	m.fillSoon(r, now) // ask another, or know that there is none
 	m.unseat(now, r, s, out)
 	m.forget(r)
 }
@@ -470,7 +503,7 @@ func (m *Machine) linkBusy(now time.Time, in LinkBusy, out *Output) {
 		return
 	}
 	for _, s := range l.shares {
-		m.digest(l, s, false, nil, out)
+		m.digest(now, l, s, false, nil, out)
 	}
 	if len(l.serves) > 0 {
 		l.serveAt = now
@@ -479,6 +512,9 @@ func (m *Machine) linkBusy(now time.Time, in LinkBusy, out *Output) {
 	for _, r := range m.roomList {
 		if len(r.behind) > 0 {
 			m.repairSoon(r, now)
+		}
+		if r.lacking > 0 || r.demand != nil {
+			m.fillSoon(r, now)
 		}
 	}
 }

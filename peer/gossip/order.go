@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -49,6 +50,9 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.Events, out *Output) bool {
 	s, a := l.share(r), r.logs[e.Author]
 	if a != nil && e.Seq <= a.head {
+		if e.Seq <= a.base && m.olderEvent(now, l, r, a, e, f.Live, out) {
+			return true
+		}
 		m.duplicate(now, l, s, a, e, f.Live, out)
 		return false
 	}
@@ -60,6 +64,9 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		if a != nil {
 			a.warnedClock = true
 		}
+		return false
+	}
+	if r.crowded && (a == nil || a.head == 0) {
 		return false
 	}
 	if a != nil && a.isBehind && !m.holds(a, e) {
@@ -94,8 +101,14 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	}
 	if a == nil {
 		a = r.add(e.Author)
+		a.joined = r.fresh
 	}
 	m.punctual(now, l, r, a, e, f.Live, out)
+	if m.skips(now, a, e) {
+		a.real()
+		m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: f.Hops}, false, out)
+		return m.skip(now, l, r, a, e, out)
+	}
 	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from && !m.rebase(l, r, a, e.Seq-1, out) {
 		return false
 	}
@@ -107,6 +120,12 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		return true
 	}
 	m.accept(r, a, h, s.slot)
+	m.drain(r, a)
+	return true
+}
+
+// drain takes what waited for the head of its log.
+func (m *Machine) drain(r *room, a *authorLog) {
 	for len(a.pending) > 0 {
 		next, ok := a.pending[a.head+1]
 		if !ok {
@@ -120,7 +139,6 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		}
 		m.accept(r, a, next, slot)
 	}
-	return true
 }
 
 func (m *Machine) forged(l *link, r *room, e *wire.Event, out *Output) {
@@ -156,11 +174,8 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		}
 	}()
 	first := 0
-	events := make([]wire.Event, len(m.fresh))
-	for i := range m.fresh {
-		events[i] = m.fresh[i].event
-	}
-	if err := m.cfg.Log.Append(events); err != nil {
+	events, err := m.store(out)
+	if err != nil {
 		m.retract(m.fresh)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: events[0].Room, Code: "log", Text: fmt.Sprintf(
 			"%d events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
@@ -171,7 +186,9 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		r, a := x.room, x.log
 		a.told = 0
 		r.follow(now, x.event.Lamport)
-		r.empty = r.empty && !r.contact.IsZero() // a room in which something was said is not new, once contact is over
+		if a != r.own {
+			m.greet(now, r)
+		}
 		if !x.live {
 			a.liveFrom = 0
 		} else if a.liveFrom == 0 {
@@ -195,12 +212,45 @@ func (m *Machine) settle(now time.Time, out *Output) {
 				m.spread(now, x, events[first:next], out)
 			}
 			if first = next; next == len(m.fresh) || m.fresh[next].log != a {
+				m.rebased(now, r, a) // what came in may have pushed its oldest out
 				m.advanced(now, r, a)
 				if a.ahead != 0 {
 					m.shorten(now, r, a, out)
 				}
 			}
 		}
+	}
+}
+
+// store appends the fresh events to the Log. Those of authors that the Log refuses are taken back alone.
+func (m *Machine) store(out *Output) (events []wire.Event, err error) {
+	for {
+		events = make([]wire.Event, len(m.fresh))
+		for i := range m.fresh {
+			events[i] = m.fresh[i].event
+		}
+		if len(events) == 0 {
+			return nil, nil
+		}
+		if err = m.cfg.Log.Append(events); err == nil {
+			return events, nil
+		}
+		name, author, refused := m.refused(err, out)
+		if !refused {
+			return events, err
+		}
+		var theirs []arrival
+		m.fresh = slices.DeleteFunc(m.fresh, func(x arrival) bool {
+			is := x.room.name == name && x.event.Author == author
+			if is {
+				theirs = append(theirs, x)
+			}
+			return is
+		})
+		if len(theirs) == 0 {
+			return events, err
+		}
+		m.retract(theirs)
 	}
 }
 
@@ -276,9 +326,13 @@ func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Outpu
 		return true
 	}
 	if err := m.cfg.Log.Rebase(r.name, a.author, base); err != nil {
+		if _, _, refused := m.refused(err, out); refused {
+			return false
+		}
 		m.fault(l, r.name, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
 		return false
 	}
+	m.tear(r, a, base)
 	a.base, a.head, a.recentFrom = base, base, base
 	a.ask.adopt = false
 	for seq, h := range a.pending {

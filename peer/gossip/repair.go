@@ -10,14 +10,14 @@ import (
 )
 
 // digest sends the heads of a room; with only, just those of these logs.
-func (m *Machine) digest(l *link, s *share, reply bool, only []*authorLog, out *Output) {
+func (m *Machine) digest(now time.Time, l *link, s *share, reply bool, only []*authorLog, out *Output) {
 	logs := s.room.sorted
 	if reply {
 		logs = only
 	}
 	heads := make([]wire.Head, 0, len(logs))
 	for _, a := range logs {
-		if a.head > 0 {
+		if m.rebased(now, s.room, a); a.head > 0 {
 			heads = append(heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
 		}
 	}
@@ -34,8 +34,8 @@ func (m *Machine) digest(l *link, s *share, reply bool, only []*authorLog, out *
 
 // digested takes a digest in, and answers with what the neighbour lacks.
 func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out *Output) {
-	if s.room.empty && s.room.contact.IsZero() && len(f.Heads) > 0 {
-		s.room.contact, s.room.budget = now.Add(contactTime), window
+	if len(f.Heads) > 0 {
+		m.greet(now, s.room)
 	}
 	for _, h := range f.Heads {
 		m.learn(now, l, s, h.Author, span{base: h.Base, seq: h.Seq, hops: unknownHops}, true, out)
@@ -51,7 +51,7 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 	}
 	// The answer may be much larger than the question, and so it has its price.
 	if len(better) > 0 && m.wasted(now, l, float64(len(better))/16, out) {
-		m.digest(l, s, true, better, out)
+		m.digest(now, l, s, true, better, out)
 	}
 }
 
@@ -59,6 +59,9 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 	r.digestAt = now.Add(m.jitter(digestMin, digestMax))
 	r.rounds++
+	for _, a := range r.sorted {
+		m.rebased(now, r, a)
+	}
 	var free []*link
 	for _, l := range m.linkList {
 		if !l.busy && l.share(r) != nil {
@@ -78,7 +81,7 @@ func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 		news = !told && a.head > a.base && a.head > s.known[a.author].seq
 	}
 	if news {
-		m.digest(l, s, false, nil, out)
+		m.digest(now, l, s, false, nil, out)
 	}
 }
 
@@ -117,7 +120,14 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 		a.drop() // it cannot answer: ask for what it has, or ask another
 		m.resume(now, l)
 	}
-	if a != nil && k.seq <= a.head {
+	if told && a != nil && a.older != nil && a.older.to == l && k.base >= a.older.from {
+		m.dropOlder(r, a)
+		m.fillSoon(r, now)
+	}
+	if told && a != nil && a.reaches(k) {
+		m.showsOlder(now, r, a)
+	}
+	if a != nil && k.seq <= a.head || r.crowded && (a == nil || a.head == 0) {
 		return
 	}
 	if told {
@@ -126,6 +136,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 				return
 			}
 			a = r.add(author)
+			a.joined = r.fresh
 			a.claimed = l
 			l.claims++
 		}
@@ -182,13 +193,16 @@ func (m *Machine) resume(now time.Time, l *link) {
 		if len(r.behind) > 0 {
 			m.repairSoon(r, now)
 		}
+		if r.lacking > 0 || r.demand != nil {
+			m.fillSoon(r, now)
+		}
 	}
 }
 
 // repair asks for what is missing: of each log one question at a time, of one neighbour that says it has the next event.
 func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	r.repairAt = time.Time{}
-	quota := m.quota(now, r)
+	places := m.places(r)
 	type question struct {
 		to     *link
 		ranges []wire.Range
@@ -225,6 +239,11 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 			m.repairSoon(r, a.askAt)
 			return false
 		}
+		quota, skip := uint64(max(1, m.windowed())), false
+		if a.head == 0 && a.joined {
+			quota = places.next()
+			quota, skip = max(1, quota), quota == 0
+		}
 		l, from, to, adopt, behind := m.choose(now, r, a, quota)
 		if !behind {
 			a.isBehind, a.gap, a.late, a.ahead, a.failed = false, false, false, 0, nil
@@ -237,15 +256,15 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		if l == nil {
 			return false
 		}
-		a.ask = &ask{to: l, from: from, up: to, adopt: adopt, deadline: now.Add(askTimeout)}
+		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == 0 && a.joined, skip: skip, deadline: now.Add(askTimeout)}
 		fast := (a.gap || a.late) && to-from < 16
 		graft := a.late
 		if fast {
 			a.ask.deadline = now.Add(max(firstTimeout, 3*l.trip()))
 		}
 		l.asks++
-		if a.head == 0 && now.Before(r.contact) {
-			r.budget = max(0, r.budget-int(min(quota, m.most(r, a)-from+1)))
+		if a.head == 0 && a.joined && !skip {
+			places.open -= int(to - from + 1)
 		}
 		m.repairSoon(r, a.ask.deadline)
 		if s := l.share(r); graft && s.bit() != 0 {
@@ -264,6 +283,9 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		q.fast = q.fast && fast
 		return false
 	})
+	if r.fresh {
+		m.showsOlder(now, r, r.own) // perhaps all logs have begun
+	}
 	if len(unreal) > 0 {
 		for _, a := range unreal {
 			delete(r.logs, a.author)
@@ -295,6 +317,9 @@ func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 // goes on (adopt) at the first that is: at once if it is empty here, within quota events of its head, and after
 // strandedDelay if not.
 func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l *link, from, to uint64, adopt, behind bool) {
+	if a.head == 0 && r.crowded {
+		return nil, 0, 0, false, false
+	}
 	behind = len(a.pending) > 0
 	start := a.head // questions begin after it
 	if a.head == 0 {
@@ -378,30 +403,6 @@ func (m *Machine) ablest(now time.Time, r *room, a *authorLog, able []*link) *li
 	return able[m.cfg.Rand.Uint64()%uint64(n)]
 }
 
-// quota is how many events of a log that is empty here are fetched at most. On the first contact with a room that is new
-// here they share the window, the short ones having theirs whole; later each may have the window.
-func (m *Machine) quota(now time.Time, r *room) uint64 {
-	if r.contact.IsZero() || !now.Before(r.contact) {
-		return window
-	}
-	var sizes []uint64
-	for _, a := range r.behind {
-		if a.head == 0 && a.ask == nil {
-			sizes = append(sizes, m.most(r, a))
-		}
-	}
-	slices.Sort(sizes)
-	left := uint64(r.budget)
-	for i, n := range sizes {
-		fair := left / uint64(len(sizes)-i)
-		if n > fair {
-			return max(1, fair)
-		}
-		left -= n
-	}
-	return max(1, left)
-}
-
 // serve is a range that a neighbour asked for and has not been sent yet.
 type serve struct {
 	share    *share
@@ -416,7 +417,7 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, 
 		if a == nil || q.From > a.head {
 			continue
 		}
-		if q.From <= a.base {
+		if m.rebased(now, s.room, a); q.From <= a.base {
 			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: s.room.name,
 				Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
 			continue
@@ -465,9 +466,15 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 			l.serves = slices.Delete(l.serves, 0, 1)
 			continue
 		}
+		piece := 0
 		for i := range events {
-			sent += events[i].EncodedSize()
+			if piece += events[i].EncodedSize(); piece > serveBytes && i > 0 {
+				piece -= events[i].EncodedSize()
+				events = events[:i]
+				break
+			}
 		}
+		sent += piece
 		live := a.liveFrom > 0 && v.from >= a.liveFrom && now.Sub(a.liveAt) < liveFor && a.hops < wire.MaxHops
 		frames := m.sendEvents(l, events, live, a.hops, out)
 		if live && a != r.own && l.timed {

@@ -245,8 +245,8 @@ func TestALateJoinerStartsWithTheWindow(t *testing.T) {
 				}
 			}
 		}
-		if total < window*9/10 || total > window {
-			t.Errorf("%d authors: the newcomer fetched %d events: want about, and at most, %d", authors, total, window)
+		if total < defaultWindow*9/10 || total > defaultWindow {
+			t.Errorf("%d authors: the newcomer fetched %d events: want about, and at most, %d", authors, total, defaultWindow)
 		}
 		w.say(w.node("ann"), "hello dan")
 		w.say(dan, "hello")

@@ -91,6 +91,9 @@ type node struct {
 	texts     map[uuid.UUID]string
 	faults    map[string]int
 	held      map[wire.PeerID]uint64
+	older     int // events that were delivered as older ones
+	fetched   []Fetched
+	window    Window
 	fresh     bool  // the store lost what it held
 	broken    error // of the store: Append returns it
 }
@@ -141,7 +144,7 @@ func (w *world) addKey(name string, key ed25519.PrivateKey) *node {
 // start gives a node a new machine over its store.
 func (w *world) start(n *node) {
 	w.t.Helper()
-	m, err := New(Config{Key: n.key, Log: nodeLog{n.store, n}, Fresh: n.fresh, Verify: w.verify, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
+	m, err := New(Config{Key: n.key, Log: nodeLog{n.store, n}, Fresh: n.fresh, Window: n.window, Verify: w.verify, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
 		NewID: func() (id uuid.UUID) {
 			n.ids++
 			copy(id[:], n.id[:6])
@@ -197,6 +200,10 @@ func (w *world) step(n *node, in Input) {
 		n.faults[f.Code]++
 		w.logf("%s reports %s of %s: %s%s", n.name, f.Code, w.name(f.Peer), f.Text, map[bool]string{true: " (drops the link)"}[f.Drop])
 	}
+	for _, f := range out.Fetched {
+		n.fetched = append(n.fetched, f)
+		w.logf("%s has fetched %d older events, more %v, %v", n.name, f.Events, f.More, f.Err)
+	}
 	for _, r := range out.Refused {
 		w.logf("%s cannot say %q: %v", n.name, r.Ref, r.Err)
 	}
@@ -213,17 +220,31 @@ func (w *world) step(n *node, in Input) {
 func (w *world) deliver(n *node, d Deliver) {
 	w.t.Helper()
 	e := d.Event
-	if last := n.delivered[e.Author]; len(last) > 0 && last[len(last)-1]+1 != e.Seq {
-		w.t.Fatalf("%s is delivered %d of %s after %d", n.name, e.Seq, w.name(e.Author), last[len(last)-1])
+	had := n.delivered[e.Author]
+	if d.Older {
+		at, twice := slices.BinarySearch(had, e.Seq)
+		if twice || !d.History || at == len(had) && at > 0 {
+			w.t.Fatalf("%s is delivered %d of %s as an older event, of which it had %v", n.name, e.Seq, w.name(e.Author), had)
+		}
+		n.older++
+		n.delivered[e.Author] = slices.Insert(had, at, e.Seq)
+	} else {
+		goesOn := n.store.Base(general, e.Author) == e.Seq-1 // past what nobody has
+		if len(had) > 0 && had[len(had)-1]+1 != e.Seq && !(goesOn && had[len(had)-1] < e.Seq) {
+			w.t.Fatalf("%s is delivered %d of %s after %d", n.name, e.Seq, w.name(e.Author), had[len(had)-1])
+		}
+		n.delivered[e.Author] = append(had, e.Seq)
 	}
-	n.delivered[e.Author] = append(n.delivered[e.Author], e.Seq)
 	n.texts[e.ID] = string(e.Body)
 	w.hops = max(w.hops, d.Hops)
 	if e.Author == n.id && d.From == n.id {
 		n.said = append(n.said, string(e.Body))
 	}
 	how := ""
-	if d.History {
+	switch {
+	case d.Older:
+		how = ", as older history"
+	case d.History:
 		how = ", as history"
 	}
 	w.logf("%s is delivered %s:%d %q from %s%s", n.name, w.name(e.Author), e.Seq, e.Body, w.name(d.From), how)
@@ -353,12 +374,19 @@ func (w *world) unlink(a, b *node) {
 	w.step(b, LinkDown{a.id})
 }
 
+// identity is one of many.
+func (w *world) identity(i int) (ed25519.PrivateKey, wire.PeerID) {
+	seed := make([]byte, ed25519.SeedSize)
+	binary.BigEndian.PutUint32(seed, uint32(i))
+	key := ed25519.NewKeyFromSeed(seed)
+	return key, wire.IDOf(key)
+}
+
 // sparse adds n nodes and links each with about degree random others, all of them connected.
 func (w *world) sparse(n, degree int) {
 	for i := range n {
-		seed := make([]byte, ed25519.SeedSize)
-		binary.BigEndian.PutUint32(seed, uint32(1000+i))
-		w.addKey(fmt.Sprintf("p%d", i), ed25519.NewKeyFromSeed(seed))
+		key, _ := w.identity(1000 + i)
+		w.addKey(fmt.Sprintf("p%d", i), key)
 	}
 	order := w.rand.Perm(n)
 	for i, k := range order {

@@ -192,7 +192,7 @@ func (s *SQLite) change(changes *[]*change, e *wire.Event) (*change, error) {
 			}
 		}
 		if authors >= 2*s.cfg.Limits.Authors {
-			return nil, crowdError(e)
+			return nil, &crowdError{e.Room, e.Author}
 		}
 	}
 	*changes = append(*changes, c)

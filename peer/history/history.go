@@ -36,6 +36,8 @@ type Store interface {
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
 	// Heads returns the logs of room in ascending order of author, and the highest Lamport clock ever appended.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
+	// Base returns after which event author's log of room begins.
+	Base(room wire.Room, author wire.PeerID) uint64
 	// Rebase says that author's log goes on after base, which is above its head. Events below stay where a View finds
 	// them, until they are pruned; Range returns them no more.
 	Rebase(room wire.Room, author wire.PeerID, base uint64) error
@@ -124,7 +126,7 @@ func slack(keep int) int { return keep/8 + 1 }
 // sizeOf is what events take that are encoded in so many bytes.
 func sizeOf(events int, encoded int64) int64 { return 2*encoded + 128*int64(events) }
 
-// ErrTooManyAuthors is what Append and Rebase say to a log more than twice Limits.Authors in a room.
+// ErrTooManyAuthors is what Append and Rebase say to a log more than twice Limits.Authors in a room. The error is a gossip.Refusal.
 var ErrTooManyAuthors = errors.New("there are too many authors in the room")
 
 var errClosed = errors.New("the history is closed")
@@ -144,9 +146,20 @@ func rebaseError(room wire.Room, author wire.PeerID, base, head uint64) error {
 	return fmt.Errorf("let the log of %s in %s go on at %d: it stands at %d already", author.Tag(), room, base, head)
 }
 
-func crowdError(e *wire.Event) error {
-	return fmt.Errorf("begin a log of %s in %s: %w", e.Author.Tag(), e.Room, ErrTooManyAuthors)
+// crowdError is ErrTooManyAuthors of a log.
+type crowdError struct {
+	room   wire.Room
+	author wire.PeerID
 }
+
+func (e *crowdError) Error() string {
+	return fmt.Sprintf("begin a log of %s in %s: %v", e.author.Tag(), e.room, ErrTooManyAuthors)
+}
+
+func (e *crowdError) Unwrap() error { return ErrTooManyAuthors }
+
+// Refused tells whose log is not begun, and where.
+func (e *crowdError) Refused() (wire.Room, wire.PeerID) { return e.room, e.author }
 
 // checkPrepend reports what is wrong with events to be put before a log that begins after base.
 func checkPrepend(events []wire.Event, base uint64) error {

@@ -103,7 +103,7 @@ func (m *Memory) head(e *wire.Event, begun *map[wire.Room]int) (uint64, error) {
 		logs += len(r.logs)
 	}
 	if logs >= 2*m.limits.Authors {
-		return 0, crowdError(e)
+		return 0, &crowdError{e.Room, e.Author}
 	}
 	if *begun == nil {
 		*begun = make(map[wire.Room]int)
@@ -306,6 +306,14 @@ func (m *Memory) Heads(room wire.Room) (heads []wire.Head, lamport uint64, err e
 	}
 	slices.SortFunc(heads, func(a, b wire.Head) int { return bytes.Compare(a.Author[:], b.Author[:]) })
 	return heads, r.lamport, nil
+}
+
+// Base implements Store.
+func (m *Memory) Base(room wire.Room, author wire.PeerID) uint64 {
+	if r := m.rooms[room]; r != nil && r.logs[author] != nil {
+		return r.logs[author].base
+	}
+	return 0
 }
 
 // Rebase implements Store.

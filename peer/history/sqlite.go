@@ -476,6 +476,14 @@ func (s *SQLite) Heads(room wire.Room) (heads []wire.Head, lamport uint64, err e
 	return heads, r.lamport, nil
 }
 
+// Base implements Store.
+func (s *SQLite) Base(room wire.Room, author wire.PeerID) uint64 {
+	if r := s.rooms[room]; r != nil && r.logs[author] != nil {
+		return r.logs[author].base
+	}
+	return 0
+}
+
 // Close writes the journals into the file and closes it.
 func (s *SQLite) Close() error {
 	if s.conn == nil {

@@ -18,6 +18,7 @@ type log struct {
 type chain struct {
 	base   uint64
 	events []*wire.Event
+	before *chain // what Rebase has parted from it
 }
 
 func (c *chain) head() uint64 { return c.base + uint64(len(c.events)) }
@@ -31,6 +32,16 @@ func (l *log) chain(author wire.PeerID) *chain {
 	return c
 }
 
+// shared is the one copy of e.
+func (l *log) shared(e *wire.Event) *wire.Event {
+	k := event{e.Author, e.Seq}
+	if l.room.events[k] == nil {
+		one := *e
+		l.room.events[k] = &one
+	}
+	return l.room.events[k]
+}
+
 // Append is gossip.Log's, as are the others.
 func (l *log) Append(events []wire.Event) error {
 	for i := range events {
@@ -39,12 +50,7 @@ func (l *log) Append(events []wire.Event) error {
 		if e.Seq != c.head()+1 {
 			return fmt.Errorf("event %d of %s does not follow %d", e.Seq, e.Author.Tag(), c.head())
 		}
-		k := event{e.Author, e.Seq}
-		if l.room.events[k] == nil {
-			one := *e
-			l.room.events[k] = &one
-		}
-		c.events = append(c.events, l.room.events[k])
+		c.events = append(c.events, l.shared(e))
 		l.lamport = max(l.lamport, e.Lamport)
 	}
 	return nil
@@ -77,6 +83,33 @@ func (l *log) Heads(wire.Room) (heads []wire.Head, lamport uint64, err error) {
 // Rebase goes on after base.
 func (l *log) Rebase(_ wire.Room, author wire.PeerID, base uint64) error {
 	c := l.chain(author)
-	c.base, c.events = base, nil
+	before := *c
+	*c = chain{base: base, before: &before}
 	return nil
+}
+
+// Prepend puts events before a log, and joins it to what a Rebase has parted from it.
+func (l *log) Prepend(events []wire.Event) error {
+	c := l.chain(events[0].Author)
+	if last := events[len(events)-1].Seq; last != c.base {
+		return fmt.Errorf("event %d of %s does not come before %d", last, events[0].Author.Tag(), c.base+1)
+	}
+	var all []*wire.Event
+	for i := range events {
+		all = append(all, l.shared(&events[i]))
+	}
+	c.base, c.events = events[0].Seq-1, append(all, c.events...)
+	if b := c.before; b != nil && b.head() >= c.base {
+		c.events = append(slices.Clone(b.events), c.events[b.head()-c.base:]...)
+		c.base, c.before = b.base, b.before
+	}
+	return nil
+}
+
+// Base is after which event a log begins.
+func (l *log) Base(_ wire.Room, author wire.PeerID) uint64 {
+	if c := l.authors[author]; c != nil {
+		return c.base
+	}
+	return 0
 }

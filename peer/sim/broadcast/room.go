@@ -239,7 +239,8 @@ func (x *rider) step(now time.Time, in gossip.Input, out *sim.Output) {
 	o := &x.out
 	clear(o.Sends)
 	clear(o.Delivers)
-	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0]}
+	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
+		Fetched: o.Fetched[:0]}
 	if !x.in {
 		x.in = true
 		x.must(x.m.Step(now, gossip.Subscribe{Room: name}, o))

@@ -1,0 +1,107 @@
+package peer
+
+import (
+	"fmt"
+	"time"
+
+	"peerchat/peer/gossip"
+	"peerchat/peer/wire"
+)
+
+// This file is how the user learns what of a room is missing here, and gets what is older than what was fetched.
+
+const (
+	// syncPatience is how long events have to be missing before that is told: most gaps close at once.
+	syncPatience = 300 * time.Millisecond
+	// syncEvery is the least time between two tellings of one room, syncLook that between two counts while something is missing.
+	syncEvery = 200 * time.Millisecond
+	syncLook  = 100 * time.Millisecond
+)
+
+// syncing is what was told of how much of a room is missing.
+type syncing struct {
+	told   int
+	since  time.Time // since when something is missing; zero: nothing is
+	lookAt time.Time // when to count again
+	tellAt time.Time // when it may be told again
+}
+
+// tellSynced tells what of the rooms is missing, where that has changed.
+func (c *Core) tellSynced(now time.Time, out *CoreOutput) {
+	c.syncAt = time.Time{}
+	for _, name := range c.order {
+		s := &c.rooms[name].syncing
+		if now.Before(s.lookAt) {
+			c.syncAgain(s.lookAt)
+			continue
+		}
+		n := c.gossip.Missing(name)
+		switch {
+		case n == 0:
+			s.since = time.Time{}
+		case s.since.IsZero():
+			s.since = now
+			fallthrough
+		default:
+			s.lookAt = now.Add(syncLook)
+		}
+		switch {
+		case n == s.told:
+		case s.told == 0 && now.Before(s.since.Add(syncPatience)):
+			c.syncAgain(s.since.Add(syncPatience))
+		case now.Before(s.tellAt):
+			c.syncAgain(s.tellAt)
+		default:
+			s.told, s.tellAt = n, now.Add(syncEvery)
+			out.Events = append(out.Events, Synced{Room: name, Missing: n})
+		}
+	}
+}
+
+func (c *Core) syncAgain(t time.Time) {
+	if c.syncAt.IsZero() || t.Before(c.syncAt) {
+		c.syncAt = t
+	}
+}
+
+// fetchOlder asks for what is older than what is here. Whoever asks while that is under way gets the same answer.
+func (c *Core) fetchOlder(now time.Time, cmd FetchOlder, out *CoreOutput) {
+	refuse := func(err error) {
+		out.Events = append(out.Events, Answer{Ref: cmd.Ref, Value: OlderAnswer{Room: cmd.Room, Err: err}})
+	}
+	switch {
+	case !c.joined(cmd.Room):
+		refuse(fmt.Errorf("fetch older messages of %s: you are not in it; /join it first", cmd.Room))
+		return
+	case len(c.fetches[cmd.Room]) >= maxQueries:
+		refuse(fmt.Errorf("fetch older messages of %s: %d others wait for that already; wait for their answers", cmd.Room, maxQueries))
+		return
+	}
+	c.fetches[cmd.Room] = append(c.fetches[cmd.Room], cmd.Ref)
+	c.stepGossip(now, gossip.FetchOlder{Room: cmd.Room, Events: cmd.Events}, out)
+}
+
+// fetched answers those who asked for older events.
+func (c *Core) fetched(f gossip.Fetched, out *CoreOutput) {
+	refs := c.fetches[f.Room]
+	delete(c.fetches, f.Room)
+	for _, ref := range refs {
+		out.Events = append(out.Events, Answer{Ref: ref, Value: OlderAnswer{Room: f.Room, Events: f.Events, More: f.More, Err: f.Err}})
+	}
+}
+
+// older takes an event that was put before the start of its log. Its holders are not told: who has what is newer has it, too.
+func (c *Core) older(r *room, d gossip.Deliver, out *CoreOutput) {
+	if d.Asked { // it is read from the history, when somebody looks there
+		r.retitle(&d.Event)
+		return
+	}
+	c.show(r, &d.Event, true, out)
+}
+
+// retitle takes the room's topic from an event, if it is one that counts.
+func (r *room) retitle(e *wire.Event) {
+	if e.Kind == wire.KindTopic && r.topic.before(e) {
+		r.topic = topic{text: string(e.Body), lamport: e.Lamport, author: e.Author}
+	}
+}

@@ -1,0 +1,587 @@
+package gossip
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// What lies below the base of a log is fetched from its end, a run of events at a time, each of which joins up to the base. It is
+// wanted for one of three reasons:
+//
+//   - the window: less of the room is here than Config.Window says, because it is new here, or was lost;
+//   - a hole: the log went on past events that nobody had, and now somebody has them;
+//   - a demand: the user asked for more.
+//
+// Of a room that is new here the end of each log comes first, as repair fetches it; then always the log is asked for whose
+// first event here comes last in display order. So what is here of the room is the end of it, not an equal share of each author.
+
+// purpose is why events below a log's base are fetched.
+type purpose uint8
+
+const (
+	forWindow purpose = iota
+	forHole
+	forDemand
+)
+
+// past is what a log knows of what lies below its base.
+type past struct {
+	older  *olderAsk // the one question for it that is out
+	step   uint64    // how many events to ask for at once; 0: not known yet
+	seen   uint64    // what is above was delivered, or was in the Log when the room was joined
+	hole   hole
+	joined bool // it was first heard of on the first contact with the room, and shares its window
+	ended  bool // what is below is older than the window
+	barred bool // what is below cannot be taken in
+
+	first struct { // event that is held
+		seq, lamport uint64
+		time         time.Time
+	}
+}
+
+// hole is what a log went on past: the events after from, up to the base. Of several the last is remembered.
+type hole struct {
+	open bool
+	from uint64
+	seen uint64 // past.seen of what is before it
+}
+
+// olderAsk is a question for the events from to up, which is the base of their log.
+type olderAsk struct {
+	to       *link
+	why      purpose
+	from, up uint64
+	got      []wire.Event // verified, from the first on
+	size     int          // of these
+	deadline time.Time    // if nothing comes
+	end      time.Time    // in any case
+}
+
+// len is how many events are asked for.
+func (q *olderAsk) len() uint64 { return q.up - q.from + 1 }
+
+// demand is what the user asked for.
+type demand struct {
+	goal, got int
+	until     time.Time
+}
+
+// lack is a log that begins later than is wanted, and than that of a neighbour.
+type lack struct {
+	log   *authorLog
+	why   purpose
+	floor uint64 // it is wanted down to here
+	least uint64 // and held by somebody down to here
+	claim bool   // by those only who have failed to show what they claimed
+}
+
+// windowed is how many events the window has.
+func (m *Machine) windowed() int { return m.cfg.Window.Events }
+
+// tooOld tells whether an event is older than the window.
+func (m *Machine) tooOld(now, sent time.Time) bool {
+	return m.cfg.Window.Age > 0 && sent.Before(now.Add(-m.cfg.Window.Age))
+}
+
+// held is how many events of a room are here.
+func (r *room) held() (n int) {
+	for _, a := range r.sorted {
+		n += int(a.head - a.base)
+	}
+	return n
+}
+
+// fillSoon has a room looked at for what is older.
+func (m *Machine) fillSoon(r *room, t time.Time) {
+	r.fillAt = earlier(r.fillAt, t)
+	m.at(r.fillAt)
+}
+
+// showsOlder is told that a neighbour's log begins before the own one.
+func (m *Machine) showsOlder(now time.Time, r *room, a *authorLog) {
+	if a.hole.open || r.demand != nil || !r.filled && !a.ended {
+		t := r.looked.Add(lookPause) // a neighbour may say so as often as it likes
+		if t.Before(now) {
+			t = now
+		}
+		m.fillSoon(r, t)
+	}
+}
+
+// reaches tells whether a neighbour that holds k has what comes before the log.
+func (a *authorLog) reaches(k span) bool { return k.base < a.base && k.seq >= a.base }
+
+// demanded takes a FetchOlder in.
+func (m *Machine) demanded(now time.Time, in FetchOlder, out *Output) {
+	r := m.rooms[in.Room]
+	if r == nil {
+		out.Fetched = append(out.Fetched, Fetched{Room: in.Room, Err: fmt.Errorf("fetch older messages of %s: you are not in that room", in.Room)})
+		return
+	}
+	if r.demand == nil {
+		r.demand = &demand{until: now.Add(demandTime)}
+		r.full = false // there may be room now
+	}
+	r.demand.goal = min(r.demand.goal+max(0, in.Events), maxDemand)
+	m.fillSoon(r, now)
+}
+
+// fill asks for older events.
+func (m *Machine) fill(now time.Time, r *room, out *Output) {
+	r.fillAt, r.looked = time.Time{}, now
+	for _, a := range slices.Clone(r.asked) {
+		if q := a.older; !q.deadline.After(now) || !q.end.After(now) {
+			m.unanswered(r, a)
+		}
+	}
+	contact := r.fresh && !r.contact.IsZero()
+	if contact && !now.Before(r.contact) {
+		contact, r.fresh = false, false
+	} else if contact {
+		contact = slices.ContainsFunc(r.behind, func(a *authorLog) bool { return a.joined && a.head == 0 })
+		m.fillSoon(r, r.contact)
+	}
+	lacks, open := m.lacks(now, r)
+	if !r.full && !contact && !r.stuck.After(now) {
+		m.askOlder(now, r, lacks, open, out)
+	}
+	m.supply(now, r, len(lacks) > 0, contact, out)
+	for _, a := range r.asked {
+		m.fillSoon(r, earlier(a.older.deadline, a.older.end))
+	}
+	if r.stuck.After(now) {
+		m.fillSoon(r, r.stuck)
+	}
+}
+
+// lacks finds the logs that begin too late, the most urgent first, and how many events the window has open.
+func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
+	open = m.windowed() - r.held()
+	r.filled = open <= 0
+	window := uint64(0)
+	r.lacking = 0
+	for _, a := range r.sorted {
+		c := lack{log: a, least: a.base}
+		switch {
+		case a.base == 0 || a.head == 0 || a.barred:
+			continue
+		case a.hole.open:
+			c.why, c.floor = forHole, a.hole.from
+		case !r.filled && !a.ended:
+			c.why = forWindow
+		case r.demand != nil:
+			c.why = forDemand
+		default:
+			continue
+		}
+		believed := a.base // by neighbours that have not failed to show what they claim
+		for _, l := range m.linkList {
+			if s := l.share(r); s != nil && !l.cut {
+				if k := s.known[a.author]; a.reaches(k) {
+					c.least = min(c.least, k.base)
+					if l.silent == 0 {
+						believed = min(believed, k.base)
+					}
+				}
+			}
+		}
+		if c.least == a.base || c.floor >= a.base {
+			continue
+		}
+		if c.why == forWindow {
+			if m.begins(r, a); a.head > a.base && m.tooOld(now, a.first.time) {
+				if a.ended = true; r.demand == nil {
+					continue
+				}
+				c.why = forDemand
+			}
+		} else if c.why == forDemand {
+			m.begins(r, a)
+		}
+		c.claim = believed == a.base
+		switch missing := a.base - max(c.floor, believed); c.why {
+		case forHole:
+			r.lacking += missing
+		case forWindow:
+			window += missing
+		}
+		lacks = append(lacks, c)
+	}
+	r.lacking += min(window, uint64(max(0, open)))
+	slices.SortStableFunc(lacks, func(x, y lack) int {
+		return cmp.Or(cmp.Compare(x.rank(), y.rank()), y.log.compareFirst(x.log))
+	})
+	for _, a := range r.asked {
+		if a.older.why == forWindow {
+			open -= int(a.older.len())
+		}
+	}
+	for _, a := range r.behind {
+		if a.head == 0 && a.ask != nil {
+			open -= int(a.ask.up - a.ask.from + 1)
+		}
+	}
+	return lacks, open
+}
+
+// rank puts holes first: they are in the middle of what is here.
+func (c *lack) rank() (n int) {
+	if c.why != forHole {
+		n++
+	}
+	if c.claim {
+		n += 2
+	}
+	return n
+}
+
+// begins finds out with which event a log begins here.
+func (m *Machine) begins(r *room, a *authorLog) {
+	if a.first.seq == a.base+1 || a.head == a.base {
+		return
+	}
+	a.first.seq, a.first.lamport, a.first.time = a.base+1, 0, time.Time{}
+	if events, err := m.cfg.Log.Range(r.name, a.author, a.base+1, a.base+1, 1); err == nil && len(events) == 1 {
+		a.first.lamport, a.first.time = events[0].Lamport, events[0].Time
+	}
+}
+
+// compareFirst orders logs as their first events are displayed. One that holds none comes last.
+func (a *authorLog) compareFirst(b *authorLog) int {
+	key := func(a *authorLog) uint64 {
+		if a.head == a.base {
+			return math.MaxUint64
+		}
+		return a.first.lamport
+	}
+	return cmp.Or(cmp.Compare(key(a), key(b)), bytes.Compare(a.author[:], b.author[:]))
+}
+
+// askOlder asks for what is lacking. For the window and a demand it asks one question at a time, because which log is next is known
+// only when the answer is here; but the ends of logs of which nothing is here are asked for at once.
+func (m *Machine) askOlder(now time.Time, r *room, lacks []lack, open int, out *Output) {
+	left, turn := 0, true
+	if r.demand != nil {
+		left = r.demand.goal - r.demand.got
+	}
+	for _, a := range r.asked {
+		if left -= int(a.older.len()); a.older.why != forHole {
+			turn = false
+		}
+	}
+	for _, c := range lacks {
+		if len(r.asked) >= maxOlderAsks {
+			return
+		}
+		a := c.log
+		if a.older != nil {
+			continue
+		}
+		size := cmp.Or(a.step, firstStep)
+		if c.why != forHole {
+			room := open
+			if c.why == forDemand {
+				room = left
+			}
+			if room <= 0 {
+				continue
+			}
+			switch {
+			case a.head == a.base:
+				size = min(size, endOfLog, uint64(max(1, room/len(lacks))))
+			case !turn:
+				continue
+			case len(lacks) > 1: // they take turns, for less each time, so that all end at about the same moment of the room
+				size = min(size, uint64(max(minStep, room/(len(lacks)+1))), uint64(room))
+			default:
+				size = min(size, uint64(room))
+			}
+			if !m.question(now, r, c, size, out) {
+				continue
+			}
+			turn = turn && a.head == a.base
+			open -= int(size)
+			left -= int(size)
+			continue
+		}
+		m.question(now, r, c, size, out)
+	}
+}
+
+// question asks a neighbour for the last events before a log, at most size of them: one of those that have them, and have answered
+// the like. It reports whether there is one.
+func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Output) bool {
+	a := c.log
+	var able []*link
+	for _, l := range m.linkList {
+		s := l.share(r)
+		if s == nil || l.busy || l.cut || !a.reaches(s.known[a.author]) {
+			continue
+		}
+		if l.asks >= maxAsks {
+			l.short = true
+			continue
+		}
+		if len(able) > 0 && l.silent < able[0].silent {
+			able = able[:0]
+		}
+		if len(able) == 0 || l.silent == able[0].silent {
+			able = append(able, l)
+		}
+	}
+	if len(able) == 0 {
+		return false
+	}
+	l := able[m.cfg.Rand.Uint64()%uint64(len(able))]
+	start := max(c.floor, l.share(r).known[a.author].base, a.base-min(a.base, size))
+	a.older = &olderAsk{to: l, why: c.why, from: start + 1, up: a.base, deadline: now.Add(askTimeout), end: now.Add(olderTime)}
+	r.asked = append(r.asked, a)
+	l.asks++
+	out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Want{Room: r.name,
+		Ranges: []wire.Range{{Author: a.author, From: start + 1, To: a.base}}}})
+	return true
+}
+
+// supply answers the demand of a room when there is nothing more to be done about it. More says that somebody has older events.
+func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output) {
+	d := r.demand
+	if d == nil {
+		return
+	}
+	f := Fetched{Room: r.name, Events: d.got, More: more}
+	switch {
+	case d.got >= d.goal:
+	case r.full:
+		f.Err = fmt.Errorf("fetch older messages of %s: the history keeps no more of this room: raise its limits", r.name)
+	case !d.until.After(now):
+		f.Err = fmt.Errorf("fetch older messages of %s: not all came within %v: try again", r.name, demandTime)
+	case !more && len(r.asked) == 0 && !contact:
+		f.Err = fmt.Errorf("fetch older messages of %s: nobody who is linked has any", r.name)
+	default:
+		m.fillSoon(r, d.until)
+		return
+	}
+	r.demand = nil
+	out.Fetched = append(out.Fetched, f)
+}
+
+// unanswered gives a question up that was not answered in time. The neighbour counts as not having what it claimed until it says so
+// again, and is asked only if nobody else can be; a question that was too big for its link is smaller the next time.
+func (m *Machine) unanswered(r *room, a *authorLog) {
+	q := a.older
+	q.to.silent++
+	if s := q.to.share(r); s != nil {
+		if k, ok := s.known[a.author]; ok && k.base < a.base {
+			k.base = a.base
+			s.known[a.author] = k
+		}
+	}
+	a.step = max(1, q.len()/2)
+	m.dropOlder(r, a)
+}
+
+// dropOlder ends the question for older events that is out.
+func (m *Machine) dropOlder(r *room, a *authorLog) {
+	q := a.older
+	if q == nil {
+		return
+	}
+	a.older = nil
+	q.to.asks--
+	m.olderBytes -= q.size
+	r.asked = slices.DeleteFunc(r.asked, func(x *authorLog) bool { return x == a })
+}
+
+// olderEvent takes an event in from below the base of its log, if it was asked for and is the next of its answer, and reports
+// whether it was.
+func (m *Machine) olderEvent(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, live bool, out *Output) bool {
+	q := a.older
+	if q == nil || q.to != l || q.up != a.base || e.Seq < q.from {
+		return false
+	}
+	next := q.from + uint64(len(q.got))
+	if e.Seq < next && q.got[e.Seq-q.from].Hash() != e.Hash() {
+		m.double(l, r, a, e, out)
+	}
+	if e.Seq != next {
+		return false
+	}
+	if err := m.verify(e); err != nil {
+		m.forged(l, r, e, out)
+		return false
+	}
+	m.punctual(now, l, r, a, e, false, out)
+	if live { // to its holder it is of the conversation that goes on, and so it waits for an acknowledgement
+		m.ackSoon(now, l.share(r), a)
+	}
+	q.deadline = now.Add(askTimeout)
+	if e.Lamport > believed(now) { // nobody takes that in: the log begins after it, for good
+		a.barred, a.hole.open = true, false
+		m.olderBytes -= q.size
+		q.from, q.got, q.size = e.Seq+1, nil, 0
+		if e.Seq == q.up {
+			m.dropOlder(r, a)
+			m.fillSoon(r, now)
+		}
+		return true
+	}
+	kept := *e
+	kept.Body, kept.Proof.Path = bytes.Clone(e.Body), slices.Clone(e.Proof.Path) // they are a part of their frame
+	q.got = append(q.got, kept)
+	size := heldSize(e)
+	q.size += size
+	m.olderBytes += size
+	for q.size > maxOlderBytes { // the end of the answer is what joins up to the log: let go of its beginning
+		size := heldSize(&q.got[0])
+		q.size -= size
+		m.olderBytes -= size
+		q.got[0] = wire.Event{}
+		q.got, q.from = q.got[1:], q.from+1
+	}
+	switch {
+	case e.Seq == q.up:
+		m.prepend(now, r, a, out)
+	case m.olderBytes > maxAllOlderBytes: // others wait, too
+		m.dropOlder(r, a)
+		m.fillSoon(r, now.Add(lookPause))
+	}
+	return true
+}
+
+// prepend puts the answer to a question before its log.
+func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
+	q := a.older
+	events, from := q.got, q.to
+	a.step = max(1, min(maxWant, uint64(len(events)*stepBytes/q.size)))
+	from.silent = 0
+	m.dropOlder(r, a)
+	m.resume(now, from)
+	m.fillSoon(r, now)
+	if q.why == forWindow {
+		if i := lastIndex(events, func(e *wire.Event) bool { return m.tooOld(now, e.Time) }); i >= 0 {
+			events, a.ended = events[i+1:], true
+		}
+	}
+	if len(events) == 0 {
+		return
+	}
+	if err := m.cfg.Log.Prepend(events); err != nil {
+		r.stuck = now.Add(stuckTime)
+		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
+			"%d older events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
+		return
+	}
+	a.base = min(m.cfg.Log.Base(r.name, a.author), a.head)
+	first := &events[0]
+	if a.base >= first.Seq { // not all were kept
+		r.full = true
+		for _, b := range r.sorted {
+			m.rebased(now, r, b)
+		}
+	}
+	r.lacking -= min(r.lacking, uint64(len(events)))
+	if a.base == first.Seq-1 {
+		a.first.seq, a.first.lamport, a.first.time = first.Seq, first.Lamport, first.Time
+	}
+	for i := range events {
+		e := &events[i]
+		if e.Seq <= a.base {
+			continue
+		}
+		r.follow(now, e.Lamport)
+		if r.demand != nil {
+			r.demand.got++
+		}
+		if e.Seq <= a.seen {
+			out.Delivers = append(out.Delivers, Deliver{Event: *e, From: from.peer, History: true, Older: true, Asked: q.why == forDemand,
+				Hops: unknownHops})
+		}
+	}
+	a.seen = min(a.seen, a.base)
+	if h := &a.hole; h.open && a.base <= h.from {
+		a.seen, h.open = h.seen, false
+	}
+	m.tellBase(r, a, out)
+}
+
+func lastIndex(events []wire.Event, is func(*wire.Event) bool) int {
+	for i := len(events) - 1; i >= 0; i-- {
+		if is(&events[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
+// tellBase tells the neighbours whose log begins later that this one begins earlier now: they may be waiting for it.
+func (m *Machine) tellBase(r *room, a *authorLog, out *Output) {
+	for _, l := range m.linkList {
+		if s := l.share(r); s != nil && !l.busy && s.known[a.author].base > a.base {
+			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name,
+				Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
+		}
+	}
+}
+
+// rebased looks where a log begins in the Log, which may have lost its oldest events, or all.
+func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
+	base := min(m.cfg.Log.Base(r.name, a.author), a.head)
+	if base == a.base {
+		return
+	}
+	if base > a.base {
+		a.hole.open, a.ended, r.filled = false, false, false
+		m.fillSoon(r, now)
+	}
+	a.base = base
+	r.full = r.full && r.held() > 0 // or all was lost, which is not to be mistaken for too much
+	if a.older != nil && a.older.up != base {
+		m.dropOlder(r, a)
+	}
+}
+
+// tear remembers that a log goes on after base, past what nobody has.
+func (m *Machine) tear(r *room, a *authorLog, base uint64) {
+	if a.head > 0 {
+		a.hole = hole{open: true, from: a.head, seen: a.seen}
+	}
+	a.seen = base
+	m.dropOlder(r, a)
+}
+
+// Missing is how many events of a room are wanted and not here, though a neighbour says that it holds them. It is an estimate: what a
+// neighbour only claims to have counts until it was asked for in vain.
+func (m *Machine) Missing(name wire.Room) int {
+	r := m.rooms[name]
+	if r == nil {
+		return 0
+	}
+	n := min(r.lacking, math.MaxInt32)
+	for _, a := range r.behind {
+		top, least := a.head, uint64(math.MaxUint64)
+		for _, l := range m.linkList {
+			if s := l.share(r); s != nil && !l.cut {
+				if k := s.known[a.author]; k.seq > max(a.head, k.base) {
+					top, least = max(top, k.seq), min(least, k.base)
+				}
+			}
+		}
+		missing := top - max(a.head, min(least, top))
+		if a.head == 0 {
+			most := uint64(max(1, m.windowed()))
+			if a.joined {
+				most = min(most, endOfLog)
+			}
+			missing = min(missing, most)
+		}
+		n += min(missing-min(missing, uint64(len(a.pending))), math.MaxInt32)
+	}
+	return int(min(n, math.MaxInt32))
+}

@@ -1,0 +1,410 @@
+package gossip
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerchat/peer/history"
+	"peerchat/peer/wire"
+)
+
+// talk has the authors say lines by turns, so many each, a gap apart.
+func (w *world) talk(lines int, gap time.Duration, authors ...*node) {
+	w.t.Helper()
+	for i := range lines {
+		for _, a := range authors {
+			w.say(a, fmt.Sprintf("%s %d", a.name, i))
+			w.run(gap)
+		}
+	}
+}
+
+// newcomer is a node that is linked with everybody, with a window of so many events.
+func (w *world) newcomer(window Window) *node {
+	w.t.Helper()
+	n := w.add("dan", 9)
+	n.window = window
+	w.start(n)
+	w.mesh()
+	return n
+}
+
+// holds are the numbers of the first and the last event of an author that a node holds, and how many there are in its room.
+func (n *node) holds(author *node) (from, to uint64, all int) {
+	heads, _, _ := n.store.Heads(general)
+	for _, h := range heads {
+		all += int(h.Seq - h.Base)
+		if h.Author == author.id {
+			from, to = h.Base+1, h.Seq
+		}
+	}
+	return from, to, all
+}
+
+// wholeFrom fails unless what a node was delivered of an author is all that it holds, and that is what the author said from one
+// number on.
+func (n *node) wholeFrom(w *world, author *node) {
+	w.t.Helper()
+	from, to, _ := n.holds(author)
+	got := n.delivered[author.id]
+	if int(to) != len(author.said) || len(got) != int(to-from+1) || len(got) > 0 && (got[0] != from || got[len(got)-1] != to) {
+		w.t.Fatalf("%s holds %d to %d of %s, who said %d lines, and was delivered %d of them", n.name, from, to, author.name,
+			len(author.said), len(got))
+	}
+	events, err := n.store.Range(general, author.id, from, to, 1<<20)
+	if err != nil {
+		w.t.Fatalf("%v", err)
+	}
+	for i, e := range events {
+		if e.Seq != from+uint64(i) || string(e.Body) != author.said[e.Seq-1] {
+			w.t.Fatalf("%s holds %q as line %d of %s", n.name, e.Body, e.Seq, author.name)
+		}
+	}
+}
+
+func TestANewcomerGetsTheEndOfTheRoomAndNotEqualShares(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob", "cyd")
+	w.mesh()
+	ann, bob, cyd := w.nodes[0], w.nodes[1], w.nodes[2]
+	w.talk(500, time.Second, bob) // long ago
+	w.talk(2, time.Second, cyd)
+	w.talk(500, time.Second, ann)
+	dan := w.newcomer(Window{Events: 400})
+	w.run(5 * time.Second)
+	for _, n := range w.nodes[:3] {
+		dan.wholeFrom(w, n)
+	}
+	anns, _, all := dan.holds(ann)
+	bobs, _, _ := dan.holds(bob)
+	if _, _, _ = dan.holds(cyd); all != 400 {
+		t.Errorf("the newcomer has fetched %d events: want the whole window of 400", all)
+	}
+	if bobs != 500-endOfLog+1 || anns > 500-350 {
+		t.Errorf("the newcomer holds bob's lines from %d and ann's from %d on: want only the end of bob's log, who fell silent long ago, and all "+
+			"else of the window of ann's", bobs, anns)
+	}
+	w.say(ann, "hello dan")
+	w.say(dan, "hello")
+	w.run(time.Second)
+	dan.wholeFrom(w, ann)
+	w.bounded()
+}
+
+func TestLogsOfANewRoomAreReadBackByTurns(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob", "cyd")
+	w.mesh()
+	w.talk(300, 100*time.Millisecond, w.nodes...)
+	dan := w.newcomer(Window{Events: 450})
+	w.run(5 * time.Second)
+	for _, n := range w.nodes[:3] {
+		dan.wholeFrom(w, n)
+		if from, _, all := dan.holds(n); from < 120 || from > 190 || all != 450 {
+			t.Errorf("the newcomer holds %s's lines from %d on, and %d in all: want 450, and of each about the same", n.name, from, all)
+		}
+	}
+}
+
+func TestTheWindowEndsAtItsAge(t *testing.T) {
+	for name, c := range map[string]struct {
+		window Window
+		from   [3]uint64 // of ann, bob and cyd
+	}{
+		"an hour": {Window{Age: time.Hour}, [3]uint64{41, 21, 6}},
+		"any":     {Window{Age: -1}, [3]uint64{1, 1, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 5, "ann", "bob", "cyd")
+			w.mesh()
+			ann, bob, cyd := w.nodes[0], w.nodes[1], w.nodes[2]
+			w.talk(20, time.Second, ann, bob)
+			w.talk(20, time.Second, ann)
+			w.talk(5, time.Second, cyd)
+			w.run(2 * time.Hour)
+			w.talk(100, time.Second, ann)
+			w.talk(2, time.Second, bob)
+			w.queue = nil
+			dan := w.newcomer(c.window)
+			w.run(10 * time.Second)
+			for i, n := range []*node{ann, bob, cyd} {
+				if base := dan.store.Base(general, n.id); base+1 != c.from[i] {
+					t.Errorf("the newcomer holds %s's lines from %d on: want from %d", n.name, base+1, c.from[i])
+				}
+			}
+			w.talk(1, time.Second, ann, bob, cyd)
+			for i, n := range []*node{ann, bob, cyd} {
+				if got := dan.delivered[n.id]; len(got) == 0 || got[0] != c.from[i] || got[len(got)-1] != uint64(len(n.said)) {
+					t.Errorf("the newcomer was delivered %v of %s: want %d to %d", got, n.name, c.from[i], len(n.said))
+				}
+			}
+			if n := dan.machine.Missing(general); n != 0 {
+				t.Errorf("%d events are missing, it says", n)
+			}
+			w.bounded()
+		})
+	}
+}
+
+func TestVeryManyAuthorsShareTheWindow(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob")
+	ann, bob := w.nodes[0], w.nodes[1]
+	const authors = 80
+	for i := range authors {
+		n := &node{name: fmt.Sprint(i)}
+		n.key, n.id = w.identity(100 + i)
+		for seq := range uint64(5) {
+			e := w.forge(n, seq+1, "x", nil)
+			if err := ann.store.Append([]wire.Event{e}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.restart(ann)
+	bob.window.Events = 60
+	w.start(bob)
+	w.mesh()
+	w.run(5 * time.Second)
+	_, _, all := bob.holds(ann)
+	heads, _, _ := bob.store.Heads(general)
+	if all != 60 || len(heads) != authors {
+		t.Errorf("of %d authors a newcomer with a window of 60 holds %d events and knows %d: want 60, and all", authors, all, len(heads))
+	}
+	for _, h := range heads {
+		if h.Seq != 5 {
+			t.Errorf("the newcomer has the log of %s up to %d, want 5", h.Author.Tag(), h.Seq)
+		}
+	}
+	w.run(10 * time.Second)
+	if _, _, now := bob.holds(ann); now != all {
+		t.Errorf("later it holds %d", now)
+	}
+}
+
+func TestALieAboutWhereALogBeginsCostsOnlyTime(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob", "eve")
+	ann, bob, eve := w.nodes[0], w.nodes[1], w.nodes[2]
+	w.link(ann, bob)
+	w.talk(200, 10*time.Millisecond, ann)
+	dan := w.add("dan", 9)
+	w.start(dan)
+	// eve begins ann's log at its end, and has that event.
+	w.link(eve, dan)
+	end, _ := ann.store.Range(general, ann.id, 200, 200, 1)
+	w.receive(dan, eve, wire.Digest{Room: general, Heads: []wire.Head{{Author: ann.id, Base: 199, Seq: 200}}})
+	w.run(100 * time.Millisecond)
+	w.receive(dan, eve, wire.Events{Events: end})
+	w.run(contactTime)
+	if from, to, _ := dan.holds(ann); from != 200 || to != 200 {
+		t.Fatalf("dan holds %d to %d of ann: want what eve has", from, to)
+	}
+	// She claims to have all, and gives nothing, over and over.
+	for range 5 {
+		w.receive(dan, eve, wire.Have{Room: general, Heads: []wire.Head{{Author: ann.id, Base: 0, Seq: 200}}})
+		w.run(askTimeout / 2)
+	}
+	w.link(bob, dan)
+	for range 10 {
+		w.receive(dan, eve, wire.Have{Room: general, Heads: []wire.Head{{Author: ann.id, Base: 0, Seq: 200}}})
+		w.run(askTimeout / 2)
+	}
+	dan.wholeFrom(w, ann)
+	if from, _, _ := dan.holds(ann); from != 1 {
+		t.Errorf("dan holds ann's lines from %d on, though bob has all of them", from)
+	}
+	w.bounded()
+}
+
+func TestOlderEventsThatNobodyAskedForAreUseless(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob")
+	ann, bob := w.nodes[0], w.nodes[1]
+	lines := make([]string, 100)
+	w.say(ann, lines...)
+	bob.window = Window{Events: 10}
+	w.start(bob)
+	w.mesh()
+	w.run(5 * time.Second)
+	if from, _, all := bob.holds(ann); from != 91 || all != 10 {
+		t.Fatalf("bob holds %d events from %d on: want 10", all, from)
+	}
+	before, _ := ann.store.Range(general, ann.id, 51, 90, 40)
+	frames := 0
+	for ; frames < 2000 && !bob.cut(ann); frames++ {
+		w.receive(bob, ann, wire.Events{Events: before})
+	}
+	if from, _, _ := bob.holds(ann); from != 91 || len(bob.delivered[ann.id]) != 10 {
+		t.Errorf("bob took older events in that he did not ask for: he holds them from %d on", from)
+	}
+	if bob.faults["flood"] != 1 || frames < wasteBurst/40 || frames > 2*wasteBurst/40 {
+		t.Errorf("%d frames with 40 useless events were let pass, faults %v", frames, bob.faults)
+	}
+}
+
+// asking is a world in which dan holds the last 10 of ann's 200 lines and has just asked bob for the 16 before them, and from whom
+// nothing comes but what a test gives.
+func asking(t *testing.T) (w *world, ann, bob, dan *node, q *olderAsk) {
+	w = newWorld(t, 5, "ann", "bob")
+	ann, bob = w.nodes[0], w.nodes[1]
+	w.mesh()
+	w.talk(200, time.Millisecond, ann)
+	w.run(time.Second)
+	dan = w.add("dan", 9)
+	dan.window = Window{Events: 10}
+	w.start(dan)
+	w.link(bob, dan)
+	w.run(5 * time.Second)
+	w.drop = func(from, to *node, _ wire.Frame) bool { return to == dan }
+	w.step(dan, FetchOlder{general, 16})
+	q = dan.machine.rooms[general].logs[ann.id].older
+	if q == nil || q.from != 175 || q.up != 190 || q.to.peer != bob.id {
+		t.Fatalf("dan asks for %+v: want 175 to 190 of bob", q)
+	}
+	return w, ann, bob, dan, q
+}
+
+func TestAnswersThatAreNotWhatWasAskedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer func(w *world, ann *node, run []wire.Event) []wire.Event
+		fault  string
+		cut    bool
+		got    int
+	}{
+		"as it should be":      {func(_ *world, _ *node, run []wire.Event) []wire.Event { return run }, "", false, 16},
+		"twice":                {func(_ *world, _ *node, run []wire.Event) []wire.Event { return append(run, run...) }, "", false, 16},
+		"its first is missing": {func(_ *world, _ *node, run []wire.Event) []wire.Event { return run[1:] }, "", false, 0},
+		"one in it is missing": {func(_ *world, _ *node, run []wire.Event) []wire.Event { return slices.Delete(run, 5, 6) }, "", false, 0},
+		"its last is missing":  {func(_ *world, _ *node, run []wire.Event) []wire.Event { return run[:15] }, "", false, 0},
+		"out of order":         {func(_ *world, _ *node, run []wire.Event) []wire.Event { slices.Reverse(run); return run }, "", false, 0},
+		"forged": {func(_ *world, _ *node, run []wire.Event) []wire.Event {
+			run[7].Body = []byte("what ann never said")
+			return run
+		}, "forged", true, 0},
+		"of another author": {func(w *world, ann *node, run []wire.Event) []wire.Event {
+			for i := range run {
+				run[i] = w.forge(w.node("bob"), run[i].Seq, "I", nil)
+			}
+			return run
+		}, "", false, 0},
+		"two with one number": {func(w *world, ann *node, run []wire.Event) []wire.Event {
+			return slices.Insert(run, 8, w.forge(ann, run[7].Seq, "what I said otherwise", nil))
+		}, "equivocation", false, 16},
+		"with a clock that nobody can have": {func(w *world, ann *node, run []wire.Event) []wire.Event {
+			e := []wire.Event{w.forge(ann, run[7].Seq, "the end of time", nil)}
+			e[0].Lamport = wire.MaxCounter
+			if err := wire.SignBatch(ann.key, e); err != nil {
+				t.Fatal(err)
+			}
+			run[7] = e[0]
+			return run
+		}, "", false, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, ann, bob, dan, _ := asking(t)
+			run, err := ann.store.Range(general, ann.id, 175, 190, 16)
+			if err != nil || len(run) != 16 {
+				t.Fatal(len(run), err)
+			}
+			w.receive(dan, bob, wire.Events{Events: c.answer(w, ann, run)})
+			w.bounded()
+			w.run(2 * demandTime)
+			w.bounded()
+			if c.fault != "" && dan.faults[c.fault] != 1 || c.fault == "" && len(dan.faults) > 0 || dan.cut(bob) != c.cut {
+				t.Errorf("faults %v, link cut %v: want %q, %v", dan.faults, dan.cut(bob), c.fault, c.cut)
+			}
+			if from, _, _ := dan.holds(ann); from != 191-uint64(c.got) || len(dan.delivered[ann.id]) != 10+c.got || dan.older != c.got {
+				t.Errorf("dan holds ann's lines from %d on, and was delivered %d: want %d older ones", from, len(dan.delivered[ann.id]), c.got)
+			}
+			if len(dan.fetched) != 1 || dan.fetched[0].Events != c.got || (dan.fetched[0].Err == nil) != (c.got == 16) {
+				t.Errorf("dan is told %+v: want %d events", dan.fetched, c.got)
+			}
+		})
+	}
+}
+
+func TestAnAnswerWithoutEndIsBounded(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob")
+	ann, bob := w.nodes[0], w.nodes[1]
+	for range 200 {
+		w.say(ann, strings.Repeat("x", wire.MaxText))
+	}
+	bob.window = Window{Events: 4}
+	w.start(bob)
+	w.mesh()
+	w.run(10 * time.Second)
+	most := 0
+	w.step(bob, FetchOlder{general, 100})
+	for range 4000 {
+		w.run(time.Millisecond)
+		most = max(most, bob.machine.olderBytes)
+		w.bounded()
+	}
+	if most > maxOlderBytes || most == 0 {
+		t.Errorf("%d bytes of an answer waited for its end: want at most %d", most, maxOlderBytes)
+	}
+	if len(bob.fetched) != 1 || bob.fetched[0].Events < 100 || !bob.fetched[0].More {
+		t.Errorf("bob is told %+v: want 100 events, and that there are more", bob.fetched)
+	}
+}
+
+func TestAnAnswerThatDripsIsGivenUp(t *testing.T) {
+	w, ann, bob, dan, q := asking(t)
+	events, _ := ann.store.Range(general, ann.id, q.from, q.up, 100)
+	for i := range events {
+		w.run(askTimeout * 9 / 10)
+		w.receive(dan, bob, wire.Events{Events: events[i : i+1]})
+		w.bounded()
+	}
+	if len(dan.fetched) != 1 || dan.fetched[0].Err == nil || dan.machine.olderBytes != 0 || len(dan.machine.rooms[general].asked) != 0 {
+		t.Errorf("who sends an event every %v keeps the question open: %+v, %d bytes", askTimeout*9/10, dan.fetched, dan.machine.olderBytes)
+	}
+}
+
+func TestAHoleIsFilledWhenSomebodyComesWhoHasIt(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob", "cyd")
+	ann, bob, cyd := w.nodes[0], w.nodes[1], w.nodes[2]
+	bob.window.Age = time.Minute
+	w.start(bob)
+	w.mesh()
+	w.talk(10, 10*time.Millisecond, ann)
+	w.unlink(ann, bob)
+	w.unlink(cyd, bob)
+	w.talk(90, 10*time.Millisecond, ann)
+	w.run(3 * time.Minute) // a hole is filled whatever its age
+	w.unlink(ann, cyd)
+	ann.store = prunedAt(t, w, ann, 60)
+	ann.delivered[ann.id] = ann.delivered[ann.id][60:]
+	w.start(ann)
+	w.link(ann, bob)
+	w.run(3 * strandedDelay)
+	if from, to, _ := bob.holds(ann); from != 61 || to != 100 {
+		t.Fatalf("bob holds %d to %d of ann: want the log to go on at 61, as nobody has what comes before", from, to)
+	}
+	w.talk(1, time.Second, ann)
+	w.link(bob, cyd)
+	w.run(2 * time.Second)
+	if from, to, all := bob.holds(ann); from != 1 || to != 101 || all != 101 {
+		t.Errorf("bob holds %d to %d of ann, though cyd had what lay between", from, to)
+	}
+	if got := bob.delivered[ann.id]; len(got) != 101 || bob.older != 50 {
+		t.Errorf("bob was delivered %d lines, %d of them late: want 101 and 50", len(got), bob.older)
+	}
+	w.bounded()
+}
+
+// prunedAt is the store of a node whose own log begins after base.
+func prunedAt(t *testing.T, w *world, n *node, base uint64) *history.Memory {
+	t.Helper()
+	events, err := n.store.Range(general, n.id, base+1, 1<<40, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := history.NewMemory()
+	if err := m.Rebase(general, n.id, base); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Append(events); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
