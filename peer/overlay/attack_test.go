@@ -245,6 +245,36 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
+// Who has had too many neighbours of one origin, then few, then too many again, looks for others now and then, and not all the time.
+func TestOneOriginAgainAndAgain(t *testing.T) {
+	a := newAlone(t, overlay.Config{})
+	for i := range 20 {
+		if i%5 < 3 {
+			a.step(overlay.LinkUp{Peer: sim.ID(i), Origin: "127.0.0.1"})
+			a.hear(i, overlay.Join{Nonce: 1})
+		} else {
+			for k := range 20 {
+				a.step(overlay.LinkDown{Peer: sim.ID(k)})
+			}
+		}
+	}
+	for i := range 5 {
+		a.step(overlay.LinkUp{Peer: sim.ID(100 + i), Origin: "127.0.0.1"})
+		a.hear(100+i, overlay.Join{Nonce: 1})
+	}
+	ticks := 0
+	for end := a.now.Add(time.Hour); a.now.Before(end) && ticks < 10_000; ticks++ {
+		out := a.step(overlay.Tick{})
+		if out.Wake.IsZero() {
+			break
+		}
+		a.now = out.Wake
+	}
+	if ticks > 3000 {
+		t.Errorf("it wanted to be called %d times within an hour", ticks)
+	}
+}
+
 func ids(from, to int) (list []wire.PeerID) {
 	for i := from; i < to; i++ {
 		list = append(list, sim.ID(i))

@@ -202,7 +202,7 @@ func (m *Machine) bridge(out *Output) {
 // crowd sees to it that too many neighbours of one origin are noticed.
 func (m *Machine) crowd() {
 	if m.surplus() == nil {
-		m.mixWait = 0
+		m.mixWait, m.mixAt = 0, time.Time{} // together, or the wait would be none
 	} else if m.mixAt.IsZero() {
 		m.mixWait = max(m.mixWait, m.timing.Shuffle)
 		m.mixAt = m.now.Add(m.mixWait/2 + m.upTo(m.mixWait))
