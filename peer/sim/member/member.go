@@ -7,6 +7,7 @@ package member
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"peerchat/peer/overlay"
@@ -29,6 +30,11 @@ type Rider interface {
 // Busier is a Rider that wants to know when a link has more to carry than it can.
 type Busier interface {
 	Busy(now time.Time, peer wire.PeerID, busy bool, out *sim.Output)
+}
+
+// Starter is a Rider that has something to do when its life begins, before the overlay has.
+type Starter interface {
+	Start(now time.Time, out *sim.Output)
 }
 
 // Informer is a Rider that knows more of the room than the overlay: what it has learned since it was asked last.
@@ -90,6 +96,9 @@ func (m *Member) Step(now time.Time, in sim.Input, out *sim.Output) {
 	rider := m.cfg.Rider
 	switch in := in.(type) {
 	case sim.Start:
+		if s, ok := rider.(Starter); ok {
+			s.Start(now, out)
+		}
 		m.Input(now, overlay.Contacts{Peers: m.cfg.Contacts}, out)
 	case sim.LinkUp:
 		up := overlay.LinkUp{Peer: in.Peer}
@@ -157,6 +166,8 @@ func (m *Member) Input(now time.Time, in overlay.Input, out *sim.Output) {
 		switch a := a.(type) {
 		case overlay.Connect:
 			out.Connect = append(out.Connect, a.Peer)
+			// The world makes links before it ends any. Who was released before in this Step is wanted again.
+			out.Close = slices.DeleteFunc(out.Close, func(id wire.PeerID) bool { return id == a.Peer })
 		case overlay.Release:
 			out.Close = append(out.Close, a.Peer)
 		case overlay.NeighborUp:

@@ -1,0 +1,257 @@
+package chat
+
+import (
+	"fmt"
+	"time"
+
+	"peerchat/peer/gossip"
+	"peerchat/peer/wire"
+)
+
+// Invariant is something that must hold.
+type Invariant string
+
+// What must hold at every moment.
+const (
+	Once      Invariant = "nothing is shown twice"
+	Said      Invariant = "nothing is shown that was not said"
+	Order     Invariant = "what an author says is shown in order"
+	Numbers   Invariant = "no number is used twice"
+	Durable   Invariant = "what is sent of one's own is in the log"
+	Blameless Invariant = "honest peers find no fault with each other"
+	Bounded   Invariant = "memory is bounded, and what is gone is forgotten"
+)
+
+// What must hold when the network has been calm for a while.
+const (
+	Mutual    Invariant = "neighbours agree that they are neighbours"
+	Connected Invariant = "all are connected"
+	Complete  Invariant = "everybody holds everything"
+	Known     Invariant = "everybody knows exactly who is there"
+	Prompt    Invariant = "a line takes no longer than its tree is deep"
+	Lean      Invariant = "a line costs one copy for each peer"
+)
+
+// Breach is an Invariant that did not hold.
+type Breach struct {
+	Invariant Invariant
+	At        time.Duration // since the start of the world
+	Text      string
+}
+
+// Error is the whole sentence.
+func (b Breach) Error() string {
+	return fmt.Sprintf("%s: after %v %s", b.Invariant, b.At.Round(time.Millisecond), b.Text)
+}
+
+// maxBreaches is how many are kept.
+const maxBreaches = 20
+
+// judge knows what was said, and what went wrong.
+type judge struct {
+	said     map[event][32]byte // in its author's log, at that moment
+	holes    map[wire.PeerID]uint64
+	breaches []Breach
+}
+
+func newJudge() judge {
+	return judge{said: make(map[event][32]byte), holes: make(map[wire.PeerID]uint64)}
+}
+
+// Breaches are what did not hold so far, the first ones.
+func (r *Room) Breaches() []Breach { return r.judge.breaches }
+
+func (r *Room) breach(i Invariant, format string, args ...any) {
+	if len(r.judge.breaches) < maxBreaches {
+		r.judge.breaches = append(r.judge.breaches, Breach{i, r.Elapsed(), fmt.Sprintf(format, args...)})
+	}
+}
+
+// stored is told of an event that its author, peer i, has in its log now.
+func (r *Room) stored(i int, e *wire.Event) {
+	k, hash := event{e.Author, e.Seq}, e.Hash()
+	if was, ok := r.judge.said[k]; ok && was != hash {
+		r.breach(Numbers, "peer %d said something else as its number %d", i, e.Seq)
+	}
+	r.judge.said[k] = hash
+}
+
+// durable looks at an own event that peer i sends.
+func (r *Room) durable(i int, e *wire.Event) {
+	if hash, ok := r.judge.said[event{e.Author, e.Seq}]; !ok || hash != e.Hash() {
+		r.breach(Durable, "peer %d sends its number %d, which is not stored", i, e.Seq)
+	}
+}
+
+// shows looks at an event that a participant shows its user.
+func (r *Room) shows(x *participant, k event, d *gossip.Deliver) {
+	author, _ := r.Index(k.author)
+	hash, ok := r.judge.said[k]
+	if l, own := d.Ref.(*Line); own && string(l.text) != string(d.Event.Body) {
+		r.breach(Said, "peer %d said %q, and is shown %q", x.i, l.text, d.Event.Body)
+	}
+	switch {
+	case !ok && k.author == x.self:
+		r.breach(Durable, "peer %d is shown its own number %d, which is not stored", x.i, k.seq)
+	case x.delivered[k] || k.seq <= x.kept[k.author]:
+		r.breach(Once, "peer %d is shown number %d of peer %d again", x.i, k.seq, author)
+	case !ok || hash != d.Event.Hash():
+		r.breach(Said, "peer %d is shown number %d of peer %d, which says %q", x.i, k.seq, author, d.Event.Body)
+	case k.seq <= x.shown[k.author]:
+		r.breach(Order, "peer %d is shown number %d of peer %d after number %d", x.i, k.seq, author, x.shown[k.author])
+	default:
+		x.shown[k.author] = k.seq
+	}
+	x.delivered[k] = true
+}
+
+// CheckBounds looks at what all who live keep in memory.
+func (r *Room) CheckBounds() {
+	for i := range r.Len() {
+		if m := r.Member(i); m != nil {
+			if err := r.participant(i).check(m); err != nil {
+				r.breach(Bounded, "peer %d: %v", i, err)
+			}
+		}
+	}
+}
+
+// Settle lets the world go on until what must hold in the calm does, but for at most d. It returns how long that took, or the Breach.
+func (r *Room) Settle(d time.Duration) (time.Duration, error) {
+	const step = time.Second
+	start := r.Elapsed()
+	for {
+		b := r.Unsettled()
+		if b == nil {
+			return r.Elapsed() - start, nil
+		}
+		if r.Elapsed()-start >= d {
+			r.breach(b.Invariant, "%s", b.Text)
+			return d, *b
+		}
+		r.Run(step)
+	}
+}
+
+// Unsettled is what does not hold now and must in the calm; nil if all does.
+func (r *Room) Unsettled() *Breach {
+	no := func(i Invariant, format string, args ...any) *Breach {
+		return &Breach{i, r.Elapsed(), fmt.Sprintf(format, args...)}
+	}
+	g := r.Graph()
+	if n := len(g.Components()); n > 1 {
+		return no(Connected, "the room is in %d parts", n)
+	}
+	if s := g.Symmetric(); s < 1 {
+		return no(Mutual, "%.1f %% of the views are mutual", 100*s)
+	}
+	if why := r.lacking(); why != "" {
+		return no(Complete, "%s", why)
+	}
+	if why := r.mistaken(); why != "" {
+		return no(Known, "%s", why)
+	}
+	return nil
+}
+
+// lacking says who lacks what somebody has. Of a log that went on beyond a hole, because nobody had what was in it, only what comes after that counts.
+func (r *Room) lacking() string {
+	type end struct {
+		who  int
+		head uint64
+	}
+	best := make(map[wire.PeerID]end)
+	bases := make(map[int]map[wire.PeerID]wire.Head)
+	for i := range r.Len() {
+		if !r.Alive(i) {
+			continue
+		}
+		heads, _, err := r.peers[i].store.Heads(name)
+		must(err)
+		bases[i] = make(map[wire.PeerID]wire.Head, len(heads))
+		for _, h := range heads {
+			bases[i][h.Author] = h
+			if h.Seq > best[h.Author].head && h.Seq > h.Base {
+				best[h.Author] = end{i, h.Seq}
+			}
+		}
+	}
+	var authors []int
+	for k := range r.Len() {
+		if id := r.ID(k); best[id].head > r.judge.holes[id] {
+			authors = append(authors, k)
+		}
+	}
+	for i := range r.Len() {
+		if !r.Alive(i) {
+			continue
+		}
+		for _, k := range authors {
+			author := r.ID(k)
+			want, hole := best[author], r.judge.holes[author]
+			switch h := bases[i][author]; {
+			case h.Seq < want.head:
+				return fmt.Sprintf("peer %d lacks %d to %d of peer %d, which peer %d has", i, h.Seq+1, want.head, k, want.who)
+			case h.Base > hole:
+				return fmt.Sprintf("peer %d lacks 1 to %d of peer %d, and there was no hole", i, h.Base, k)
+			}
+		}
+	}
+	return ""
+}
+
+// mistaken says who knows of somebody who is not there, or does not of somebody who is. Of many, a sample is asked.
+func (r *Room) mistaken() string {
+	if r.cfg.Bare {
+		return ""
+	}
+	for i := 0; i < r.Len(); i += max(1, r.Len()/200) {
+		x := r.participant(i)
+		if x == nil {
+			continue
+		}
+		here := 0
+		for _, m := range x.presence.Members() {
+			k, _ := r.Index(m.Peer)
+			if !r.Alive(k) {
+				return fmt.Sprintf("peer %d believes that peer %d is there", i, k)
+			}
+			here++
+		}
+		if here != r.Living() {
+			return fmt.Sprintf("peer %d knows of %d who are there, of %d", i, here, r.Living())
+		}
+	}
+	return ""
+}
+
+// Probe lets a peer say some lines, one after the other, and looks at what they cost and how soon all have them. It is for rooms that are
+// settled, in a network without losses whose messages take at most trip.
+func (r *Room) Probe(i int, trip time.Duration) {
+	const lines, warm = 6, 2
+	wait := 8*trip + 3*time.Duration(depth(r.Living()))*trip
+	least := 0
+	for k := range lines {
+		l := r.Say(i)
+		r.Run(wait)
+		if n := r.Holders(l); n < r.Living() {
+			r.breach(Prompt, "line %d of peer %d has reached %d of %d in %v", k+1, i, n, r.Living(), wait)
+		}
+		// Second copies on the fast channel do not count: they belong to links whose round trip is not known, or that have lost much of late.
+		if copies := l.Copies - l.Second; k == warm || k > warm && copies < least {
+			least = copies
+		}
+	}
+	// The first lines make the tree, and one that comes while the overlay makes a link may cost more.
+	if least > r.Living()+r.Living()/20 {
+		r.breach(Lean, "lines of peer %d cost %d copies at least, for %d peers", i, least, r.Living()-1)
+	}
+}
+
+// depth is more than the links from end to end of a room of n.
+func depth(n int) (d int) {
+	for d = 2; n > 1; n /= 3 {
+		d++
+	}
+	return d
+}

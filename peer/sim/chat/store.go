@@ -1,0 +1,33 @@
+package chat
+
+import (
+	"peerchat/peer/history"
+	"peerchat/peer/wire"
+)
+
+// store is a peer's log, which outlives its lives. It tells the judge what its owner has stored of its own, because nothing else may be
+// sent, and where somebody's log goes on beyond a hole.
+type store struct {
+	*history.Memory
+	room *Room
+	i    int
+}
+
+// Append is gossip.Log's.
+func (s *store) Append(events []wire.Event) error {
+	if err := s.Memory.Append(events); err != nil {
+		return err
+	}
+	for k := range events {
+		if e := &events[k]; e.Author == s.room.ID(s.i) {
+			s.room.stored(s.i, e)
+		}
+	}
+	return nil
+}
+
+// Rebase is gossip.Log's.
+func (s *store) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
+	s.room.judge.holes[author] = max(s.room.judge.holes[author], base)
+	return s.Memory.Rebase(room, author, base)
+}
