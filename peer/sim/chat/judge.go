@@ -49,13 +49,13 @@ const maxBreaches = 20
 
 // judge knows what was said, and what went wrong.
 type judge struct {
-	said     map[event][32]byte // in its author's log, at that moment
-	holes    map[wire.PeerID]uint64
+	said     map[event][32]byte   // in its author's log, at that moment
+	anew     map[wire.PeerID]bool // who has lost its log and began anew beyond all numbers
 	breaches []Breach
 }
 
 func newJudge() judge {
-	return judge{said: make(map[event][32]byte), holes: make(map[wire.PeerID]uint64)}
+	return judge{said: make(map[event][32]byte), anew: make(map[wire.PeerID]bool)}
 }
 
 // Breaches are what did not hold so far, the first ones.
@@ -93,10 +93,11 @@ func (r *Room) shows(x *participant, k event, d *gossip.Deliver) {
 	switch {
 	case !ok && k.author == x.self:
 		r.breach(Durable, "peer %d is shown its own number %d, which is not stored", x.i, k.seq)
-	case x.delivered[k] || k.seq <= x.kept[k.author]:
+	case x.delivered[k]:
 		r.breach(Once, "peer %d is shown number %d of peer %d again", x.i, k.seq, author)
 	case !ok || hash != d.Event.Hash():
 		r.breach(Said, "peer %d is shown number %d of peer %d, which says %q", x.i, k.seq, author, d.Event.Body)
+	case d.Older: // it comes when it comes
 	case k.seq <= x.shown[k.author]:
 		r.breach(Order, "peer %d is shown number %d of peer %d after number %d", x.i, k.seq, author, x.shown[k.author])
 	default:
@@ -154,31 +155,32 @@ func (r *Room) Unsettled() *Breach {
 	return nil
 }
 
-// lacking says who lacks what somebody has. Of a log that went on beyond a hole, because nobody had what was in it, only what comes after that counts.
+// lacking says who lacks what somebody has.
 func (r *Room) lacking() string {
 	type end struct {
-		who  int
-		head uint64
+		who        int
+		base, head uint64
 	}
-	best := make(map[wire.PeerID]end)
-	bases := make(map[int]map[wire.PeerID]wire.Head)
+	best := make(map[wire.PeerID]end) // the log that goes farthest, and of these the one that begins first
+	logs := make(map[int]map[wire.PeerID]wire.Head)
 	for i := range r.Len() {
 		if !r.Alive(i) {
 			continue
 		}
 		heads, _, err := r.peers[i].store.Heads(name)
 		must(err)
-		bases[i] = make(map[wire.PeerID]wire.Head, len(heads))
+		logs[i] = make(map[wire.PeerID]wire.Head, len(heads))
 		for _, h := range heads {
-			bases[i][h.Author] = h
-			if h.Seq > best[h.Author].head && h.Seq > h.Base {
-				best[h.Author] = end{i, h.Seq}
+			logs[i][h.Author] = h
+			b, ok := best[h.Author]
+			if h.Seq > h.Base && (!ok || h.Seq > b.head || h.Seq == b.head && h.Base < b.base) {
+				best[h.Author] = end{i, h.Base, h.Seq}
 			}
 		}
 	}
 	var authors []int
 	for k := range r.Len() {
-		if id := r.ID(k); best[id].head > r.judge.holes[id] {
+		if _, ok := best[r.ID(k)]; ok {
 			authors = append(authors, k)
 		}
 	}
@@ -187,13 +189,12 @@ func (r *Room) lacking() string {
 			continue
 		}
 		for _, k := range authors {
-			author := r.ID(k)
-			want, hole := best[author], r.judge.holes[author]
-			switch h := bases[i][author]; {
-			case h.Seq < want.head:
-				return fmt.Sprintf("peer %d lacks %d to %d of peer %d, which peer %d has", i, h.Seq+1, want.head, k, want.who)
-			case h.Base > hole:
-				return fmt.Sprintf("peer %d lacks 1 to %d of peer %d, and there was no hole", i, h.Base, k)
+			most, h := best[r.ID(k)], logs[i][r.ID(k)]
+			if h.Seq < most.head {
+				return fmt.Sprintf("peer %d lacks %d to %d of peer %d, which peer %d has", i, h.Seq+1, most.head, k, most.who)
+			}
+			if h.Base > most.base && h.Base < most.head { // beyond it is who has lost its own log, and began anew
+				return fmt.Sprintf("peer %d lacks %d to %d of peer %d, which peer %d has", i, most.base+1, h.Base, k, most.who)
 			}
 		}
 	}

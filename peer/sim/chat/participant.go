@@ -3,6 +3,7 @@ package chat
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,9 +41,8 @@ type participant struct {
 	size                     int                    // of the room, as the overlay was told
 	joined                   []overlay.Contact      // of whom it was not told yet
 	apart                    []overlay.Contact      // whom only the tracker knows
-	delivered                map[event]bool         // in this life
-	shown                    map[wire.PeerID]uint64 // the last event of each author that was
-	kept                     map[wire.PeerID]uint64 // how far the logs went at the start, which the user sees then
+	delivered                map[event]bool         // to the user, in this life
+	shown                    map[wire.PeerID]uint64 // the last event of each author that was, older ones aside
 }
 
 // spoil is a bug that a test plants into all participants. Fields may be nil or false.
@@ -64,12 +64,16 @@ type spoil struct {
 func newParticipant(r *Room, i int, seed uint64, fresh bool) *participant {
 	p := &r.peers[i]
 	x := &participant{room: r, i: i, life: p.lives, self: r.ID(i), store: p.store, near: make(map[wire.PeerID]bool),
-		busy: make(map[wire.PeerID]bool), delivered: make(map[event]bool), shown: make(map[wire.PeerID]uint64),
-		kept: make(map[wire.PeerID]uint64)}
+		busy: make(map[wire.PeerID]bool), delivered: make(map[event]bool), shown: make(map[wire.PeerID]uint64)}
 	heads, _, err := x.store.Heads(name)
 	must(err)
 	for _, h := range heads {
-		x.kept[h.Author] = h.Seq
+		x.shown[h.Author] = h.Seq
+	}
+	events, err := x.store.Recent(name, math.MaxInt) // the user sees them first
+	must(err)
+	for k := range events {
+		x.delivered[event{events[k].Author, events[k].Seq}] = true
 	}
 	ids := uint64(0)
 	chance := sim.Source(seed)
@@ -144,7 +148,8 @@ func (x *participant) stepGossip(now time.Time, in gossip.Input, out *sim.Output
 	o := &x.gout
 	clear(o.Sends)
 	clear(o.Delivers)
-	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0]}
+	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
+		Fetched: o.Fetched[:0]}
 	must(x.gossip.Step(now, in, o))
 	x.gossipWake = o.Wake
 	if s != nil && s.gossipOut != nil {

@@ -38,7 +38,6 @@ type schedule struct {
 	net   sim.Network
 	spoil *spoil
 	told  func(format string, args ...any)
-	lines int
 }
 
 // TestSchedules lets whatever can happen happen to rooms, and holds them to all the invariants: some at every moment, the others
@@ -159,7 +158,7 @@ func (s *schedule) calm() {
 		return
 	}
 	i := s.alive()
-	if r.judge.holes[r.ID(i)] > 0 { // the first line after a hole waits at each peer until it is sure that nobody has what is missing
+	if r.judge.anew[r.ID(i)] { // its first line waits at each peer until it is clear that nobody has what is missing
 		r.Say(i)
 		r.Run(time.Minute)
 	}
