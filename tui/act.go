@@ -69,8 +69,8 @@ func (m *Model) act(action Action) {
 		}
 	case Clear:
 		r.clear()
-	case Find:
-		m.openFind(a.Text)
+	case Search:
+		m.openSearch(a)
 	case Bell:
 		if a.Mode != "" {
 			m.bell = a.Mode
@@ -97,6 +97,29 @@ func (m *Model) act(action Action) {
 		m.out.Actions = append(m.out.Actions, action)
 		r.follow()
 	}
+}
+
+func (m *Model) listRooms() {
+	if len(m.known) == 0 {
+		m.answer(m.room(), "no rooms are known yet: make one with /join ROOM", nil)
+		return
+	}
+	lines := make([]string, 0, len(m.known))
+	for _, k := range m.known {
+		mark := " "
+		if k.Joined {
+			mark = m.sign("●", "*")
+		}
+		line := mark + " " + padRight("#"+SanitizeLine(k.Room), 20, "…") + padLeft(itoa(k.Members), 5, "")
+		if r := m.find(k.Room); r != nil && r.synced.known {
+			line += "  " + r.synced.text()
+		}
+		if k.Topic != "" {
+			line += "  " + SanitizeLine(k.Topic)
+		}
+		lines = append(lines, line)
+	}
+	m.answer(m.room(), plural(len(m.known), "room", "rooms")+"; go to one with /join ROOM", lines)
 }
 
 func (m *Model) names(name string) {
@@ -133,7 +156,11 @@ func (m *Model) names(name string) {
 		}
 		lines = append(lines, padRight(mem.Name+"#"+Tag(mem.ID), longest, "…")+"  "+state)
 	}
-	m.answer(m.room(), plural(len(r.members), "person", "people")+" in #"+r.name, lines)
+	title := plural(len(r.members), "person", "people") + " in #" + r.name
+	if r.synced.known {
+		title += ", " + r.synced.text()
+	}
+	m.answer(m.room(), title, lines)
 }
 
 // overlayMode says what lies over the screen, or has taken over the input line.
@@ -144,7 +171,7 @@ const (
 	overlayHelp               // a page over everything
 	overlaySwitch             // rooms by a part of their name
 	overlayRecall             // search in what was typed
-	overlayFind               // search in the timeline
+	overlaySearch             // search in all that was said
 	overlayPaste              // a question
 	overlayCode               // a QR code over everything
 )
@@ -158,28 +185,17 @@ type overlay struct {
 
 	codes [][]string // QR codes, see Invitation
 
-	found *item   // find
-	from  *anchor // find: where the view was
-	below int
+	search *searching
 }
 
 func (m *Model) openHelp(string) {
 	m.overlay = overlay{mode: overlayHelp}
 }
 
-func (m *Model) openFind(text string) {
-	r := m.room()
-	m.overlay = overlay{mode: overlayFind, from: r.scroll, below: r.below}
-	if text != "" {
-		m.overlay.query.set(text)
-		m.overlayChanged()
-	}
-}
-
-// closeOverlay closes it; abandoned, a search goes back to where it started.
-func (m *Model) closeOverlay(abandoned bool) {
-	if m.overlay.mode == overlayFind && abandoned {
-		m.room().scroll, m.room().below = m.overlay.from, m.overlay.below
+// closeOverlay closes it.
+func (m *Model) closeOverlay() {
+	if m.overlay.mode == overlaySearch {
+		m.endSearch()
 	}
 	m.overlay = overlay{}
 }
@@ -208,6 +224,10 @@ func (m *Model) overlayKey(op string, k Key) {
 			m.overlay = overlay{}
 		}
 		return
+	case overlaySearch:
+		if m.searchKey(op) {
+			return
+		}
 	}
 	switch op {
 	case "backspace":
@@ -235,10 +255,6 @@ func (m *Model) overlayKey(op string, k Key) {
 		}
 	case o.mode == overlayRecall && (back || op == "recall"):
 		m.recallFrom(o.at)
-	case o.mode == overlayFind && (back || op == "find"):
-		m.findFrom(-1)
-	case o.mode == overlayFind && forth:
-		m.findFrom(1)
 	case k.Text != "":
 		if o.query.insert(cleanInput(k.Text)) {
 			m.overlayChanged()
@@ -277,9 +293,9 @@ func (m *Model) overlayChanged() {
 		o.at = 0
 	case overlayRecall:
 		m.recallFrom(len(m.history.entries))
-	case overlayFind:
-		o.found = nil
-		m.findFrom(-1)
+	case overlaySearch:
+		o.search.typing = true
+		m.startSearch()
 	}
 }
 
@@ -288,7 +304,7 @@ func (m *Model) acceptOverlay() {
 	switch o.mode {
 	case overlaySwitch:
 		matches := m.switchMatches()
-		m.closeOverlay(false)
+		m.closeOverlay()
 		if o.at < len(matches) {
 			m.show(matches[o.at])
 		}
@@ -296,9 +312,9 @@ func (m *Model) acceptOverlay() {
 		if o.at < len(m.history.entries) {
 			m.input.set(m.history.entries[o.at])
 		}
-		m.closeOverlay(false)
-	case overlayFind:
-		m.closeOverlay(o.found == nil)
+		m.closeOverlay()
+	case overlaySearch:
+		m.searchEnter()
 	}
 }
 
@@ -333,28 +349,4 @@ func (m *Model) recallFrom(from int) {
 	if o.miss = i < 0; !o.miss {
 		o.at = i
 	}
-}
-
-// findFrom goes to the next line that contains the query, towards the older (-1) or the newer (+1).
-func (m *Model) findFrom(by int) {
-	o, r := &m.overlay, m.room()
-	query := strings.ToLower(o.query.text)
-	o.miss = false
-	if query == "" || len(r.items) == 0 {
-		r.scroll = o.from
-		return
-	}
-	i := len(r.items)
-	if o.found != nil {
-		i = r.index(o.found)
-	}
-	for i += by; i >= 0 && i < len(r.items); i += by {
-		it := r.items[i]
-		if strings.Contains(strings.ToLower(it.text), query) || strings.EqualFold(it.name, query) {
-			o.found = it
-			m.scrollTo(it)
-			return
-		}
-	}
-	o.miss = true
 }

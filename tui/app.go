@@ -192,6 +192,7 @@ func (a *App) deliver() {
 		out.Bell = out.Bell || more.Bell
 	}
 	if lost > 0 {
+		a.model.missed()
 		add(a.model.Update(now, Failure{Text: fmt.Sprintf("the terminal took nothing for a while: %d lines were left out", lost)}))
 	}
 	for _, msg := range mail {

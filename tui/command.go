@@ -16,6 +16,7 @@ const (
 	MaxTopic = 1024     // bytes of UTF-8 in a topic
 	MaxName  = 32       // characters in a username
 	MaxRoom  = 64       // bytes of UTF-8 in a room's name
+	MaxQuery = 1 << 10  // bytes of UTF-8 in what is searched for
 )
 
 // argument says what a command's argument is, for completion.
@@ -85,8 +86,8 @@ func textCommands() []command {
 		{name: "nick", aliases: []string{"name"}, usage: "NAME", help: "change your name", arg: argText, parse: parseNick},
 		{name: "topic", usage: "[TEXT | -]", help: "show the room's topic, set it, or clear it with -", arg: argText,
 			parse: parseTopic},
-		{name: "find", aliases: []string{"search"}, usage: "TEXT", help: "search this room's lines (Ctrl+F)", arg: argText,
-			parse: func(in request) (Action, error) { return Find{Text: in.arg}, nil }},
+		{name: "search", aliases: []string{"find"}, usage: "[-a] WORDS", help: "find what was said in this room (Ctrl+F), with -a in all",
+			arg: argText, parse: parseSearch},
 		{name: "net", help: "show how the network stands: tracker, links, addresses", parse: in0(Net{})},
 		{name: "invite", usage: "[ROOM] [qr]", help: "make a link for others to come by, and its QR code", arg: argRoom, parse: parseInvite},
 		{name: "connect", usage: "ADDR", help: "use a tracker: host:port, or an invite link", arg: argText, parse: parseConnect},
@@ -105,7 +106,7 @@ func screenCommands() []command {
 		{name: "mouse", usage: "[on|off]", help: "mouse on or off (Alt+M); off lets the terminal select text", arg: argWord,
 			words: []string{"on", "off"},
 			parse: func(in request) (Action, error) { w, err := in.word(); return Mouse{Mode: w}, err }},
-		{name: "clear", help: "empty this room's timeline on the screen only", parse: in0(Clear{})},
+		{name: "clear", help: "empty this room's timeline on the screen; PgUp brings it back", parse: in0(Clear{})},
 		{name: "help", aliases: []string{"h"}, usage: "[COMMAND]", help: "show commands and keys (F1)", arg: argCommand,
 			parse: func(in request) (Action, error) { return Help{Topic: strings.TrimPrefix(in.arg, "/")}, nil }},
 		{name: "version", help: "show which peerchat this is", parse: in0(Version{})},
@@ -315,6 +316,18 @@ func parseInvite(in request) (Action, error) {
 		return nil, in.usageError("into which room? You are in none")
 	}
 	return invite, nil
+}
+
+// parseSearch reads "[-a] WORDS". Where there is no room, all are searched.
+func parseSearch(in request) (Action, error) {
+	search := Search{Room: in.room, Text: in.arg}
+	if rest, ok := strings.CutPrefix(in.arg, "-a"); ok && (rest == "" || unicode.IsSpace(rune(rest[0]))) {
+		search.Room, search.Text = "", strings.TrimSpace(rest)
+	}
+	if len(search.Text) > MaxQuery {
+		return nil, in.usageError(fmt.Sprintf("the words are %d bytes long, at most %d are looked at", len(search.Text), MaxQuery))
+	}
+	return search, nil
 }
 
 func isPort(s string) bool {

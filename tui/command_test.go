@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 		{"/invite dev QR", Invite{"dev", true}}, {"/invite #qr", Invite{"qr", false}}, {"/invite qr qr", Invite{"qr", true}},
 		{"/reconnect", Reconnect{}}, {"/quit", Quit{}}, {"/exit", Quit{}}, {"/version", Version{}},
 		{"/clear", Clear{}}, {"/help", Help{}}, {"/help /join", Help{"join"}}, {"/bell", Bell{}}, {"/bell ALL", Bell{"all"}},
-		{"/mouse on", Mouse{"on"}}, {"/joins none", Joins{"none"}}, {"/find a b", Find{"a b"}},
+		{"/mouse on", Mouse{"on"}}, {"/joins none", Joins{"none"}}, {"/find a b", Search{Room: "general", Text: "a b"}},
 		{"peers", Say{"general", "peers"}},
 		{"/voice", AskVoice{}}, {"/voice join", JoinVoice{"general"}}, {"/voice JOIN #Dev", JoinVoice{"dev"}}, {"/voice leave", LeaveVoice{}},
 		{"/voice set Redundant ON", VoiceSet{"redundant", "on"}}, {"/voice set ducking off", VoiceSet{"ducking", "off"}},

@@ -62,7 +62,7 @@ func keyHelp() [][2]string {
 		{"Alt+A", "next unread room, mentions first"},
 		{"Ctrl+K", "go to a room by a part of its name"},
 		{"PgUp PgDn", "scroll; Ctrl+Home, Ctrl+End to the ends"},
-		{"Ctrl+F", "search this room's lines"},
+		{"Ctrl+F", "search all that was said; Tab: all rooms"},
 		{"F2, F3, F4", "talk (hold or tap), mute, deafen (Alt+T U E)"},
 		{"+, -", "in the members: how loud one is for you"},
 		{"F6, Shift+F6", "move the focus (Alt+O); Esc back to the input"},
@@ -78,9 +78,11 @@ func keyHelp() [][2]string {
 func (m *Model) Key(now time.Time, k Key) Effects {
 	m.now, m.out = now, Effects{}
 	m.flash = ""
+	m.room().paging.owed = 0
 	if k.Name == "Esc" {
 		m.escape()
 		m.arrange()
+		m.turnPages()
 		return m.out
 	}
 	if !m.escAt.IsZero() && now.Sub(m.escAt) < escWait {
@@ -130,6 +132,7 @@ func (m *Model) Key(now time.Time, k Key) Effects {
 		m.do(op)
 	}
 	m.arrange()
+	m.turnPages()
 	return m.out
 }
 
@@ -147,7 +150,7 @@ func (m *Model) Paste(now time.Time, text string) Effects {
 	trimmed := strings.TrimRight(text, "\n")
 	switch {
 	case trimmed == "" || m.bare:
-	case m.overlay.mode == overlaySwitch || m.overlay.mode == overlayRecall || m.overlay.mode == overlayFind:
+	case m.overlay.mode == overlaySwitch || m.overlay.mode == overlayRecall || m.overlay.mode == overlaySearch:
 		m.overlay.query.insert(strings.ReplaceAll(trimmed, "\n", " "))
 		m.overlayChanged()
 	case strings.Count(trimmed, "\n") >= pasteAsks:
@@ -167,7 +170,7 @@ func (m *Model) escape() {
 	case m.bare:
 		m.setBare(false)
 	case m.overlay.mode != overlayNone:
-		m.closeOverlay(true)
+		m.closeOverlay()
 	case m.focus != paneInput:
 		m.focus = paneInput
 	default:
@@ -179,7 +182,7 @@ func (m *Model) escape() {
 func (m *Model) cancel() {
 	switch {
 	case m.overlay.mode != overlayNone:
-		m.closeOverlay(true)
+		m.closeOverlay()
 		return
 	case !m.ctrlCAt.IsZero() && m.now.Sub(m.ctrlCAt) < quitWait:
 		m.out.Actions = append(m.out.Actions, Quit{})
@@ -347,11 +350,11 @@ func (m *Model) do(op string) {
 	case "line-down":
 		m.scrollBy(1)
 	case "top":
-		m.scrollBy(-1 << 30)
+		m.toOldest()
 	case "bottom":
 		m.room().follow()
 	case "find":
-		m.openFind("")
+		m.openSearch(Search{Room: m.room().name})
 	case "recall":
 		m.overlay = overlay{mode: overlayRecall, at: len(m.history.entries)}
 	case "complete":
@@ -380,6 +383,9 @@ func (m *Model) do(op string) {
 	case "home":
 		e.pos = e.lineStart()
 	case "end":
+		if e.text == "" {
+			m.room().follow() // there is no line to go to the end of
+		}
 		e.pos = e.lineEnd()
 	case "backspace":
 		e.cut(e.before(), e.pos)
@@ -446,14 +452,20 @@ func (m *Model) showUnread() {
 }
 
 // Wheel scrolls the timeline by rows, up when negative.
-func (m *Model) Wheel(now time.Time, by int) {
-	m.now = now
-	if m.overlay.mode == overlayHelp {
+func (m *Model) Wheel(now time.Time, by int) Effects {
+	m.now, m.out = now, Effects{}
+	switch m.overlay.mode {
+	case overlayHelp:
 		m.overlay.at = max(0, m.overlay.at+by)
-	} else {
+	case overlaySearch:
+		m.searchMove(by)
+	default:
+		m.room().paging.owed = 0
 		m.scrollBy(by)
 	}
 	m.arrange()
+	m.turnPages()
+	return m.out
 }
 
 // Click takes a click on a cell.
@@ -462,7 +474,9 @@ func (m *Model) Click(now time.Time, x, y int) Effects {
 	l := m.layout
 	switch {
 	case m.overlay.mode == overlayHelp || m.overlay.mode == overlayCode:
-		m.closeOverlay(true)
+		m.closeOverlay()
+	case m.overlay.mode == overlaySearch && l.timeline.has(x, y):
+		m.searchClick(y - l.timeline.y)
 	case m.overlay.mode != overlayNone || m.bare:
 	case l.rooms.has(x, y):
 		m.choose(paneRooms, y-l.rooms.y+listTop(m.current, len(m.rooms), l.rooms.h))
@@ -476,5 +490,6 @@ func (m *Model) Click(now time.Time, x, y int) Effects {
 		m.focus = paneInput
 	}
 	m.arrange()
+	m.turnPages()
 	return m.out
 }

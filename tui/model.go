@@ -73,6 +73,8 @@ type Model struct {
 	escAt         time.Time
 	ctrlCAt       time.Time
 
+	asks uint64 // questions that were asked, see AskPage and Search
+
 	now time.Time
 	out Effects
 }
@@ -94,6 +96,14 @@ type room struct {
 	owners   map[string]string // lower-case name → the first peer that had it
 	shared   map[string]bool   // lower-case names that more than one peer had
 	voices   map[string]voiceMark
+	synced   syncState
+}
+
+// syncState is what is known of the events of a room that others have and this peer has not.
+type syncState struct {
+	known   bool
+	missing int
+	at      time.Time // of the last change
 }
 
 type spoke struct {
@@ -168,6 +178,12 @@ func (m *Model) Tick(now time.Time) { m.now = now }
 // Update takes a Msg in.
 func (m *Model) Update(now time.Time, msg Msg) Effects {
 	m.now, m.out = now, Effects{}
+	m.update(msg)
+	m.turnPages()
+	return m.out
+}
+
+func (m *Model) update(msg Msg) {
 	switch msg := msg.(type) {
 	case Self:
 		m.self = Self{ID: SanitizeLine(msg.ID), Name: SanitizeLine(msg.Name)}
@@ -234,8 +250,17 @@ func (m *Model) Update(now time.Time, msg Msg) Effects {
 	case Rooms:
 		m.known = append(m.known[:0], msg.Rooms[:min(len(msg.Rooms), maxKnownRooms)]...)
 		m.listRooms()
+	case Synced:
+		if r := m.find(msg.Room); r != nil {
+			r.synced = syncState{known: true, missing: max(0, msg.Missing), at: m.now}
+		}
+	case Page:
+		m.pageCame(msg)
+	case Older:
+		m.olderFetched(msg)
+	case Found:
+		m.searchFound(msg)
 	}
-	return m.out
 }
 
 // note puts a line of this side into a timeline.
@@ -479,11 +504,8 @@ func (m *Model) updateLink(l Link) {
 	m.links[l.Peer] = l
 }
 
-func (m *Model) addLine(l Line) {
-	r := m.find(l.Room)
-	if r == nil {
-		return
-	}
+// itemOf is a line of the log, cleaned.
+func (m *Model) itemOf(l *Line) *item {
 	it := &item{
 		order: l.Order, peer: SanitizeLine(l.Peer), at: l.Sent, id: l.ID, name: SanitizeLine(l.Name), self: l.Self,
 		history: l.History,
@@ -496,6 +518,15 @@ func (m *Model) addLine(l Line) {
 		it.kind, it.text = itemTopic, SanitizeLine(l.Text)
 	}
 	it.mention = !l.Self && it.kind != itemTopic && mentions(it.text, m.self.Name)
+	return it
+}
+
+func (m *Model) addLine(l Line) {
+	r := m.find(l.Room)
+	if r == nil {
+		return
+	}
+	it := m.itemOf(&l)
 	if !r.add(it) {
 		return
 	}
@@ -527,26 +558,6 @@ func (m *Model) addLine(l Line) {
 	if !l.History && (m.bell == "all" || m.bell == "mention" && it.mention) {
 		m.out.Bell = true
 	}
-}
-
-func (m *Model) listRooms() {
-	if len(m.known) == 0 {
-		m.answer(m.room(), "no rooms are known yet: make one with /join ROOM", nil)
-		return
-	}
-	lines := make([]string, 0, len(m.known))
-	for _, k := range m.known {
-		mark := " "
-		if k.Joined {
-			mark = m.sign("●", "*")
-		}
-		line := mark + " " + padRight("#"+SanitizeLine(k.Room), 20, "…") + padLeft(itoa(k.Members), 5, "")
-		if k.Topic != "" {
-			line += "  " + SanitizeLine(k.Topic)
-		}
-		lines = append(lines, line)
-	}
-	m.answer(m.room(), plural(len(m.known), "room", "rooms")+"; go to one with /join ROOM", lines)
 }
 
 // sign is a character of the program's own, or its ASCII stand-in.

@@ -148,6 +148,35 @@ type (
 	// Rooms answers /list. It also feeds completion.
 	Rooms struct{ Rooms []RoomInfo }
 
+	// Synced says how many events of a room others are known to hold that are not here yet; 0: none.
+	Synced struct {
+		Room    string
+		Missing int
+	}
+	// Page answers AskPage, with its Ask: lines of a room's log, in order, none of them left out in between. First says that the log
+	// holds nothing before them, Last nothing after. Err says why there are none.
+	Page struct {
+		Ask         uint64
+		Room        string
+		Lines       []Line
+		First, Last bool
+		Err         string
+	}
+	// Older answers FetchOlder: that many lines came from other peers, and are in the log. Where none did, Why says why; empty: there
+	// are no older ones.
+	Older struct {
+		Room  string
+		Lines int
+		Why   string
+	}
+	// Found answers Search, with its Ask: some hits more, and whether there may be more behind them. Err says why there are none.
+	Found struct {
+		Ask  uint64
+		Hits []Hit
+		More bool
+		Err  string
+	}
+
 	// Voice says how one's own voice stands, at each change.
 	Voice struct {
 		Room     string // in whose voice one is; empty: in none
@@ -201,6 +230,13 @@ const (
 	VoiceUndeafened VoiceState = "undeafened"
 )
 
+// Hit is a line that was found. Text is a part of it, and Spans are the words in that: from and to, in bytes, ascending.
+type Hit struct {
+	Line  Line
+	Text  string
+	Spans [][2]int
+}
+
 // RoomInfo is one line of Rooms.
 type RoomInfo struct {
 	Room    string
@@ -233,6 +269,10 @@ func (Talking) msg()       {}
 func (MicLevel) msg()      {}
 func (MutedTalk) msg()     {}
 func (Stopped) msg()       {}
+func (Synced) msg()        {}
+func (Page) msg()          {}
+func (Older) msg()         {}
+func (Found) msg()         {}
 
 // Action is what the user wants: one of the types below. Parse makes them from what was typed. Those of the first
 // group go out to the program, through Config.OnAction in the TUI; those of the second the Model does itself,
@@ -270,6 +310,30 @@ type (
 	Quit struct{}
 	// Version asks which version this is (answer with Notice).
 	Version struct{}
+
+	// AskPage wants Lines lines of a room's log (answer with Page), counted from the line (Order, Peer), which is left out, but
+	// with PageAround in the middle. The Model asks one question at a time for each room.
+	AskPage struct {
+		Ask   uint64
+		Room  string
+		From  PageFrom
+		Order uint64
+		Peer  string
+		Lines int
+	}
+	// FetchOlder asks the other peers for lines that come before all that the log holds (answer with Older).
+	FetchOlder struct {
+		Room  string
+		Lines int
+	}
+	// Search finds what was said in a room, or in all if Room is empty (answer with Found). The Model numbers its searches: one with another
+	// Ask replaces the one before, the same Ask with More goes on behind the last hit, and an empty Text is the end of it.
+	Search struct {
+		Ask  uint64
+		Room string
+		Text string
+		More bool
+	}
 
 	// JoinVoice enters the voice of a room, LeaveVoice leaves the voice one is in. AskVoice asks who is in it and how (answer
 	// with Answer).
@@ -326,33 +390,45 @@ type (
 	Mouse struct{ Mode string }
 	// Joins says which joins and leaves are shown: "all", "smart" (of people who spoke lately) or "none"; empty asks.
 	Joins struct{ Mode string }
-	// Find searches the timeline in view.
-	Find struct{ Text string }
 )
 
-func (Say) action()       {}
-func (Me) action()        {}
-func (Join) action()      {}
-func (Leave) action()     {}
-func (List) action()      {}
-func (Names) action()     {}
-func (Peers) action()     {}
-func (Net) action()       {}
-func (Nick) action()      {}
-func (SetTopic) action()  {}
-func (AskTopic) action()  {}
-func (Connect) action()   {}
-func (Invite) action()    {}
-func (Reconnect) action() {}
-func (Quit) action()      {}
-func (Version) action()   {}
-func (Help) action()      {}
-func (Clear) action()     {}
-func (Switch) action()    {}
-func (Bell) action()      {}
-func (Mouse) action()     {}
-func (Joins) action()     {}
-func (Find) action()      {}
+// PageFrom says which lines AskPage wants.
+type PageFrom uint8
+
+// The pages of a log.
+const (
+	PageNewest PageFrom = iota
+	PageOldest
+	PageBefore // the newest before (Order, Peer)
+	PageAfter  // the oldest after it
+	PageAround // it in the middle
+)
+
+func (Say) action()        {}
+func (Me) action()         {}
+func (Join) action()       {}
+func (Leave) action()      {}
+func (List) action()       {}
+func (Names) action()      {}
+func (Peers) action()      {}
+func (Net) action()        {}
+func (Nick) action()       {}
+func (SetTopic) action()   {}
+func (AskTopic) action()   {}
+func (Connect) action()    {}
+func (Invite) action()     {}
+func (Reconnect) action()  {}
+func (Quit) action()       {}
+func (Version) action()    {}
+func (Help) action()       {}
+func (Clear) action()      {}
+func (Switch) action()     {}
+func (Bell) action()       {}
+func (Mouse) action()      {}
+func (Joins) action()      {}
+func (AskPage) action()    {}
+func (FetchOlder) action() {}
+func (Search) action()     {}
 
 func (JoinVoice) action()   {}
 func (LeaveVoice) action()  {}

@@ -45,10 +45,6 @@ func scene() []tui.Msg {
 	action.Kind = tui.LineAction
 	topic := line("general", bobID, "bob", "peers only, no servers", 2, 22*time.Hour)
 	topic.Kind = tui.LineTopic
-	old := func(l tui.Line) tui.Line {
-		l.History = true
-		return l
-	}
 	return []tui.Msg{
 		tui.Self{ID: aliceID, Name: "alice"},
 		tui.Tracker{State: tui.TrackerConnected, URL: "ws://127.0.0.1:5000/v1"},
@@ -74,6 +70,45 @@ func scene() []tui.Msg {
 		line("dev", bobID, "bob", "shall I tag it?", 4, time.Minute),
 		line("music", bobID, "bob", "new record", 4, time.Minute),
 	}
+}
+
+func old(l tui.Line) tui.Line {
+	l.History = true
+	return l
+}
+
+// hits are what a search found: in the scene, and in years before it; among them hostile ones.
+func hits(ask uint64, more bool) tui.Found {
+	found := tui.Found{Ask: ask, More: more}
+	add := func(l tui.Line, text string) {
+		l.Text, l.History = strings.NewReplacer("<", "", ">", "").Replace(text), true
+		h := tui.Hit{Line: l, Text: l.Text}
+		for at := 0; ; {
+			from := strings.IndexByte(text[at:], '<')
+			if from < 0 {
+				break
+			}
+			to := strings.IndexByte(text[at:], '>')
+			before := strings.NewReplacer("<", "", ">", "").Replace(text[:at+from])
+			h.Spans = append(h.Spans, [2]int{len(before), len(before) + to - from - 1})
+			at += to + 1
+		}
+		found.Hits = append(found.Hits, h)
+	}
+	add(line("general", bobID, "bob", "", 4, 5*time.Minute), "<morning>. The tracker died an hour ago, carol hosts it now, and nobody noticed.")
+	add(line("general", aliceID, "alice", "", 3, 2*time.Hour), "good <morning>!")
+	topic := line("dev", carolID, "carol", "", 2, 30*24*time.Hour)
+	topic.Kind = tui.LineTopic
+	add(topic, "standup every <morning>")
+	action := line("general", carolID, "carol\x1b[2J", "", 1, 800*24*time.Hour)
+	action.Kind = tui.LineAction
+	add(action, "says good \u202e<mor\x07ning>\x1b[31m to all")
+	add(line("general", bob2ID, "bob", "", 1, 801*24*time.Hour),
+		"a long line that says much before it comes to what is searched for, which is that of a <morning> in May, and a <morning> in June")
+	for i := range 7 {
+		add(line("dev", bobID, "bob", "", uint64(i), 900*24*time.Hour), fmt.Sprintf("日本語 <morning> %d", i))
+	}
+	return found
 }
 
 // voiceScene puts all but dave into the voice of #general: bob talks, carol is muted, another bob is deaf.
@@ -311,14 +346,66 @@ func TestGoldenStates(t *testing.T) {
 			term.Press(tcell.KeyCtrlP, tcell.ModCtrl)
 			term.Want("the marker", " new ")
 		}},
-		{"find", 80, 14, func(term *tuitest.Term) {
+		{"search", 80, 14, func(term *tuitest.Term) {
 			term.Post(scene()...)
 			term.Want("the scene", "still nobody")
 			term.Press(tcell.KeyCtrlF, tcell.ModCtrl)
-			term.Type("morning")
-			term.Want("what is searched for", "find: morning")
-			term.Press(tcell.KeyUp, tcell.ModNone)
-			term.Want("the older match", "good morning!")
+			term.Want("how to search", "Words that all have to be there")
+			term.Type("morn")
+			term.Want("all is typed", "search: morn")
+			term.Post(hits(4, true))
+			term.Want("what was found", "1 of 12+ in #general")
+			term.Press(tcell.KeyDown, tcell.ModNone)
+			term.Want("the next hit", "2 of 12+")
+		}},
+		{"search-wide", 120, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Type("/search -a morning\n")
+			term.Want("the search", "search: morning")
+			term.Post(hits(1, false))
+			term.Want("what was found", "1 of 12 in all rooms")
+		}},
+		{"search-small", 40, 10, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Type("/search morning\n")
+			term.Want("the search", "search: morning")
+			term.Post(hits(1, false))
+			term.Want("what was found", "1 of 12 in #general")
+			term.Press(tcell.KeyPgDn, tcell.ModNone)
+			term.Press(tcell.KeyPgDn, tcell.ModNone)
+			term.Want("the last but two", "11 of 12")
+		}},
+		{"found", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Type("/search morning\n")
+			term.Want("the search", "search: morning")
+			term.Post(hits(1, false))
+			term.Want("what was found", "1 of 12 in #general")
+			term.Type("\n")
+			term.Want("the place of the hit", "11:59>")
+		}},
+		{"older", 60, 12, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Want("the scene", "still nobody")
+			term.Press(tcell.KeyHome, tcell.ModCtrl)
+			term.Want("the first loaded line", "[▼]")
+			page := tui.Page{Ask: 1, Room: "general", First: true}
+			for i := range 40 {
+				page.Lines = append(page.Lines, old(line("general", daveID, "dave", fmt.Sprint("page ", i), uint64(i), 30*time.Hour)))
+			}
+			term.Post(page)
+			term.Want("the first line", "page 0")
+			term.Press(tcell.KeyPgUp, tcell.ModNone)
+			term.Want("that older lines are fetched", "fetching older lines…")
+		}},
+		{"syncing", 80, 12, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(tui.Synced{Room: "general", Missing: 12}, tui.Synced{Room: "dev"},
+				tui.Rooms{Rooms: []tui.RoomInfo{{Room: "general", Members: 3, Joined: true}, {Room: "dev", Members: 3, Joined: true}}})
+			term.Want("what is missing", "[syncing, 12 missing]")
 		}},
 		{"input", 60, 14, func(term *tuitest.Term) {
 			term.Post(scene()...)

@@ -106,11 +106,35 @@ func (m *Model) statusSegments() []segment {
 		}
 		segments = append(segments, s)
 	}
+	if s, ok := m.syncSegment(r); ok {
+		segments = append(segments, s)
+	}
 	segments = append(segments, m.trackerSegment())
 	if s, ok := m.unreadSegment(); ok {
 		segments = append(segments, s)
 	}
 	return segments
+}
+
+// syncedFor is how long the status line says that a room is synced, after it was not.
+const syncedFor = 5 * time.Second
+
+// syncSegment says how much of the room is still to come.
+func (m *Model) syncSegment(r *room) (segment, bool) {
+	switch s := r.synced; {
+	case s.missing > 0:
+		return segment{text: "syncing, " + s.text(), short: s.text(), role: roleUnread}, true
+	case s.known && m.now.Sub(s.at) < syncedFor:
+		return segment{text: s.text(), short: s.text(), role: roleDim}, true
+	}
+	return segment{}, false
+}
+
+func (s syncState) text() string {
+	if s.missing > 0 {
+		return itoa(s.missing) + " missing"
+	}
+	return "synced"
 }
 
 func utoa(n uint64) string { return itoa(int(min(n, 1<<53))) }
@@ -222,11 +246,8 @@ func (m *Model) prompt() string {
 			return "typed, no match: "
 		}
 		return "typed: "
-	case overlayFind:
-		if o.miss {
-			return "find, no more: "
-		}
-		return "find: "
+	case overlaySearch:
+		return "search: "
 	case overlayPaste:
 		return ""
 	}
@@ -241,7 +262,7 @@ func (m *Model) prompt() string {
 func (m *Model) promptText() string {
 	o := m.overlay
 	switch o.mode {
-	case overlaySwitch, overlayFind, overlayRecall:
+	case overlaySwitch, overlaySearch, overlayRecall:
 		return o.query.text
 	case overlayPaste:
 		lines := strings.Count(o.text, "\n") + 1
@@ -269,8 +290,6 @@ func (m *Model) hint() string {
 			return "  no such room"
 		}
 		return "  " + strings.Join(names, " ")
-	case o.mode == overlayFind && o.query.text == "":
-		return m.sign("  ↑ older, ↓ newer, Enter stays, Esc goes back", "  Up older, Down newer, Enter stays, Esc goes back")
 	case o.mode != overlayNone || m.input.text != "":
 		return ""
 	case m.room().name == "":

@@ -42,7 +42,7 @@ func newTheme(color bool) theme {
 			mention: d.Bold(true).Underline(true),
 			bar:     bar, barStrong: bar.Bold(true), barDim: bar, barAlert: bar.Bold(true), barUnread: bar.Bold(true),
 			barMention: bar.Bold(true).Underline(true),
-			line:       d.Dim(true), marker: d.Bold(true), selected: d.Reverse(true), match: d.Reverse(true),
+			line:       d.Dim(true), marker: d.Bold(true), selected: d.Reverse(true), match: d.Reverse(true).Underline(true),
 			heading: d.Bold(true), names: []tcell.Style{d.Bold(true)}, own: d, code: d,
 		}
 	}
@@ -54,7 +54,7 @@ func newTheme(color bool) theme {
 		barAlert: bar.Foreground(tcell.ColorYellow).Bold(true), barUnread: bar.Foreground(tcell.ColorAqua).Bold(true),
 		barMention: bar.Foreground(tcell.ColorYellow).Bold(true),
 		line:       d.Dim(true), marker: d.Foreground(tcell.ColorRed),
-		selected: d.Reverse(true), match: d.Background(tcell.ColorOlive).Foreground(tcell.ColorBlack),
+		selected: d.Reverse(true), match: d.Background(tcell.ColorOlive).Foreground(tcell.ColorBlack).Bold(true).Underline(true),
 		heading: d.Bold(true).Foreground(tcell.ColorTeal), own: d.Bold(true),
 		code: d.Foreground(tcell.ColorWhite).Background(tcell.ColorBlack),
 	}

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Bounds of one room's timeline. Older lines leave the screen; the store keeps them.
+// Bounds of one room's timeline. What is beyond leaves the memory; the log keeps it.
 const (
 	maxLines     = 5000
 	maxLineBytes = 4 << 20
+	maxTail      = 500
+	maxTailBytes = 1 << 20
 )
 
 // itemKind says what an item of the timeline is.
@@ -39,6 +41,8 @@ type item struct {
 	text    string
 	self    bool
 	history bool
+	paged   bool // read from the log: who has it is not known
+	tailed  bool // in the tail
 	mention bool
 
 	delivered, of int
@@ -52,16 +56,46 @@ type item struct {
 const local = "\xff"
 
 func (a *item) less(b *item) bool {
-	if a.order != b.order {
-		return a.order < b.order
-	}
-	if a.peer != b.peer {
-		return a.peer < b.peer
+	if a.order != b.order || a.peer != b.peer {
+		return a.place().before(b.place())
 	}
 	return a.seq < b.seq
 }
 
+func (a *item) place() place { return place{a.order, a.peer} }
+
 func (a *item) isMessage() bool { return a.kind <= itemTopic }
+
+func (a *item) isLocal() bool { return a.peer == local }
+
+func (a *item) size() int { return len(a.text) + 64 }
+
+// place is where an event stands in a room's log.
+type place struct {
+	order uint64
+	peer  string
+}
+
+// before is the order of the log: by clock, then by key. IDs are base32 (RFC 4648), which has the digits behind the letters.
+func (a place) before(b place) bool {
+	if a.order != b.order {
+		return a.order < b.order
+	}
+	for i := range min(len(a.peer), len(b.peer)) {
+		if x, y := letter(a.peer[i]), letter(b.peer[i]); x != y {
+			return x < y
+		}
+	}
+	return len(a.peer) < len(b.peer)
+}
+
+// letter is the rank of a letter of an ID, and of local, which is behind them all.
+func letter(c byte) int {
+	if '0' <= c && c <= '9' {
+		return 'z' + 1 + int(c-'0')
+	}
+	return int(c)
+}
 
 // presence is a run of joins and leaves in one line. Somebody who joined and left again within it is left out.
 type presence struct {
@@ -136,48 +170,82 @@ func (p *presence) text(smart bool) (sign, text string) {
 	return sign, strings.Join(parts, " · ")
 }
 
-// timeline is a room's lines in order, bounded. It remembers where the reader is.
+// timeline is a part of a room's lines, in order and bounded; the log has the rest, and page.go brings it. It remembers where the
+// reader is.
 type timeline struct {
 	items []*item
-	ids   map[string]*item // of the items that have one
+	ids   map[string]*item // of the items, and those of the tail, that have one
 	bytes int
 	next  uint64 // seq of the newest item
+
+	known bool  // what is loaded begins at from, and nothing is missing in it; else there may be holes at its beginning
+	from  place // see known
+	first bool  // and the log held nothing before it
+	cut   bool  // the log goes on behind the last item
+
+	// While it is cut, the newest lines are kept here: they may not be in the log yet.
+	tail      []*item
+	tailBytes int
+	tailLost  int // how many were dropped
 
 	scroll *anchor // nil: the newest line is at the bottom, and stays there
 	below  int     // messages that came below the view while it was scrolled up
 	read   *item   // the last one that was read when the room was left; nil is none
+	found  *item   // the one that a search found
+	words  []string
+
+	paging paging
 }
 
-// anchor is the row at the bottom of a scrolled view: row number row of an item.
+// anchor is the row at the bottom of a scrolled view: the row of an item that has that many of its rows under it. They are counted from
+// the end, because the line of a new day above an item comes and goes with what is before it.
 type anchor struct {
-	item *item
-	row  int
+	item  *item
+	under int
 }
 
 // add puts an item in its place and reports whether it is new and was kept.
 func (t *timeline) add(it *item) bool {
-	if it.id != "" {
-		if t.ids[it.id] != nil {
-			return false
-		}
+	if it.id != "" && t.ids[it.id] != nil {
+		return false
 	}
 	t.next++
 	it.seq = t.next
 	if it.peer == "" {
 		it.peer = local
 	}
-	if it.peer == local {
+	if it.isLocal() {
 		it.order = 0
-		if n := len(t.items); n > 0 {
-			it.order = t.items[n-1].order
+		if last := t.last(); last != nil {
+			it.order = last.order
 		}
 	}
+	if t.cut && (it.isLocal() || t.until().before(it.place())) {
+		t.keep(it)
+		return true
+	}
+	if t.known && !it.isLocal() && it.place().before(t.from) {
+		if !t.first {
+			return false // there is more between it and what is loaded: it comes with that
+		}
+		t.from = it.place()
+	}
+	if len(t.items) >= maxLines && it.less(t.items[0]) {
+		return false
+	}
+	t.insert(it)
+	if t.scroll != nil && it.isMessage() && t.scroll.item.less(it) {
+		t.below++
+	}
+	t.trim()
+	return true
+}
+
+// insert puts an item that is new in its place.
+func (t *timeline) insert(it *item) {
 	at := len(t.items)
 	if at > 0 && it.less(t.items[at-1]) {
 		at = sort.Search(len(t.items), func(i int) bool { return it.less(t.items[i]) })
-	}
-	if at == 0 && len(t.items) >= maxLines {
-		return false // older than all that is shown
 	}
 	if it.history {
 		at = t.letPass(it, at)
@@ -185,18 +253,19 @@ func (t *timeline) add(it *item) bool {
 	t.items = append(t.items, nil)
 	copy(t.items[at+1:], t.items[at:])
 	t.items[at] = it
-	if it.id != "" {
-		if t.ids == nil {
-			t.ids = map[string]*item{}
-		}
-		t.ids[it.id] = it
+	t.bytes += it.size()
+	t.register(it)
+}
+
+// register makes an item known by its ID.
+func (t *timeline) register(it *item) {
+	if it.id == "" {
+		return
 	}
-	t.bytes += len(it.text) + 64
-	if t.scroll != nil && it.isMessage() && t.scroll.item.less(it) {
-		t.below++
+	if t.ids == nil {
+		t.ids = map[string]*item{}
 	}
-	t.trim()
-	return true
+	t.ids[it.id] = it
 }
 
 // letPass moves what happened on this side behind a fetched event that was said before it: else all that was
@@ -205,10 +274,62 @@ func (t *timeline) letPass(it *item, at int) int {
 	if at < len(t.items) && t.items[at].order == it.order {
 		return at
 	}
-	for ; at > 0 && t.items[at-1].peer == local && t.items[at-1].at.After(it.at); at-- {
+	for ; at > 0 && t.items[at-1].isLocal() && t.items[at-1].at.After(it.at); at-- {
 		t.items[at-1].order = it.order
 	}
 	return at
+}
+
+// keep puts an item into the tail.
+func (t *timeline) keep(it *item) {
+	it.tailed = true
+	t.register(it)
+	t.tail = append(t.tail, it)
+	t.tailBytes += it.size()
+	if it.isMessage() {
+		t.below++
+	}
+	drop := max(0, len(t.tail)-maxTail)
+	for bytes, i := t.tailBytes, 0; bytes > maxTailBytes && i < len(t.tail)-1; i++ {
+		bytes -= t.tail[i].size()
+		drop = max(drop, i+1)
+	}
+	for _, old := range t.tail[:drop] {
+		t.tailBytes -= old.size()
+		delete(t.ids, old.id)
+	}
+	t.tail = t.tail[drop:]
+	t.tailLost += drop
+}
+
+// untail takes an item out of the tail.
+func (t *timeline) untail(it *item) {
+	for i := range t.tail {
+		if t.tail[i] == it {
+			t.tail = append(t.tail[:i:i], t.tail[i+1:]...)
+			t.tailBytes -= it.size()
+			break
+		}
+	}
+	it.tailed = false
+	delete(t.ids, it.id)
+}
+
+// attach puts the tail behind what is loaded, which reaches the end of the log.
+func (t *timeline) attach() {
+	tail := t.tail
+	t.cut, t.tail, t.tailBytes, t.tailLost = false, nil, 0, 0
+	for _, it := range tail {
+		it.tailed = false
+		delete(t.ids, it.id)
+		if it.isLocal() && it.order == 0 && len(t.items) > 0 {
+			it.order = t.items[len(t.items)-1].order
+		}
+		if !t.known || t.first || !it.place().before(t.from) {
+			t.insert(it)
+		}
+	}
+	t.trim()
 }
 
 // remove takes item i of this side out, which must be below what is in view.
@@ -223,41 +344,122 @@ func (t *timeline) remove(i int) {
 	copy(t.items[i:], t.items[i+1:])
 	t.items[len(t.items)-1] = nil
 	t.items = t.items[:len(t.items)-1]
-	t.bytes -= len(it.text) + 64
+	t.bytes -= it.size()
 }
 
-// trim drops the oldest lines beyond the bounds, some at once so that it is not done for every line.
+// trim drops lines beyond the bounds, some at once so that it is not done for every line: the oldest, or the newest if those are
+// further away from what is in view.
 func (t *timeline) trim() {
-	drop := 0
-	if len(t.items) > maxLines+maxLines/10 {
-		drop = len(t.items) - maxLines
-	}
-	if t.bytes > maxLineBytes {
-		bytes := t.bytes
-		for i := 0; i < len(t.items)-1 && bytes > maxLineBytes/8*7; i++ {
-			bytes -= len(t.items[i].text) + 64
+	for range 2 {
+		over := 0
+		if len(t.items) > maxLines+maxLines/10 {
+			over = len(t.items) - maxLines
+		}
+		if over == 0 && t.bytes <= maxLineBytes {
+			return
+		}
+		seen := len(t.items) - 1
+		if t.scroll != nil {
+			seen = t.index(t.scroll.item)
+		}
+		old := seen >= len(t.items)/2
+		drop, most := over, seen
+		if !old {
+			most = len(t.items) - 1 - seen
+		}
+		for i, bytes := 0, t.bytes; t.bytes > maxLineBytes && bytes > maxLineBytes/8*7 && i < most; i++ {
+			at := i
+			if !old {
+				at = len(t.items) - 1 - i
+			}
+			bytes -= t.items[at].size()
 			drop = max(drop, i+1)
 		}
+		if drop = min(drop, most); old {
+			t.dropOld(drop)
+		} else {
+			t.dropNew(drop)
+		}
 	}
-	if drop == 0 {
+}
+
+// dropOld drops the oldest items.
+func (t *timeline) dropOld(n int) {
+	if n == 0 {
 		return
 	}
-	for _, it := range t.items[:drop] {
-		delete(t.ids, it.id)
-		t.bytes -= len(it.text) + 64
+	t.forget(t.items[:n])
+	rest := copy(t.items, t.items[n:])
+	clear(t.items[rest:])
+	t.items = t.items[:rest]
+	t.first, t.paging.why = false, ""
+	if it := t.firstEvent(); it != nil {
+		t.from = it.place()
 	}
-	n := copy(t.items, t.items[drop:])
-	clear(t.items[n:])
-	t.items = t.items[:n]
+}
+
+// dropNew drops the newest items; the last of them stay in the tail.
+func (t *timeline) dropNew(n int) {
+	at := len(t.items) - n
+	dropped := append([]*item(nil), t.items[at:]...)
+	t.forget(dropped)
+	clear(t.items[at:])
+	t.items = t.items[:at]
+	if t.cut {
+		return // and the tail has what is newer than those
+	}
+	t.cut = true
+	below := t.below
+	for _, it := range dropped[max(0, len(dropped)-maxTail/2):] {
+		t.keep(it)
+	}
+	t.below = below
+}
+
+// forget takes note that items are gone.
+func (t *timeline) forget(items []*item) {
+	for _, it := range items {
+		delete(t.ids, it.id)
+		t.bytes -= it.size()
+	}
+}
+
+// empty drops all items; the newest stay in the tail.
+func (t *timeline) empty() {
+	t.dropNew(len(t.items))
+	t.known, t.first, t.from = false, false, place{}
 }
 
 func (t *timeline) clear() {
 	*t = timeline{next: t.next}
 }
 
+// firstEvent is the first item that is of the log, or nil.
+func (t *timeline) firstEvent() *item {
+	for _, it := range t.items {
+		if !it.isLocal() {
+			return it
+		}
+	}
+	return nil
+}
+
+// until is the place of the last item that is of the log.
+func (t *timeline) until() place {
+	for i := len(t.items) - 1; i >= 0; i-- {
+		if it := t.items[i]; !it.isLocal() {
+			return it.place()
+		}
+	}
+	return place{}
+}
+
 // last is the newest item, or nil.
 func (t *timeline) last() *item {
-	if len(t.items) == 0 {
+	switch {
+	case len(t.tail) > 0:
+		return t.tail[len(t.tail)-1]
+	case len(t.items) == 0 || t.cut:
 		return nil
 	}
 	return t.items[len(t.items)-1]
@@ -276,284 +478,5 @@ func (t *timeline) leave() {
 	}
 }
 
-// follow goes to the newest line.
-func (t *timeline) follow() { t.scroll, t.below = nil, 0 }
-
-// rowKind says how a row of the screen looks.
-type rowKind uint8
-
-const (
-	rowMessage rowKind = iota
-	rowAction
-	rowTopic
-	rowPresence
-	rowNotice
-	rowError
-	rowAnswer
-	rowDay
-	rowMarker
-)
-
-// row is one row of the timeline on the screen.
-type row struct {
-	kind  rowKind
-	first bool // of its item: it shows time, name and mark
-	item  *item
-	stamp string
-	name  string // author, or a sign such as -->
-	mark  string // delivery
-	text  string
-}
-
-// rowsOf lays out item i for a width of text cells: a line for a new day, the read marker, then the item itself.
-func (m *Model) rowsOf(r *room, i, width int) []row {
-	it := r.items[i]
-	body := m.bodyOf(r, it, width)
-	if len(body) == 0 {
-		return nil
-	}
-	var rows []row
-	day := it.at.In(m.cfg.Location)
-	if before := m.visibleBefore(r, i); before == nil || !sameDay(before.at.In(m.cfg.Location), day) {
-		rows = append(rows, row{kind: rowDay, item: it, text: day.Format("Monday, 2 January 2006")})
-	}
-	if i > 0 && r.read != nil && r.items[i-1] == r.read && m.markerShown(r) {
-		rows = append(rows, row{kind: rowMarker, item: it, text: "new"})
-	}
-	body[0].first = true
-	if it.kind != itemAnswer {
-		body[0].stamp = day.Format("15:04")
-	}
-	return append(rows, body...)
-}
-
-// markerShown is whether a message came after the read marker.
-func (m *Model) markerShown(r *room) bool {
-	for i := len(r.items) - 1; i >= 0 && r.items[i] != r.read; i-- {
-		if r.items[i].isMessage() {
-			return true
-		}
-	}
-	return false
-}
-
-func sameDay(a, b time.Time) bool {
-	return a.Year() == b.Year() && a.YearDay() == b.YearDay()
-}
-
-// visibleBefore is the item before i that is not filtered out. It looks back a little only: a day line too many does
-// no harm.
-func (m *Model) visibleBefore(r *room, i int) *item {
-	for j := i - 1; j >= 0 && j >= i-64; j-- {
-		if r.items[j].kind != itemPresence {
-			return r.items[j]
-		}
-		if _, text := m.presenceText(r.items[j]); text != "" {
-			return r.items[j]
-		}
-	}
-	return nil
-}
-
-func (m *Model) presenceText(it *item) (sign, text string) {
-	if m.joins == "none" {
-		return "", ""
-	}
-	return it.presence.text(m.joins == "smart")
-}
-
-func (m *Model) bodyOf(r *room, it *item, width int) []row {
-	var rows []row
-	put := func(kind rowKind, name string, lines []string) {
-		for i, line := range lines {
-			if i > 0 {
-				name = ""
-			}
-			rows = append(rows, row{kind: kind, item: it, name: name, text: line})
-		}
-	}
-	if it.kind == itemPresence {
-		if _, text := m.presenceText(it); text == "" {
-			return nil
-		}
-	}
-	name := m.shownName(r, it.peer, it.name)
-	if m.bare {
-		put(rowMessage, "", wrap(m.bareText(it, name), width))
-		return rows
-	}
-	switch it.kind {
-	case itemText:
-		put(rowMessage, name, wrap(it.text, width))
-		rows[0].mark = m.deliveryMark(it)
-	case itemAction:
-		put(rowAction, "*", wrap(name+" "+it.text, width))
-		rows[0].mark = m.deliveryMark(it)
-	case itemTopic:
-		put(rowTopic, "-!-", wrap(topicText(name, it.text), width))
-	case itemPresence:
-		if sign, text := m.presenceText(it); text != "" {
-			put(rowPresence, sign, wrap(text, width))
-		}
-	case itemNotice:
-		put(rowNotice, "-!-", wrap(it.text, width))
-	case itemError:
-		put(rowError, "error", wrap(it.text, width))
-	case itemAnswer:
-		name, _ := m.columns()
-		put(rowAnswer, "", wrap(it.text, width+name)) // the names' column is free
-	}
-	return rows
-}
-
-// bareText is an item as plain text for copying; empty if it is filtered out.
-func (m *Model) bareText(it *item, name string) string {
-	stamp := it.at.In(m.cfg.Location).Format("15:04 ")
-	switch it.kind {
-	case itemText:
-		return stamp + name + ": " + it.text
-	case itemAction:
-		return stamp + "* " + name + " " + it.text
-	case itemTopic:
-		return stamp + "-!- " + topicText(name, it.text)
-	case itemPresence:
-		sign, text := m.presenceText(it)
-		return stamp + sign + " " + text
-	case itemAnswer:
-		return it.text
-	}
-	return stamp + "-!- " + it.text
-}
-
-func topicText(name, topic string) string {
-	if topic == "" {
-		return name + " cleared the topic"
-	}
-	return name + " set the topic: " + topic
-}
-
-// deliveryMark says who has an own message: "…" nobody yet, "2/5" some, "✓" everybody.
-func (m *Model) deliveryMark(it *item) string {
-	if !it.self {
-		return ""
-	}
-	switch {
-	case it.delivered <= 0:
-		return m.sign("…", "..")
-	case it.delivered >= it.of:
-		return m.sign("✓", "ok")
-	}
-	return itoa(it.delivered) + "/" + itoa(it.of)
-}
-
-// columns are the widths of the names and of the text. A row is: time, blank or '!', name, two blanks, text.
-func (m *Model) columns() (name, text int) {
-	w := m.layout.timeline.w
-	if m.bare {
-		return 0, max(1, w)
-	}
-	name = min(max(w/5, 6), 14)
-	return name, max(1, w-6-name-2)
-}
-
-// viewRows are the rows in view, oldest first, at most height.
-func (m *Model) viewRows(r *room, width, height int) []row {
-	if len(r.items) == 0 || height < 1 {
-		return nil
-	}
-	i, cutoff := len(r.items)-1, -1
-	if r.scroll != nil {
-		i, cutoff = r.index(r.scroll.item), r.scroll.row
-	}
-	var upward []row
-	for ; i >= 0 && len(upward) < height; i-- {
-		rows := m.rowsOf(r, i, width)
-		if cutoff >= 0 {
-			rows = rows[:min(len(rows), cutoff+1)]
-			cutoff = -1
-		}
-		for j := len(rows) - 1; j >= 0 && len(upward) < height; j-- {
-			upward = append(upward, rows[j])
-		}
-	}
-	for a, b := 0, len(upward)-1; a < b; a, b = a+1, b-1 {
-		upward[a], upward[b] = upward[b], upward[a]
-	}
-	return upward
-}
-
-// scrollBy moves the view by rows, up when negative. It stops where the oldest line is at the top, and follows new
-// lines again where the newest is at the bottom.
-func (m *Model) scrollBy(by int) {
-	r := m.room()
-	_, width := m.columns()
-	height := m.layout.timeline.h
-	if len(r.items) == 0 {
-		return
-	}
-	i := len(r.items) - 1
-	rows := m.rowsOf(r, i, width)
-	at := len(rows) - 1
-	if r.scroll != nil {
-		i = r.index(r.scroll.item)
-		rows = m.rowsOf(r, i, width)
-		at = min(r.scroll.row, len(rows)-1)
-	}
-	down := func(n int) bool {
-		for ; n > 0; n-- {
-			if at+1 < len(rows) {
-				at++
-				continue
-			}
-			if i+1 >= len(r.items) {
-				return false
-			}
-			i++
-			rows, at = m.rowsOf(r, i, width), -1
-			n++ // entered the next item, above its first row
-		}
-		return true
-	}
-	if by > 0 {
-		if !down(by) {
-			r.follow()
-			return
-		}
-	}
-	for n := -by; n > 0; n-- {
-		for at--; at < 0 && i > 0; {
-			i--
-			rows = m.rowsOf(r, i, width)
-			at = len(rows) - 1
-		}
-		if at < 0 {
-			at = 0
-			break
-		}
-	}
-	r.scroll = &anchor{item: r.items[i], row: at}
-	if missing := height - len(m.viewRows(r, width, height)); missing > 0 && !down(missing) {
-		r.follow()
-		return
-	}
-	if i == len(r.items)-1 && at >= len(rows)-1 {
-		r.follow()
-		return
-	}
-	r.scroll = &anchor{item: r.items[i], row: at}
-	if i == len(r.items)-1 {
-		r.below = 0
-	}
-}
-
-// scrollTo brings an item to the middle of the view.
-func (m *Model) scrollTo(it *item) {
-	r := m.room()
-	_, width := m.columns()
-	rows := m.rowsOf(r, r.index(it), width)
-	if len(rows) == 0 {
-		return
-	}
-	r.scroll = &anchor{item: it, row: len(rows) - 1}
-	m.scrollBy(m.layout.timeline.h / 2)
-}
+// follow goes to the newest line. Where that is not loaded, it is asked for.
+func (t *timeline) follow() { t.scroll, t.below, t.found, t.words = nil, 0, nil, nil }

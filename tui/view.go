@@ -180,9 +180,9 @@ func (r *root) MouseHandler() func(tview.MouseAction, *tcell.EventMouse, func(tv
 		now := r.app.cfg.Now()
 		switch action {
 		case tview.MouseScrollUp:
-			r.app.model.Wheel(now, -3)
+			r.app.effects(r.app.model.Wheel(now, -3))
 		case tview.MouseScrollDown:
-			r.app.model.Wheel(now, 3)
+			r.app.effects(r.app.model.Wheel(now, 3))
 		case tview.MouseLeftDown:
 			x, y := ev.Position()
 			r.app.effects(r.app.model.Click(now, x, y))
@@ -270,6 +270,10 @@ func drawMembers(p *part, screen *canvas, at rect) {
 
 func drawTimeline(p *part, screen *canvas, at rect) {
 	m := p.model
+	if m.overlay.mode == overlaySearch && !m.bare {
+		drawSearch(p, screen, at)
+		return
+	}
 	r := m.room()
 	nameWidth, textColumn := m.columns()
 	rows := m.viewRows(r, textColumn, at.h)
@@ -310,6 +314,10 @@ func (p *part) drawRow(screen *canvas, at rect, y int, row row, nameWidth int) {
 		p.drawRule(screen, at, y, row)
 		return
 	}
+	if row.kind == rowEdge {
+		screen.put(at.x+max(0, (at.w-textWidth(row.text))/2), y, at.w, row.text, t.dim)
+		return
+	}
 	it := row.item
 	name, text := t.name(it.peer), t.text
 	if it.self {
@@ -328,7 +336,9 @@ func (p *part) drawRow(screen *canvas, at rect, y int, row row, nameWidth int) {
 	}
 	if row.first {
 		screen.put(at.x, y, min(5, at.w), row.stamp, t.dim)
-		if it.mention {
+		if it == m.room().found && at.w > 6 {
+			screen.put(at.x+5, y, 1, ">", t.match)
+		} else if it.mention {
 			name = t.mention
 			if at.w > 6 {
 				screen.put(at.x+5, y, 1, "!", t.mention)
@@ -342,30 +352,17 @@ func (p *part) drawRow(screen *canvas, at rect, y int, row row, nameWidth int) {
 	}
 	screen.put(x, y, min(left, at.x+at.w-x), padLeft(row.name, left, m.sign("…", "~")), name)
 	x += left + 2
-	p.putText(screen, x, y, at.x+at.w-x, row.text, text)
+	p.putText(screen, x, y, at.x+at.w-x, row, text)
 }
 
-// putText writes text, with what is being searched for marked.
-func (p *part) putText(screen *canvas, x, y, width int, text string, style tcell.Style) {
-	screen.put(x, y, width, text, style)
-	query := p.model.overlay.query.text
-	if p.model.overlay.mode != overlayFind || query == "" {
+// putText writes a row of a line, with the words marked by which the line was found.
+func (p *part) putText(screen *canvas, x, y, width int, row row, style tcell.Style) {
+	r := p.model.room()
+	if row.item != r.found {
+		screen.put(x, y, width, row.text, style)
 		return
 	}
-	lower, query := strings.ToLower(text), strings.ToLower(query)
-	if len(lower) != len(text) {
-		return // lower case of another length: offsets would not fit
-	}
-	for from := 0; ; {
-		i := strings.Index(lower[from:], query)
-		if i < 0 {
-			return
-		}
-		i += from
-		before := textWidth(text[:i])
-		screen.put(x+before, y, width-before, text[i:i+len(query)], p.theme.match)
-		from = i + len(query)
-	}
+	p.putMarked(screen, rect{x, y, width, 1}, row.text, spansOf(row.text, r.words), style, p.theme.match)
 }
 
 // drawRule draws the line at a new day, or above what is new.

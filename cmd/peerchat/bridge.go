@@ -52,6 +52,8 @@ func toMsgs(ev peer.Event, self wire.PeerID) []tui.Msg {
 		return one(tui.Notice{Room: string(ev.Room), Text: ev.Text})
 	case peer.Failure:
 		return one(tui.Failure{Room: string(ev.Room), Text: ev.Text})
+	case peer.Synced:
+		return one(tui.Synced{Room: string(ev.Room), Missing: ev.Missing})
 	case peer.Answer:
 		return one(toAnswer(ev))
 	}
@@ -93,12 +95,18 @@ func toAnswer(a peer.Answer) tui.Msg {
 		}
 		return tui.Rooms{Rooms: rooms}
 	case peer.NetAnswer:
-		return tui.Answer{Title: "the network", Lines: answerLines(a)}
+		return tui.Answer{Title: "the network", Lines: answerLines(a, nil)}
 	case peer.InviteAnswer:
 		ref, _ := a.Ref.(inviteRef)
 		return toInvitation(v, ref)
+	case peer.OlderAnswer:
+		older := tui.Older{Room: string(v.Room), Lines: v.Events}
+		if v.Err != nil {
+			older.Why = v.Err.Error()
+		}
+		return older
 	}
-	return tui.Answer{Title: "peers", Lines: answerLines(a)}
+	return tui.Answer{Title: "peers", Lines: answerLines(a, nil)}
 }
 
 // toCommand says what an action of the user means to the peer; nil is nothing that a peer can do.
@@ -126,6 +134,8 @@ func toCommand(a tui.Action) peer.Command {
 		return peer.Invite{Ref: inviteRef{a.Code}, Room: wire.Room(a.Room)}
 	case tui.Nick:
 		return peer.Rename{Name: a.Name}
+	case tui.FetchOlder:
+		return peer.FetchOlder{Ref: "older", Room: wire.Room(a.Room), Events: a.Lines}
 	case tui.Reconnect:
 		return peer.Reconnect{}
 	}

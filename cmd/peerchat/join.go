@@ -46,6 +46,7 @@ type joining struct {
 	logger   *slog.Logger
 	finder   *finder
 	store    *history.SQLite
+	archive  *archive
 	window   peer.Window
 	events   *peer.Mailbox[peer.Event]
 	voice    *voice
@@ -104,6 +105,8 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, j.closeHistory()) }()
+	j.archive = openArchive(j.profile.HistoryFile(), j.self)
+	defer func() { err = errors.Join(err, j.archive.close()) }()
 
 	j.finder = newFinder(j.settings, j.profile, j.logger)
 	if note := j.finder.mendKnown(); note != "" {
@@ -215,7 +218,7 @@ func (j *joining) runLines(ctx context.Context) error {
 	}
 	m := &lineMode{
 		node: j.node, events: j.events, lines: make(chan []inputLine), out: newOutput(j.con.out), print: print, voice: j.voice,
-		dial: j.finder.dial, seen: j.remember, view: view{room: j.rooms[0], rooms: j.rooms},
+		dial: j.finder.dial, seen: j.remember, archive: j.archive, view: view{room: j.rooms[0], rooms: j.rooms},
 	}
 	// A read of standard input cannot be interrupted: this goroutine ends with its input, or with the process.
 	go readLines(reading, j.con.in, m.lines)

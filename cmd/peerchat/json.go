@@ -159,6 +159,8 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 	case peer.Delivered:
 		return p.begin(b, "delivered").str("room", string(ev.Room)).str("id", ev.ID.String()).uint("seq", ev.Seq).
 			int("peers", ev.Peers).int("of", ev.Of).end()
+	case peer.Synced:
+		return p.begin(b, "synced").str("room", string(ev.Room)).int("missing", ev.Missing).end()
 	case peer.Notice:
 		return p.roomed(p.begin(b, "notice"), ev.Room).str("code", ev.Code).str("text", ev.Text).end()
 	case peer.Failure:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"peerchat/peer"
+	"peerchat/peer/history"
 	"peerchat/peer/wire"
 	"peerchat/tui"
 )
@@ -38,6 +39,18 @@ type printer interface {
 	notice(b []byte, code, text string) []byte
 	help(b []byte, topic string) []byte
 	voice(b []byte, n voiceNews) []byte
+	found(b []byte, f found, v *view) []byte
+	// tick tells what has lasted long enough to be told; waits is whether there may be something.
+	tick(b []byte) []byte
+	waits() bool
+}
+
+// found is what a search found.
+type found struct {
+	room  wire.Room // empty: all
+	query string
+	res   history.Results
+	err   error
 }
 
 // doer is a peer.Node, as far as line mode needs it.
@@ -53,6 +66,7 @@ type view struct {
 	rooms []wire.Room // joined, in that order
 	topic map[wire.Room]string
 	count map[wire.Room]int
+	gaps  map[wire.Room]int // events that are missing; a room of which nothing was told is not in it
 }
 
 // pending are the own messages of a room that are not known to be held by all.
@@ -71,6 +85,10 @@ type lineMode struct {
 	voice  *voice
 	dial   func(addr string) error // adds a tracker by hand
 	seen   func(peer.Event)        // told of each event first; may be nil
+	// archive is searched, and its answers come by finds.
+	archive   *archive
+	finds     *peer.Mailbox[found]
+	searching int
 
 	view    view
 	buf     []byte
@@ -88,8 +106,9 @@ type lineMode struct {
 // run works until the input ends, a command or ctx says to leave, or standard output is gone.
 func (m *lineMode) run(ctx context.Context) error {
 	m.said = map[wire.Room]*pending{}
-	m.view.topic, m.view.count = map[wire.Room]string{}, map[wire.Room]int{}
-	tick := time.NewTicker(100 * time.Millisecond) // only for patience; it is stopped while nothing is waited for
+	m.view.topic, m.view.count, m.view.gaps = map[wire.Room]string{}, map[wire.Room]int{}, map[wire.Room]int{}
+	m.finds = peer.NewMailbox(1, func(found) int { return 0 }) // as many as were asked for
+	tick := time.NewTicker(100 * time.Millisecond)             // only for patience; it is stopped while nothing is waited for
 	defer tick.Stop()
 	var deadline time.Time // of the end of input
 	quit := false
@@ -99,7 +118,7 @@ func (m *lineMode) run(ctx context.Context) error {
 			lines = m.lines
 		}
 		var ticks <-chan time.Time
-		if len(m.unsaid) > 0 || m.ended {
+		if len(m.unsaid) > 0 || m.ended || m.print.waits() {
 			ticks = tick.C
 		}
 		select {
@@ -115,8 +134,16 @@ func (m *lineMode) run(ctx context.Context) error {
 			if n := m.out.drained(); n > 0 {
 				m.problem("overflow", fmt.Sprintf("%d lines were dropped: whoever reads this output was too slow", n))
 			}
+		case <-m.finds.Wake():
+			for _, f := range m.finds.TryTake() {
+				m.searching--
+				m.buf = m.print.found(m.buf[:0], f, &m.view)
+				m.out.add(m.buf)
+			}
 		case <-ticks:
 			m.patience(time.Now())
+			m.buf = m.print.tick(m.buf[:0])
+			m.out.add(m.buf)
 		case <-ctx.Done():
 			quit = true
 		}
@@ -200,6 +227,8 @@ func (m *lineMode) take(ev peer.Event) {
 		if p := m.pending(ev.Room); ev.Peers >= ev.Of && ev.Seq > p.held {
 			p.held = ev.Seq
 		}
+	case peer.Synced:
+		v.gaps[ev.Room] = ev.Missing
 	case peer.Failure:
 		switch ev.Code {
 		case "room", "too-long", "encoding": // what was said was refused
@@ -246,7 +275,7 @@ func (m *lineMode) finished(deadline *time.Time) bool {
 	if now.After(*deadline) {
 		return true
 	}
-	if !m.ready || len(m.unsaid) > 0 {
+	if !m.ready || len(m.unsaid) > 0 || m.searching > 0 {
 		return false
 	}
 	if m.voice.busy.Load() > 0 && now.Sub(m.endedAt) < soundPatience {
@@ -328,6 +357,8 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 			m.do(tui.Join{Room: string(room)})
 		}
 		m.node.Do(peer.Reconnect{})
+	case tui.Search:
+		m.search(a)
 	case tui.Version:
 		m.note("version", versionText())
 	case tui.Help:
@@ -341,7 +372,7 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 		}
 		if cmd := toCommand(a); cmd != nil {
 			m.node.Do(cmd)
-		} else { // what concerns a screen: /clear, /bell, /mouse, /joins, /find
+		} else { // what concerns a screen: /clear, /bell, /mouse, /joins
 			m.note("screen", "that is for the full screen; it does nothing here")
 		}
 	}
@@ -394,6 +425,7 @@ func (v *view) left(room wire.Room) {
 			break
 		}
 	}
+	delete(v.gaps, room)
 	if v.room == room {
 		v.room = ""
 		if len(v.rooms) > 0 {

@@ -28,6 +28,7 @@ type plainPrinter struct {
 	searched peer.TrackerChanged    // the last that was printed of a search
 	told     time.Time              // when
 	linked   map[wire.PeerID]bool   // peers with a link
+	gaps     map[wire.Room]gap      // rooms that lack something
 }
 
 func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
@@ -57,7 +58,10 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		}
 		return line(b, now, fmt.Sprintf("-!- in %s are %s", ev.Room, strings.Join(names, ", ")))
 	case peer.RoomLeft:
+		delete(p.gaps, ev.Room)
 		return line(b, now, fmt.Sprintf("<-- you left %s", ev.Room))
+	case peer.Synced:
+		return p.synced(b, ev)
 	case peer.MemberJoined:
 		return line(b, now, fmt.Sprintf("--> %s joined %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
 	case peer.MemberLeft:
@@ -78,7 +82,7 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 	case peer.Failure:
 		return line(b, now, "-!- error: "+tui.Sanitize(ev.Text))
 	case peer.Answer:
-		for _, text := range answerLines(ev) {
+		for _, text := range answerLines(ev, v.gaps) {
 			b = line(b, now, "-!- "+text)
 		}
 	}

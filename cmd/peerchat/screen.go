@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 
 	"peerchat/peer"
+	"peerchat/peer/history"
+	"peerchat/peer/wire"
 	"peerchat/tui"
 )
 
@@ -91,6 +93,12 @@ func (j *joining) act(app *tui.App, a tui.Action, quit chan<- struct{}) {
 			j.node.Do(peer.JoinRoom{Room: room})
 		}
 		j.node.Do(peer.Reconnect{})
+	case tui.AskPage:
+		if !j.archive.page(a, func(p tui.Page) { app.Post(p) }) {
+			app.Post(tui.Page{Ask: a.Ask, Room: a.Room, Err: "it is being closed"})
+		}
+	case tui.Search:
+		j.search(app, a)
 	default:
 		if j.voice.do(a) {
 			return
@@ -100,5 +108,22 @@ func (j *joining) act(app *tui.App, a tui.Action, quit chan<- struct{}) {
 		} else {
 			j.logger.Debug("an action that is not for the peer", "action", a)
 		}
+	}
+}
+
+// screenHits is how many hits the screen gets at once.
+const screenHits = 50
+
+// search answers the screen's search: a new one ends the one before.
+func (j *joining) search(app *tui.App, a tui.Search) {
+	if !a.More {
+		j.archive.endSearches()
+	}
+	if a.Text == "" {
+		return
+	}
+	ask := searchAsk{id: a.Ask, room: wire.Room(a.Room), text: a.Text, more: a.More, limit: screenHits}
+	if !j.archive.find(ask, func(res history.Results, err error) { app.Post(toFound(a.Ask, res, err, j.self)) }) {
+		app.Post(tui.Found{Ask: a.Ask, Err: "the history is being closed"})
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -62,8 +63,8 @@ func roomList(rooms []wire.Room) string {
 	return strings.Join(names, ", ")
 }
 
-// answerLines writes an answer for people.
-func answerLines(a peer.Answer) []string {
+// answerLines writes an answer for people. gaps says of rooms how many events are missing.
+func answerLines(a peer.Answer, gaps map[wire.Room]int) []string {
 	switch v := a.Value.(type) {
 	case peer.PeersAnswer:
 		if room, ok := a.Ref.(wire.Room); ok {
@@ -80,6 +81,9 @@ func answerLines(a peer.Answer) []string {
 			if r.Joined {
 				l += ", and you"
 			}
+			if missing, known := gaps[r.Room]; known {
+				l += ", " + gapText(missing)
+			}
 			if r.Topic != "" {
 				l += "  " + tui.SanitizeLine(r.Topic)
 			}
@@ -93,6 +97,17 @@ func answerLines(a peer.Answer) []string {
 		return inviteLines(v, ref)
 	}
 	return nil
+}
+
+// sortedRooms are the rooms that something is known of, in order.
+func sortedRooms[T any](of map[wire.Room]T) []wire.Room { return slices.Sorted(maps.Keys(of)) }
+
+// gapText says whether a room lacks something.
+func gapText(missing int) string {
+	if missing > 0 {
+		return fmt.Sprintf("%d missing", missing)
+	}
+	return "synced"
 }
 
 func namesLines(room wire.Room, all []peer.PeerInfo) []string {
