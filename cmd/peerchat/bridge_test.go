@@ -23,7 +23,7 @@ func TestEveryEventReachesTheScreen(t *testing.T) {
 	}
 	for _, m := range []tui.Msg{tui.Self{}, tui.Tracker{}, tui.RoomJoined{}, tui.RoomLeft{}, tui.MemberJoined{}, tui.MemberLeft{},
 		tui.MemberRenamed{}, tui.Link{}, tui.Line{}, tui.Delivered{}, tui.Notice{}, tui.Failure{}, tui.Answer{}, tui.Rooms{},
-		tui.Invitation{}} {
+		tui.Invitation{}, tui.Synced{}, tui.Older{}} {
 		if !seen[reflect.TypeOf(m)] {
 			t.Errorf("no event becomes a %T", m)
 		}
@@ -56,6 +56,7 @@ func TestActionsBecomeCommands(t *testing.T) {
 		{tui.Invite{Room: "r"}, peer.Invite{Ref: inviteRef{}, Room: "r"}},
 		{tui.Invite{Room: "r", Code: true}, peer.Invite{Ref: inviteRef{code: true}, Room: "r"}},
 		{tui.Reconnect{}, peer.Reconnect{}},
+		{tui.FetchOlder{Room: "r", Lines: 7}, peer.FetchOlder{Ref: "older", Room: "r", Events: 7}},
 		{tui.Clear{}, nil},
 		{tui.Quit{}, nil},
 	} {

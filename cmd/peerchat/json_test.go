@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"peerchat/peer"
+	"peerchat/peer/history"
 	"peerchat/peer/wire"
 )
 
@@ -69,6 +70,8 @@ func allEvents() []peer.Event {
 		peer.Message{Room: "general", Person: bob, ID: uuid.UUID{2}, Seq: 5, Lamport: 6, Kind: wire.KindAction, Text: "waves", Sent: noon, Self: true},
 		peer.Message{Room: "general", Person: bob, ID: uuid.UUID{3}, Seq: 6, Lamport: 7, Kind: wire.KindTopic, Text: "t", Sent: noon},
 		peer.Delivered{Room: "general", ID: uuid.UUID{2}, Seq: 5, Peers: 1, Of: 2},
+		peer.Synced{Room: "general", Missing: 12},
+		peer.Answer{Ref: "older", Value: peer.OlderAnswer{Room: "general", Err: errors.New("no\x1b")}},
 		peer.Notice{Room: "general", Code: "c", Text: "n\x1b"},
 		peer.Failure{Code: "c", Text: "f\x1b"},
 		peer.Answer{Ref: "peers", Value: peer.PeersAnswer{Peers: []peer.PeerInfo{info}}},
@@ -91,6 +94,7 @@ var wantFields = map[string][]string{
 	"delivered": {"room", "id", "peers", "of"}, "notice": {"code", "text"}, "error": {"code", "text"},
 	"peers": {"peers"}, "names": {"room", "peers"}, "rooms": {"rooms"}, "net": {"tracker", "term", "candidates", "peers", "counters"},
 	"invite": {"room", "url", "addresses", "only_here"}, "help": {"text"},
+	"synced": {"room", "missing"}, "search": {"room", "query", "hits", "more"},
 	"room": {"room", "state"}, "voice": {"room", "peer", "name", "state", "members", "self"},
 }
 
@@ -100,6 +104,8 @@ func TestJSONLinesKeepTheContract(t *testing.T) {
 	for _, ev := range allEvents() {
 		out = p.event(out, ev, &view{})
 	}
+	out = p.found(out, found{query: "q\x1b", res: history.Results{Hits: []history.Hit{{Event: wire.Event{Room: "general", Name: "evil\x1b", Kind: wire.KindText,
+		Body: []byte("a\x1b b"), Time: noon}, Spans: []history.Span{{From: 0, To: 1}}}}}}, &view{})
 	out = p.help(p.notice(p.problem(out, "code", "text"), "code", "text"), "")
 	seen := map[string]bool{}
 	for line := range strings.Lines(string(out)) {

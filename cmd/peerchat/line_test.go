@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,6 +102,69 @@ func ready(n *fakeNode, others int) {
 	}
 	n.events.Post(joined)
 	n.events.Post(peer.Ready{Self: someone(99, "me"), Rooms: []wire.Room{"general"}})
+}
+
+// Searches are answered in their order, and the end of the input waits for them.
+func TestSearchInLineMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	storedIn(t, path, saidIn(t, "general", 100))
+	for _, plain := range []bool{false, true} {
+		var out strings.Builder
+		m, node := newLineMode(t, strings.NewReader("/search 99\n/search -a line\n/search nothing\n/search\n"), &out)
+		m.archive = testArchive(t, path)
+		if plain {
+			m.print = newPlainPrinter(func() time.Time { return noon }, true)
+		}
+		ready(node, 0)
+		if err := m.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got := out.String()
+		want := []string{`"room":"general","query":"99","hits":[{"room":"general",`, `"text":"line 99",`, `"matches":[[5,7]]}],"more":false}`,
+			`"room":"","query":"line","hits":[{`, `"more":true}`, `"query":"nothing","hits":[],"more":false}`}
+		if plain {
+			want = []string{"-!- found in #general for 99, the newest first:\n", "#general <bob#", "> line 99\n",
+				"-!- found in all rooms for line, the newest 50:\n", "-!- nothing was found in #general for nothing\n"}
+		}
+		for _, text := range want {
+			i := strings.Index(got, text)
+			if i < 0 {
+				t.Fatalf("the output does not say %s, or not in its place", text)
+			}
+			got = got[i+len(text):]
+		}
+		if !strings.Contains(out.String(), "search for what?") {
+			t.Errorf("a search for nothing is not complained about")
+		}
+	}
+}
+
+func TestPlainModeTellsWhatIsMissingIfThatLasts(t *testing.T) {
+	now := noon
+	p := newPlainPrinter(func() time.Time { return now }, true)
+	v := &view{gaps: map[wire.Room]int{}}
+	tell := func(missing int) string {
+		return string(p.event(nil, peer.Synced{Room: "general", Missing: missing}, v))
+	}
+	if got := tell(12) + tell(3) + string(p.tick(nil)) + tell(0); got != "" || p.waits() {
+		t.Errorf("what is mended at once is not told, got %q", got)
+	}
+	tell(12)
+	now = now.Add(gapPatience)
+	tell(5)
+	if got, want := string(p.tick(nil)), "-!- syncing #general, 5 missing\n"; !p.waits() || !strings.HasSuffix(got, want) {
+		t.Errorf("what lasts is told: got %q, want %q", got, want)
+	}
+	if got := string(p.tick(nil)); got != "" {
+		t.Errorf("it is not told again at once, got %q", got)
+	}
+	now = now.Add(gapRetold)
+	if got := string(p.tick(nil)); got == "" {
+		t.Error("it is told again after a while")
+	}
+	if got := tell(0); !strings.HasSuffix(got, "-!- #general is synced\n") || p.waits() {
+		t.Errorf("that it is over is told, got %q", got)
+	}
 }
 
 func TestLinesGoWhereTheyShould(t *testing.T) {
