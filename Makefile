@@ -46,7 +46,7 @@ netns: deps ## discovery on a LAN of network namespaces, as root
 	$(GO) test -race -tags netns -run InNamespaces -timeout 2m ./signaling
 
 e2e: deps ## real processes in network namespaces
-	$(GO) test -count=1 -timeout 10m ./cmd/peerchat/e2e/...
+	$(GO) test -count=1 -timeout 15m ./cmd/peerchat/e2e/...
 
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@set -e; for pkg in $$($(GO) list ./...); do \
