@@ -521,8 +521,8 @@ func (s *rtcSession) finish(err error) {
 				// Pion holds a lock while it sends its ABORT, for up to 400 ms if SCTP is dead already. What has to
 				// note that SCTP is dead needs the same lock, so let it finish first. Two ends often close at one
 				// moment, because one says goodbye: so that both do not send their ABORT then, the one that offered
-				// goes first.
-				within(rtcFlush, func() { <-s.sctpEnded })
+				// goes first, which it does when it has waited for its goodbye to leave.
+				within(2*rtcFlush, func() { <-s.sctpEnded })
 			}
 			_ = s.pc.GracefulClose()
 			s.readers.Wait()
