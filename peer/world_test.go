@@ -33,6 +33,7 @@ type world struct {
 	sessions map[uuid.UUID]*simSession
 	cut      map[[2]int]bool // pairs whose packets are lost; the home tracker is number homeNumber
 	fastLoss float64
+	mute     bool // frames with events are lost
 }
 
 type simPeer struct {
@@ -42,6 +43,7 @@ type simPeer struct {
 	id      wire.PeerID
 	name    string
 	store   *history.Memory
+	window  Window
 	core    *Core
 	life    int // counts restarts: what was meant for an earlier life is lost
 	dead    bool
@@ -142,7 +144,7 @@ func (p *simPeer) start(rooms ...wire.Room) {
 	p.dead, p.wake, p.events = false, 0, nil
 	p.client = simClient{p: p, rooms: map[wire.Room]bool{}}
 	p.own = &simTracker{n: p.n, url: fmt.Sprintf("ws://p%d/ws", p.n), leader: p}
-	core, err := NewCore(CoreConfig{Key: p.key, Name: p.name, Rooms: rooms, Store: p.store, Seed: uint64(p.n), NewID: p.newID,
+	core, err := NewCore(CoreConfig{Key: p.key, Name: p.name, Rooms: rooms, Store: p.store, Window: p.window, Seed: uint64(p.n), NewID: p.newID,
 		Election: ElectionConfig{Host: p.w.hosts, Term: p.term}})
 	if err != nil {
 		panic(err)
@@ -316,6 +318,11 @@ func (w *world) send(p *simPeer, op opSend) {
 	s := w.sessions[op.session]
 	if s == nil || !s.opened || s.gone() || s.closed[0] || w.cut[pairKey(s.ends[0].n, s.ends[1].n)] {
 		return
+	}
+	if f, err := wire.DecodeFrame(op.frame); w.mute && err == nil {
+		if _, events := f.(wire.Events); events {
+			return
+		}
 	}
 	from, channel := 0, 0
 	if s.ends[1] == p {

@@ -36,6 +36,8 @@ type Log interface {
 	Base(room wire.Room, author wire.PeerID) uint64
 	// Rebase says that author's log of room goes on after base, which is above its head: what is between is given up.
 	Rebase(room wire.Room, author wire.PeerID, base uint64) error
+	// Parted returns the number of the last event that is still held of what a Rebase has parted from author's log; 0 if there is none.
+	Parted(room wire.Room, author wire.PeerID) (uint64, error)
 }
 
 // Refusal is an error of Append and Rebase, wrapped or not, that is about one author alone: the Log begins no more logs in this

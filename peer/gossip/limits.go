@@ -32,6 +32,7 @@ const (
 	olderTime        = 10 * time.Second      // for one answer
 	stuckTime        = 10 * time.Second      // when older events could not be stored
 	lookPause        = 50 * time.Millisecond // between two looks at what is older, by what neighbours say
+	lookAgain        = time.Second           // and while something is lacking for which nobody could be asked
 	demandTime       = 10 * time.Second
 	maxDemand        = 1 << 14
 
@@ -119,6 +120,29 @@ func (b *bucket) take(now time.Time, n float64) bool {
 	}
 	b.used = min(b.used+n, wasteBurst+1)
 	return b.used <= wasteBurst
+}
+
+// wasted charges a neighbour for what was of no use, and reports whether it may go on.
+func (m *Machine) wasted(now time.Time, l *link, cost float64, out *Output) bool {
+	if l.cut {
+		return false
+	}
+	if l.waste.take(now, cost) {
+		return true
+	}
+	m.fault(l, "", "flood", true, out, "it sends more useless frames than the %d a second that are let pass", wasteRate)
+	return false
+}
+
+// shared is the share of a room with a neighbour; nil if there is none, or the neighbour has no tokens left for the frame.
+func (m *Machine) shared(now time.Time, l *link, name wire.Room, cost float64, out *Output) *share {
+	if !m.wasted(now, l, cost, out) {
+		return nil
+	}
+	if r := m.rooms[name]; r != nil {
+		return l.share(r)
+	}
+	return nil
 }
 
 // fit is how many events, at least one, at the start of events go into one frame of at most size bytes.

@@ -313,6 +313,7 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 	for _, h := range heads {
 		l := r.add(h.Author)
 		l.base, l.head, l.recentFrom, l.seen = h.Base, h.Seq, h.Seq, h.Base
+		m.findHole(r, l)
 		r.fresh = r.fresh && (h.Author == m.self || h.Seq == 0)
 	}
 	r.own = r.add(m.self)
@@ -534,18 +535,6 @@ func (m *Machine) fault(l *link, room wire.Room, code string, drop bool, out *Ou
 	out.Faults = append(out.Faults, Fault{Peer: l.peer, Room: room, Code: code, Text: fmt.Sprintf(format, args...), Drop: drop})
 }
 
-// wasted charges a neighbour for what was of no use, and reports whether it may go on.
-func (m *Machine) wasted(now time.Time, l *link, cost float64, out *Output) bool {
-	if l.cut {
-		return false
-	}
-	if l.waste.take(now, cost) {
-		return true
-	}
-	m.fault(l, "", "flood", true, out, "it sends more useless frames than the %d a second that are let pass", wasteRate)
-	return false
-}
-
 // receive takes a frame in.
 func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 	l := m.links[in.From]
@@ -586,15 +575,4 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 			m.pruned(now, s, f, out)
 		}
 	}
-}
-
-// shared is the share of a room with a neighbour; nil if there is none, or the neighbour has no tokens left for the frame.
-func (m *Machine) shared(now time.Time, l *link, name wire.Room, cost float64, out *Output) *share {
-	if !m.wasted(now, l, cost, out) {
-		return nil
-	}
-	if r := m.rooms[name]; r != nil {
-		return l.share(r)
-	}
-	return nil
 }

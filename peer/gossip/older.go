@@ -104,7 +104,7 @@ func (m *Machine) fillSoon(r *room, t time.Time) {
 	m.at(r.fillAt)
 }
 
-// showsOlder is told that a neighbour's log begins before the own one.
+// showsOlder is told that a neighbour's log begins before the own one, or no longer does.
 func (m *Machine) showsOlder(now time.Time, r *room, a *authorLog) {
 	if a.hole.open || r.demand != nil || !r.filled && !a.ended {
 		t := r.looked.Add(lookPause) // a neighbour may say so as often as it likes
@@ -158,6 +158,8 @@ func (m *Machine) fill(now time.Time, r *room, out *Output) {
 	}
 	if r.stuck.After(now) {
 		m.fillSoon(r, r.stuck)
+	} else if r.lacking > 0 && len(r.asked) == 0 { // nobody can be asked now, or there was no place in the window
+		m.fillSoon(r, now.Add(lookAgain))
 	}
 }
 
@@ -215,6 +217,9 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		lacks = append(lacks, c)
 	}
 	r.lacking += min(window, uint64(max(0, open)))
+	if r.full {
+		r.lacking = 0 // what cannot be kept is not wanted
+	}
 	slices.SortStableFunc(lacks, func(x, y lack) int {
 		return cmp.Or(cmp.Compare(x.rank(), y.rank()), y.log.compareFirst(x.log))
 	})
@@ -472,6 +477,9 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 	if len(events) == 0 {
 		return
 	}
+	if m.rebased(now, r, a); a.base != q.up { // it has lost its beginning meanwhile
+		return
+	}
 	if err := m.cfg.Log.Prepend(events); err != nil {
 		r.stuck = now.Add(stuckTime)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
@@ -506,7 +514,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 	}
 	a.seen = min(a.seen, a.base)
 	if h := &a.hole; h.open && a.base <= h.from {
-		a.seen, h.open = h.seen, false
+		a.seen, h.open = min(h.seen, a.base), false
 	}
 	m.tellBase(r, a, out)
 }
@@ -547,6 +555,17 @@ func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
 	}
 }
 
+// findHole finds the hole again that a log had gone on past before a restart. If it cannot be read now it is not filled, and what
+// is wrong with the Log shows elsewhere.
+func (m *Machine) findHole(r *room, a *authorLog) {
+	if a.base == 0 {
+		return
+	}
+	if last, err := m.cfg.Log.Parted(r.name, a.author); err == nil && last > 0 && last < a.base {
+		a.hole = hole{open: true, from: last, seen: math.MaxUint64} // what is before it was in the Log, too
+	}
+}
+
 // tear remembers that a log goes on after base, past what nobody has.
 func (m *Machine) tear(r *room, a *authorLog, base uint64) {
 	if a.head > 0 {
@@ -554,34 +573,4 @@ func (m *Machine) tear(r *room, a *authorLog, base uint64) {
 	}
 	a.seen = base
 	m.dropOlder(r, a)
-}
-
-// Missing is how many events of a room are wanted and not here, though a neighbour says that it holds them. It is an estimate: what a
-// neighbour only claims to have counts until it was asked for in vain.
-func (m *Machine) Missing(name wire.Room) int {
-	r := m.rooms[name]
-	if r == nil {
-		return 0
-	}
-	n := min(r.lacking, math.MaxInt32)
-	for _, a := range r.behind {
-		top, least := a.head, uint64(math.MaxUint64)
-		for _, l := range m.linkList {
-			if s := l.share(r); s != nil && !l.cut {
-				if k := s.known[a.author]; k.seq > max(a.head, k.base) {
-					top, least = max(top, k.seq), min(least, k.base)
-				}
-			}
-		}
-		missing := top - max(a.head, min(least, top))
-		if a.head == 0 {
-			most := uint64(max(1, m.windowed()))
-			if a.joined {
-				most = min(most, endOfLog)
-			}
-			missing = min(missing, most)
-		}
-		n += min(missing-min(missing, uint64(len(a.pending))), math.MaxInt32)
-	}
-	return int(min(n, math.MaxInt32))
 }

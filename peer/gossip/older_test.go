@@ -408,3 +408,156 @@ func prunedAt(t *testing.T, w *world, n *node, base uint64) *history.Memory {
 	}
 	return m
 }
+
+func TestWhatIsMissingIsCounted(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob", "eve")
+	ann, bob, eve := w.nodes[0], w.nodes[1], w.nodes[2]
+	w.link(ann, bob)
+	w.talk(20, 10*time.Millisecond, ann)
+	w.unlink(ann, bob)
+	w.talk(120, 10*time.Millisecond, ann)
+	missing := func(what string, want int) {
+		t.Helper()
+		if got := bob.machine.Missing(general); got != want {
+			t.Errorf("%s %d events are missing: want %d", what, got, want)
+		}
+	}
+	missing("without a neighbour", 0)
+	w.drop = func(_, _ *node, f wire.Frame) bool { _, events := f.(wire.Events); return events }
+	w.link(ann, bob)
+	w.run(10 * time.Millisecond)
+	missing("when ann is there", 120)
+	w.drop = nil
+	w.run(5 * time.Second)
+	missing("when all is here", 0)
+	if len(bob.delivered[ann.id]) != 140 {
+		t.Errorf("bob has %d of ann's lines", len(bob.delivered[ann.id]))
+	}
+	// A liar moves the figure until it is found out.
+	w.link(eve, bob)
+	w.run(time.Second)
+	w.receive(bob, eve, wire.Have{Room: general, Heads: []wire.Head{{Author: ann.id, Seq: 1_000_140}}})
+	missing("by what eve says", 1_000_000)
+	w.run(askTimeout + time.Second)
+	missing("when eve has shown nothing", 0)
+	w.receive(bob, eve, wire.Have{Room: general, Heads: []wire.Head{{Author: wire.PeerID{7}, Seq: 1 << 50}}})
+	if got := bob.machine.Missing(general); got != defaultWindow {
+		t.Errorf("a log that is only claimed counts %d: want no more than a window", got)
+	}
+	w.run(askTimeout + time.Second)
+	missing("in the end", 0)
+	if bob.machine.Missing("nowhere") != 0 {
+		t.Error("something is missing in a room that this peer is not in")
+	}
+}
+
+func TestWhatWasLostIsFetchedAgainWhileRunning(t *testing.T) {
+	w, ann, bob := linked(t)
+	w.talk(30, 10*time.Millisecond, ann, bob)
+	w.run(10 * time.Second)
+	w.logf("bob's file is damaged: its heads are known, its events are gone")
+	w.lose(bob, func(h wire.Head) uint64 { return h.Seq })
+	w.run(3 * digestMax)
+	for _, author := range w.nodes {
+		if from, to, all := bob.holds(author); from != 1 || to != 30 || all != 60 {
+			t.Errorf("bob holds %d to %d of %s, and %d in all: want all that ann has", from, to, author.name, all)
+		}
+	}
+	if bob.older != 0 {
+		t.Errorf("%d events were delivered again", bob.older)
+	}
+	// After a restart all is new to the screen.
+	w.lose(bob, func(h wire.Head) uint64 { return h.Seq })
+	for _, x := range w.nodes {
+		w.unlink(bob, x)
+	}
+	w.recall(bob)
+	w.start(bob)
+	w.mesh()
+	w.run(time.Second)
+	if bob.older != 60 {
+		t.Errorf("after a restart %d events were delivered: want all 60", bob.older)
+	}
+}
+
+func TestAFullHistoryIsNoEndlessLoop(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob")
+	ann, bob := w.nodes[0], w.nodes[1]
+	lines := make([]string, 400)
+	w.say(ann, lines...)
+	bob.store = history.NewMemoryWith(history.Limits{Events: 80})
+	w.start(bob)
+	w.mesh()
+	w.run(20 * time.Second)
+	wants := 0
+	w.drop = func(from, _ *node, f wire.Frame) bool {
+		if _, want := f.(wire.Want); want && from == bob {
+			wants++
+		}
+		return false
+	}
+	w.run(time.Minute)
+	if wants > 0 || bob.machine.Missing(general) != 0 {
+		t.Errorf("a full history asks for older events %d times a minute, and misses %d", wants, bob.machine.Missing(general))
+	}
+	w.step(bob, FetchOlder{general, 50})
+	w.run(time.Second)
+	if len(bob.fetched) != 1 || bob.fetched[0].Err == nil || !bob.fetched[0].More || !strings.Contains(bob.fetched[0].Err.Error(), "limits") {
+		t.Errorf("bob is told %+v: want that the history is full", bob.fetched)
+	}
+	for range 40 { // what comes in pushes old events out
+		w.say(ann, lines[:3]...)
+		w.run(time.Second)
+	}
+	if _, to, all := bob.holds(ann); to != 520 || all < 70 || all > 100 || wants > 30 {
+		t.Errorf("bob holds %d events up to %d, and has asked %d times", all, to, wants)
+	}
+	w.bounded()
+}
+
+func TestOnlyTheNewAuthorsOfACrowdedRoomAreRefused(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob", "cyd", "dan", "eve")
+	ann, bob := w.nodes[0], w.nodes[1]
+	bob.store = history.NewMemoryWith(history.Limits{Authors: 1}) // and as many again
+	w.start(bob)
+	w.link(ann, bob)
+	w.say(bob, "mine")
+	w.say(ann, "one")
+	w.run(time.Second)
+	for _, n := range w.nodes[2:] {
+		w.link(n, ann)
+		w.talk(5, time.Second, n)
+		w.say(ann, "still here")
+	}
+	w.run(10 * time.Second)
+	wants := w.sent
+	w.run(20 * time.Second)
+	if len(bob.delivered[ann.id]) != 4 || len(bob.delivered) != 2 {
+		t.Errorf("bob was delivered %d lines of ann, and of %d authors: want all 4, and of no more than his history has place for",
+			len(bob.delivered[ann.id]), len(bob.delivered))
+	}
+	if bob.faults["flood"] != 1 || bob.faults["log"] != 0 || bob.cut(ann) {
+		t.Errorf("bob reports %v: want once that there are too many authors", bob.faults)
+	}
+	if sent := w.sent - wants; sent > 60 {
+		t.Errorf("%d frames were sent in 20 quiet seconds: what is refused is asked for over and over", sent)
+	}
+	w.bounded()
+}
+
+func TestOneOfManyAuthorsInAFrameIsRefusedAlone(t *testing.T) {
+	w, ann, bob := linked(t, "cyd", "dan")
+	bob.store = history.NewMemoryWith(history.Limits{Authors: 1})
+	w.restart(bob)
+	w.link(ann, bob)
+	w.run(time.Second)
+	w.receive(bob, ann, live(w.forge(w.node("cyd"), 1, "c", nil), w.forge(w.node("dan"), 1, "d", nil), w.forge(ann, 1, "a", nil),
+		w.forge(w.node("cyd"), 2, "c", nil)))
+	if len(bob.delivered) != 2 || len(bob.delivered[w.node("cyd").id]) != 2 || len(bob.delivered[w.node("dan").id]) != 1 {
+		t.Errorf("of a frame of three authors %d were delivered: want the two that there is place for", len(bob.delivered))
+	}
+	if bob.faults["flood"] != 1 || len(bob.faults) != 1 {
+		t.Errorf("bob reports %v", bob.faults)
+	}
+	w.bounded()
+}

@@ -124,7 +124,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 		m.dropOlder(r, a)
 		m.fillSoon(r, now)
 	}
-	if told && a != nil && a.reaches(k) {
+	if told && a != nil && (a.reaches(k) || a.reaches(was)) {
 		m.showsOlder(now, r, a)
 	}
 	if a != nil && k.seq <= a.head || r.crowded && (a == nil || a.head == 0) {
@@ -302,11 +302,13 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	}
 }
 
-// most is the highest sequence number that a neighbour claims of a log.
+// most is the highest sequence number of an event of a log that a neighbour claims to hold.
 func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 	for _, l := range m.linkList {
 		if s := l.share(r); s != nil {
-			seq = max(seq, s.known[a.author].seq)
+			if k := s.known[a.author]; k.seq > k.base {
+				seq = max(seq, k.seq)
+			}
 		}
 	}
 	return seq

@@ -41,6 +41,8 @@ type Store interface {
 	// Rebase says that author's log goes on after base, which is above its head. Events below stay where a View finds
 	// them, until they are pruned; Range returns them no more.
 	Rebase(room wire.Room, author wire.PeerID, base uint64) error
+	// Parted returns the number of the last event below the base of author's log; 0 if there is none.
+	Parted(room wire.Room, author wire.PeerID) (uint64, error)
 	// Expire removes what is older at the time now than Limits.Age.
 	Expire(now time.Time) error
 	Close() error

@@ -331,6 +331,16 @@ func (m *Memory) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
 	return nil
 }
 
+// Parted implements Store.
+func (m *Memory) Parted(room wire.Room, author wire.PeerID) (last uint64, err error) {
+	if r := m.rooms[room]; r != nil && r.logs[author] != nil {
+		for i := range r.logs[author].old {
+			last = max(last, r.logs[author].old[i].Seq)
+		}
+	}
+	return last, nil
+}
+
 // Recent implements View.
 func (m *Memory) Recent(room wire.Room, limit int) ([]wire.Event, error) {
 	return m.Before(room, math.MaxInt64, wire.PeerID{}, limit)

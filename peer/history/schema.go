@@ -110,6 +110,7 @@ const (
 	sqlOrphans = `DELETE FROM authors WHERE id NOT IN (SELECT author FROM logs)`
 
 	sqlCount   = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ?`
+	sqlParted  = `SELECT max(seq) FROM events WHERE room = ? AND author = ? AND seq <= ?`
 	sqlHead    = `SELECT max(seq) FROM events WHERE room = ? AND author = ?`
 	sqlClock   = `SELECT max(lamport) FROM events WHERE room = ?`
 	sqlWaiting = `SELECT count(*) FROM waiting`

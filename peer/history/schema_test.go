@@ -138,7 +138,7 @@ func TestNoQueryReadsATable(t *testing.T) {
 	}{
 		"range": {sqlRange, 5, false}, "before": {sqlBefore, 4, true}, "after": {sqlAfter, 4, true}, "from": {sqlFrom, 4, true},
 		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 3, false}, "held": {sqlHeld, 3, false}, "unwait": {sqlUnwait, 3, false},
-		"unindex": {sqlUnindex, 3, false}, "prune": {sqlPrune, 3, false}, "head": {sqlHead, 2, false}, "clock": {sqlClock, 1, false},
+		"unindex": {sqlUnindex, 3, false}, "prune": {sqlPrune, 3, false}, "head": {sqlHead, 2, false}, "parted": {sqlParted, 3, false}, "clock": {sqlClock, 1, false},
 		"taken": {sqlTaken, 2, false}, "next waiting": {sqlNextWaiting, 1, false}, "scan": {sqlScan, 3, false}, "by doc": {sqlByDoc, 2, false},
 	} {
 		args := []driver.Value{int64(1), int64(1), int64(1), int64(1), int64(1)}[:q.args]

@@ -484,6 +484,18 @@ func (s *SQLite) Base(room wire.Room, author wire.PeerID) uint64 {
 	return 0
 }
 
+// Parted implements Store.
+func (s *SQLite) Parted(room wire.Room, author wire.PeerID) (last uint64, err error) {
+	err = s.look(room, "look for parts of a log", func(r *sqliteRoom) error {
+		last = 0
+		if l := r.logs[author]; l != nil && l.base > 0 {
+			return s.raise(&last, sqlParted, r.id, l.id, int64(l.base))
+		}
+		return nil
+	})
+	return last, err
+}
+
 // Close writes the journals into the file and closes it.
 func (s *SQLite) Close() error {
 	if s.conn == nil {

@@ -106,6 +106,14 @@ func (l *log) Prepend(events []wire.Event) error {
 	return nil
 }
 
+// Parted is where the part of a log ends that Rebase has parted from it.
+func (l *log) Parted(_ wire.Room, author wire.PeerID) (uint64, error) {
+	if c := l.authors[author]; c != nil && c.before != nil {
+		return c.before.head(), nil
+	}
+	return 0, nil
+}
+
 // Base is after which event a log begins.
 func (l *log) Base(_ wire.Room, author wire.PeerID) uint64 {
 	if c := l.authors[author]; c != nil {

@@ -1,0 +1,169 @@
+package peer
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"peerchat/peer/history"
+	"peerchat/peer/wire"
+)
+
+// synced are the figures that p was told of a room.
+func (p *simPeer) synced(room wire.Room) (told []int) {
+	for _, ev := range p.events {
+		if s, ok := ev.(Synced); ok && s.Room == room {
+			told = append(told, s.Missing)
+		}
+	}
+	return told
+}
+
+// olderAnswers are what p was answered to FetchOlder, by Ref.
+func (p *simPeer) olderAnswers() map[any]OlderAnswer {
+	answers := map[any]OlderAnswer{}
+	for _, ev := range p.events {
+		if a, ok := ev.(Answer); ok {
+			if o, ok := a.Value.(OlderAnswer); ok {
+				answers[a.Ref] = o
+			}
+		}
+	}
+	return answers
+}
+
+// talkative is a world of n peers in which the first has said so many lines, and the last comes new into the room.
+func talkative(seed uint64, n, lines int, window Window) (w *world, late *simPeer) {
+	w = newWorld(seed, n, general)
+	w.run(5 * time.Second)
+	late = w.peers[n-1]
+	late.kill()
+	late.store = history.NewMemory()
+	late.window = window
+	w.run(10 * time.Second)
+	for i := range lines {
+		w.peers[0].say(general, fmt.Sprint("line ", i))
+		if i%50 == 49 {
+			w.run(time.Second)
+		}
+	}
+	w.run(time.Second)
+	late.start(general)
+	w.run(10 * time.Second)
+	return w, late
+}
+
+func TestAnOlderPartOfARoomIsFetchedWhenItIsAskedFor(t *testing.T) {
+	w, late := talkative(21, 3, 400, Window{Events: 100})
+	author := w.peers[0]
+	if shown := late.messages(general)[author.id]; len(shown) != 100 || shown[0] != "line 300" || shown[99] != "line 399" {
+		t.Fatalf("who comes late is shown %d lines: want the last 100", len(shown))
+	}
+	// Two ask at once, and get one answer.
+	late.step(FetchOlder{Ref: "a", Room: general, Events: 60}, FetchOlder{Ref: "b", Room: general, Events: 40})
+	w.run(2 * time.Second)
+	got := late.olderAnswers()
+	if len(got) != 2 || got["a"] != got["b"] || got["a"].Events < 100 || got["a"].Events > 120 || !got["a"].More || got["a"].Err != nil {
+		t.Fatalf("the answers are %+v: want about 100 events, and that there are more", got)
+	}
+	if shown := late.messages(general)[author.id]; len(shown) != 100 {
+		t.Errorf("what was asked for was told, too: %d lines", len(shown))
+	}
+	page, err := late.store.Recent(general, 1000)
+	if err != nil || len(page) != 100+got["a"].Events {
+		t.Errorf("the history holds %d events, %v", len(page), err)
+	}
+	late.step(FetchOlder{Ref: "c", Room: general, Events: 1000})
+	w.run(5 * time.Second)
+	c := late.olderAnswers()["c"]
+	if c.Events != 400-len(page) || c.More || c.Err == nil || !strings.Contains(c.Err.Error(), "nobody") {
+		t.Errorf("the last answer is %+v: want all %d that there are, and that nobody has more", c, 400-len(page))
+	}
+	late.step(FetchOlder{Ref: "d", Room: "elsewhere", Events: 1})
+	if d := late.olderAnswers()["d"]; d.Err == nil || d.Room != "elsewhere" {
+		t.Errorf("of a room that it is not in the answer is %+v", d)
+	}
+	for i := range maxQueries + 5 {
+		late.step(FetchOlder{Ref: i, Room: general, Events: 1})
+	}
+	w.run(11 * time.Second)
+	for i := range maxQueries + 5 {
+		if _, ok := late.olderAnswers()[i]; !ok {
+			t.Errorf("question %d was not answered", i)
+		}
+	}
+}
+
+func TestAQuestionForOlderEventsIsAnsweredWhenTheRoomIsLeft(t *testing.T) {
+	w, late := talkative(22, 3, 200, Window{Events: 20})
+	late.step(FetchOlder{Ref: 1, Room: general, Events: 50}, LeaveRoom{Room: general})
+	w.run(time.Second)
+	if a, ok := late.olderAnswers()[1]; !ok || a.Err == nil {
+		t.Errorf("the answer is %+v, %v: want an error", a, ok)
+	}
+}
+
+func TestTheTopicOfAnOlderEventCounts(t *testing.T) {
+	w := newWorld(23, 2, general)
+	w.run(5 * time.Second)
+	late := w.peers[1]
+	late.kill()
+	late.store = history.NewMemory()
+	late.window = Window{Events: 30}
+	w.peers[0].step(Say{Room: general, Kind: wire.KindTopic, Text: "what it is about"})
+	for i := range 100 {
+		w.peers[0].say(general, fmt.Sprint("line ", i))
+	}
+	w.run(10 * time.Second)
+	late.start(general)
+	w.run(10 * time.Second)
+	late.step(FetchOlder{Ref: 1, Room: general, Events: 100})
+	w.run(5 * time.Second)
+	if got := late.core.rooms[general].topic.text; got != "what it is about" {
+		t.Errorf("the topic is %q, though the event that sets it was fetched", got)
+	}
+}
+
+func TestWhatIsMissingIsTold(t *testing.T) {
+	w := newWorld(24, 3, general)
+	w.run(5 * time.Second)
+	for i := range 20 {
+		w.peers[0].say(general, fmt.Sprint("line ", i))
+		w.run(50 * time.Millisecond)
+	}
+	for _, p := range w.peers {
+		if told := p.synced(general); len(told) > 0 {
+			t.Errorf("%s was told of %v missing while all was well", p.name, told)
+		}
+	}
+	// One is cut off, and when it is back its neighbours' answers are lost for a while.
+	away := w.peers[2]
+	w.cutLink(0, 2, true)
+	w.cutLink(1, 2, true)
+	w.run(20 * time.Second)
+	for i := range 120 {
+		w.peers[0].say(general, fmt.Sprint("more ", i))
+	}
+	w.run(time.Second)
+	w.mute = true
+	w.cutLink(0, 2, false)
+	w.cutLink(1, 2, false)
+	w.run(60 * time.Second)
+	told := away.synced(general)
+	if len(told) == 0 || told[0] != 120 {
+		t.Fatalf("who lacks 120 events was told %v", told)
+	}
+	w.mute = false
+	w.run(60 * time.Second)
+	told = away.synced(general)
+	if told[len(told)-1] != 0 {
+		t.Errorf("with all events there it was told %v in the end: want 0", told)
+	}
+	for i := 1; i < len(told); i++ {
+		if told[i] == told[i-1] {
+			t.Errorf("it was told %v: want only changes", told)
+		}
+	}
+	wantSame(t, w, general, 24)
+}

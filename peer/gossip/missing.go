@@ -1,0 +1,37 @@
+package gossip
+
+import (
+	"math"
+
+	"peerchat/peer/wire"
+)
+
+// Missing is how many events of a room are wanted and not here, though a neighbour says that it holds them. It is an estimate: what a
+// neighbour only claims to have counts until it was asked for in vain.
+func (m *Machine) Missing(name wire.Room) int {
+	r := m.rooms[name]
+	if r == nil {
+		return 0
+	}
+	n := min(r.lacking, math.MaxInt32)
+	for _, a := range r.behind {
+		top, least := a.head, uint64(math.MaxUint64)
+		for _, l := range m.linkList {
+			if s := l.share(r); s != nil && !l.cut {
+				if k := s.known[a.author]; k.seq > max(a.head, k.base) {
+					top, least = max(top, k.seq), min(least, k.base)
+				}
+			}
+		}
+		missing := top - max(a.head, min(least, top))
+		if a.head == 0 {
+			most := uint64(max(1, m.windowed()))
+			if a.joined {
+				most = min(most, endOfLog)
+			}
+			missing = min(missing, most)
+		}
+		n += min(missing-min(missing, uint64(len(a.pending))), math.MaxInt32)
+	}
+	return int(min(n, math.MaxInt32))
+}
