@@ -3,6 +3,7 @@ package gossip
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -54,6 +55,9 @@ type places struct{ logs, open int }
 
 // places counts what the window has open, and the logs that wait for a part of it.
 func (m *Machine) places(r *room) (p places) {
+	if !slices.ContainsFunc(r.behind, func(a *authorLog) bool { return a.joined && a.head == 0 }) {
+		return p // as it is nearly always
+	}
 	p.open = m.windowed() - r.held()
 	for _, a := range r.behind {
 		switch {

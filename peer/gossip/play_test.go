@@ -104,6 +104,43 @@ func TestPlays(t *testing.T) {
 			w.say(a, "four")
 			w.run(100 * time.Millisecond)
 		}},
+		"newcomer": {"ann bob", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.unlogged(func() {
+				w.link(a, b)
+				w.talk(40, 10*time.Millisecond, b)
+				w.talk(90, 10*time.Millisecond, a)
+				w.run(liveFor)
+			})
+			w.logf("ann has said 90 lines, and bob 40 before that; cyd comes, who wants the last 100 of them")
+			c := w.add("cyd", 3)
+			c.window.Events = 100
+			w.start(c)
+			w.link(b, c)
+			w.run(time.Second)
+			w.logf("cyd scrolls up")
+			w.step(c, FetchOlder{general, 20})
+			w.run(time.Second)
+		}},
+		"a hole": {"ann bob cyd", func(w *world) {
+			a, b, c := w.node("ann"), w.node("bob"), w.node("cyd")
+			w.unlogged(func() {
+				w.mesh()
+				w.talk(3, 10*time.Millisecond, a)
+				w.unlink(a, b)
+				w.unlink(c, b)
+				w.talk(3, 10*time.Millisecond, a)
+				w.unlink(a, c)
+				w.lose(a, func(h wire.Head) uint64 { return h.Seq - 1 })
+				w.recall(a)
+				w.start(a)
+			})
+			w.logf("bob was away, and ann has lost what she said before her last line")
+			w.link(a, b)
+			w.run(3 * time.Second)
+			w.link(b, c)
+			w.run(time.Second)
+		}},
 		"equivocation": {"ann bob cyd", func(w *world) {
 			a, b := w.node("ann"), w.node("bob")
 			w.link(a, b)

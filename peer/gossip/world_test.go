@@ -202,6 +202,14 @@ func (w *world) logf(format string, args ...any) {
 	}
 }
 
+// unlogged does what does not belong to the play.
+func (w *world) unlogged(f func()) {
+	log := w.log
+	w.log = nil
+	f()
+	w.log = log
+}
+
 // step gives a node an input and does what it says.
 func (w *world) step(n *node, in Input) {
 	w.t.Helper()
