@@ -272,6 +272,7 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 	}
 	var again []wire.Event
 	var as *hedge // which these go with
+	silent := false
 	size := 0
 	send := func() {
 		if len(again) > 0 {
@@ -286,8 +287,14 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		if h.next.After(now) {
 			continue
 		}
+		silent = silent || l.mute(now, h)
+		if probe := l.suspected && i == len(l.hedges)-1 && h.count < maxProbes; h.count >= maxCopies && !probe {
+			h.next, h.last = h.sent.Add(hedgeMemory), true // kept on, to measure how long the acknowledgement takes
+		}
 		if h.last {
-			h.next = time.Time{}
+			if !h.next.After(now) {
+				h.next = time.Time{}
+			}
 			continue
 		}
 		n := h.event.EncodedSize()
@@ -297,12 +304,13 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		size += n
 		again, as = append(again, h.event), h
 		h.count++
-		if h.next = now.Add(l.patience(h.count)); h.count == maxCopies {
-			h.next, h.last = h.sent.Add(hedgeMemory), true // kept on, to measure how long the acknowledgement takes
-		}
+		h.next = now.Add(l.patience(min(h.count, maxCopies)))
 	}
 	send()
 	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.next.IsZero() })
+	if silent && !l.suspected {
+		m.suspect(now, l, out)
+	}
 }
 
 // acked is told that a neighbour holds the own events of a room up to seq.

@@ -1,9 +1,9 @@
 // Package gossip spreads the events of rooms over the links there are, and repairs what did not arrive.
 //
 // The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
-// are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, repair.go
-// compares logs and fetches what is missing, contact.go begins with a room that is new here, older.go fetches what comes before the start
-// of a log. docs/gossip.md is the protocol on a page.
+// are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, suspect.go tells
+// who is silent, repair.go compares logs and fetches what is missing, contact.go begins with a room that is new here, older.go fetches
+// what comes before the start of a log. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
@@ -154,7 +154,9 @@ type Output struct {
 	Faults   []Fault
 	Refused  []Refused
 	Fetched  []Fetched
-	Wake     time.Time // when to send the next Tick; zero: not needed
+	// Suspicions tell whom to suspect, and whom no longer.
+	Suspicions []Suspicion
+	Wake       time.Time // when to send the next Tick; zero: not needed
 }
 
 // Send is a frame for a neighbour. Fast asks for the unreliable, unordered channel: the frame fits it, and its loss
@@ -197,6 +199,14 @@ type Held struct {
 	Room wire.Room
 	Peer wire.PeerID
 	Seq  uint64
+}
+
+// Suspicion tells that a neighbour with a link does not acknowledge what it is sent, so that it may be dead long before its link
+// is seen to end; or, if not Suspected, that it was heard of again. Many that are suspected at once are a reason to look for
+// others; one may have lost some packets.
+type Suspicion struct {
+	Peer      wire.PeerID
+	Suspected bool
 }
 
 // Fault is misbehaviour of a neighbour or an author. Drop says that the link should be closed for it.

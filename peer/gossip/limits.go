@@ -81,6 +81,11 @@ const (
 	clockSkew = 10 * time.Minute // of an author's wall clock, before it is remarked on
 	farAhead  = 1 << 20          // sequence numbers, likewise
 
+	suspectDelay = 150 * time.Millisecond // least time without an acknowledgement before a neighbour is suspected
+	maxProbes    = 32                     // copies of one event to a neighbour that is suspected
+	leastLoss    = 0.02                   // assumed of each link
+	doubtful     = 0.005                  // a neighbour is suspected when its link loses as many copies in a row with this chance
+
 	// What a neighbour may waste: duplicates and needless frames cost tokens.
 	wasteRate  = 2_000 // tokens regained a second
 	wasteBurst = 20_000

@@ -140,7 +140,9 @@ type link struct {
 	loss   float64 // share of own events that were not acknowledged in time, of late
 	hedges []hedge
 	doubt  doubt
-	serves []serve
+	// suspected: see suspect.
+	suspected bool
+	serves    []serve
 
 	serveAt time.Time
 	served  time.Time // until when its answers are paid for at serveRate
@@ -541,6 +543,7 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 	if l == nil || l.cut {
 		return
 	}
+	m.heard(l, out)
 	switch f := in.Frame.(type) {
 	case wire.Events:
 		m.events(now, l, f, out)

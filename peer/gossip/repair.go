@@ -383,6 +383,8 @@ func (m *Machine) ablest(now time.Time, r *room, a *authorLog, able []*link) *li
 	cost := func(l *link) int {
 		s := l.share(r)
 		switch {
+		case l.suspected:
+			return 1 << 8
 		case l.peer == a.author:
 			return -2
 		case s == a.parent && !a.late:

@@ -203,7 +203,7 @@ func (m *Machine) shorten(now time.Time, r *room, a *authorLog, out *Output) {
 // move puts a log's place in its tree from its parent to s, which is hops from the author.
 func (m *Machine) move(now time.Time, a *authorLog, s *share, hops uint8, out *Output) {
 	l := s.link
-	if l.busy || l.cut || l.struck(now) >= maxStrikes {
+	if l.busy || l.cut || l.suspected || l.struck(now) >= maxStrikes {
 		return
 	}
 	if old := a.parent; a.eager&old.bit() != 0 {
@@ -253,7 +253,7 @@ func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, out *Outpu
 			s := r.slots[i]
 			k := s.known[a.author]
 			near := k.hops < least || k.hops == least && best < 0
-			if k.seq > 0 && near && !s.link.busy && !s.link.cut && s.link.struck(now) < maxStrikes {
+			if k.seq > 0 && near && !s.link.busy && !s.link.cut && !s.link.suspected && s.link.struck(now) < maxStrikes {
 				best, least = i, k.hops
 			}
 		}

@@ -21,7 +21,7 @@ func (m *Machine) want(id wire.PeerID, why purpose, out *Output) bool {
 		m.tidy(l, out)
 		return false
 	}
-	l.why = why
+	l.why, l.began = why, m.now
 	m.hold(l, out)
 	if l.up {
 		m.question(l, out)
@@ -62,7 +62,7 @@ func (m *Machine) asking(a, b purpose) (n int) {
 
 // question asks the peer of a link that is up to be a neighbour. It may turn out that this is not wanted any more.
 func (m *Machine) question(l *link, out *Output) {
-	full := len(m.active) >= m.target
+	full := m.full()
 	switch l.why {
 	case toFill:
 		if full {
@@ -77,11 +77,7 @@ func (m *Machine) question(l *link, out *Output) {
 			return
 		}
 	}
-	m.nonce++
-	if m.nonce == 0 {
-		m.nonce = 1
-	}
-	l.ask = m.nonce
+	l.ask = m.number()
 	m.until(l, m.now.Add(m.timing.Answer))
 	if l.why == toJoin && !m.inside {
 		m.send(l, Join{Nonce: l.ask}, out)
@@ -90,11 +86,11 @@ func (m *Machine) question(l *link, out *Output) {
 	m.send(l, Neighbor{Nonce: l.ask, High: l.why == toBridge || m.needy()}, out)
 }
 
-// needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or only a few and nothing but refusals
-// for minutes. (The paper knows only the first. Without the second somebody always hangs on by a single link, because all others
-// have no place free.) With a slack two refusals are enough: who is full has more than it wants.
+// needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or most of them are silent, or it has only
+// a few and nothing but refusals for minutes. (The paper knows only the first. Without the last somebody always hangs on by a single
+// link, because all others have no place free.) With a slack two refusals are enough: who is full has more than it wants.
 func (m *Machine) needy() bool {
-	return len(m.active) == 0 || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
+	return m.alarm || len(m.active) == 0 || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
 }
 
 func (m *Machine) receive(in Receive, out *Output) {
@@ -115,6 +111,9 @@ func (m *Machine) receive(in Receive, out *Output) {
 		m.asked(l, msg.Nonce, true, true, out)
 	case Neighbor:
 		m.asked(l, msg.Nonce, msg.High, false, out)
+		if msg.High && l.active {
+			m.probe(out) // it may have lost its neighbours, and others with them
+		}
 	case NeighborAnswer:
 		m.answered(l, msg, out)
 	case Disconnect:
@@ -129,6 +128,10 @@ func (m *Machine) receive(in Receive, out *Output) {
 		}
 	case ShuffleReply:
 		m.replied(l, msg, out)
+	case Ping:
+		m.pinged(l, msg, out)
+	case Pong:
+		m.ponged(l, msg, out)
 	}
 }
 
@@ -162,7 +165,7 @@ func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
 }
 
 // packed tells whether another neighbour would be one too many even for who asks.
-func (m *Machine) packed() bool { return len(m.active) >= min(m.target+m.cfg.Slack, MaxActive) }
+func (m *Machine) packed() bool { return m.have() >= min(m.target+m.cfg.Slack, MaxActive) }
 
 // accept decides whether l may be a neighbour, and makes room for it.
 func (m *Machine) accept(l *link, high bool, out *Output) bool {
@@ -239,7 +242,7 @@ func (m *Machine) disconnected(l *link, msg Disconnect, out *Output) {
 		m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})
 	}
 	m.tidy(l, out)
-	if len(m.active) < m.target && !msg.Instead.IsZero() {
+	if !m.full() && !msg.Instead.IsZero() {
 		m.want(msg.Instead, toFill, out)
 	}
 	m.evicted()
@@ -247,6 +250,7 @@ func (m *Machine) disconnected(l *link, msg Disconnect, out *Output) {
 
 // add takes l into the active view.
 func (m *Machine) add(l *link, out *Output) {
+	m.yield(l, out)
 	m.hold(l, out)
 	l.active = true
 	m.been = true
@@ -255,7 +259,7 @@ func (m *Machine) add(l *link, out *Output) {
 	m.drop(m.indexOf(l.peer))
 	m.found(l.peer)
 	out.Actions = append(out.Actions, NeighborUp{Peer: l.peer})
-	if len(m.active) >= m.target {
+	if m.full() {
 		m.wait = 0
 	}
 	m.free()
@@ -264,8 +268,9 @@ func (m *Machine) add(l *link, out *Output) {
 
 // remove takes l from the active view, and nothing else.
 func (m *Machine) remove(l *link, out *Output) {
-	l.active = false
+	l.active, l.suspect, l.ping = false, false, 0
 	m.active = slices.DeleteFunc(m.active, func(o *link) bool { return o == l })
+	m.settled()
 	out.Actions = append(out.Actions, NeighborDown{Peer: l.peer})
 }
 
@@ -278,16 +283,25 @@ func (m *Machine) evict(l *link, instead wire.PeerID, out *Output) {
 	m.tidy(l, out)
 }
 
-// victim is the neighbour that makes room for one of the given origin: one of the same, or of another that has too many, or a
-// random one. So who comes with a hundred names from one place takes the places of his own.
+// victim is the neighbour that makes room for one of the given origin: one of the same, or a silent one, or one of another that has too
+// many, or a random one. So who comes with a hundred names from one place takes the places of his own.
 func (m *Machine) victim(origin string) *link {
 	if m.crowded(origin) {
-		return m.pick(func(l *link) bool { return l.origin == origin })
+		same := func(l *link) bool { return l.origin == origin && m.counts(l) }
+		if l := m.silent(same); l != nil {
+			return l
+		}
+		if l := m.pick(same); l != nil {
+			return l
+		}
+	}
+	if l := m.silent(m.counts); l != nil {
+		return l
 	}
 	if l := m.surplus(); l != nil {
 		return l
 	}
-	return m.pick(func(*link) bool { return true })
+	return m.pick(m.counts)
 }
 
 // share is how many neighbours may have one origin before others have precedence.
@@ -307,7 +321,7 @@ func (m *Machine) crowded(origin string) bool { return origin != "" && m.count(o
 
 // surplus is a random neighbour of an origin with more than its share; nil if there is none.
 func (m *Machine) surplus() *link {
-	return m.pick(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() })
+	return m.pick(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() && m.counts(l) })
 }
 
 // pick is a random neighbour for which ok holds; nil if there is none.

@@ -43,6 +43,10 @@ func AppendMessage(dst []byte, m Message) ([]byte, error) {
 		return peers(head(peer(b, m.Origin), majorUint, uint64(m.TTL)), m.Sample), nil
 	case ShuffleReply:
 		return peers(head(start(dst, 3, m), majorUint, m.ID), m.Sample), nil
+	case Ping:
+		return flag(head(start(dst, 3, m), majorUint, uint64(m.Nonce)), m.Alarm), nil
+	case Pong:
+		return head(start(dst, 2, m), majorUint, uint64(m.Nonce)), nil
 	}
 	return dst, fmt.Errorf("encode %T: %w", m, errType)
 }
@@ -136,6 +140,10 @@ func check(m Message) error {
 		return errors.Join(nonce(m.ID), named(m.Origin), walk(m.TTL), named(m.Sample...))
 	case ShuffleReply:
 		return errors.Join(nonce(m.ID), named(m.Sample...))
+	case Ping:
+		return nonce(uint64(m.Nonce))
+	case Pong:
+		return nonce(uint64(m.Nonce))
 	}
 	return errType
 }
@@ -264,8 +272,8 @@ func (r *reader) peers() []wire.PeerID {
 
 func (r *reader) message() Message {
 	items := r.head(majorArray, 5)
-	kind := r.head(majorUint, kindShuffleReply)
-	if r.err == nil && (kind == 0 || items != [...]uint64{0, 2, 3, 3, 3, 3, 5, 3}[kind]) {
+	kind := r.head(majorUint, kindPong)
+	if r.err == nil && (kind == 0 || items != [...]uint64{0, 2, 3, 3, 3, 3, 5, 3, 3, 2}[kind]) {
 		r.fail(fmt.Errorf("an array of %d items is no message of type %d", items, kind))
 	}
 	if r.err != nil {
@@ -292,7 +300,11 @@ func (r *reader) message() Message {
 		return m
 	case kindShuffle:
 		return Shuffle{ID: r.head(majorUint, math.MaxUint64), Origin: r.peer(), TTL: uint8(r.head(majorUint, MaxWalk)), Sample: r.peers()}
-	default:
+	case kindShuffleReply:
 		return ShuffleReply{ID: r.head(majorUint, math.MaxUint64), Sample: r.peers()}
+	case kindPing:
+		return Ping{Nonce: r.nonce(), Alarm: r.flag()}
+	default:
+		return Pong{Nonce: r.nonce()}
 	}
 }

@@ -9,6 +9,9 @@ import (
 // Sizes are the sizes of the views that are wanted.
 func (m *Machine) Sizes() (active, passive int) { return m.target, m.spare }
 
+// Sound is how many neighbours are not suspected.
+func (m *Machine) Sound() int { return m.sound() }
+
 // Self is whose machine it is.
 func (m *Machine) Self() wire.PeerID { return m.self }
 

@@ -33,7 +33,7 @@ func (m *Machine) evicted() {
 // free is called when there may be a free place, and when there may be somebody new to fill it.
 func (m *Machine) free() {
 	switch {
-	case !m.been || len(m.active) >= m.target:
+	case !m.been || m.full():
 	case m.small():
 		m.soon(&m.fillAt, m.wait)
 	case m.fillAt.IsZero():
@@ -47,8 +47,10 @@ func (m *Machine) fill(out *Output) {
 		return // join is for that
 	}
 	asking := m.asking(toFill, toJoin)
-	free := m.target - len(m.active) - asking
-	if len(m.active) == 0 {
+	free := m.target - m.have() - asking
+	if m.alarm {
+		free = m.wanted()
+	} else if len(m.active) == 0 {
 		free = min(free, maxHedge-asking) // each of them is a claim that cannot be refused
 	} else if m.wait > 0 {
 		free = min(free, 1) // most are full
@@ -61,15 +63,18 @@ func (m *Machine) fill(out *Output) {
 		k.tried = m.round
 		m.want(k.peer, toFill, out)
 	}
-	if free > 0 && m.asking(toFill, toFill) == 0 {
+	switch {
+	case free > 0 && (m.asking(toFill, toFill) == 0 || m.alarm && m.recent() == 0):
 		m.exhausted(out)
+	case m.alarm && !m.full():
+		m.soon(&m.fillAt, m.timing.Hedge)
 	}
 }
 
 // exhausted is called when all that are known were asked to fill a place: from the start again, later.
 func (m *Machine) exhausted(out *Output) {
 	m.round++
-	if len(m.active) == 0 {
+	if m.have() == 0 {
 		// Nobody is left. The contacts are the last resort, and the walks of a Join lead away from them.
 		m.inside = false
 		m.soon(&m.joinAt, 0)
@@ -82,7 +87,7 @@ func (m *Machine) exhausted(out *Output) {
 			m.remember(known{peer: m.contacts[i].Peer, origin: m.contacts[i].Origin})
 		}
 	}
-	out.NeedContacts = out.NeedContacts || len(m.passive) < m.target
+	out.NeedContacts = out.NeedContacts || len(m.passive) < m.target || m.have() == 0
 	m.back()
 }
 
@@ -101,7 +106,7 @@ func (m *Machine) failed(id wire.PeerID, why purpose) {
 	switch {
 	case why == toJoin:
 		m.soon(&m.joinAt, 0)
-	case why == toFill && len(m.active) < m.target:
+	case why == toFill && !m.full():
 		m.soon(&m.fillAt, 0)
 	}
 }
@@ -117,8 +122,8 @@ func (m *Machine) refused(l *link, out *Output) {
 	switch {
 	case l.why == toJoin:
 		m.soon(&m.joinAt, 0)
-	case l.why != toFill || len(m.active) >= m.target:
-	case len(m.active) == 0, m.small():
+	case l.why != toFill || m.full():
+	case len(m.active) == 0, m.small(), m.alarm:
 		m.soon(&m.fillAt, 0)
 	default:
 		m.back()
@@ -216,7 +221,7 @@ func (m *Machine) diversify(out *Output) {
 		m.mixWait = 0
 		return
 	}
-	m.mixWait = min(2*m.mixWait, 60*m.timing.Shuffle)
+	m.mixWait = min(max(2*m.mixWait, m.timing.Shuffle), 60*m.timing.Shuffle)
 	m.mixAt = m.now.Add(m.mixWait/2 + m.upTo(m.mixWait))
 	if k := m.choose(func(k *known) bool { return !m.crowded(k.origin) }); k != nil {
 		m.want(k.peer, toMix, out)

@@ -101,12 +101,12 @@ func (m *Machine) forwarded(from *link, msg ForwardJoin, out *Output) {
 		m.takeIn(msg.Peer, out)
 		return
 	}
-	if m.small() && len(m.active) < m.target {
+	if m.small() && !m.full() {
 		m.takeIn(msg.Peer, out) // a full mesh is to become of it: all are asked who can be
 	} else if ttl == m.cfg.PassiveWalk {
 		m.remember(known{peer: msg.Peer})
 	}
-	if next := m.pick(func(l *link) bool { return l != from && l.peer != msg.Peer }); next != nil {
+	if next := m.along(func(l *link) bool { return l != from && l.peer != msg.Peer }); next != nil {
 		m.send(next, ForwardJoin{Peer: msg.Peer, TTL: ttl - 1}, out)
 	} else {
 		m.takeIn(msg.Peer, out)

@@ -138,8 +138,8 @@ func (l *lab) after(m *member.Member, in overlay.Input, out *overlay.Output) {
 			l.fail("a neighbour was told: %v, its link held: %v", x.active[id], x.held[id])
 		}
 	}
-	if len(active) > x.most {
-		l.fail("a machine has %d neighbours and wants %d", len(active), x.most)
+	if n := m.Overlay().Sound(); n > x.most || len(active) > 2*x.most {
+		l.fail("a machine has %d neighbours, %d of them suspected, and wants %d", len(active), len(active)-n, x.most)
 	}
 	if len(m.Faults) > 0 {
 		l.fail("an honest peer was blamed: %s", m.Faults[0].Text)

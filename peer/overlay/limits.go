@@ -31,6 +31,7 @@ type rates struct {
 	joins    bucket // Joins that are told to others
 	walks    bucket // ForwardJoin
 	shuffles bucket
+	pings    bucket
 	blamed   bool
 }
 
@@ -41,6 +42,7 @@ func newRates() rates {
 		joins:    bucket{burst: 2, every: 10 * time.Second},
 		walks:    bucket{burst: 100, every: 50 * time.Millisecond},
 		shuffles: bucket{burst: 20, every: 500 * time.Millisecond},
+		pings:    bucket{burst: 20, every: 500 * time.Millisecond},
 	}
 }
 

@@ -47,12 +47,17 @@ type Machine struct {
 	swapAt  time.Time // of the shuffle
 	mixAt   time.Time // when to look for a neighbour of another origin
 	mixWait time.Duration
+	pingAt  time.Time // when to look again for an answer of the neighbours
 	checkAt time.Time // when to see whether the next passive peer is there
 	losses  int       // neighbours whose links broke since the last shuffle
+	alarm   bool      // most neighbours were silent at once, and some still are
 
 	told   telling // the last own shuffle
 	relays []relay // of others, a ring
 
+	probes  bucket // of all neighbours
+	alerts  bucket // told to them
+	alarms  bucket // acted upon at once
 	admits  bucket // Joins and Neighbors of high priority, from all
 	walks   bucket // links asked for because a walk ended here
 	origins []originBucket
@@ -65,9 +70,15 @@ type link struct {
 	up       bool      // it is there
 	held     bool      // the caller knows that it is needed
 	active   bool      // the peer is in the active view
+	suspect  bool      // and silent
+	ping     uint32    // the nonce of a Ping that was not answered yet; 0: none
+	pings    int       // how often that was sent
+	pingAt   time.Time // when to send it again
+	rtt      time.Duration
 	dialing  bool      // LinkUp or LinkFailed must follow
 	ask      uint32    // the nonce that was not answered yet; 0: none
 	why      purpose   // of the dialing and the ask
+	began    time.Time // of both
 	deadline time.Time // of both
 	rates    rates
 }
@@ -93,6 +104,8 @@ func New(cfg Config) (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{cfg: cfg, timing: cfg.Timing, self: cfg.Self, rand: rand.New(cfg.Rand), round: 1, pass: 1,
+		probes: bucket{burst: 3, every: 2 * time.Second}, alerts: bucket{burst: 2, every: 5 * time.Second},
+		alarms: bucket{burst: 3, every: 10 * time.Second},
 		admits: bucket{burst: 64, every: 100 * time.Millisecond}, walks: bucket{burst: 16, every: 500 * time.Millisecond}}
 	m.resize(cfg.RoomSize)
 	return m, nil
@@ -117,6 +130,11 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 		m.linkFailed(in.Peer, out)
 	case Contacts:
 		m.learn(in)
+	case Suspect:
+		m.doubted(in.Peer, out)
+	case Trust:
+		l, _ := m.find(in.Peer)
+		m.trust(l, out)
 	case RoomSize:
 		m.resize(in.N)
 	case Leave:
@@ -145,9 +163,9 @@ type timer struct {
 	do func(*Machine, *Output)
 }
 
-func (m *Machine) timers() [6]timer {
+func (m *Machine) timers() [7]timer {
 	return [...]timer{{&m.lostAt, (*Machine).bridge}, {&m.swapAt, (*Machine).shuffle}, {&m.mixAt, (*Machine).diversify},
-		{&m.checkAt, (*Machine).check}, {&m.joinAt, (*Machine).join}, {&m.fillAt, (*Machine).fill}}
+		{&m.checkAt, (*Machine).check}, {&m.pingAt, (*Machine).ping}, {&m.joinAt, (*Machine).join}, {&m.fillAt, (*Machine).fill}}
 }
 
 func (m *Machine) due(out *Output) {
@@ -285,13 +303,13 @@ func (m *Machine) linkUp(in LinkUp, out *Output) {
 			return
 		}
 	}
-	l.up, l.origin = true, in.Origin
+	l.up, l.origin, l.rtt = true, in.Origin, in.RTT
 	m.observe(l)
 	if l.dialing {
 		l.dialing = false
 		m.question(l, out)
 		m.tidy(l, out)
-	} else if m.been && len(m.active) == 0 { // whoever comes along is better than nobody
+	} else if m.been && m.have() == 0 { // whoever comes along is better than nobody
 		m.want(l.peer, toFill, out)
 	}
 }

@@ -11,6 +11,8 @@ import "peerchat/peer/wire"
 //	[5, leaving, instead]               Disconnect
 //	[6, id, origin, ttl, [peer ...]]    Shuffle
 //	[7, id, [peer ...]]                 ShuffleReply
+//	[8, nonce, alarm]                   Ping
+//	[9, nonce]                          Pong
 //
 // A peer is a byte string of 32 bytes, nonce and id are unsigned and not 0, a nonce below 2^32; ttl is at most 16, and a message
 // names at most 16 peers. instead is a peer, or an empty byte string for none.
@@ -24,6 +26,8 @@ const (
 	kindDisconnect     = 5
 	kindShuffle        = 6
 	kindShuffleReply   = 7
+	kindPing           = 8
+	kindPong           = 9
 )
 
 // Join asks to be let into the room. It is answered by NeighborAnswer, and its sender is taken into the active view.
@@ -69,6 +73,16 @@ type ShuffleReply struct {
 	Sample []wire.PeerID
 }
 
+// Ping asks a neighbour for a sign of life. Alarm says that most neighbours of the sender are silent, or at least some, so that
+// the receiver should look after its own.
+type Ping struct {
+	Nonce uint32
+	Alarm bool
+}
+
+// Pong answers Ping.
+type Pong struct{ Nonce uint32 } // theirs
+
 func (Join) kind() byte           { return kindJoin }
 func (ForwardJoin) kind() byte    { return kindForwardJoin }
 func (Neighbor) kind() byte       { return kindNeighbor }
@@ -76,3 +90,5 @@ func (NeighborAnswer) kind() byte { return kindNeighborAnswer }
 func (Disconnect) kind() byte     { return kindDisconnect }
 func (Shuffle) kind() byte        { return kindShuffle }
 func (ShuffleReply) kind() byte   { return kindShuffleReply }
+func (Ping) kind() byte           { return kindPing }
+func (Pong) kind() byte           { return kindPong }

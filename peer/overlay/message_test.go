@@ -23,7 +23,7 @@ func one() []Message {
 	return []Message{Join{Nonce: 1}, Join{Nonce: math.MaxUint32}, ForwardJoin{Peer: pid(1), TTL: MaxWalk}, ForwardJoin{Peer: pid(2)},
 		Neighbor{Nonce: 24, High: true}, Neighbor{Nonce: 255}, NeighborAnswer{Nonce: 256, Accepted: true}, NeighborAnswer{Nonce: 65536},
 		Disconnect{}, Disconnect{Leaving: true}, Disconnect{Instead: pid(5)}, Shuffle{ID: math.MaxUint64, Origin: pid(3), TTL: 6, Sample: full}, Shuffle{ID: 1, Origin: pid(3)},
-		ShuffleReply{ID: 1 << 32, Sample: full}, ShuffleReply{ID: 7}}
+		ShuffleReply{ID: 1 << 32, Sample: full}, ShuffleReply{ID: 7}, Ping{Nonce: 1}, Ping{Nonce: math.MaxUint32, Alarm: true}, Pong{Nonce: 9}}
 }
 
 func TestRoundTrip(t *testing.T) {
@@ -72,7 +72,7 @@ func TestRefused(t *testing.T) {
 		}
 	}
 	for what, b := range map[string]string{
-		"an array of unknown type":      "\x82\x08\x01",
+		"an array of unknown type":      "\x82\x0a\x01",
 		"type 0":                        "\x82\x00\x01",
 		"a nonce in a longer form":      "\x82\x01\x18\x01",
 		"a nonce of 9 bytes":            "\x82\x01\x1b\x00\x00\x00\x01\x00\x00\x00\x00",

@@ -3,7 +3,7 @@
 // page, with what differs from the paper.
 //
 // The parts: machine.go holds the state, the clock and the entry; active.go asks for neighbours, takes and drops them;
-// join.go is how newcomers come in; fill.go replaces neighbours and finds lost ones again; passive.go and shuffle.go keep the others known; limits.go is
+// join.go is how newcomers come in; fill.go replaces neighbours and finds lost ones again; suspect.go does so before they are seen to be lost; passive.go and shuffle.go keep the others known; limits.go is
 // what one peer may ask for; message.go and codec.go are what travels.
 //
 // It is pure: a Machine is a function of its inputs and the clock it is given, and owns the views of one room. It must never import
@@ -46,6 +46,7 @@ type Timing struct {
 	Hedge   time.Duration // 1 s: a newcomer that has no answer after this tries one more contact
 	Fill    time.Duration // 1 s: how long a free place waits for somebody to ask for it; doubled after each refusal
 	FillMax time.Duration // 1 min: the longest such wait
+	Ping    time.Duration // 80 ms: how long a neighbour may take to answer a Ping, or more if its round trip is longer; then another is sent
 	Bridge  time.Duration // 5 s: a neighbour whose link broke is tried again after this, doubled each time up to FillMax
 }
 
@@ -81,7 +82,7 @@ func (c *Config) defaults() error {
 		to time.Duration
 	}{{&c.Timing.Shuffle, 10 * time.Second}, {&c.Timing.Connect, 20 * time.Second}, {&c.Timing.Answer, 5 * time.Second},
 		{&c.Timing.Hedge, time.Second}, {&c.Timing.Fill, time.Second}, {&c.Timing.FillMax, time.Minute},
-		{&c.Timing.Bridge, 5 * time.Second}} {
+		{&c.Timing.Ping, 80 * time.Millisecond}, {&c.Timing.Bridge, 5 * time.Second}} {
 		if *d.at <= 0 {
 			*d.at = d.to
 		}
@@ -129,14 +130,19 @@ type (
 	// RoomSize is how many are in the room, as far as is known.
 	RoomSize struct{ N int }
 	// LinkUp tells that there is a link with a member of this room, whoever asked for it and for what. Origin is where it leads as
-	// this peer sees it (see Contact).
+	// this peer sees it (see Contact), RTT its round trip, if that is known.
 	LinkUp struct {
 		Peer   wire.PeerID
 		Origin string
+		RTT    time.Duration
 	}
 	// LinkDown tells that it is gone, LinkFailed that the link which Connect asked for cannot be made.
 	LinkDown   struct{ Peer wire.PeerID }
 	LinkFailed struct{ Peer wire.PeerID }
+	// Suspect tells that a neighbour does not answer, so that it may be dead though its link is not seen to end; Trust that it was
+	// heard of again.
+	Suspect struct{ Peer wire.PeerID }
+	Trust   struct{ Peer wire.PeerID }
 	// Receive is a message from a peer with a link.
 	Receive struct {
 		From    wire.PeerID
@@ -160,6 +166,8 @@ func (RoomSize) input()   {}
 func (LinkUp) input()     {}
 func (LinkDown) input()   {}
 func (LinkFailed) input() {}
+func (Suspect) input()    {}
+func (Trust) input()      {}
 func (Receive) input()    {}
 func (Leave) input()      {}
 func (Tick) input()       {}
@@ -181,10 +189,11 @@ func (o *Output) Reset() {
 	*o = Output{Sends: o.Sends[:0], Actions: o.Actions[:0], Faults: o.Faults[:0]}
 }
 
-// Send is a message for a peer with a link, over its reliable channel.
+// Send is a message for a peer with a link, over its reliable channel, or over the fast one that may lose it.
 type Send struct {
 	To      wire.PeerID
 	Message Message
+	Fast    bool
 }
 
 // Action is something else that is to be done. It is one of the types below.

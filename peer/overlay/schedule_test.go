@@ -200,6 +200,22 @@ func mishaps() []mishap {
 			}
 		}},
 		{"right size", func(l *lab, r *rand.Rand) { l.Resize() }},
+		{"suspicions", func(l *lab, r *rand.Rand) {
+			for i := range l.Len() {
+				for _, k := range l.Links(i) {
+					if r.IntN(2) == 0 {
+						l.Input(i, overlay.Suspect{Peer: l.ID(k)})
+					}
+				}
+			}
+		}},
+		{"trust", func(l *lab, _ *rand.Rand) {
+			for i := range l.Len() {
+				for _, k := range l.Links(i) {
+					l.Input(i, overlay.Trust{Peer: l.ID(k)})
+				}
+			}
+		}},
 		{"contacts", func(l *lab, r *rand.Rand) {
 			for i := range l.Len() {
 				l.Input(i, overlay.Contacts{Peers: l.Sample(i)})

@@ -24,10 +24,10 @@ func (m *Machine) shuffle(out *Output) {
 	d := m.timing.Shuffle
 	m.swapAt = m.now.Add(d*3/4 + m.upTo(d/2))
 	m.losses = 0
-	if len(m.active) > m.target+1 { // the room has shrunk: one by one
+	if m.have() > m.target+1 { // the room has shrunk: one by one
 		m.evict(m.victim(""), wire.PeerID{}, out)
 	}
-	first := m.pick(func(*link) bool { return true })
+	first := m.along(anybody)
 	if first == nil {
 		return
 	}
@@ -69,7 +69,7 @@ func (m *Machine) shuffled(from *link, msg Shuffle, out *Output) {
 		return
 	}
 	if ttl := min(msg.TTL, m.cfg.ActiveWalk); ttl > 1 && len(m.active) > 1 {
-		next := m.pick(func(l *link) bool { return l != from && l.peer != msg.Origin })
+		next := m.along(func(l *link) bool { return l != from && l.peer != msg.Origin })
 		if next != nil {
 			m.note(relay{id: msg.ID, from: from.peer, to: next.peer})
 			msg.TTL = ttl - 1

@@ -37,6 +37,8 @@ type Room struct {
 	*member.Room
 	Traffic Traffic
 	Lines   []*Line
+	// Suspicions is how often a neighbour was suspected or trusted again, Wrong how often one was suspected that was alive.
+	Suspicions, Wrong int
 
 	lines  map[event]*Line
 	events map[event]*wire.Event // each is kept once, for all
@@ -212,6 +214,8 @@ type rider struct {
 	out  gossip.Output
 	in   bool // it takes part in the room
 	line *Line
+
+	doubts, told []overlay.Input
 }
 
 func (r *Room) ride(i int, seed uint64) member.Rider {
@@ -240,7 +244,7 @@ func (x *rider) step(now time.Time, in gossip.Input, out *sim.Output) {
 	clear(o.Sends)
 	clear(o.Delivers)
 	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
-		Fetched: o.Fetched[:0]}
+		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0]}
 	if !x.in {
 		x.in = true
 		x.must(x.m.Step(now, gossip.Subscribe{Room: name}, o))
@@ -255,9 +259,26 @@ func (x *rider) step(now time.Time, in gossip.Input, out *sim.Output) {
 		x.room.buf = b
 		out.Sends = append(out.Sends, sim.Send{To: s.To, Message: Frame{s.Frame, len(b)}, Fast: s.Fast})
 	}
+	for _, s := range o.Suspicions {
+		x.room.Suspicions++
+		if s.Suspected {
+			x.doubts = append(x.doubts, overlay.Suspect{Peer: s.Peer})
+			if k, ok := x.room.Index(s.Peer); ok && x.room.Alive(k) {
+				x.room.Wrong++
+			}
+		} else {
+			x.doubts = append(x.doubts, overlay.Trust{Peer: s.Peer})
+		}
+	}
 	for _, f := range o.Faults {
 		panic(fmt.Sprintf("peer %d reports %s among honest peers: %s", x.i, f.Code, f.Text))
 	}
+}
+
+// Learned is member.Informer's.
+func (x *rider) Learned() []overlay.Input {
+	x.doubts, x.told = x.told[:0], x.doubts
+	return x.told
 }
 
 func (x *rider) must(err error) {

@@ -160,7 +160,7 @@ func (m *Member) Input(now time.Time, in overlay.Input, out *sim.Output) {
 			panic(fmt.Sprintf("the overlay sends what cannot be encoded: %v", err))
 		}
 		m.scratch = b
-		out.Sends = append(out.Sends, sim.Send{To: s.To, Message: Message{Message: s.Message, size: len(b)}})
+		out.Sends = append(out.Sends, sim.Send{To: s.To, Message: Message{Message: s.Message, size: len(b)}, Fast: s.Fast})
 	}
 	for _, a := range m.out.Actions {
 		switch a := a.(type) {

@@ -18,6 +18,9 @@ type RoomConfig struct {
 	Contacts int
 	// Alone says that nobody helps a member that has run out of contacts.
 	Alone bool
+	// Roster is how many random members, dead or alive, a member that has run out of contacts is told of, as one that knows by its
+	// presence who was in the room before many died. It goes before Alone.
+	Roster int
 	// Sized lets the members know how many they are, when they come and with each Resize. Without it Overlay.RoomSize holds.
 	Sized bool
 	// Origin tells where a link with peer i leads; nil: nobody knows.
@@ -70,7 +73,9 @@ func (r *Room) Born(i int) sim.Participant {
 			return r.cfg.Origin(k)
 		}
 	}
-	if !r.cfg.Alone {
+	if r.cfg.Roster > 0 {
+		cfg.OnNeed = func() []overlay.Contact { return r.roster(i) }
+	} else if !r.cfg.Alone {
 		cfg.OnNeed = func() []overlay.Contact { return r.Sample(i) }
 	}
 	if r.cfg.Rider != nil {
@@ -92,6 +97,16 @@ func (r *Room) Sample(i int) []overlay.Contact {
 		}
 		if k := r.Rand().IntN(r.Len()); !taken[k] && r.Alive(k) {
 			taken[k] = true
+			list = append(list, overlay.Contact{Peer: r.ID(k)})
+		}
+	}
+	return list
+}
+
+// roster are random members that peer i knows by name, of which many may be dead.
+func (r *Room) roster(i int) (list []overlay.Contact) {
+	for range r.cfg.Roster {
+		if k := r.Rand().IntN(r.Len()); k != i {
 			list = append(list, overlay.Contact{Peer: r.ID(k)})
 		}
 	}

@@ -1,0 +1,206 @@
+package overlay
+
+import "peerchat/peer/wire"
+
+// A broadcast sees within a fraction of a second that a neighbour is silent, of which the link tells after seconds. One that is silent
+// may be slow, or its link bad. So then a peer looks after all its neighbours (Ping, Pong). Who finds most of them silent is in a room where
+// many died at once, and alarmed: it looks for others without waiting for the links, many at a time, and they may not refuse. They
+// may be no better off, and look after theirs in turn. So do the neighbours that are left. Thus the alarm goes around as
+// far as there are dead, within the time of the first line. Nobody is given up for it: who is heard of again keeps the place, and those who
+// came last go.
+
+// pings is how many a neighbour may leave unanswered.
+const pings = 3
+
+// doubted takes the word of the broadcast that a neighbour is silent.
+func (m *Machine) doubted(id wire.PeerID, out *Output) {
+	if l, _ := m.find(id); l != nil && l.active && !l.suspect {
+		l.suspect = true
+		m.probe(out)
+		m.alert(out)
+	}
+}
+
+// probe looks after all neighbours.
+func (m *Machine) probe(out *Output) {
+	if m.small() || !m.pingAt.IsZero() || !m.probes.take(m.now) {
+		return
+	}
+	for _, l := range m.active {
+		l.ping, l.pings = m.number(), 0
+	}
+	m.ping(out)
+}
+
+// ping asks those who have not answered yet, again and again, and suspects them in the end.
+func (m *Machine) ping(out *Output) {
+	silent := false
+	for _, l := range m.active {
+		switch {
+		case l.ping == 0:
+		case l.pingAt.After(m.now):
+			m.soon(&m.pingAt, l.pingAt.Sub(m.now))
+		case l.pings == pings:
+			l.ping = 0
+			l.suspect, silent = true, true
+		default:
+			l.pings++
+			wait := max(m.timing.Ping, l.rtt*5/4)
+			l.pingAt = m.now.Add(wait)
+			m.soon(&m.pingAt, wait)
+			out.Sends = append(out.Sends, Send{To: l.peer, Message: Ping{Nonce: l.ping}, Fast: true})
+		}
+	}
+	if silent {
+		m.alert(out)
+	}
+}
+
+// pinged answers, and does the same if most of them are silent over there.
+func (m *Machine) pinged(l *link, msg Ping, out *Output) {
+	if !l.rates.pings.take(m.now) {
+		return
+	}
+	out.Sends = append(out.Sends, Send{To: l.peer, Message: Pong{Nonce: msg.Nonce}, Fast: true})
+	if msg.Alarm && l.active {
+		m.probe(out)
+	}
+}
+
+func (m *Machine) ponged(l *link, msg Pong, out *Output) {
+	if l.ping != 0 && l.ping == msg.Nonce {
+		l.ping = 0
+		m.trust(l, out)
+	}
+}
+
+// alert acts when there are many that are silent.
+func (m *Machine) alert(out *Output) {
+	sound := m.sound()
+	silent := len(m.active) - sound
+	if m.small() || silent == 0 {
+		return
+	}
+	if silent > 1 && m.alerts.take(m.now) {
+		for _, l := range m.active {
+			if !l.suspect {
+				out.Sends = append(out.Sends, Send{To: l.peer, Message: Ping{Nonce: m.number(), Alarm: true}, Fast: true})
+			}
+		}
+	}
+	if !m.alarm && 2*sound < m.target && (silent > 1 || sound == 0) {
+		m.alarm = true
+		if m.alarms.take(m.now) { // or else somebody could keep this peer looking for others
+			m.wait = 0
+			m.soon(&m.fillAt, 0)
+		}
+	}
+	m.free()
+}
+
+// trust is told that a neighbour was heard of again. Those that were taken in its place go, and hear of it.
+func (m *Machine) trust(l *link, out *Output) {
+	if l == nil || !l.suspect {
+		return
+	}
+	l.suspect = false
+	for alarm := m.alarm; alarm && m.sound() > m.target+m.cfg.Slack; {
+		for i := len(m.active) - 1; ; i-- {
+			if v := m.active[i]; !v.suspect && v != l {
+				m.evict(v, l.peer, out)
+				break
+			}
+		}
+	}
+	m.settled()
+}
+
+// settled ends the alarm when nobody is suspected any more.
+func (m *Machine) settled() {
+	m.alarm = m.alarm && m.sound() < len(m.active)
+}
+
+// sound is how many neighbours are not suspected.
+func (m *Machine) sound() (n int) {
+	for _, l := range m.active {
+		if !l.suspect {
+			n++
+		}
+	}
+	return n
+}
+
+// have is how many neighbours count. In an alarm the suspected do not.
+func (m *Machine) have() int {
+	if m.alarm {
+		return m.sound()
+	}
+	return len(m.active)
+}
+
+// counts tells whether a neighbour is one of those, and has a place to give.
+func (m *Machine) counts(l *link) bool { return !m.alarm || !l.suspect }
+
+// full tells whether no place for a neighbour is free.
+func (m *Machine) full() bool { return m.have() >= m.target }
+
+// most is how many neighbours there are at most, the suspected included.
+func (m *Machine) most() int { return min(2*m.target+m.cfg.Slack, MaxActive) }
+
+// silent is the neighbour that has been suspected longest, of those for which ok holds; nil if none is.
+func (m *Machine) silent(ok func(*link) bool) *link {
+	for _, l := range m.active {
+		if l.suspect && ok(l) {
+			return l
+		}
+	}
+	return nil
+}
+
+func anybody(*link) bool { return true }
+
+// yield gives up a silent neighbour for a new one, if there would be too many in all, or of one origin.
+func (m *Machine) yield(to *link, out *Output) {
+	same := func(l *link) bool { return l.origin == to.origin }
+	switch v := m.silent(same); {
+	case v != nil && m.crowded(to.origin):
+		m.evict(v, to.peer, out)
+	case len(m.active) >= m.most():
+		if v := m.silent(anybody); v != nil {
+			m.evict(v, to.peer, out)
+		}
+	}
+}
+
+// along is a random neighbour for which ok holds, one that is not suspected if there is such.
+func (m *Machine) along(ok func(*link) bool) *link {
+	if l := m.pick(func(l *link) bool { return !l.suspect && ok(l) }); l != nil {
+		return l
+	}
+	return m.pick(ok)
+}
+
+// wanted is how many peers to ask at once in an alarm. Most of those known are dead, too, so it is more than there are places; and who
+// takes long is not waited for.
+func (m *Machine) wanted() int {
+	return min(2*(m.target-m.sound()), maxDials) - m.recent()
+}
+
+// recent counts those who were asked a moment ago to fill a place.
+func (m *Machine) recent() (n int) {
+	for _, l := range m.waiting {
+		if !l.active && (l.why == toFill || l.why == toJoin) && m.now.Sub(l.began) < m.timing.Hedge {
+			n++
+		}
+	}
+	return n
+}
+
+// number is the next nonce.
+func (m *Machine) number() uint32 {
+	m.nonce++
+	if m.nonce == 0 {
+		m.nonce = 1
+	}
+	return m.nonce
+}
