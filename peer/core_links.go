@@ -31,6 +31,7 @@ type link struct {
 	since   time.Time // of up or of not being up
 	path    Path
 	busy    bool
+	silent  bool        // it does not acknowledge what it is sent, and may be dead
 	rooms   []wire.Room // the peer's rooms by its last Presence
 
 	untracked bool          // the tracker does not know the peer
@@ -228,7 +229,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 
 // linkUp begins to use a link: its session has carried the Hello of both sides.
 func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
-	l.session, l.up, l.since, l.busy, l.idleUntil = id, true, now, false, time.Time{}
+	l.session, l.up, l.since, l.busy, l.silent, l.idleUntil = id, true, now, false, false, time.Time{}
 	c.voices.stale = true
 	c.conductOf(now, l.peer).comings.take(now, comingsTaken)
 	if s := c.sessions[id]; s != nil {

@@ -43,6 +43,9 @@ type mesh struct {
 	near  map[wire.PeerID]bool // peers that the room's gossip uses the links of
 	told  map[wire.PeerID]bool // members that the overlay was told of
 
+	named  map[wire.PeerID]time.Time // when the overlay was told of members because it knew nobody any more
+	helped time.Time                 // the last time
+
 	overlayWake, presenceWake time.Time
 	apartAt                   time.Time // when to look for members apart; zero: the room is small
 }
@@ -52,7 +55,8 @@ func (c *Core) newMesh(name wire.Room) (mesh, error) {
 	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace, but not too
 	// calm for one that is left with few; and one neighbour too many is better than links that are made to be refused.
 	timing := overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second}
-	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{}}
+	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{},
+		named: map[wire.PeerID]time.Time{}}
 	var err error
 	if m.overlay, err = overlay.New(overlay.Config{Self: c.self, Slack: 1, Rand: c.rand, Timing: timing}); err != nil {
 		return m, err
@@ -97,7 +101,7 @@ func (c *Core) stepOverlay(now time.Time, r *room, in overlay.Input, out *CoreOu
 			c.counters["frames.unsendable"]++
 			continue
 		}
-		c.send(l, wire.Overlay{Room: r.name, Data: data}, false, out)
+		c.send(l, wire.Overlay{Room: r.name, Data: data}, s.Fast, out)
 	}
 	for _, f := range o.Faults {
 		c.misbehaved(now, f.Peer, r.name, f.Code, f.Text, f.Drop, out)
@@ -105,6 +109,9 @@ func (c *Core) stepOverlay(now time.Time, r *room, in overlay.Input, out *CoreOu
 	// To do one may make the overlay want others, which are to come after those that it wanted before.
 	for _, a := range o.Actions {
 		c.wishes = append(c.wishes, wish{r, a})
+	}
+	if o.NeedContacts {
+		c.help(now, r, out)
 	}
 	if c.granting {
 		return
@@ -225,7 +232,7 @@ func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
 		case in == r.met[l.peer]:
 		case in:
 			r.met[l.peer] = true
-			c.stepOverlay(now, r, overlay.LinkUp{Peer: l.peer, Origin: originOf(l.path)}, out)
+			c.stepOverlay(now, r, overlay.LinkUp{Peer: l.peer, Origin: originOf(l.path), RTT: l.path.RTT}, out)
 		default:
 			delete(r.met, l.peer)
 			c.stepOverlay(now, r, overlay.LinkDown{Peer: l.peer}, out)
@@ -424,12 +431,12 @@ func (c *Core) leaveMesh(now time.Time, r *room, out *CoreOutput) {
 	c.stepOverlay(now, r, overlay.Leave{}, out)
 }
 
-// via is the neighbour by which a peer is heard of, in a room of both; nil if there is none.
+// via is the neighbour by which a peer is heard of, in a room of both; nil if there is none, or if it is silent.
 func (c *Core) via(id wire.PeerID) *link {
 	var best *link
 	for _, name := range c.order {
 		if by, ok := c.rooms[name].presence.Via(id); ok {
-			if l := c.links[by]; l != nil && l.up && (best == nil || cmp.Compare(l.path.RTT, best.path.RTT) < 0) {
+			if l := c.links[by]; l != nil && l.up && !l.silent && (best == nil || cmp.Compare(l.path.RTT, best.path.RTT) < 0) {
 				best = l
 			}
 		}

@@ -42,7 +42,7 @@ func (c *Core) inSmallRoom(id wire.PeerID) bool {
 // way is the neighbour to begin with on the way to a peer: the one that its last signal came from, or that the peer is heard of
 // by. Otherwise it is not known, but any neighbour in a room of the peer's may do; another one with each session that failed.
 func (c *Core) way(l *link) (by *link, known bool) {
-	if by := c.links[l.replyBy]; by != nil && by.up && by != l {
+	if by := c.links[l.replyBy]; by != nil && by.up && !by.silent && by != l {
 		return by, true
 	}
 	if by := c.via(l.peer); by != nil && by != l {
@@ -52,7 +52,7 @@ func (c *Core) way(l *link) (by *link, known bool) {
 	p := c.roster.people[l.peer]
 	for _, id := range c.linkIDs() {
 		in := func(name wire.Room) bool { return c.joined(name) && c.rooms[name].near[id] && p.in(name) }
-		if o := c.links[id]; o.up && o != l && p != nil && slices.ContainsFunc(o.rooms, in) {
+		if o := c.links[id]; o.up && !o.silent && o != l && p != nil && slices.ContainsFunc(o.rooms, in) {
 			some = append(some, o)
 		}
 	}
