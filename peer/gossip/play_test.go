@@ -88,6 +88,20 @@ func TestPlays(t *testing.T) {
 			w.link(a, b)
 			w.run(time.Second)
 		}},
+		"silent neighbour": {"ann bob cyd", func(w *world) {
+			a, b := w.node("ann"), w.node("bob")
+			w.mesh()
+			w.run(time.Second)
+			w.say(a, "one")
+			w.run(time.Second)
+			w.logf("— nothing gets through to bob —")
+			w.drop = func(_, to *node, _ wire.Frame) bool { return to == b }
+			w.say(a, "two")
+			w.run(400 * time.Millisecond)
+			w.logf("— now it does again —")
+			w.drop = nil
+			w.run(600 * time.Millisecond)
+		}},
 		"slow neighbour": {"ann bob", func(w *world) {
 			a, b := w.node("ann"), w.node("bob")
 			w.link(a, b)

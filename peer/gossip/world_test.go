@@ -43,8 +43,9 @@ type world struct {
 	rto    time.Duration // what a loss costs on the reliable channel
 	busy   float64       // of frames that are followed by others before a Flush
 
-	drop   func(from, to *node, f wire.Frame) bool // what never arrives; nil: nothing
-	proven map[proof]bool
+	drop       func(from, to *node, f wire.Frame) bool // what never arrives; nil: nothing
+	suspicions []Suspicion                             // of all, in order
+	proven     map[proof]bool
 
 	payloads map[wire.PeerID]map[uuid.UUID]int // event copies that reached each peer
 	hops     uint8                             // the most that a delivered event had travelled
@@ -238,6 +239,10 @@ func (w *world) step(n *node, in Input) {
 	}
 	for _, s := range out.Sends {
 		w.send(n, s)
+	}
+	for _, s := range out.Suspicions {
+		w.suspicions = append(w.suspicions, s)
+		w.logf("%s %s %s", n.name, map[bool]string{true: "suspects", false: "has heard again of"}[s.Suspected], w.name(s.Peer))
 	}
 }
 
