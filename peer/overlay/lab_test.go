@@ -320,6 +320,13 @@ func (l *lab) tellSend(m *member.Member, s overlay.Send) {
 		what = fmt.Sprintf("SHUFFLE of %s, %d to go: %s", l.name(msg.Origin), msg.TTL, names(msg.Sample))
 	case overlay.ShuffleReply:
 		what = "SHUFFLEREPLY: " + names(msg.Sample)
+	case overlay.Ping:
+		what = "PING"
+		if msg.Alarm {
+			what = "PING, mine are silent"
+		}
+	case overlay.Pong:
+		what = "PONG"
 	}
 	l.tell("%s → %s  %s", l.who(m), l.name(s.To), what)
 }

@@ -74,6 +74,21 @@ func TestPlays(t *testing.T) {
 			l.Run(4500 * time.Millisecond)
 			return l
 		},
+		"most neighbours are silent": func() *lab {
+			l := people("ann bob cyd dan eve fay gil hal", views(3))
+			l.log = nil
+			l.Resize()
+			l.Run(5 * time.Second)
+			l.log = new(strings.Builder)
+			l.tell("— all neighbours of ann but one die, and the broadcast notices that one of them is silent —")
+			near := l.Graph().Out[0]
+			for _, k := range near[1:] {
+				l.kill(k)
+			}
+			l.Input(0, overlay.Suspect{Peer: l.ID(near[1])})
+			l.Run(1500 * time.Millisecond)
+			return l
+		},
 		"a shuffle": func() *lab {
 			l := people("ann bob cyd dan eve fay gil", views(3))
 			l.terse = false

@@ -1,0 +1,113 @@
+package overlay_test
+
+import (
+	"testing"
+	"time"
+
+	"peerchat/peer/overlay"
+	"peerchat/peer/sim"
+)
+
+func dialed(out overlay.Output) (n int) {
+	for _, a := range out.Actions {
+		if _, ok := a.(overlay.Connect); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// surrounded is a machine in a large room with five neighbours, that knows of many others.
+func surrounded(t *testing.T) *alone {
+	a := newAlone(t, overlay.Config{Active: 5, Passive: 30})
+	for i := range 5 {
+		a.neighbour(i)
+	}
+	var contacts []overlay.Contact
+	for i := range 30 {
+		contacts = append(contacts, overlay.Contact{Peer: sim.ID(100 + i)})
+	}
+	a.step(overlay.Contacts{Peers: contacts})
+	return a
+}
+
+// One silent neighbour is no reason to look for others, most of them are; and it asks all the others whether they live.
+func TestMostMustBeSilent(t *testing.T) {
+	a := surrounded(t)
+	out := a.step(overlay.Suspect{Peer: sim.ID(0)})
+	asked := 0
+	for _, s := range out.Sends {
+		if _, ok := s.Message.(overlay.Ping); ok && s.Fast {
+			asked++
+		}
+	}
+	if asked != 5 || dialed(out) > 0 {
+		t.Errorf("with one silent neighbour it asks %d whether they live and dials %d: want 5 and none", asked, dialed(out))
+	}
+	dials := 0
+	for range 10 { // nobody answers
+		a.now = a.now.Add(80 * time.Millisecond)
+		dials += dialed(a.step(overlay.Tick{}))
+	}
+	if dials < 5 || a.Sound() > 0 || len(a.Active()) != 5 {
+		t.Errorf("with all silent it dials %d, and has %d neighbours, %d not suspected: want several, 5 and none", dials, len(a.Active()), a.Sound())
+	}
+}
+
+// Neighbours that are heard of again keep their places, and those that were taken instead go.
+func TestWhoWasSuspectedInErrorKeepsThePlace(t *testing.T) {
+	a := surrounded(t)
+	for i := range 4 {
+		a.step(overlay.Suspect{Peer: sim.ID(i)})
+	}
+	for i := range 4 {
+		a.step(overlay.LinkUp{Peer: sim.ID(100 + i)})
+		a.hear(100+i, overlay.Neighbor{Nonce: 9})
+	}
+	if len(a.Active()) != 9 || a.Sound() != 5 {
+		t.Fatalf("it has %d neighbours, %d of them not suspected: want 9 and 5", len(a.Active()), a.Sound())
+	}
+	for i := range 4 {
+		a.step(overlay.Trust{Peer: sim.ID(i)})
+	}
+	for i := range 5 {
+		if !a.Neighbor(sim.ID(i)) {
+			t.Errorf("neighbour %d has lost its place", i)
+		}
+	}
+	if len(a.Active()) != 5 {
+		t.Errorf("it has %d neighbours at the end, want 5", len(a.Active()))
+	}
+}
+
+// Neighbours that never answer, and others that come in their place and do not answer either, take no more than twice the places; and
+// whatever they do, this peer does not look for others all the time.
+func TestNeighboursThatNeverAnswer(t *testing.T) {
+	a := surrounded(t)
+	dials, most := 0, 0
+	for k := range 600 {
+		a.now = a.now.Add(100 * time.Millisecond)
+		dials += dialed(a.step(overlay.Tick{}))
+		if k%5 == 0 {
+			i := 1000 + k
+			a.step(overlay.LinkUp{Peer: sim.ID(i)})
+			a.hear(i, overlay.Neighbor{Nonce: 1, High: true})
+		}
+		for _, id := range a.Active() {
+			dials += dialed(a.step(overlay.Suspect{Peer: id}))
+		}
+		if k%20 == 0 {
+			for _, id := range a.Active() {
+				a.step(overlay.Trust{Peer: id})
+			}
+		}
+		most = max(most, len(a.Active()))
+	}
+	if most > 10 {
+		t.Errorf("it had %d neighbours, want at most 10", most)
+	}
+	if dials > 400 {
+		t.Errorf("it asked for %d links within a minute", dials)
+	}
+	t.Logf("%d neighbours at most, %d links asked for within a minute", most, dials)
+}
