@@ -134,14 +134,13 @@ type link struct {
 	waste  bucket
 	silent int // questions for older events that it has not answered, since the last that it has
 
-	rtt    time.Duration
-	timed  bool    // rtt is measured
-	vague  int     // acknowledgements since the last that told the round trip for certain
-	loss   float64 // share of own events that were not acknowledged in time, of late
-	hedges []hedge
-	doubt  doubt
-	// suspected: see suspect.
-	suspected bool
+	rtt       time.Duration
+	timed     bool    // rtt is measured
+	vague     int     // acknowledgements since the last that told the round trip for certain
+	loss      float64 // share of own events that were not acknowledged in time, of late
+	hedges    []hedge
+	doubt     doubt
+	suspected bool // see suspect
 	serves    []serve
 
 	serveAt time.Time

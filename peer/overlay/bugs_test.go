@@ -87,6 +87,8 @@ var bugs = []bug{
 var telling = []plan{
 	{peers: 8, what: []string{"cuts", "partition", "wrong size", "leave", "newcomers", "half crash"}},
 	{seed: 41, peers: 3, what: []string{"right size", "heal", "partition", "all restart", "cuts", "instant network", "flapping", "newcomers", "flapping"}},
+	{seed: 76, peers: 4, what: []string{"contacts", "instant network", "instant network", "partition", "suspicions", "instant network",
+		"instant network", "flapping", "wrong size"}},
 }
 
 // The schedules, and what is looked at after each step of them, are worth something only if they notice what is wrong.
