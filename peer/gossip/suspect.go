@@ -38,6 +38,7 @@ func (m *Machine) suspect(now time.Time, l *link, out *Output) {
 			}
 		}
 	}
+	m.resume(now, l)
 }
 
 // heard is told that a neighbour lives.
