@@ -269,7 +269,7 @@ func (j *joining) openHistory(newIdentity bool) (err error) {
 	if err != nil {
 		return err
 	}
-	j.window = peer.Window{Events: bounds.WindowEvents, Age: bounds.WindowAge}
+	j.window = windowOf(bounds)
 	limits := history.Limits{Events: bounds.Events, Room: bounds.Room, File: bounds.File, Age: bounds.Age}
 	cfg := history.Config{Self: j.self, NewIdentity: newIdentity, Limits: limits, OnDamage: func(e *history.CorruptError) { j.events.Post(damaged(e)) }}
 	j.store, err = history.OpenSQLite(j.profile.HistoryFile(), cfg)
@@ -279,6 +279,18 @@ func (j *joining) openHistory(newIdentity bool) (err error) {
 		j.store, err = history.OpenSQLite(j.profile.HistoryFile(), cfg)
 	}
 	return err
+}
+
+// windowOf is what is fetched of a new room: no more than is kept, or it would be fetched again and again.
+func windowOf(h configs.History) peer.Window {
+	w := peer.Window{Events: h.WindowEvents, Age: h.WindowAge}
+	if h.Events > 0 {
+		w.Events = min(w.Events, h.Events)
+	}
+	if h.Age > 0 && (w.Age < 0 || w.Age > h.Age) {
+		w.Age = h.Age
+	}
+	return w
 }
 
 // closeHistory closes the logs, unless a node that did not end in time may still write to them: they are safe then as

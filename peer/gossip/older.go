@@ -60,6 +60,7 @@ type olderAsk struct {
 	from, up uint64
 	got      []wire.Event // verified, from the first on
 	size     int          // of these
+	hops     uint8        // that they had travelled, it says
 	deadline time.Time    // if nothing comes
 	end      time.Time    // in any case
 }
@@ -149,10 +150,10 @@ func (m *Machine) fill(now time.Time, r *room, out *Output) {
 		m.fillSoon(r, r.contact)
 	}
 	lacks, open := m.lacks(now, r)
+	m.supply(now, r, len(lacks) > 0, contact, out)
 	if !r.full && !contact && !r.stuck.After(now) {
 		m.askOlder(now, r, lacks, open, out)
 	}
-	m.supply(now, r, len(lacks) > 0, contact, out)
 	for _, a := range r.asked {
 		m.fillSoon(r, earlier(a.older.deadline, a.older.end))
 	}
@@ -406,7 +407,7 @@ func (m *Machine) dropOlder(r *room, a *authorLog) {
 
 // olderEvent takes an event in from below the base of its log, if it was asked for and is the next of its answer, and reports
 // whether it was.
-func (m *Machine) olderEvent(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, live bool, out *Output) bool {
+func (m *Machine) olderEvent(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, f wire.Events, out *Output) bool {
 	q := a.older
 	if q == nil || q.to != l || q.up != a.base || e.Seq < q.from {
 		return false
@@ -423,10 +424,10 @@ func (m *Machine) olderEvent(now time.Time, l *link, r *room, a *authorLog, e *w
 		return false
 	}
 	m.punctual(now, l, r, a, e, false, out)
-	if live { // to its holder it is of the conversation that goes on, and so it waits for an acknowledgement
+	if f.Live { // to its holder it is of the conversation that goes on, and so it waits for an acknowledgement
 		m.ackSoon(now, l.share(r), a)
 	}
-	q.deadline = now.Add(askTimeout)
+	q.deadline, q.hops = now.Add(askTimeout), f.Hops
 	if e.Lamport > believed(now) { // nobody takes that in: the log begins after it, for good
 		a.barred, a.hole.open = true, false
 		m.olderBytes -= q.size
@@ -509,7 +510,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 		}
 		if e.Seq <= a.seen {
 			out.Delivers = append(out.Delivers, Deliver{Event: *e, From: from.peer, History: true, Older: true, Asked: q.why == forDemand,
-				Hops: unknownHops})
+				Hops: travelled(q.hops)})
 		}
 	}
 	a.seen = min(a.seen, a.base)

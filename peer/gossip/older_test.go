@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -560,4 +561,27 @@ func TestOneOfManyAuthorsInAFrameIsRefusedAlone(t *testing.T) {
 		t.Errorf("bob reports %v", bob.faults)
 	}
 	w.bounded()
+}
+
+func TestOlderEventsThatCannotBeStoredAreAskedForAgain(t *testing.T) {
+	w, ann, bob, dan, _ := asking(t)
+	w.drop = nil
+	dan.broken = errors.New("disk is full")
+	run, _ := ann.store.Range(general, ann.id, 175, 190, 16)
+	w.receive(dan, bob, wire.Events{Events: run})
+	w.run(stuckTime / 2)
+	if from, _, _ := dan.holds(ann); from != 191 || dan.older != 0 || dan.faults["log"] != 1 {
+		t.Fatalf("dan holds ann's lines from %d on, was delivered %d older ones, and reports %v: want one fault and nothing else", from, dan.older,
+			dan.faults)
+	}
+	dan.broken = nil
+	w.run(demandTime)
+	if from, _, _ := dan.holds(ann); from != 191 || len(dan.fetched) != 1 || dan.fetched[0].Err == nil {
+		t.Errorf("dan holds from %d on and is told %+v: want that it took too long", from, dan.fetched)
+	}
+	w.step(dan, FetchOlder{general, 16})
+	w.run(demandTime)
+	if from, _, _ := dan.holds(ann); from != 175 || dan.faults["log"] != 1 {
+		t.Errorf("with a store that works again dan holds from %d on, faults %v", from, dan.faults)
+	}
 }

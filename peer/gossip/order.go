@@ -50,7 +50,7 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.Events, out *Output) bool {
 	s, a := l.share(r), r.logs[e.Author]
 	if a != nil && e.Seq <= a.head {
-		if e.Seq <= a.base && m.olderEvent(now, l, r, a, e, f.Live, out) {
+		if e.Seq <= a.base && m.olderEvent(now, l, r, a, e, f, out) {
 			return true
 		}
 		m.duplicate(now, l, s, a, e, f.Live, out)
