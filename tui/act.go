@@ -111,8 +111,8 @@ func (m *Model) listRooms() {
 			mark = m.sign("●", "*")
 		}
 		line := mark + " " + padRight("#"+SanitizeLine(k.Room), 20, "…") + padLeft(itoa(k.Members), 5, "")
-		if r := m.find(k.Room); r != nil && r.synced.known {
-			line += "  " + r.synced.text()
+		if r := m.find(k.Room); r != nil && m.syncText(r) != "" {
+			line += "  " + m.syncText(r)
 		}
 		if k.Topic != "" {
 			line += "  " + SanitizeLine(k.Topic)
@@ -157,8 +157,8 @@ func (m *Model) names(name string) {
 		lines = append(lines, padRight(mem.Name+"#"+Tag(mem.ID), longest, "…")+"  "+state)
 	}
 	title := plural(len(r.members), "person", "people") + " in #" + r.name
-	if r.synced.known {
-		title += ", " + r.synced.text()
+	if text := m.syncText(r); text != "" {
+		title += ", " + text
 	}
 	m.answer(m.room(), title, lines)
 }

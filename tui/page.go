@@ -17,8 +17,8 @@ type pull uint8
 
 const (
 	pullNone pull = iota
-	pullLog       // what the log has
-	pullAll       // and if it has no more, what the neighbours have
+	pullLog       // what the log has, and if it has no more, what the neighbours have, unless they had nothing
+	pullAll       // and those are asked again
 )
 
 // paging is what a room has asked for.
@@ -63,12 +63,12 @@ func (m *Model) pullOlder(r *room) {
 	p := &r.paging
 	first := r.firstEvent()
 	switch {
-	case r.known && r.first && p.pull == pullAll:
-		p.pull, p.owed = pullNone, 0
+	case r.known && r.first && (p.pull == pullAll || p.why == ""):
 		if p.told.IsZero() || m.now.Sub(p.told) >= fetchPause {
-			m.edge(r, func() { p.fetching, p.why = true, "" })
+			m.edge(r, p.pull == pullAll, func() { p.fetching, p.why = true, "" })
 			m.out.Actions = append(m.out.Actions, FetchOlder{Room: r.name, Lines: fetchLines})
 		}
+		p.pull, p.owed = pullNone, 0
 	case r.known && r.first:
 		p.pull = pullNone
 	case r.known:
@@ -305,7 +305,7 @@ func (m *Model) olderFetched(msg Older) {
 		return
 	}
 	p.told = m.now
-	m.edge(r, func() {
+	m.edge(r, r.scroll != nil, func() {
 		p.fetching = false
 		p.why = "this is the beginning of #" + r.name
 		if msg.Why != "" {
@@ -314,13 +314,13 @@ func (m *Model) olderFetched(msg Older) {
 	})
 }
 
-// edge changes what is said above the first line, and keeps that in view if the first line is.
-func (m *Model) edge(r *room, change func()) {
+// edge changes what is said above the first line, and brings that into view if the first line is, and the reader wants to know.
+func (m *Model) edge(r *room, wanted bool, change func()) {
 	_, width := m.columns()
 	height := m.layout.timeline.h
 	_, top := m.look(r, width, height)
 	change()
-	if top && r == m.room() && len(r.items) > 0 {
+	if top && wanted && r == m.room() && len(r.items) > 0 {
 		m.move(r, -len(m.edgeRows(r)), width, height)
 	}
 }

@@ -339,3 +339,38 @@ func lastRow(m *Model) string {
 	last := rows[len(rows)-1]
 	return fmt.Sprint(last.item.id, last.kind, last.text)
 }
+
+func TestAShortRoomIsFilledFromTheNeighbours(t *testing.T) {
+	m, log := newTestModel(), newTestLog(3, 2)
+	log.begin(m, 10)
+	log.press(m, "PgUp")
+	log.answer(m)
+	log.must(t, m)
+	if got := texts(m); got != "line 0|line 1|line 2|line 3|line 4" || log.fetches != 1 {
+		t.Fatalf("one PgUp brings what the neighbours have: got %s after %d fetches", got, log.fetches)
+	}
+	log.press(m, "PgUp")
+	log.asked = nil
+	m.Update(start, Older{Room: "general"})
+	if got := texts(m); got != "this is the beginning of #general|line 0|line 1|line 2|line 3|line 4" {
+		t.Errorf("it says that there is no more: got %s", got)
+	}
+	log.press(m, "PgUp")
+	if len(log.asked) != 0 {
+		t.Errorf("it is not asked again at once, got %v", log.asked)
+	}
+	m.Key(start.Add(fetchPause), Key{Name: "PgUp"})
+	if got := texts(m); !strings.HasPrefix(got, "fetching older lines…|") {
+		t.Errorf("it is asked again after a while, got %s", got)
+	}
+}
+
+func TestALateAnswerDoesNotTakeOneAway(t *testing.T) {
+	m, log := newTestModel(), newTestLog(3000, 0)
+	log.begin(m, 1000)
+	log.press(m, "Ctrl+Home", "Ctrl+End")
+	log.answer(m)
+	if m.room().scroll != nil || !strings.HasSuffix(texts(m), "line 2999") {
+		t.Errorf("who went back to the newest line stays there, got %s", texts(m))
+	}
+}

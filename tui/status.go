@@ -130,6 +130,14 @@ func (m *Model) syncSegment(r *room) (segment, bool) {
 	return segment{}, false
 }
 
+// syncText says whether a room lacks something; empty if nobody is linked who could know.
+func (m *Model) syncText(r *room) string {
+	if linked, _ := m.others(r); linked == 0 && !r.synced.known {
+		return ""
+	}
+	return r.synced.text()
+}
+
 func (s syncState) text() string {
 	if s.missing > 0 {
 		return itoa(s.missing) + " missing"

@@ -478,5 +478,12 @@ func (t *timeline) leave() {
 	}
 }
 
-// follow goes to the newest line. Where that is not loaded, it is asked for.
-func (t *timeline) follow() { t.scroll, t.below, t.found, t.words = nil, 0, nil, nil }
+// follow goes to the newest line. Where that is not loaded, it is asked for, and no other place any more.
+func (t *timeline) follow() {
+	t.scroll, t.below, t.found, t.words = nil, 0, nil, nil
+	p := &t.paging
+	if p.from == PageOldest || p.from == PageAround {
+		p.ask = 0
+	}
+	p.oldest, p.owed, p.pull, p.push = false, 0, pullNone, false
+}
