@@ -28,6 +28,8 @@ type Config struct {
 	Network sim.Network
 	// Active and Passive are the sizes of the overlay's views; 0: its own choice.
 	Active, Passive int
+	// Roster is how many random members, dead or alive, a peer is told of that knows nobody any more; 0: a tracker helps it.
+	Roster int
 	// Flood lets lines be flooded by member.Flood instead, to compare with.
 	Flood bool
 }
@@ -103,6 +105,7 @@ func New(cfg Config) *Room {
 		Sim:      sim.Config{Seed: cfg.Seed, Network: cfg.Network, OnSend: r.sent},
 		Overlay:  overlay.Config{Active: cfg.Active, Passive: cfg.Passive},
 		Contacts: 3,
+		Roster:   cfg.Roster,
 		Rider: func(i int, id wire.PeerID, seed uint64) member.Rider {
 			if cfg.Flood {
 				return member.NewFlood()

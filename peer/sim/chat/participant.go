@@ -40,6 +40,7 @@ type participant struct {
 	near, busy               map[wire.PeerID]bool
 	size                     int                    // of the room, as the overlay was told
 	joined                   []overlay.Contact      // of whom it was not told yet
+	doubts                   []overlay.Input        // likewise, of neighbours that are silent or not any more
 	apart                    []overlay.Contact      // whom only the tracker knows
 	delivered                map[event]bool         // to the user, in this life
 	shown                    map[wire.PeerID]uint64 // the last event of each author that was, older ones aside
@@ -149,7 +150,7 @@ func (x *participant) stepGossip(now time.Time, in gossip.Input, out *sim.Output
 	clear(o.Sends)
 	clear(o.Delivers)
 	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
-		Fetched: o.Fetched[:0]}
+		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0]}
 	must(x.gossip.Step(now, in, o))
 	x.gossipWake = o.Wake
 	if s != nil && s.gossipOut != nil {
@@ -160,6 +161,13 @@ func (x *participant) stepGossip(now time.Time, in gossip.Input, out *sim.Output
 	}
 	for _, send := range o.Sends {
 		x.send(send.To, send.Frame, send.Fast, out)
+	}
+	for _, s := range o.Suspicions {
+		if s.Suspected {
+			x.doubts = append(x.doubts, overlay.Suspect{Peer: s.Peer})
+		} else {
+			x.doubts = append(x.doubts, overlay.Trust{Peer: s.Peer})
+		}
 	}
 	for _, f := range o.Faults {
 		x.blame(f.Code, f.Text, f.Drop)
@@ -213,10 +221,12 @@ func (x *participant) send(to wire.PeerID, f wire.Frame, fast bool, out *sim.Out
 	out.Sends = append(out.Sends, sim.Send{To: to, Message: Frame{f, len(b)}, Fast: fast})
 }
 
-// Learned is member.Informer's: what presence tells of the room is what the overlay knows of it.
+// Learned is member.Informer's: what presence tells of the room is what the overlay knows of it, and what gossip tells of silent
+// neighbours.
 func (x *participant) Learned() (list []overlay.Input) {
+	list, x.doubts = x.doubts, nil
 	if x.presence == nil {
-		return nil
+		return list
 	}
 	if n := x.presence.Count(); n != x.size {
 		x.size = n

@@ -153,3 +153,42 @@ func (r *Room) Graph() *Graph {
 	}
 	return g
 }
+
+// Connected is the largest group of the living of whom each knows another, or is known by it, in an active or a passive view, at this
+// moment. Whoever is not in it can be reached by nobody else's help but a tracker's, or that of who remembers more than views.
+func (r *Room) Connected() []int {
+	near := make([][]int, r.Len())
+	for i := range near {
+		m := r.Member(i)
+		if m == nil {
+			continue
+		}
+		for _, id := range append(m.m.Active(), m.m.Passive()...) {
+			if k, ok := r.Index(id); ok && r.Alive(k) {
+				near[i] = append(near[i], k)
+				near[k] = append(near[k], i)
+			}
+		}
+	}
+	var largest []int
+	seen := make([]bool, len(near))
+	for i := range near {
+		if seen[i] || !r.Alive(i) {
+			continue
+		}
+		seen[i] = true
+		group := []int{i}
+		for at := 0; at < len(group); at++ {
+			for _, k := range near[group[at]] {
+				if !seen[k] {
+					seen[k] = true
+					group = append(group, k)
+				}
+			}
+		}
+		if len(group) > len(largest) {
+			largest = group
+		}
+	}
+	return largest
+}
