@@ -201,3 +201,28 @@ func TestFoundWordsAreMarkedWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestTheMouseInTheSearch(t *testing.T) {
+	m, log := newTestModel(), newTestLog(300, 0)
+	log.begin(m, 300)
+	typeText(m, "/search line")
+	keys(m, "Enter")
+	found := Found{Ask: m.asks}
+	for i := 99; i >= 0; i-- {
+		found.Hits = append(found.Hits, Hit{Line: log.lines[i], Text: log.lines[i].Text})
+	}
+	m.Update(start, found)
+	m.Wheel(start, 3)
+	if got := m.overlay.search.at; got != 3 {
+		t.Errorf("the wheel moves in the list: at %d", got)
+	}
+	l := m.layout.timeline
+	m.Click(start, l.x+1, l.y) // the title
+	if m.overlay.mode != overlaySearch {
+		t.Errorf("a click on the title goes nowhere")
+	}
+	m.Click(start, l.x+1, l.y+6)
+	if m.overlay.mode != overlayNone || m.room().found == nil || m.room().found.text != "line 94" {
+		t.Errorf("a click goes to its hit, got %+v", m.room().found)
+	}
+}
