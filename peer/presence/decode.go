@@ -3,6 +3,7 @@ package presence
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"peerchat/peer/wire"
 )
@@ -23,7 +24,7 @@ func decodeMessage(data []byte, scratch *records) (message, error) {
 	}
 	r := &reader{b: data}
 	items := r.array("presence message", 2, 5)
-	kind := r.uint("type of presence message", kindRecords, kindWant)
+	kind := r.uint("type of presence message", kindRecords, kindHave)
 	var m message
 	switch kind {
 	case kindRecords:
@@ -38,8 +39,12 @@ func decodeMessage(data []byte, scratch *records) (message, error) {
 		m = &done{chunk: uint8(r.uint("chunk", 0, chunks-1))}
 	case kindWant:
 		m = r.want()
+	case kindBranch:
+		m = &branch{share(r.uint("share", 0, uint64(parent)))}
+	case kindHave:
+		m = r.have()
 	}
-	if r.err == nil && items != [...]int{0, 4, 4, 5, 3, 2, 2}[kind] {
+	if r.err == nil && items != [...]int{0, 4, 4, 5, 3, 2, 2, 2, 2}[kind] {
 		r.fail(fmt.Errorf("type %d has %d items", kind, items))
 	}
 	if r.err == nil && len(r.b) > 0 {
@@ -191,6 +196,18 @@ func (r *reader) want() *want {
 		}
 		r.items("item", 4)
 		m.items = append(m.items, wanted{key: r.u64("key"), version: r.version("item", 0)})
+	}
+	return m
+}
+
+func (r *reader) have() *have {
+	m := &have{}
+	for range r.array("items", 1, maxWants) {
+		if r.err != nil {
+			return m
+		}
+		r.items("item", 2)
+		m.items = append(m.items, offered{key: r.u64("key"), gist: uint32(r.uint("gist", 0, math.MaxUint32))})
 	}
 	return m
 }

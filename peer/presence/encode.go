@@ -43,6 +43,13 @@ func appendMessage(b []byte, m message) []byte {
 		for _, w := range m.items {
 			b = appendVersion(appendKey(appendArray(b, 4), w.key), w.version)
 		}
+	case *branch:
+		b = appendUint(appendUint(appendArray(b, 2), kindBranch), uint64(m.share))
+	case *have:
+		b = appendArray(appendUint(appendArray(b, 2), kindHave), len(m.items))
+		for _, o := range m.items {
+			b = appendUint(appendKey(appendArray(b, 2), o.key), uint64(o.gist))
+		}
 	}
 	return b
 }

@@ -34,6 +34,7 @@ var (
 	wasteTaken  = limit{2_000, 20_000}  // records and downs of one neighbour that are no news
 	sigsTaken   = limit{1_000, 4_000}   // signatures of one neighbour that are checked
 	sigsAll     = limit{2_000, 6_000}   // and of all of them
+	missesTaken = limit{0.2, 4}         // news by one neighbour's offers that the tree did not bring, which happens when it is cut
 	askedTaken  = limit{8, 64}          // summaries and compares of one neighbour
 	wantedTaken = limit{1_000, 20_000}  // items of one neighbour's wants
 	listedTaken = limit{10_000, 40_000} // items of one neighbour's lists

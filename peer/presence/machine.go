@@ -34,7 +34,6 @@ type Machine struct {
 	table      table
 	gone       fifo[wire.PeerID] // in the order they went, at most maxGone
 	neighbours []*neighbour      // by ID
-	tree       []wire.PeerID     // as the caller gave it
 	intro      []introducer
 	conducts   map[wire.PeerID]*conduct
 
@@ -59,6 +58,12 @@ type Machine struct {
 	downs     map[wire.PeerID]*down // of those that are suspect or died
 	suspects  []suspicion           // in the order of until
 	reporters map[wire.PeerID]*reporter
+
+	// The tree, in tree.go.
+	root     wire.PeerID
+	parent   *neighbour
+	leaf     bool // the parent is a random neighbour
+	branchAt time.Duration
 
 	// Upkeep.
 	scanAt    time.Duration
@@ -129,8 +134,6 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 		m.up(in.Peer, out)
 	case NeighborDown:
 		m.down(in, out)
-	case Tree:
-		m.grow(in.Peers, out)
 	case Busy:
 		if n := m.neighbour(in.Peer); n != nil {
 			n.busy = in.Busy
@@ -203,6 +206,8 @@ func (m *Machine) due(out *Output) {
 		m.unanswered()
 	}
 	m.ask(out)
+	m.crown()
+	m.branches(out)
 	for _, n := range m.neighbours {
 		m.flush(n, out)
 	}
@@ -218,7 +223,7 @@ func (m *Machine) wake(out *Output) {
 	if len(m.suspects) > 0 {
 		sooner(m.suspects[0].until)
 	}
-	for _, at := range [...]time.Duration{m.scanAt, m.refresh, m.sayAt, m.compareAt, m.askAt} {
+	for _, at := range [...]time.Duration{m.scanAt, m.refresh, m.sayAt, m.compareAt, m.askAt, m.branchAt} {
 		sooner(at)
 	}
 	for _, n := range m.neighbours {
@@ -232,16 +237,24 @@ func (m *Machine) wake(out *Output) {
 // neighbour is a peer at the other end of a link.
 type neighbour struct {
 	id   wire.PeerID
-	tree bool
 	busy bool
 
+	// Its place on the tree, in tree.go.
+	pulls  share         // as it was told
+	pushes share         // as it told
+	keep   time.Duration // it is asked until then in any case
+	helped time.Duration // until then, news in an answer was offered
+	missed bucket        // how often that was so
+
 	// What waits to be sent, in spread.go.
-	queued map[wire.PeerID]uint8
-	live   fifo[wire.PeerID]
-	bulk   fifo[bulk]
-	sendAt time.Duration
-	sentAt time.Duration
-	pace   bucket // bytes
+	queued  map[wire.PeerID]uint8
+	live    fifo[wire.PeerID]
+	bulk    fifo[bulk]
+	offers  fifo[wire.PeerID]
+	offerAt time.Duration
+	sendAt  time.Duration
+	sentAt  time.Duration
+	pace    bucket // bytes
 
 	// What it is compared by, in compare.go.
 	compared bool // it has sent a summary
@@ -275,7 +288,7 @@ func (m *Machine) up(id wire.PeerID, out *Output) {
 	if known || id == m.self || len(m.neighbours) >= MaxNeighbors {
 		return
 	}
-	n := &neighbour{id: id, asking: -1, queued: map[wire.PeerID]uint8{}, tree: m.onTree(id), conduct: m.conductOf(id)}
+	n := &neighbour{id: id, asking: -1, queued: map[wire.PeerID]uint8{}, conduct: m.conductOf(id)}
 	m.neighbours = slices.Insert(m.neighbours, i, n)
 	alone := len(m.neighbours) == 1
 	if alone {
@@ -307,31 +320,15 @@ func (m *Machine) down(in NeighborDown, out *Output) {
 		return
 	}
 	m.neighbours[i].seen = m.now
+	if m.neighbours[i] == m.parent {
+		m.parent = nil
+	}
 	m.neighbours = slices.Delete(m.neighbours, i, i+1)
 	if in.Died {
 		m.report(in.Peer, out)
 	}
 	m.hurry()
 }
-
-// grow takes the tree's neighbours.
-func (m *Machine) grow(peers []wire.PeerID, out *Output) {
-	m.tree = slices.Clone(peers)
-	if len(m.tree) > MaxNeighbors {
-		m.tree = m.tree[:MaxNeighbors]
-	}
-	for _, n := range m.neighbours {
-		if on := m.onTree(n.id); on != n.tree {
-			n.tree = on
-			if on { // what went by while the tree was broken
-				m.summarize(n, false, out)
-			}
-			m.hurry()
-		}
-	}
-}
-
-func (m *Machine) onTree(id wire.PeerID) bool { return len(m.tree) == 0 || slices.Contains(m.tree, id) }
 
 // receive takes a message from a neighbour.
 func (m *Machine) receive(in Receive, out *Output) {
@@ -357,6 +354,10 @@ func (m *Machine) receive(in Receive, out *Output) {
 		m.onDone(n, msg)
 	case *want:
 		m.onWant(n, msg, out)
+	case *branch:
+		m.onBranch(n, msg, out)
+	case *have:
+		m.onHave(n, msg, out)
 	}
 }
 

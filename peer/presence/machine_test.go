@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-
-	"peerchat/peer/wire"
 )
 
 func crowdOf(w *world, n int) {
@@ -37,7 +35,6 @@ func TestLeavesAndDeathsAreKnownToAllInTime(t *testing.T) {
 	for _, tree := range []bool{true, false} {
 		w := newWorld(t, 3)
 		if !tree {
-			w.trees = 0
 		}
 		crowdOf(w, 100)
 		w.mesh(5, nil)
@@ -127,9 +124,10 @@ func TestAMemberThatIsNoLongerFedStaysOnTheList(t *testing.T) {
 	w.link(w.nodes[0], w.nodes[1])
 	w.link(w.nodes[0], w.nodes[2])
 	w.advance(10 * time.Second)
-	w.trees = 0
-	for _, n := range w.nodes[1:3] {
-		n.step(Tree{Peers: []wire.PeerID{w.nodes[5].id, w.nodes[6].id}})
+	w.drop = func(from, to *node, data []byte) bool {
+		m, err := decodeMessage(data, nil)
+		r, ok := m.(*records)
+		return err == nil && to == w.nodes[0] && ok && !r.answer
 	}
 	gone := 0
 	w.onChange = func(n *node, c Changed) {

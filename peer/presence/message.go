@@ -9,6 +9,8 @@ package presence
 //	list    [4, chunk, [[from, to, [[key, run, seq, doubted] ...]] ...]]   1 to 512 parts, ascending
 //	done    [5, chunk]
 //	want    [6, [[key, run, seq, beat] ...]]                       1 to 256 items
+//	branch  [7, share]
+//	have    [8, [[key, gist] ...]]                                 1 to 256 items
 //
 //	record = [age, peer, run, seq, beat, period, left, voice, name, status, sig]
 //	down   = [peer, run, seq, beat, by, sig]
@@ -17,7 +19,7 @@ package presence
 // writes its own. run, seq and beat are 1, 1 and 0 or more, up to 2^53-1 (of a want, 0 or more). period is in seconds, 5 to
 // 1200. left is 0 or 1. voice is 0, or 1 plus 2 if muted plus 4 if deaf. name is a username, status the same or empty. peer and
 // by are byte strings of 32, sig of 64; key is the first 8 bytes of a peer, and from and to are such keys, inclusive. bits is
-// at most 8, chunk below 16: the first four bits of a peer. answer, reply and doubted are booleans.
+// at most 8, chunk below 16: the first four bits of a peer. answer, reply and doubted are booleans. share is 0 to 2, see there. gist is a number below 2^32, see entry.gist.
 //
 // A record's signature is its peer's, Ed25519 over "peerchat presence v1", 0x00 and the CBOR array
 //
@@ -35,6 +37,8 @@ const (
 	kindList    = 4
 	kindDone    = 5
 	kindWant    = 6
+	kindBranch  = 7
+	kindHave    = 8
 
 	chunks    = 16 // parts of the room that are compared one by one, by the first chunkBits of the peer
 	chunkBits = 4
@@ -97,9 +101,22 @@ type wanted struct {
 	version
 }
 
+// branch says what part the link has in the tree, as far as the sender is concerned.
+type branch struct{ share share }
+
+// have tells of whom there is news, to those who are not told it along the tree.
+type have struct{ items []offered }
+
+type offered struct {
+	key  uint64
+	gist uint32
+}
+
 func (*records) kind() uint64 { return kindRecords }
 func (*summary) kind() uint64 { return kindSummary }
 func (*compare) kind() uint64 { return kindCompare }
 func (*list) kind() uint64    { return kindList }
 func (*done) kind() uint64    { return kindDone }
 func (*want) kind() uint64    { return kindWant }
+func (*branch) kind() uint64  { return kindBranch }
+func (*have) kind() uint64    { return kindHave }

@@ -59,6 +59,9 @@ func one() []message {
 			items: []listed{{1<<60 + 5, 1, 1, false}, {2<<60 - 1, wire.MaxCounter, wire.MaxCounter, true}}}}},
 		&done{chunk: 3},
 		&want{items: []wanted{{0, version{}}, {math.MaxUint64, version{1, 2, 3}}}},
+		&branch{},
+		&branch{parent},
+		&have{items: []offered{{0, 0}, {math.MaxUint64, math.MaxUint32}}},
 	}
 }
 
@@ -150,6 +153,9 @@ func TestBadMessagesAreRefused(t *testing.T) {
 		"an item outside":         &list{parts: []part{{from: 1, to: 9, items: []listed{{10, 1, 1, false}}}}},
 		"nothing wanted":          &want{},
 		"too much wanted":         &want{items: make([]wanted, maxWants+1)},
+		"nothing offered":         &have{},
+		"too much offered":        &have{items: make([]offered, maxWants+1)},
+		"an unknown share":        &branch{parent + 1},
 		"a message that is long":  &records{answer: true, records: slicesRepeat(aged{0, good}, maxRecords)},
 	} {
 		if back, err := decodeMessage(appendMessage(nil, m), nil); err == nil {
@@ -159,7 +165,7 @@ func TestBadMessagesAreRefused(t *testing.T) {
 	for what, b := range map[string][]byte{
 		"empty":              {},
 		"not an array":       {0x01},
-		"an unknown type":    {0x82, 0x07, 0x00},
+		"an unknown type":    {0x82, 0x09, 0x00},
 		"type 0":             {0x82, 0x00, 0x00},
 		"indefinite array":   {0x9f, 0x05, 0x03, 0xff},
 		"long array head":    {0x98, 0x02, 0x05, 0x03},

@@ -100,7 +100,6 @@ func TestPlays(t *testing.T) {
 	for name, play := range plays {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, 7)
-			w.trees = 0
 			play(w)
 			if why := w.wrong(); why != "" {
 				t.Errorf("at the end, %s", why)

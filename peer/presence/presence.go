@@ -1,9 +1,9 @@
 // Package presence keeps who is in one room, known to all of its members, without a tracker and with few links each: soft
-// state that is spread along the room's broadcast tree, compared between neighbours, and expires. docs/presence.md is the
+// state that is spread along a tree of its own, compared between neighbours, and expires. docs/presence.md is the
 // protocol on two pages.
 //
 // The parts: machine.go holds the state, the clock and the entry; self.go says what this peer says of itself; take.go takes
-// records in and down.go deaths; table.go keeps them; spread.go sends them on, at a bounded rate; compare.go finds and mends
+// records in and down.go deaths; table.go keeps them; spread.go sends them on, at a bounded rate; tree.go says to whom; compare.go finds and mends
 // differences between neighbours; record.go, message.go, encode.go, decode.go and cbor.go are what travels; limits.go bounds
 // what others can make a Machine do. shared.go and check.go are for simulations.
 //
@@ -43,6 +43,7 @@ type Timing struct {
 	Lazy      time.Duration // 500 ms: how long a refresh may wait for others to travel with
 	Compare   time.Duration // 15 s: how often one random neighbour is compared with
 	Hurry     time.Duration // 1 s: the same just after the tree or a neighbour broke, doubling up to Compare
+	Offer     time.Duration // 250 ms: how long those who are not on the tree wait until they are offered news
 	Ask       time.Duration // 10 s: how long a neighbour that is asked may say nothing
 	First     time.Duration // 300 ms: how long the first word waits to hear how large the room is
 }
@@ -60,6 +61,7 @@ func (t *Timing) defaults() {
 	set(&t.Lazy, 500*time.Millisecond)
 	set(&t.Compare, 15*time.Second)
 	set(&t.Hurry, time.Second)
+	set(&t.Offer, 250*time.Millisecond)
 	set(&t.Ask, 10*time.Second)
 	set(&t.First, 300*time.Millisecond)
 }
@@ -105,9 +107,6 @@ type (
 		Peer wire.PeerID
 		Died bool
 	}
-	// Tree tells which neighbours are on the broadcast tree. A neighbour that comes up later is on it if it is named here. While
-	// none of the neighbours is, as at the start, all are.
-	Tree struct{ Peers []wire.PeerID }
 	// Busy tells that a neighbour's send queue is full, or free again. While it is full nothing is sent to it.
 	Busy struct {
 		Peer wire.PeerID
@@ -132,7 +131,6 @@ type (
 
 func (NeighborUp) input()   {}
 func (NeighborDown) input() {}
-func (Tree) input()         {}
 func (Busy) input()         {}
 func (Self) input()         {}
 func (Receive) input()      {}

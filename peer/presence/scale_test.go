@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"peerchat/peer/wire"
 )
 
 var (
@@ -52,7 +50,6 @@ type result struct {
 	leave, death    time.Duration // until all know it
 	missing, ghosts float64       // under churn, members that are not known, and that are known though they are gone, on average
 	bytesPerRecord  int
-	treeDepth       int
 }
 
 // cost is per member and second.
@@ -73,7 +70,7 @@ func cpuTime() time.Duration {
 // settled makes a world of n members, five links each, who have known each other for long.
 func settled(t *testing.T, n int) *world {
 	w := newWorld(t, uint64(n))
-	w.lean, w.trees = true, 0
+	w.lean = true
 	w.delay = [2]time.Duration{10 * time.Millisecond, 50 * time.Millisecond}
 	period := min(max(30, n*60/1000), MaxPeriod)
 	var template table
@@ -113,44 +110,8 @@ func settled(t *testing.T, n int) *world {
 		p.step(Tick{})
 	}
 	w.mesh(5, nil)
-	w.retree()
-	w.advance(5 * time.Second)
+	w.advance(40 * time.Second) // the tree is there
 	return w
-}
-
-// retree spans the room by a tree, and tells those whose neighbours on it have changed. It returns the tree's depth.
-func (w *world) retree() (depth int) {
-	before := map[*node][]wire.PeerID{}
-	for _, n := range w.nodes {
-		if n.alive {
-			before[n] = n.treePeers()
-		}
-		for _, l := range n.links {
-			l.onTree = false
-		}
-	}
-	level := map[*node]int{}
-	for _, root := range w.nodes {
-		if _, seen := level[root]; seen || !root.alive {
-			continue
-		}
-		level[root] = 1
-		for queue := []*node{root}; len(queue) > 0; queue = queue[1:] {
-			for _, l := range queue[0].links {
-				if l.open && level[l.to] == 0 && slices.Contains(l.to.links, l.back) {
-					level[l.to], l.onTree, l.back.onTree = level[queue[0]]+1, true, true
-					depth = max(depth, level[l.to])
-					queue = append(queue, l.to)
-				}
-			}
-		}
-	}
-	for _, n := range w.nodes {
-		if now := n.treePeers(); n.alive && !slices.Equal(now, before[n]) {
-			n.step(Tree{Peers: now})
-		}
-	}
-	return depth
 }
 
 // during measures what d costs, while f is called every half a second.
@@ -221,17 +182,15 @@ func measure(t *testing.T, n int) (r result) {
 		defer debug.SetGCPercent(debug.SetGCPercent(25))
 	}
 	w := settled(t, n)
-	r.members, r.treeDepth = n, w.retree()
+	r.members = n
 	r.quiet = w.during(*scaleQuiet, func() {})
 	progress("quiet %+v", r.quiet)
 
 	w.quit(w.nodes[n/3])
 	r.leave = w.untilAllKnow(w.nodes[n/3])
 	progress("leave %v", r.leave)
-	w.retree()
 	w.kill(w.nodes[n/2])
 	r.death = w.untilAllKnow(w.nodes[n/2])
-	w.retree()
 
 	p := w.add("newcomer")
 	p.run()
@@ -239,7 +198,6 @@ func measure(t *testing.T, n int) (r result) {
 	for len(p.links) < 5 && len(p.links) < n/2 {
 		w.link(p, w.nodes[w.rand.IntN(n)])
 	}
-	w.retree()
 	for p.m.Count() < n-1 && w.now.Sub(start) < time.Minute {
 		w.advance(20 * time.Millisecond)
 	}
@@ -252,6 +210,7 @@ func measure(t *testing.T, n int) (r result) {
 
 	// A hundredth of all members go each second, half of them without a word, and as many come.
 	due := 0.0
+	clear(w.sent)
 	r.churn = w.during(*scaleChurn, func() {
 		for due += float64(n) / 200; due >= 1; due-- {
 			if o := w.nodes[w.rand.IntN(len(w.nodes))]; o.alive {
@@ -264,8 +223,10 @@ func measure(t *testing.T, n int) (r result) {
 			w.add(fmt.Sprintf("q%d", len(w.nodes))).run()
 		}
 		w.mesh(5, nil)
-		w.retree()
 	})
+	for k, v := range w.sent {
+		progress("churn %s: %.0f bytes, %.1f messages", k, float64(v.bytes)/scaleChurn.Seconds()/float64(n), float64(v.messages)/scaleChurn.Seconds()/float64(n))
+	}
 	r.missing, r.ghosts = w.errors()
 	return r
 }

@@ -119,7 +119,6 @@ func mishaps(parts side) []mishap {
 type plan struct {
 	seed  uint64
 	peers int
-	tree  bool
 	what  string // names of mishaps, parted by commas
 }
 
@@ -128,7 +127,7 @@ var once = []plan{}
 
 func random(seed uint64) plan {
 	r, all := rand.New(rand.NewPCG(seed, 4)), mishaps(side{})
-	p := plan{seed: seed, peers: 3 + r.IntN(2+r.IntN(40)), tree: r.IntN(3) > 0}
+	p := plan{seed: seed, peers: 3 + r.IntN(2+r.IntN(40))}
 	if seed%25 == 24 {
 		p.peers = 200
 	}
@@ -151,9 +150,6 @@ func (p *plan) try(log *strings.Builder) (why string) {
 		if why == "" {
 			why = fmt.Sprintf("at %v: %s", w.now.Sub(w.start), fmt.Sprintf(format, args...))
 		}
-	}
-	if !p.tree {
-		w.trees = 0
 	}
 	parts := side{}
 	crowdOf(w, p.peers)
@@ -225,7 +221,7 @@ func TestSchedules(t *testing.T) {
 			t.Log(log)
 		}
 		if why != "" {
-			t.Errorf("seed %d, %d peers, tree %v [%s]: %s", p.seed, p.peers, p.tree, p.what, why)
+			t.Errorf("seed %d, %d peers [%s]: %s", p.seed, p.peers, p.what, why)
 		}
 	}
 }

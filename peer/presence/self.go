@@ -56,9 +56,12 @@ func (m *Machine) say(out *Output) {
 	}
 	m.put(m.sign(false, changed))
 	period := m.said.lasts()
+	if m.root == m.self {
+		period = min(period, m.timing.Refresh)
+	}
 	m.refresh = m.now + period - time.Duration(m.rand.Int64N(int64(period)/7))
 	at := m.now
-	if !changed && m.lazily {
+	if !changed && m.lazily && m.root != m.self {
 		at += m.timing.Lazy
 	}
 	m.again, m.unheard, m.lazily = false, false, false

@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -16,6 +15,7 @@ const (
 	tellDown
 	inLive
 	inBulk
+	inOffers
 )
 
 // minFree is how many bytes must be free again before a neighbour that had its share gets more.
@@ -59,13 +59,21 @@ func (f *fifo[T]) pop() T {
 	return v
 }
 
-// relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from. A report of a death goes to its subject, too. What
-// came in answer to a question is told only to those who may not know it: not to those who knew of many more than this peer.
+// relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from; the others are offered
+// it. What the root says goes to all, and a report of a death to its subject, too. What came in answer to a question is told only to
+// those who may not know it: not to those who knew of many more than this peer.
 func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, at time.Duration, answer bool) {
-	treeless := !slices.ContainsFunc(m.neighbours, func(n *neighbour) bool { return n.tree })
+	all := m.treeless() || what == tellRecord && id == m.root
 	for _, n := range m.neighbours {
-		if n != from && ((n.tree || treeless) && !(answer && n.ahead) || what == tellDown && n.id == id) {
+		switch {
+		case n == from:
+		case what == tellDown && n.id == id:
 			m.queue(n, id, what, at)
+		case answer && n.ahead:
+		case all || n.onTree():
+			m.queue(n, id, what, at)
+		case at == m.now: // it is urgent
+			m.offer(n, id)
 		}
 	}
 }
@@ -124,11 +132,20 @@ func (m *Machine) flush(n *neighbour, out *Output) {
 		return
 	}
 	n.sendAt = never
+	if n.offers.len() > 0 {
+		if n.offerAt > m.now {
+			m.hasten(n, n.offerAt)
+		} else {
+			for h := m.offered(n); h != nil; h = m.offered(n) {
+				m.send(n, h, out)
+			}
+		}
+	}
 	rate := m.rate()
 	for n.live.len() > 0 || n.bulk.len() > 0 {
 		n.pace.fill(m.now, rate)
 		if over := n.pace.spent - rate.burst; over >= 0 {
-			n.sendAt = m.now + time.Duration((over+minFree)/rate.rate*float64(time.Second)) + time.Millisecond
+			m.hasten(n, m.now+time.Duration((over+minFree)/rate.rate*float64(time.Second))+time.Millisecond)
 			return
 		}
 		var data []byte
@@ -182,7 +199,11 @@ func (m *Machine) batch(n *neighbour, answer bool) []byte {
 		if e == nil {
 			continue
 		}
-		if age := m.stamp() - e.heard; what&tellRecord != 0 && e.state != expired && age < lifetimes*10*uint32(e.rec.period) {
+		age, most := m.stamp()-e.heard, lifetimes*10*uint32(e.rec.period)-1
+		if e.gone() { // told to who shows an older one; its subject may have come back with its clock set back
+			age = min(age, most)
+		}
+		if what&tellRecord != 0 && age <= most {
 			recs = e.rec.append(recs, age)
 			nr++
 		}

@@ -66,7 +66,7 @@ func (m *Machine) onRecord(n *neighbour, a *aged, answer bool, out *Output) {
 	default:
 		switch c := a.compare(e.rec.version); {
 		case c < 0:
-			if m.wasted(n, out) && e.state != expired && (e.gone() || direct) {
+			if m.wasted(n, out) && (e.gone() || direct) {
 				m.queue(n, a.peer, tellRecord|tellDown, m.now) // it does not know the end of the story
 			}
 			return
@@ -129,8 +129,19 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 		m.table.set(e, here)
 		m.tellChange(there, was, rec.member(), out)
 	}
+	switch {
+	case rec.peer == m.table.first():
+		m.root = rec.peer
+		if !answer {
+			m.adopt(n)
+		}
+	case answer && urgent:
+		m.missed(n)
+	case answer: // who lacks it asks for it, too
+		return
+	}
 	at := m.now
-	if !urgent {
+	if !urgent && rec.peer != m.root {
 		at += m.timing.Lazy
 	}
 	m.relay(n, rec.peer, tellRecord, at, answer)

@@ -72,6 +72,13 @@ func (w *world) put(m message) string {
 		}
 	case *done:
 		fmt.Fprintf(&b, "done with chunk %d", m.chunk)
+	case *branch:
+		b.WriteString([...]string{"tell me no news", "tell me news", "be my parent"}[m.share])
+	case *have:
+		b.WriteString("have news of")
+		for _, i := range m.items {
+			b.WriteString(" " + w.keyed(i.key))
+		}
 	case *want:
 		b.WriteString("want")
 		for _, i := range m.items {

@@ -23,10 +23,9 @@ type world struct {
 	nodes  []*node
 	byID   map[wire.PeerID]*node
 	timing Timing
-	delay  [2]time.Duration // of a message, at least and at most
-	broken [2]time.Duration // until a link that broke shows
-	trees  time.Duration    // how long after a change of the links the tree is whole again; 0: there is no tree, news floods
-	treeNo int
+	delay  [2]time.Duration                       // of a message, at least and at most
+	broken [2]time.Duration                       // until a link that broke shows
+	drop   func(from, to *node, data []byte) bool // what gets lost, or is passed over; nil: nothing
 	log    *strings.Builder
 	tell   func(message) bool // which messages the log has
 	fail   func(format string, args ...any)
@@ -66,12 +65,11 @@ type node struct {
 
 // link is one end of a link between two nodes.
 type link struct {
-	to     *node
-	back   *link
-	life   int  // of the node that has this end
-	open   bool // nothing goes through one that is not, nor did what was under way arrive
-	end    time.Time
-	onTree bool
+	to   *node
+	back *link
+	life int  // of the node that has this end
+	open bool // nothing goes through one that is not, nor did what was under way arrive
+	end  time.Time
 }
 
 type event struct {
@@ -132,8 +130,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	w := &world{rand: rand.New(rand.NewPCG(seed, 1)), start: start, now: start, byID: map[wire.PeerID]*node{},
 		delay:  [2]time.Duration{5 * time.Millisecond, 25 * time.Millisecond},
-		broken: [2]time.Duration{500 * time.Millisecond, 5 * time.Second}, trees: 300 * time.Millisecond,
-		seed: maphash.MakeSeed(), proved: map[[64]byte]uint64{}, shared: map[[64]byte]*record{}, sent: map[string]*tally{}}
+		broken: [2]time.Duration{500 * time.Millisecond, 5 * time.Second},
+		seed:   maphash.MakeSeed(), proved: map[[64]byte]uint64{}, shared: map[[64]byte]*record{}, sent: map[string]*tally{}}
 	if t != nil {
 		w.fail = t.Fatalf
 	}
@@ -282,7 +280,7 @@ func (n *node) send(s Send) {
 			w.say("%s → %s  %s", n.name, l.to.name, w.put(msg))
 		}
 	}
-	if !l.open {
+	if !l.open || w.drop != nil && w.drop(n, l.to, s.Data) {
 		return
 	}
 	at := w.now.Add(w.between(w.delay))
@@ -293,7 +291,7 @@ func (n *node) send(s Send) {
 	w.push(event{at: at, via: l, data: s.Data})
 }
 
-var kinds = []string{"", "records", "summary", "compare", "list", "done", "want"}
+var kinds = []string{"", "records", "summary", "compare", "list", "done", "want", "branch", "have"}
 
 func (n *node) linkTo(o *node) *link {
 	for _, l := range n.links {
@@ -342,7 +340,6 @@ func (w *world) link(a, b *node) {
 	w.say("%s and %s are linked", a.name, b.name)
 	a.step(NeighborUp{Peer: b.id})
 	b.step(NeighborUp{Peer: a.id})
-	w.regrow()
 }
 
 // end ends n's end of a link, if it is still there.
@@ -351,7 +348,6 @@ func (n *node) end(l *link, dead bool) {
 	if i := slices.Index(n.links, l); i >= 0 {
 		n.links = slices.Delete(n.links, i, i+1)
 		n.step(NeighborDown{Peer: l.to.id, Died: dead})
-		n.w.regrow()
 	}
 }
 
@@ -377,7 +373,6 @@ func (w *world) unlink(a *node, l *link) {
 		a.links = slices.Delete(a.links, i, i+1)
 		a.step(NeighborDown{Peer: l.to.id})
 	}
-	w.regrow()
 }
 
 // kill ends a node without a word.
@@ -399,58 +394,6 @@ func (w *world) quit(n *node) {
 	}
 	n.alive, n.left = false, true
 	n.links = nil
-}
-
-// regrow has the tree follow the links, a little later.
-func (w *world) regrow() {
-	if w.trees == 0 {
-		return
-	}
-	w.treeNo++
-	no := w.treeNo
-	w.after(w.trees, func() {
-		if no == w.treeNo {
-			w.growTrees()
-		}
-	})
-}
-
-// growTrees spans each group of linked nodes by a tree.
-func (w *world) growTrees() {
-	seen := map[*node]bool{}
-	for _, n := range w.nodes {
-		for _, l := range n.links {
-			l.onTree = false
-		}
-	}
-	for _, root := range w.nodes {
-		if !root.alive || seen[root] {
-			continue
-		}
-		seen[root] = true
-		for queue := []*node{root}; len(queue) > 0; queue = queue[1:] {
-			for _, l := range queue[0].links {
-				if l.open && !seen[l.to] && slices.Contains(l.to.links, l.back) {
-					seen[l.to], l.onTree, l.back.onTree = true, true, true
-					queue = append(queue, l.to)
-				}
-			}
-		}
-	}
-	for _, n := range w.nodes {
-		if n.alive {
-			n.step(Tree{Peers: n.treePeers()})
-		}
-	}
-}
-
-func (n *node) treePeers() (peers []wire.PeerID) {
-	for _, l := range n.links {
-		if l.onTree {
-			peers = append(peers, l.to.id)
-		}
-	}
-	return peers
 }
 
 // groups are the living nodes, by which of them are linked with each other in some way.
