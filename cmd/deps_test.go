@@ -57,7 +57,8 @@ var mayImport = map[string][]string{
 	"cmd/peerchat/e2e/lab":    {},
 	"cmd/bench":               {"cmd/peerchat/e2e/lab", "peer", "peer/wire", "signaling", "media", "media/device", "media/mediatest", "media/wav"},
 	"cmd/bench/raft":          {}, // a module of its own
-	"cmd/gossipsim":           {"peer/wire", "peer/overlay", "peer/sim", "peer/sim/member"},
+	"cmd/gossipsim":           {"cmd/internal/report", "peer/wire", "peer/overlay", "peer/sim", "peer/sim/member", "peer/sim/chat"},
+	"cmd/internal/report":     {},
 }
 
 // pure lists the packages and files that are functions of their arguments: they read no clock, start no goroutine,

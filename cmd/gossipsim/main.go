@@ -19,14 +19,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"peerchat/cmd/internal/report"
 )
 
 // item is one experiment.
 type item struct {
 	name string
 	what string
-	run  func(*settings) (table, error)
+	run  func(*settings) (report.Table, error)
 }
 
 func items() []item {
@@ -35,6 +38,10 @@ func items() []item {
 		{"failures", "many peers fail at once: who is reached, and how soon all are again", failures},
 		{"repair", "many peers fail at once: the overlay afterwards", repair},
 		{"churn", "peers come and go, and what the overlay costs", churn},
+		{"stable", "the broadcast when nothing goes wrong", stable},
+		{"deaths", "many die at once: who gets the first line, and the next ones", deaths},
+		{"trouble", "packets are lost, peers come and go, the network is parted", trouble},
+		{"growth", "the whole participant as the room grows", growth},
 	}
 }
 
@@ -45,11 +52,17 @@ type settings struct {
 	rounds   int
 	lines    int
 	rates    []int // of failures, in per cent
+	mu       sync.Mutex
 	progress io.Writer
 	outcomes map[int]outcome // of failures, by rate
 }
 
-func (s *settings) say(format string, args ...any) { fmt.Fprintf(s.progress, format+"\n", args...) }
+// say tells how far it is. It may be called by several goroutines.
+func (s *settings) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.progress, format+"\n", args...)
+}
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
@@ -105,13 +118,13 @@ func run(args []string, out, progress io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", it.name, err)
 		}
-		text := t.markdown()
+		text := t.Markdown()
 		fmt.Fprintf(out, "### %s\n\n%s\n", it.what, text)
 		var mem runtime.MemStats
 		runtime.ReadMemStats(&mem)
 		s.say("%s: %v, %d MiB from the system", it.name, time.Since(start).Round(time.Second), mem.Sys>>20)
 		if *file != "" {
-			if err := write(*file, it.name, text); err != nil {
+			if err := report.Write(*file, "gossipsim", it.name, text); err != nil {
 				return err
 			}
 		}

@@ -34,14 +34,7 @@ func TestWrongFlags(t *testing.T) {
 	}
 }
 
-func TestReplace(t *testing.T) {
-	got, err := replace("a\n<!-- gossipsim:x -->\nold\n<!-- /gossipsim:x -->\nb", "x", "new\n")
-	if want := "a\n<!-- gossipsim:x -->\nnew\n<!-- /gossipsim:x -->\nb"; got != want || err != nil {
-		t.Errorf("got %q (%v), want %q", got, err, want)
-	}
-	if _, err := replace("a", "x", "new"); err == nil {
-		t.Error("a document without a place for the table was taken")
-	}
+func TestPercent(t *testing.T) {
 	for part, want := range map[float64]string{1: "100", 0.9999: "99.9+", 0.5: "50", 0.1234: "12.3", 0: "0"} {
 		if got := percent(part); got != want {
 			t.Errorf("%v is %q, want %q", part, got, want)

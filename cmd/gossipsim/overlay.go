@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"peerchat/cmd/internal/report"
 	"peerchat/peer/overlay"
 	"peerchat/peer/sim"
 	"peerchat/peer/sim/member"
@@ -112,23 +113,23 @@ func degrees(g *member.Graph) string {
 }
 
 // graph is the overlay after it has settled, beside Table 1 and Figure 5 of the paper.
-func graph(s *settings) (table, error) {
-	t := table{head: []string{"", "here", "paper"}}
+func graph(s *settings) (report.Table, error) {
+	t := report.Table{Head: []string{"", "here", "paper"}}
 	r := s.crowd(member.RoomConfig{})
 	g := r.Graph()
 	mean, longest := g.Paths(r.Rand(), 500)
 	var lines uint64
 	reached, last, _ := say(r, 50, &lines)
-	t.row("peers in the largest connected part", percent(g.Largest())+" %", "100 %")
-	t.row("views that are mutual", percent(g.Symmetric())+" %", "not printed in the paper")
-	t.row("average clustering coefficient", fmt.Sprintf("%.5f", g.Clustering()), "0.00092 (Table 1)")
-	t.row("average shortest path", fmt.Sprintf("%.3f", mean), "6.38542 (Table 1)")
-	t.row("longest shortest path", fmt.Sprint(longest), "not printed in the paper")
-	t.row("last hop of a flood, mean of 50", fmt.Sprintf("%.1f", last), "9.0 (Table 1)")
-	t.row("peers that a flood reaches", percent(reached)+" %", "100 %")
-	t.row("in-degree: peers", degrees(g), "almost all 5 (a figure)")
-	t.row("alive in passive views", percent(accuracy(r))+" %", "not printed in the paper")
-	t.note("%d peers, active view 5, passive view 30, %d cycles after the last has joined. %s Here a line comes first by the fastest way, which may have more hops than the shortest; the paper counts in rounds, where they are the same. Trace %016x.", s.peers, s.rounds, worldNote, r.Hash())
+	t.Row("peers in the largest connected part", percent(g.Largest())+" %", "100 %")
+	t.Row("views that are mutual", percent(g.Symmetric())+" %", "not printed in the paper")
+	t.Row("average clustering coefficient", fmt.Sprintf("%.5f", g.Clustering()), "0.00092 (Table 1)")
+	t.Row("average shortest path", fmt.Sprintf("%.3f", mean), "6.38542 (Table 1)")
+	t.Row("longest shortest path", fmt.Sprint(longest), "not printed in the paper")
+	t.Row("last hop of a flood, mean of 50", fmt.Sprintf("%.1f", last), "9.0 (Table 1)")
+	t.Row("peers that a flood reaches", percent(reached)+" %", "100 %")
+	t.Row("in-degree: peers", degrees(g), "almost all 5 (a figure)")
+	t.Row("alive in passive views", percent(accuracy(r))+" %", "not printed in the paper")
+	t.Note("%d peers, active view 5, passive view 30, %d cycles after the last has joined. %s Here a line comes first by the fastest way, which may have more hops than the shortest; the paper counts in rounds, where they are the same. Trace %016x.", s.peers, s.rounds, worldNote, r.Hash())
 	return t, nil
 }
 
@@ -181,30 +182,30 @@ func (s *settings) aftermath(rate int) outcome {
 }
 
 // failures is who is reached by the first message after a failure, and by those of the cycles after.
-func failures(s *settings) (table, error) {
-	t := table{head: []string{"failed", "largest part at once", "first message", "1 s", "1 cycle", "2 cycles", "3 cycles", "4 cycles", "10 cycles", "paper"}}
+func failures(s *settings) (report.Table, error) {
+	t := report.Table{Head: []string{"failed", "largest part at once", "first message", "1 s", "1 cycle", "2 cycles", "3 cycles", "4 cycles", "10 cycles", "paper"}}
 	paper := map[int]string{80: "first message about 0", 95: "about 90 % after 4 cycles"}
 	for _, rate := range s.rates {
-		t.row(append(s.aftermath(rate).reached, cmp.Or(paper[rate], "curves only"))...)
+		t.Row(append(s.aftermath(rate).reached, cmp.Or(paper[rate], "curves only"))...)
 	}
-	t.note("%d peers, active view 5, passive view 30, %d cycles of %v before. Each figure is the mean part of the living that %d messages reach, flooded over the active views by random peers of the largest part. "+
+	t.Note("%d peers, active view 5, passive view 30, %d cycles of %v before. Each figure is the mean part of the living that %d messages reach, flooded over the active views by random peers of the largest part. "+
 		"%s The paper shows curves; what is given of them here is approximate.", s.peers, s.rounds, cycle, s.lines, worldNote)
 	return t, nil
 }
 
 // repair is the overlay some time after a failure.
-func repair(s *settings) (table, error) {
-	t := table{head: []string{"failed", "alive in passive views at once", "after 10 cycles", "largest part", "mutual", "clustering", "shortest path", "in-degree"}}
+func repair(s *settings) (report.Table, error) {
+	t := report.Table{Head: []string{"failed", "alive in passive views at once", "after 10 cycles", "largest part", "mutual", "clustering", "shortest path", "in-degree"}}
 	for _, rate := range s.rates {
-		t.row(s.aftermath(rate).after...)
+		t.Row(s.aftermath(rate).after...)
 	}
-	t.note("The same %d peers as above; all but the first figure 10 cycles after the failure. None of these is printed in the paper.", s.peers)
+	t.Note("The same %d peers as above; all but the first figure 10 cycles after the failure. None of these is printed in the paper.", s.peers)
 	return t, nil
 }
 
 // churn is a room with sizes as they follow from its own, in which peers come and go.
-func churn(s *settings) (table, error) {
-	t := table{head: []string{"peers", "replaced a second", "views", "largest part", "mutual", "a flood reaches", "messages a second and peer", "bytes a second and peer", "new links a minute and peer"}}
+func churn(s *settings) (report.Table, error) {
+	t := report.Table{Head: []string{"peers", "replaced a second", "views", "largest part", "mutual", "a flood reaches", "messages a second and peer", "bytes a second and peer", "new links a minute and peer"}}
 	for _, n := range []int{10, 100, 1000, 10000} {
 		if n > s.peers {
 			break
@@ -245,12 +246,20 @@ func churn(s *settings) (table, error) {
 			traffic := []string{perPeer(sent, 60*minutes), perPeer(size, 60*minutes), perPeer(links, 2*minutes)}
 			reached, _, _ := say(r, 10, &lines)
 			active, passive := overlay.Sizes(n)
-			t.row(append([]string{fmt.Sprint(n), fmt.Sprintf("%g %%", 100*rate), fmt.Sprintf("%d, %d", active, passive), percent(g.Largest()) + " %",
+			t.Row(append([]string{fmt.Sprint(n), fmt.Sprintf("%g %%", 100*rate), fmt.Sprintf("%d, %d", active, passive), percent(g.Largest()) + " %",
 				percent(g.Symmetric()) + " %", percent(reached) + " %"}, traffic...)...)
 			s.say("%d peers, churn %g: done", n, rate)
 		}
 	}
-	t.note("Sizes of views as they follow from the size of the room; contacts from a tracker. Those who died within the last second are still in views, "+
+	t.Note("Sizes of views as they follow from the size of the room; contacts from a tracker. Those who died within the last second are still in views, "+
 		"which is why these are not all mutual; and who has just come has not all neighbours yet. %s", worldNote)
 	return t, nil
+}
+
+// percent is a part in per cent: one place after the point, and 100 only for all.
+func percent(part float64) string {
+	if s := fmt.Sprintf("%.1f", 100*part); part == 1 || s != "100.0" {
+		return strings.TrimSuffix(s, ".0")
+	}
+	return "99.9+"
 }

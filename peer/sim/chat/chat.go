@@ -41,7 +41,8 @@ type Config struct {
 	// whether they are apart; 0 counts as 3. Alone says that it does so only to who comes.
 	Contacts int
 	Alone    bool
-	// Bare leaves presence out. In a room of n it keeps n² records of members, 32 bytes each, which is most of the memory and of the time.
+	// Bare leaves presence out, until Acquaint. In a room of n it keeps n² entries of 32 bytes, which is most of the memory, and its refreshes
+	// are most of the time.
 	Bare bool
 
 	spoil *spoil // what a test does to the participants; nil: nothing
@@ -145,11 +146,11 @@ func (r *Room) tune(_ int, c *member.Config) {
 	x := c.Rider.(*participant)
 	tracker := c.OnNeed
 	c.OnNeed = func() []overlay.Contact {
-		list := x.acquainted(8)
+		var known []overlay.Contact
 		if tracker != nil {
-			list = append(list, tracker()...)
+			known = tracker()
 		}
-		return list
+		return x.help(r.Now(), known)
 	}
 	if s := r.cfg.spoil; s != nil {
 		c.Before, c.After = s.before, s.after
@@ -159,6 +160,35 @@ func (r *Room) tune(_ int, c *member.Config) {
 		if s.overlay != nil {
 			s.overlay(&c.Overlay)
 		}
+	}
+}
+
+// Acquaint makes a bare room a whole one: all who live know each other from now on, as if they had been there for long. So a room of thousands
+// comes about without n² introductions.
+func (r *Room) Acquaint() {
+	r.cfg.Bare = false
+	var machines []*presence.Machine
+	var selfs []presence.Self
+	for i := range r.Len() {
+		if x := r.participant(i); x != nil {
+			x.attend(presence.Config{Key: r.peers[i].key, Room: name, Rand: sim.Source(r.Seed()), Shared: r.shared})
+			machines = append(machines, x.presence)
+			selfs = append(selfs, presence.Self{Name: "p"})
+		}
+	}
+	for i := range r.Len() {
+		r.act(i, func(x *participant, m *member.Member, now time.Time, out *sim.Output) {
+			x.size = len(machines)
+			for _, peer := range m.Overlay().Active() {
+				x.stepPresence(now, presence.NeighborUp{Peer: peer}, out)
+			}
+		})
+	}
+	r.shared.Acquaint(r.Now(), machines, selfs, r.Rand())
+	for i := range r.Len() {
+		r.act(i, func(x *participant, _ *member.Member, now time.Time, out *sim.Output) {
+			x.stepPresence(now, presence.Tick{}, out)
+		})
 	}
 }
 

@@ -140,6 +140,28 @@ func TestWhoIsThere(t *testing.T) {
 	well(t, r)
 }
 
+// A bare room becomes a whole one, which is the same as one that was whole from the start.
+func TestAcquaint(t *testing.T) {
+	r := New(Config{Seed: 5, Network: home(), Bare: true})
+	r.Fill(100, 20*time.Millisecond)
+	r.Run(20 * time.Second)
+	r.Acquaint()
+	if why := r.mistaken(); why != "" {
+		t.Errorf("at once: %s", why)
+	}
+	r.Run(40 * time.Second)
+	r.Leave(7)
+	r.Enter()
+	r.Run(5 * time.Second)
+	if why := r.mistaken(); why != "" {
+		t.Errorf("5 s after one has left and another has come: %s", why)
+	}
+	if _, err := r.Settle(time.Minute); err != nil {
+		t.Error(err)
+	}
+	well(t, r)
+}
+
 // The aims of docs/gossip.md, for a small room.
 func TestAims(t *testing.T) {
 	net := sim.Network{Delay: 20 * time.Millisecond, Detect: 5 * time.Second}

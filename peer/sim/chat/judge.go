@@ -256,3 +256,18 @@ func depth(n int) (d int) {
 	}
 	return d
 }
+
+// Believers is how many of the others who live believe that peer i is there.
+func (r *Room) Believers(i int) (n int) {
+	for k := range r.Len() {
+		if x := r.participant(k); x != nil && k != i && x.presence != nil {
+			if _, ok := x.presence.Lookup(r.ID(i)); ok {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Knows is of how many peer i, which lives, knows that they are there, itself included.
+func (r *Room) Knows(i int) int { return r.participant(i).presence.Count() }

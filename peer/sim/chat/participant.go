@@ -22,6 +22,9 @@ const (
 	// apartEvery is how often what a tracker tells is compared with what presence knows, and how long somebody must have been there to be
 	// missed, as in package peer.
 	apartEvery = 10 * time.Second
+	// maxHelp is how many members it names to the overlay that has run out of those it knows, and helpEvery the least time between, as there.
+	maxHelp   = 8
+	helpEvery = time.Second
 )
 
 // participant is one life of one peer: what rides on the overlay.
@@ -37,6 +40,7 @@ type participant struct {
 	apartAt                  time.Time // when to look for members that are apart; zero: never
 	gout                     gossip.Output
 	pout                     presence.Output
+	helped                   time.Time
 	near, busy               map[wire.PeerID]bool
 	size                     int                    // of the room, as the overlay was told
 	joined                   []overlay.Contact      // of whom it was not told yet
@@ -86,7 +90,6 @@ func newParticipant(r *Room, i int, seed uint64, fresh bool) *participant {
 			id[6], id[8] = 0x70|id[6]&0xf, 0x80|id[8]&0x3f
 			return id
 		}}
-	who := presence.Config{Key: p.key, Room: name, Rand: chance, Shared: r.shared}
 	if s := r.cfg.spoil; s != nil {
 		if s.log != nil {
 			cfg.Log = s.log(cfg.Log)
@@ -94,17 +97,23 @@ func newParticipant(r *Room, i int, seed uint64, fresh bool) *participant {
 		if s.verify != nil {
 			cfg.Verify = s.verify
 		}
-		if s.presence != nil {
-			s.presence(&who)
-		}
 	}
 	x.gossip, err = gossip.New(cfg)
 	must(err)
 	if !r.cfg.Bare {
-		x.presence, err = presence.New(who)
-		must(err)
+		x.attend(presence.Config{Key: p.key, Room: name, Rand: chance, Shared: r.shared})
 	}
 	return x
+}
+
+// attend gives it a presence.
+func (x *participant) attend(cfg presence.Config) {
+	if s := x.room.cfg.spoil; s != nil && s.presence != nil {
+		s.presence(&cfg)
+	}
+	var err error
+	x.presence, err = presence.New(cfg)
+	must(err)
 }
 
 // must is for what cannot go wrong, as all that a machine is given is ours.
@@ -255,14 +264,25 @@ func (x *participant) compare(now time.Time) {
 	}
 }
 
-// acquainted are up to n random members that this peer knows to be there.
-func (x *participant) acquainted(n int) (list []overlay.Contact) {
-	if x.presence == nil {
+// help is what the overlay is told when it has asked all that it knows of: some members whom a tracker knows, or else some that this peer has
+// heard of, who may be dead by now. In a bare room it has heard of everybody who ever was there.
+func (x *participant) help(now time.Time, tracker []overlay.Contact) []overlay.Contact {
+	if now.Sub(x.helped) < helpEvery {
 		return nil
 	}
+	x.helped = now
+	list, r := tracker, x.room
+	if x.presence == nil {
+		for range maxHelp {
+			if k := r.Rand().IntN(r.Len()); k != x.i {
+				list = append(list, overlay.Contact{Peer: r.ID(k)})
+			}
+		}
+		return list
+	}
 	members := x.presence.Members()
-	for k := range min(n, len(members)) {
-		j := k + x.room.Rand().IntN(len(members)-k)
+	for k := range min(maxHelp, len(members)) {
+		j := k + r.Rand().IntN(len(members)-k)
 		members[k], members[j] = members[j], members[k]
 		if id := members[k].Peer; id != x.self {
 			list = append(list, overlay.Contact{Peer: id})
