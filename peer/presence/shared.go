@@ -85,6 +85,6 @@ func (s *Shared) Acquaint(now time.Time, machines []*Machine, selfs []Self, chan
 		for b := range all.buckets {
 			m.table.buckets[b] = slices.Clone(all.buckets[b])
 		}
-		m.table.size, m.table.members, m.intro[0].count = all.size, all.members, all.size
+		m.table.size, m.table.members, m.table.counted, m.intro[0].count = all.size, all.members, false, all.size
 	}
 }
