@@ -88,8 +88,8 @@ func stable(s *settings) (report.Table, error) {
 
 // deaths is who is reached by the first lines after many die at once, and by those of the cycles after.
 func deaths(s *settings) (report.Table, error) {
-	t := report.Table{Head: []string{"die", "connected by what is left", "first lines, after 1 s", "2 s", "5 s", "1 cycle", "line of cycle 1, after 2 s", "2", "3", "4",
-		"connected in the end", "all lines in the end", "papers"}}
+	t := report.Table{Head: []string{"die", "linked by what is left", "connected", "first lines reach of these in 1 s", "2 s", "5 s", "1 cycle", "lines of cycle 1 reach of all in 2 s",
+		"2", "3", "4", "all lines in the end", "papers"}}
 	rows, err := atOnce(s.rates, s.deathsOf)
 	if err != nil {
 		return t, err
@@ -97,8 +97,9 @@ func deaths(s *settings) (report.Table, error) {
 	for _, row := range rows {
 		t.Row(row...)
 	}
-	t.Note("%d peers, active view 5, passive view 30, a cycle is %v. Per cent of those who live. The first lines are said in the moment of the deaths by %d of "+
-		"those that what is left connects, and the figures are their mean. %s The papers show curves; what is given of them here is approximate.",
+	t.Note("%d peers, active view 5, passive view 30, a cycle is %v. Per cent of those who live, but for the first lines, which are said in the moment of the deaths by %d of "+
+		"the connected: those who are not cut off from the others because nobody whom they know, or who knows them, lives. Linked are those whom the links that are left "+
+		"hold together: all whom a flood could reach. %s The papers show curves; what is given of them here is approximate.",
 		s.peers, cycle, firstLines, roundsNote)
 	return t, nil
 }
@@ -112,21 +113,20 @@ func (s *settings) deathsOf(rate int) ([]string, error) {
 	sayAll(r, r.Random(5), time.Second, 2*time.Second)
 	from := len(r.Lines)
 	r.Fail(float64(rate) / 100)
-	part := r.Graph().Components()[0]
-	row := []string{fmt.Sprintf("%d %%", rate), percent(float64(len(part))/float64(r.Living())) + " %"}
-	reach := func(lines ...*chat.Line) (mean float64) {
-		for _, l := range lines {
-			mean += float64(r.Holders(l)) / float64(r.Living()) / float64(len(lines))
-		}
-		return mean
-	}
+	part := r.Connected()
+	row := []string{fmt.Sprintf("%d %%", rate), percent(r.Graph().Largest()) + " %", percent(float64(len(part))/float64(r.Living())) + " %"}
+	reach := func(l *chat.Line) float64 { return float64(r.Holders(l)) / float64(r.Living()) }
 	var first []*chat.Line
 	for range firstLines {
 		first = append(first, r.Say(part[r.Rand().IntN(len(part))]))
 	}
 	at := make([]float64, 4)
-	for k, d := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second, cycle - 1} {
-		r.After(d, func() { at[k] = reach(first...) })
+	for k, d := range []time.Duration{time.Second, 2 * time.Second, 5*time.Second - 1, cycle - 1} {
+		r.After(d, func() {
+			for _, l := range first {
+				at[k] += float64(r.Reached(l, part)) / float64(len(part)) / firstLines
+			}
+		})
 	}
 	later := make([]float64, 4)
 	start := r.Elapsed()
@@ -140,14 +140,14 @@ func (s *settings) deathsOf(rate int) ([]string, error) {
 	for _, x := range append(at, later...) {
 		row = append(row, percent(x)+" %")
 	}
-	connected, least := r.Graph().Largest(), 1.0
+	least := 1.0
 	for _, l := range r.Lines[from:] {
 		least = min(least, reach(l))
 	}
-	row = append(row, percent(connected)+" %", percent(least)+" %", cmp.Or(paper[rate], "curves only"))
+	row = append(row, percent(least)+" %", cmp.Or(paper[rate], "curves only"))
 	s.say("%s", strings.Join(row, ", "))
-	if least < connected {
-		return row, fmt.Errorf("%d %% dead: a line is held by %.4f, though %.4f are connected", rate, least, connected)
+	if linked := r.Graph().Largest(); least < linked {
+		return row, fmt.Errorf("%d %% dead: a line is held by %.4f, though %.4f are connected", rate, least, linked)
 	}
 	return row, judged(r)
 }

@@ -134,3 +134,13 @@ func (r *Room) Holders(l *Line) (n int) {
 	}
 	return n
 }
+
+// Reached is how many of peers were.
+func (r *Room) Reached(l *Line, peers []int) (n int) {
+	for _, i := range peers {
+		if l.reached[i] {
+			n++
+		}
+	}
+	return n
+}
