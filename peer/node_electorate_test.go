@@ -35,19 +35,23 @@ type electorate struct {
 	trackers *signalingtest.Net
 	voters   []*voter
 
-	mu    sync.Mutex // guards sides, which pion's writers read
-	sides map[string]int
+	mu      sync.Mutex // guards what follows, which pion's writers read
+	sides   map[string]int
+	farther func(from, to string) time.Duration // what a packet takes from one address to another beyond the usual; nil: nothing
 }
 
 // voter is one Node, what it told, and when.
 type voter struct {
 	*member
-	host string
-	dead atomic.Bool
-	rtc  *peer.RTC
-	seq  uint16      // of its last packet of voice
-	at   []time.Time // of member.events
-	term uint64      // the last that it persisted
+	host    string
+	machine int // its number
+	key     ed25519.PrivateKey
+	store   *openStore
+	dead    atomic.Bool
+	rtc     *peer.RTC
+	seq     uint16      // of its last packet of voice
+	at      []time.Time // of member.events
+	term    uint64      // the last that it persisted
 
 	heard []heardPacket
 }
@@ -76,39 +80,46 @@ func (e *electorate) start(count int) {
 		i := len(e.voters)
 		name := fmt.Sprintf("p%d", i)
 		key := ed25519.NewKeyFromSeed([]byte(fmt.Sprintf("%016d%016d", e.seed, i)))
-		v := &voter{member: &member{name: name, id: wire.IDOf(key)}, host: name}
-		var err error
-		v.node, err = peer.New(peer.Config{
-			Key: key, Name: name, Rooms: []wire.Room{general}, Store: history.NewMemory(), Seed: 100*e.seed + uint64(i),
-			Election: peer.ElectionConfig{Host: true},
-			SaveTerm: func(term uint64) error {
-				v.mu.Lock()
-				defer v.mu.Unlock()
-				if term <= v.term {
-					e.t.Errorf("seed %d: %s persists term %d after %d: it only grows", e.seed, name, term, v.term)
-				}
-				v.term = term
-				return nil
-			},
-			NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
-				var err error
-				v.rtc, err = peer.NewRTC(peer.RTCConfig{Net: sidedNet{e.links.Nets[i], e, peertest.HostAddress(i)}, OnVoice: v.hear}, sink)
-				return v.rtc, err
-			},
-			NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
-				who := signalingtest.NetPeer{ID: v.id, Name: name, Host: v.host, Named: e.named, LAN: true}
-				return e.trackers.NewClient(who, sink), nil
-			},
-			OnEvent: func(ev peer.Event) {
-				v.mu.Lock()
-				defer v.mu.Unlock()
-				v.events, v.at = append(v.events, ev), append(v.at, time.Now())
-			},
-		})
-		if err != nil {
-			e.t.Fatalf("start %s: %v", name, err)
-		}
+		v := &voter{member: &member{name: name, id: wire.IDOf(key)}, host: name, machine: i, key: key, store: &openStore{Memory: history.NewMemory()}}
+		e.begin(v, false)
 		e.voters = append(e.voters, v)
+	}
+}
+
+// begin starts the Node of a voter, over the store that it has; fresh says that it has lost another.
+func (e *electorate) begin(v *voter, fresh bool) {
+	e.t.Helper()
+	var err error
+	v.node, err = peer.New(peer.Config{
+		Key: v.key, Name: v.name, Rooms: []wire.Room{general}, Store: v.store, Fresh: fresh, Seed: 100*e.seed + uint64(v.machine),
+		Election: peer.ElectionConfig{Host: true, Term: v.term},
+		SaveTerm: func(term uint64) error {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			if term <= v.term {
+				e.t.Errorf("seed %d: %s persists term %d after %d: it only grows", e.seed, v.name, term, v.term)
+			}
+			v.term = term
+			return nil
+		},
+		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
+			var err error
+			machine := sidedNet{e.links.Nets[v.machine], e, peertest.HostAddress(v.machine)}
+			v.rtc, err = peer.NewRTC(peer.RTCConfig{Net: machine, OnVoice: v.hear}, sink)
+			return v.rtc, err
+		},
+		NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
+			who := signalingtest.NetPeer{ID: v.id, Name: v.name, Host: v.host, Named: e.named, LAN: true}
+			return e.trackers.NewClient(who, sink), nil
+		},
+		OnEvent: func(ev peer.Event) {
+			v.mu.Lock()
+			defer v.mu.Unlock()
+			v.events, v.at = append(v.events, ev), append(v.at, time.Now())
+		},
+	})
+	if err != nil {
+		e.t.Fatalf("start %s: %v", v.name, err)
 	}
 }
 
@@ -154,8 +165,17 @@ func (c sidedConn) WriteTo(b []byte, to net.Addr) (int, error) {
 	}
 	c.n.e.mu.Lock()
 	lost := c.n.e.sides[host] != c.n.e.sides[c.n.host]
+	var more time.Duration
+	if c.n.e.farther != nil {
+		more = c.n.e.farther(c.n.host, host)
+	}
 	c.n.e.mu.Unlock()
 	if lost {
+		return len(b), nil
+	}
+	if more > 0 {
+		b = slices.Clone(b)
+		time.AfterFunc(more, func() { _, _ = c.UDPConn.WriteTo(b, to) }) // it may be closed by then
 		return len(b), nil
 	}
 	return c.UDPConn.WriteTo(b, to)
@@ -184,7 +204,7 @@ func (e *electorate) heal() {
 func (e *electorate) kill(v *voter) {
 	v.dead.Store(true)
 	e.trackers.Kill(v.host)
-	e.links.SetCut(slices.Index(e.voters, v), true)
+	e.links.SetCut(v.machine, true)
 }
 
 // living are the voters that are not dead, or those of them that are given.
