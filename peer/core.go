@@ -13,6 +13,7 @@ import (
 	"peerchat/peer/election"
 	"peerchat/peer/gossip"
 	"peerchat/peer/negotiate"
+	"peerchat/peer/overlay"
 	"peerchat/peer/wire"
 	"peerchat/signaling"
 )
@@ -437,7 +438,7 @@ func (c *Core) failure(room wire.Room, code, text string, out *CoreOutput) {
 func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	o := &c.gout
 	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
-		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0]}
+		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0], Looks: o.Looks[:0]}
 	err := c.gossip.Step(now, in, o)
 	c.gossipWake = o.Wake
 	c.encoded = encodedFrame{}
@@ -458,12 +459,17 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	if n := len(o.Refused); n > 0 {
 		c.failure(o.Refused[0].Room, "log", fmt.Sprintf("not said, %d of what you wrote: it could not be kept (%v); free disk space or check the profile directory, then say it again", n, o.Refused[0].Err), out)
 	}
-	doubts := slices.Clone(o.Suspicions) // to act on them may be another step
+	doubts, looks := slices.Clone(o.Suspicions), slices.Clone(o.Looks) // to act on them may be another step
 	for _, f := range slices.Clone(o.Faults) {
 		c.fault(now, f, out)
 	}
 	for _, s := range doubts {
 		c.doubt(now, s, out)
+	}
+	for _, name := range looks {
+		if r := c.rooms[name]; r != nil {
+			c.stepOverlay(now, r, overlay.Look{}, out)
+		}
 	}
 	if err != nil {
 		c.complain(now, "", "log", "keeping the room's log failed: "+err.Error()+"; free disk space or check the profile directory", out)

@@ -154,8 +154,10 @@ type Output struct {
 	Faults   []Fault
 	Refused  []Refused
 	Fetched  []Fetched
-	// Suspicions tell whom to suspect, and whom no longer.
+	// Suspicions tell whom to suspect, and whom no longer. Looks are rooms whose neighbours should be looked after by other means: a live
+	// event went to them by offers only, which nobody needs to answer.
 	Suspicions []Suspicion
+	Looks      []wire.Room
 	Wake       time.Time // when to send the next Tick; zero: not needed
 }
 

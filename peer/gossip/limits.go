@@ -83,6 +83,7 @@ const (
 
 	suspectDelay = 150 * time.Millisecond // least time without an acknowledgement before a neighbour is suspected
 	maxProbes    = 32                     // copies of one event to a neighbour that is suspected
+	lookShare    = 4                      // one peer in so many looks after its neighbours when an author speaks that has no tree
 	leastLoss    = 0.02                   // assumed of each link
 	doubtful     = 0.005                  // a neighbour is suspected when its link loses as many copies in a row with this chance
 

@@ -58,7 +58,8 @@ type room struct {
 	seats uint64     // the places that are taken
 
 	repairAt, offerAt, digestAt time.Time
-	rounds                      int // of anti-entropy
+	rounds                      int  // of anti-entropy
+	look                        bool // see Output.Looks
 }
 
 // authorLog is the log of one author in one room: events base+1 to head are in the Log.

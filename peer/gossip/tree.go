@@ -71,6 +71,7 @@ func (a *authorLog) grown(now time.Time) bool { return a.hasTree && now.Sub(a.li
 func (m *Machine) grow(now time.Time, r *room, a *authorLog, s *share) {
 	if !a.grown(now) {
 		a.hasTree, a.eager = true, 0
+		r.look = (m.self[len(m.self)-1]^a.author[len(a.author)-1])%lookShare == 0
 		r.offerAt = earlier(r.offerAt, now.Add(m.jitter(0, offerFirst)))
 		m.at(r.offerAt)
 	}
@@ -89,6 +90,10 @@ func (m *Machine) grow(now time.Time, r *room, a *authorLog, s *share) {
 
 // relay pushes events of one log on along its tree.
 func (m *Machine) relay(now time.Time, r *room, a *authorLog, from *share, events []wire.Event, out *Output) {
+	if r.look {
+		r.look = false
+		out.Looks = append(out.Looks, r.name)
+	}
 	if a.hops >= wire.MaxHops {
 		return // from here on they travel by digest
 	}

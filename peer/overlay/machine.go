@@ -56,6 +56,7 @@ type Machine struct {
 	relays []relay // of others, a ring
 
 	probes  bucket // of all neighbours
+	looks   bucket // of them for no reason but caution
 	alerts  bucket // told to them
 	alarms  bucket // acted upon at once
 	admits  bucket // Joins and Neighbors of high priority, from all
@@ -104,7 +105,8 @@ func New(cfg Config) (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{cfg: cfg, timing: cfg.Timing, self: cfg.Self, rand: rand.New(cfg.Rand), round: 1, pass: 1,
-		probes: bucket{burst: 3, every: 2 * time.Second}, alerts: bucket{burst: 2, every: 5 * time.Second},
+		probes: bucket{burst: 3, every: 2 * time.Second}, looks: bucket{burst: 1, every: 10 * time.Second},
+		alerts: bucket{burst: 2, every: 5 * time.Second},
 		alarms: bucket{burst: 3, every: 10 * time.Second},
 		admits: bucket{burst: 64, every: 100 * time.Millisecond}, walks: bucket{burst: 16, every: 500 * time.Millisecond}}
 	m.resize(cfg.RoomSize)
@@ -132,6 +134,10 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 		m.learn(in)
 	case Suspect:
 		m.doubted(in.Peer, out)
+	case Look:
+		if m.looks.take(m.now) {
+			m.probe(out)
+		}
 	case Trust:
 		l, _ := m.find(in.Peer)
 		m.trust(l, out)

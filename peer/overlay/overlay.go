@@ -143,6 +143,8 @@ type (
 	// heard of again.
 	Suspect struct{ Peer wire.PeerID }
 	Trust   struct{ Peer wire.PeerID }
+	// Look has this peer look after its neighbours, if that was not done of late.
+	Look struct{}
 	// Receive is a message from a peer with a link.
 	Receive struct {
 		From    wire.PeerID
@@ -168,6 +170,7 @@ func (LinkDown) input()   {}
 func (LinkFailed) input() {}
 func (Suspect) input()    {}
 func (Trust) input()      {}
+func (Look) input()       {}
 func (Receive) input()    {}
 func (Leave) input()      {}
 func (Tick) input()       {}

@@ -247,7 +247,7 @@ func (x *rider) step(now time.Time, in gossip.Input, out *sim.Output) {
 	clear(o.Sends)
 	clear(o.Delivers)
 	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
-		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0]}
+		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0], Looks: o.Looks[:0]}
 	if !x.in {
 		x.in = true
 		x.must(x.m.Step(now, gossip.Subscribe{Room: name}, o))
@@ -261,6 +261,9 @@ func (x *rider) step(now time.Time, in gossip.Input, out *sim.Output) {
 		x.must(err)
 		x.room.buf = b
 		out.Sends = append(out.Sends, sim.Send{To: s.To, Message: Frame{s.Frame, len(b)}, Fast: s.Fast})
+	}
+	for range o.Looks {
+		x.doubts = append(x.doubts, overlay.Look{})
 	}
 	for _, s := range o.Suspicions {
 		x.room.Suspicions++

@@ -159,7 +159,7 @@ func (x *participant) stepGossip(now time.Time, in gossip.Input, out *sim.Output
 	clear(o.Sends)
 	clear(o.Delivers)
 	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
-		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0]}
+		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0], Looks: o.Looks[:0]}
 	must(x.gossip.Step(now, in, o))
 	x.gossipWake = o.Wake
 	if s != nil && s.gossipOut != nil {
@@ -170,6 +170,9 @@ func (x *participant) stepGossip(now time.Time, in gossip.Input, out *sim.Output
 	}
 	for _, send := range o.Sends {
 		x.send(send.To, send.Frame, send.Fast, out)
+	}
+	for range o.Looks {
+		x.doubts = append(x.doubts, overlay.Look{})
 	}
 	for _, s := range o.Suspicions {
 		if s.Suspected {
