@@ -435,3 +435,30 @@ func TestGoldenStates(t *testing.T) {
 		})
 	}
 }
+
+// Without colour and without anything but ASCII, the selected hit and the words in the hits are seen all the same.
+func TestGoldenSearchInASCII(t *testing.T) {
+	cfg := config()
+	cfg.ASCII, cfg.Color = true, tui.ColorNone
+	term := tuitest.Start(t, cfg, 60, 12)
+	term.Post(scene()...)
+	settled(t, term)
+	term.Type("/search morning\n")
+	term.Want("the search", "search: morning")
+	term.Post(hits(1, true))
+	term.Want("what was found", "1 of 12+")
+	golden(t, term, "search-ascii")
+	marked := 0
+	term.Each(func(x, y int, text string, style tcell.Style) {
+		fg, bg, attrs := style.Decompose()
+		if fg != tcell.ColorDefault || bg != tcell.ColorDefault {
+			t.Fatalf("without colour, cell %d,%d %q has colours %v on %v", x, y, text, fg, bg)
+		}
+		if attrs&tcell.AttrUnderline != 0 {
+			marked++
+		}
+	})
+	if want := 7*len("morning") + len("mor?ning") + len("morni"); marked < want {
+		t.Errorf("%d cells are underlined, want the %d of the words or more", marked, want)
+	}
+}

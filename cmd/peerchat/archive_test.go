@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,21 +29,26 @@ func keyOf(seed byte) ed25519.PrivateKey {
 // saidIn are n events of two authors in a room: number i says "line i"; every third is of a kind that this version does not know.
 func saidIn(t *testing.T, room wire.Room, n int) []wire.Event {
 	t.Helper()
-	var events []wire.Event
-	seqs := map[byte]uint64{}
-	for i := range n {
-		who := byte(1 + i%2)
-		seqs[who]++
-		e := wire.Event{Room: room, Author: wire.IDOf(keyOf(who)), Seq: seqs[who], ID: uuid.NewSHA1(uuid.Nil, fmt.Append(nil, room, i)), Lamport: uint64(1 + i),
-			Time: noon.Truncate(time.Second).Add(time.Duration(i) * time.Second), Name: "bob", Kind: wire.KindText, Body: fmt.Append(nil, "line ", i)}
-		if i%3 == 2 {
-			e.Kind = 77
+	events := make([]wire.Event, n)
+	for who := range 2 {
+		key := keyOf(byte(1 + who))
+		var said []wire.Event
+		for i := who; i < n; i += 2 {
+			e := wire.Event{Room: room, Author: wire.IDOf(key), Seq: uint64(1 + i/2), ID: uuid.NewSHA1(uuid.Nil, fmt.Append(nil, room, i)), Lamport: uint64(1 + i),
+				Time: noon.Truncate(time.Second).Add(time.Duration(i) * time.Second), Name: "bob", Kind: wire.KindText, Body: fmt.Append(nil, "line ", i)}
+			if i%3 == 2 {
+				e.Kind = 77
+			}
+			said = append(said, e)
 		}
-		batch := []wire.Event{e}
-		if err := wire.SignBatch(keyOf(who), batch); err != nil {
-			t.Fatal(err)
+		for batch := range slices.Chunk(said, wire.MaxBatch) { // together, because a signature is dear
+			if err := wire.SignBatch(key, batch); err != nil {
+				t.Fatal(err)
+			}
 		}
-		events = append(events, batch...)
+		for i, e := range said {
+			events[2*i+who] = e
+		}
 	}
 	return events
 }

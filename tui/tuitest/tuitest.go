@@ -87,13 +87,19 @@ func (s *screen) setMouse(on bool) {
 	s.mu.Unlock()
 }
 
-// Start runs an App on a screen of w by h cells until the test ends. Screen and OnAction of cfg are replaced.
+// Start runs an App on a screen of w by h cells until the test ends. Screen of cfg is replaced; OnAction gets what the Term has taken note of.
 func Start(t testing.TB, cfg tui.Config, w, h int) *Term {
 	t.Helper()
 	s := &screen{SimulationScreen: tcell.NewSimulationScreen("UTF-8"), width: w, height: h, shown: make(chan struct{}, 1)}
 	term := &Term{t: t, screen: s, ended: make(chan struct{}), acted: make(chan struct{}, 1)}
 	cfg.Screen = s
-	cfg.OnAction = term.act
+	next := cfg.OnAction
+	cfg.OnAction = func(a tui.Action) {
+		term.act(a)
+		if next != nil {
+			next(a)
+		}
+	}
 	term.App = tui.New(cfg)
 	go func() {
 		defer close(term.ended)
