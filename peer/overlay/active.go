@@ -106,6 +106,9 @@ func (m *Machine) receive(in Receive, out *Output) {
 		}
 		return
 	}
+	if _, bye := in.Message.(Disconnect); !bye {
+		m.trust(l, out)
+	}
 	switch msg := in.Message.(type) {
 	case Join:
 		m.asked(l, msg.Nonce, true, true, out)
@@ -131,7 +134,7 @@ func (m *Machine) receive(in Receive, out *Output) {
 	case Ping:
 		m.pinged(l, msg, out)
 	case Pong:
-		m.ponged(l, msg, out)
+		m.ponged(l, msg)
 	}
 }
 

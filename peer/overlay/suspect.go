@@ -9,8 +9,11 @@ import "peerchat/peer/wire"
 // far as there are dead, within the time of the first line. Nobody is given up for it: who is heard of again keeps the place, and those who
 // came last go.
 
-// pings is how many a neighbour may leave unanswered.
-const pings = 3
+// pings is how many a neighbour may leave unanswered; one that is suspected gets some more, at a slower pace, up to morePings.
+const (
+	pings     = 3
+	morePings = 16
+)
 
 // doubted takes the word of the broadcast that a neighbour is silent.
 func (m *Machine) doubted(id wire.PeerID, out *Output) {
@@ -23,11 +26,13 @@ func (m *Machine) doubted(id wire.PeerID, out *Output) {
 
 // probe looks after all neighbours.
 func (m *Machine) probe(out *Output) {
-	if m.small() || !m.pingAt.IsZero() || !m.probes.take(m.now) {
+	if m.small() || !m.probes.take(m.now) {
 		return
 	}
 	for _, l := range m.active {
-		l.ping, l.pings = m.number(), 0
+		if l.ping == 0 {
+			l.ping, l.pings, l.pingAt = m.number(), 0, m.now
+		}
 	}
 	m.ping(out)
 }
@@ -36,20 +41,25 @@ func (m *Machine) probe(out *Output) {
 func (m *Machine) ping(out *Output) {
 	silent := false
 	for _, l := range m.active {
-		switch {
-		case l.ping == 0:
-		case l.pingAt.After(m.now):
-			m.soon(&m.pingAt, l.pingAt.Sub(m.now))
-		case l.pings == pings:
-			l.ping = 0
-			l.suspect, silent = true, true
-		default:
-			l.pings++
+		if l.ping == 0 {
+			continue
+		}
+		if !l.pingAt.After(m.now) {
+			if l.pings >= pings && !l.suspect {
+				l.suspect, silent = true, true
+			}
+			if l.pings == morePings {
+				l.ping = 0
+				continue
+			}
 			wait := max(m.timing.Ping, l.rtt*5/4)
+			if l.pings++; l.pings > pings {
+				wait *= 4
+			}
 			l.pingAt = m.now.Add(wait)
-			m.soon(&m.pingAt, wait)
 			out.Sends = append(out.Sends, Send{To: l.peer, Message: Ping{Nonce: l.ping}, Fast: true})
 		}
+		m.soon(&m.pingAt, l.pingAt.Sub(m.now))
 	}
 	if silent {
 		m.alert(out)
@@ -67,10 +77,9 @@ func (m *Machine) pinged(l *link, msg Ping, out *Output) {
 	}
 }
 
-func (m *Machine) ponged(l *link, msg Pong, out *Output) {
+func (m *Machine) ponged(l *link, msg Pong) {
 	if l.ping != 0 && l.ping == msg.Nonce {
 		l.ping = 0
-		m.trust(l, out)
 	}
 }
 
@@ -103,7 +112,7 @@ func (m *Machine) trust(l *link, out *Output) {
 	if l == nil || !l.suspect {
 		return
 	}
-	l.suspect = false
+	l.suspect, l.ping = false, 0
 	for alarm := m.alarm; alarm && m.sound() > m.target+m.cfg.Slack; {
 		for i := len(m.active) - 1; ; i-- {
 			if v := m.active[i]; !v.suspect && v != l {
