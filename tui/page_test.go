@@ -374,3 +374,25 @@ func TestALateAnswerDoesNotTakeOneAway(t *testing.T) {
 		t.Errorf("who went back to the newest line stays there, got %s", texts(m))
 	}
 }
+
+// A terminal that takes nothing for a while loses lines; paging brings them.
+func TestLinesThatWereLeftOutComeWithAPage(t *testing.T) {
+	m, log := newTestModel(), newTestLog(30, 0)
+	log.begin(m, 10)
+	for i := range 5 {
+		line := says("general", "bob", fmt.Sprint("left out ", i), uint64(100+i))
+		log.lines = append(log.lines, line)
+	}
+	m.missed()
+	line := says("general", "bob", "shown", 200)
+	log.lines = append(log.lines, line)
+	m.Update(start, line)
+	for range 3 {
+		log.press(m, "PgUp")
+		log.answer(m)
+	}
+	log.must(t, m)
+	if r := m.room(); !r.known || len(r.items) != 36 {
+		t.Errorf("all lines are there, got %d", len(r.items))
+	}
+}

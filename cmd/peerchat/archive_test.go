@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/ed25519"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -215,8 +216,17 @@ func TestArchiveTellsWhatIsWrong(t *testing.T) {
 	if f := findIn(t, a, searchAsk{id: 1, text: "line", limit: 10}); toFound(1, f.res, f.err, a.self).Err == "" {
 		t.Errorf("a file that is not there gives no error")
 	}
+	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database\n", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p := pageOf(t, a, tui.AskPage{Ask: 2, Room: "general", Lines: 10}); !strings.Contains(p.Err, path) || !strings.Contains(p.Err, "damaged") {
+		t.Errorf("a damaged file gives the error %q", p.Err)
+	}
+	if err := os.Remove(path); err != nil { // as a store does, which sets it aside
+		t.Fatal(err)
+	}
 	storedIn(t, path, saidIn(t, "general", 3))
-	if p := pageOf(t, a, tui.AskPage{Ask: 2, Room: "general", Lines: 10}); len(p.Lines) != 2 {
+	if p := pageOf(t, a, tui.AskPage{Ask: 3, Room: "general", Lines: 10}); len(p.Lines) != 2 {
 		t.Errorf("it is opened as soon as it is there, got %+v", p)
 	}
 }
