@@ -129,7 +129,9 @@ type (
 		Text    string
 		Sent    time.Time // the author's time
 		Self    bool
-		History bool // fetched, or read from the own log, as opposed to broadcast live
+		// History: it was fetched, or read from the own log, as opposed to broadcast live. Live messages of a person come in order; what is
+		// fetched may be older than what was told before: display order is (Lamport, Peer, Seq).
+		History bool
 	}
 	// Delivered tells how many other members are known to hold an own message. It is sent when that changes, at
 	// most a few times a second.

@@ -9,8 +9,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// The first contact is what a peer does in a room of which it has nothing but what it said itself: of each log that its neighbours have
-// it fetches the end, so that these share the window, and of those that find no place there, or that ended before it, nothing but
+// The first contact is what a peer does in a room of which it has nothing but what it said itself. If all logs that its neighbours have
+// fit into the window, it fetches them. Else it fetches the end of each, so that these share the window, and of those that find no place there, or that ended before it, nothing but
 // where they end. For that one event is looked at, which its author has signed, or else a neighbour could move logs by its word.
 // Then older.go fills the window. The contact begins with the first word of what there is, and is over soon after.
 
@@ -27,16 +27,15 @@ func (m *Machine) greet(now time.Time, r *room) {
 func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, out *Output) bool {
 	r.follow(now, e.Lamport)
 	q := a.ask
+	a.ended = a.ended || !q.skip
 	if e.Seq < q.up {
 		q.from++
 		q.deadline = now.Add(askTimeout)
 		return true
 	}
-	skipped := q.skip
 	if !m.rebase(l, r, a, e.Seq, out) {
 		return false
 	}
-	a.ended = !skipped
 	a.drop()
 	m.resume(now, l)
 	m.drain(r, a)
@@ -47,23 +46,30 @@ func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Ev
 // skips tells whether an event is one to skip.
 func (m *Machine) skips(now time.Time, a *authorLog, e *wire.Event) bool {
 	q := a.ask
-	return a.joined && a.head == 0 && q != nil && q.adopt && e.Seq == q.from && (q.skip || m.tooOld(now, e.Time))
+	return a.joined && a.head == a.base && q != nil && q.adopt && e.Seq == q.from && (q.skip || m.tooOld(now, e.Time))
 }
 
 // places are what the logs that a room has on its first contact share.
-type places struct{ logs, open int }
+type places struct {
+	logs, open int
+	whole      bool // all of them fit into the window: they are fetched from their beginning on, in order
+}
 
 // places counts what the window has open, and the logs that wait for a part of it.
 func (m *Machine) places(r *room) (p places) {
 	if !slices.ContainsFunc(r.behind, func(a *authorLog) bool { return a.joined && a.head == 0 }) {
 		return p // as it is nearly always
 	}
-	p.open = m.windowed() - r.held()
+	p.open, p.whole = m.windowed()-r.held(), true
+	all := 0
 	for _, a := range r.behind {
 		switch {
 		case a.head > 0 || !a.joined:
 		case a.ask == nil:
 			p.logs++
+			most := m.most(r, a)
+			p.whole = p.whole && most <= maxWant
+			all += int(min(most, maxWant))
 		case !a.ask.skip:
 			p.open -= int(a.ask.up - a.ask.from + 1)
 		}
@@ -71,11 +77,15 @@ func (m *Machine) places(r *room) (p places) {
 	for _, a := range r.asked {
 		p.open -= int(a.older.len())
 	}
+	p.whole = p.whole && all <= p.open
 	return p
 }
 
 // next is how many events of the next log have a place.
 func (p *places) next() uint64 {
+	if p.whole {
+		return maxWant
+	}
 	n := max(0, min(endOfLog, p.open/max(1, p.logs)))
 	if p.open > 0 {
 		n = max(1, n)

@@ -569,7 +569,7 @@ func (m *Machine) findHole(r *room, a *authorLog) {
 
 // tear remembers that a log goes on after base, past what nobody has.
 func (m *Machine) tear(r *room, a *authorLog, base uint64) {
-	if a.head > 0 {
+	if a.head > a.base || a.head > 0 && !a.joined { // what is older than the window is no hole
 		a.hole = hole{open: true, from: a.head, seen: a.seen}
 	}
 	a.seen = base

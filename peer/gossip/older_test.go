@@ -585,3 +585,32 @@ func TestOlderEventsThatCannotBeStoredAreAskedForAgain(t *testing.T) {
 		t.Errorf("with a store that works again dan holds from %d on, faults %v", from, dan.faults)
 	}
 }
+
+func TestARoomThatFitsIntoTheWindowComesInOrder(t *testing.T) {
+	w := newWorld(t, 5, "ann", "bob", "cyd")
+	w.mesh()
+	ann := w.nodes[0]
+	w.talk(350, time.Millisecond, ann)
+	w.run(2 * time.Hour)
+	w.talk(100, 10*time.Millisecond, w.nodes...)
+	dan := w.newcomer(Window{})
+	w.run(5 * time.Second)
+	for _, n := range w.nodes[:3] {
+		dan.wholeFrom(w, n)
+		if from, _, _ := dan.holds(n); from != 1 {
+			t.Errorf("of %s's %d lines the newcomer holds those from %d on: want all", n.name, len(n.said), from)
+		}
+	}
+	if dan.older != 0 {
+		t.Errorf("%d events were delivered after younger ones, though the room fits into the window", dan.older)
+	}
+	late := w.add("eve", 10)
+	late.window.Age = time.Hour
+	w.start(late)
+	w.mesh()
+	w.run(5 * time.Second)
+	if from, _, all := late.holds(ann); from != 351 || all != 300 || late.older != 0 {
+		t.Errorf("who wants an hour of it holds %d events, ann's from %d on, %d of them out of order: want 300, from 351, none", all, from, late.older)
+	}
+	w.bounded()
+}

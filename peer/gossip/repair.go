@@ -256,7 +256,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		if l == nil {
 			return false
 		}
-		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == 0 && a.joined, skip: skip, deadline: now.Add(askTimeout)}
+		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == a.base && a.joined, skip: skip, deadline: now.Add(askTimeout)}
 		fast := (a.gap || a.late) && to-from < 16
 		graft := a.late
 		if fast {
