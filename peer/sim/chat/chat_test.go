@@ -198,6 +198,34 @@ func TestAims(t *testing.T) {
 	well(t, r)
 }
 
+// When most die at once, the first line reaches those who are left before a link is seen to end, and the next ones all.
+func TestDeaths(t *testing.T) {
+	for _, part := range []float64{0.5, 0.8, 0.95} {
+		r := New(Config{Seed: 1, Network: sim.Network{Delay: 20 * time.Millisecond, Detect: 5 * time.Second}, Active: 5, Passive: 30, Alone: true, Bare: true})
+		r.Fill(300, 20*time.Millisecond)
+		r.Run(30 * time.Second)
+		n, sender := Each(r.Random(3))
+		r.Measure(n, sender, time.Second, 2*time.Second)
+		r.Fail(part)
+		connected := r.Connected()
+		line := r.Say(connected[0])
+		r.Run(5*time.Second - time.Millisecond)
+		if got := r.Reached(line, connected); part < 0.9 && got < len(connected)*9/10 {
+			t.Errorf("%.0f %% dead: the first line reaches %d of the %d connected before a link ends: want 90 %%", 100*part, got, len(connected))
+		}
+		r.Run(30 * time.Second)
+		line = r.Say(r.Random(1)[0])
+		r.Run(2 * time.Second)
+		if got := r.Holders(line); got < r.Living()*95/100 {
+			t.Errorf("%.0f %% dead: a line in the fourth cycle reaches %d of %d: want 95 %%", 100*part, got, r.Living())
+		}
+		if _, err := r.Settle(3 * time.Minute); err != nil {
+			t.Errorf("%.0f %% dead: %v", 100*part, err)
+		}
+		well(t, r)
+	}
+}
+
 // The mistakes of which a test of the judge must know that it sees them, and that no machine of ours makes.
 func TestJudge(t *testing.T) {
 	r := settled(t, Config{Seed: 4}, 3)
