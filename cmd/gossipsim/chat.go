@@ -171,7 +171,7 @@ func atOnce[A, B any](list []A, do func(A) (B, error)) ([]B, error) {
 // trouble is what goes wrong with links and peers all the time.
 func trouble(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"", "redundancy", "of it second copies", "last hop", "until half have it, ms", "until all have it, ms", "worst", "reached in 10 s",
-		"everybody holds everything after"}}
+		"everybody holds everything, and views agree, after"}}
 	row := func(what string, x chat.Result, r *chat.Room, since time.Duration) error {
 		took, err := r.Settle(15 * time.Minute)
 		if since == 0 && took > 0 {
@@ -226,7 +226,7 @@ func trouble(s *settings) (report.Table, error) {
 	parted := r.Measure(10, random, time.Second, 10*time.Second)
 	r.Heal()
 	healed := r.Elapsed()
-	if err := row("two halves for 50 s, lines of both; then healed", parted, r, healed); err != nil {
+	if err := row("parted into halves for 50 s, lines of both; then healed", parted, r, healed); err != nil {
 		return t, fmt.Errorf("partition: %w", err)
 	}
 	x = r.Measure(10, random, 2*time.Second, 10*time.Second)
