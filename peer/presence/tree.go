@@ -112,8 +112,8 @@ func (m *Machine) onBranch(n *neighbour, b *branch, out *Output) {
 		return
 	}
 	n.pushes = b.share
-	if m.leaf && n == m.parent && b.share == parent { // each is the other's: neither is on the tree
-		m.adopt(nil)
+	if m.leaf && n == m.parent && b.share == parent && n.id.Less(m.self) {
+		m.adopt(nil) // each is the other's, so neither is on the tree. If both gave up, both would do the same again, without end.
 	}
 }
 
