@@ -198,6 +198,44 @@ func TestAims(t *testing.T) {
 	well(t, r)
 }
 
+// Three peers in one house talk fast while much is lost. What one line waits for, all that its author says after it waits for, too.
+func TestTalkUnderLoss(t *testing.T) {
+	net := sim.Network{Delay: 150 * time.Microsecond, Jitter: 100 * time.Microsecond, RoundTrips: 2, Detect: time.Second, Retransmit: 330 * time.Millisecond}
+	for loss, most := range map[float64]time.Duration{0: time.Millisecond, 0.05: 50 * time.Millisecond, 0.2: 120 * time.Millisecond} {
+		var after []time.Duration
+		copies, deliveries := 0, 0
+		for seed := range uint64(3) {
+			r := New(Config{Seed: seed, Network: net})
+			r.Fill(3, 200*time.Millisecond)
+			r.Run(5 * time.Second)
+			r.Say(0)
+			r.Run(time.Second)
+			lossy := net
+			lossy.Loss = loss
+			r.SetNetwork(lossy)
+			from := len(r.Lines)
+			for range 500 {
+				r.Say(0)
+				r.Run(20 * time.Millisecond)
+			}
+			r.Run(3 * time.Second)
+			for _, l := range r.Lines[from:] {
+				copies, deliveries = copies+l.Copies, deliveries+2
+				for _, got := range l.Got[1:] {
+					after = append(after, got.After)
+				}
+			}
+		}
+		slices.Sort(after)
+		p99 := after[len(after)*99/100]
+		t.Logf("%.0f %% loss: half within %v, p99 %v, %.2f copies a delivery", 100*loss, after[len(after)/2], p99, float64(copies)/float64(deliveries))
+		if len(after) != deliveries || p99 > most || loss == 0 && copies != deliveries {
+			t.Errorf("%.0f %% loss: %d of %d came, p99 %v, %d copies: want all, within %v, and without loss no copy too many",
+				100*loss, len(after), deliveries, p99, copies, most)
+		}
+	}
+}
+
 // When most die at once, the first line reaches those who are left before a link is seen to end, and the next ones all.
 func TestDeaths(t *testing.T) {
 	for _, part := range []float64{0.5, 0.8, 0.95} {
