@@ -30,10 +30,15 @@ func (m *Machine) report(id wire.PeerID, out *Output) {
 	if e == nil || e.state != here {
 		return
 	}
-	d := &down{peer: id, version: e.rec.version, by: m.self}
+	m.doubt(e, m.reported(e), nil)
+}
+
+// reported is this peer's word that a member is dead.
+func (m *Machine) reported(e *entry) *down {
+	d := &down{peer: e.rec.peer, version: e.rec.version, by: m.self}
 	m.scratch = d.seal(m.scratch[:0], m.cfg.Room)
 	copy(d.sig[:], ed25519.Sign(m.cfg.Key, m.scratch))
-	m.doubt(e, d, nil)
+	return d
 }
 
 // doubt suspects a member by a report that came from a neighbour, or is the own one, and passes it on.

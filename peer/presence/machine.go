@@ -58,6 +58,7 @@ type Machine struct {
 	downs     map[wire.PeerID]*down // of those that are suspect or died
 	suspects  []suspicion           // in the order of until
 	reporters map[wire.PeerID]*reporter
+	roll      roll // in roll.go
 
 	// The tree, in tree.go.
 	root     wire.PeerID
@@ -196,6 +197,10 @@ func (m *Machine) due(out *Output) {
 		m.again = true
 		m.speak(m.now)
 	}
+	if past(&m.roll.sayAt) {
+		m.again = true
+		m.speak(m.now)
+	}
 	if past(&m.sayAt) {
 		m.say(out)
 	}
@@ -204,6 +209,12 @@ func (m *Machine) due(out *Output) {
 	}
 	if past(&m.askAt) {
 		m.unanswered()
+	}
+	if past(&m.roll.askAt) {
+		m.urge(out)
+	}
+	if past(&m.roll.endAt) {
+		m.dismiss(out)
 	}
 	m.ask(out)
 	m.crown()
@@ -223,7 +234,7 @@ func (m *Machine) wake(out *Output) {
 	if len(m.suspects) > 0 {
 		sooner(m.suspects[0].until)
 	}
-	for _, at := range [...]time.Duration{m.scanAt, m.refresh, m.sayAt, m.compareAt, m.askAt, m.branchAt} {
+	for _, at := range [...]time.Duration{m.scanAt, m.refresh, m.sayAt, m.compareAt, m.askAt, m.branchAt, m.roll.sayAt, m.roll.askAt, m.roll.endAt} {
 		sooner(at)
 	}
 	for _, n := range m.neighbours {

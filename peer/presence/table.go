@@ -136,6 +136,16 @@ func (t *table) replace(e *entry, r *record) {
 
 func (t *table) touch(key uint64) { t.stale |= 1 << (key >> (64 - chunkBits)) }
 
+// peers lists whom ok holds for.
+func (t *table) peers(ok func(*entry) bool) (list []wire.PeerID) {
+	for e := range t.all() {
+		if ok(e) {
+			list = append(list, e.rec.peer)
+		}
+	}
+	return list
+}
+
 // within yields the entries whose keys are from..to, in order. There must be no insert or remove meanwhile.
 func (t *table) within(from, to uint64) iter.Seq[*entry] {
 	return func(yield func(*entry) bool) {

@@ -71,6 +71,9 @@ func (m *Machine) onRecord(n *neighbour, a *aged, answer bool, out *Output) {
 			}
 			return
 		case c == 0 && !(direct && e.state == expired):
+			if e.state == expired {
+				m.accuse(n, e)
+			}
 			m.repeated(n, e, a, direct, out)
 			return
 		case c > 0 && e.state != suspect && !e.spend(m.stamp()):
@@ -170,6 +173,9 @@ func (m *Machine) tellChange(there bool, was, is Member, out *Output) {
 func (m *Machine) lose(e *entry, was Member, s state, cause Cause, out *Output) {
 	m.table.set(e, s)
 	out.Changes = append(out.Changes, Changed{What: Left, Cause: cause, Member: was, Was: was})
+	if cause == Died {
+		m.mourn()
+	}
 	m.gone.push(was.Peer)
 	for m.gone.len() > min(maxGone, leastGone+2*m.table.members) {
 		id := m.gone.pop()
