@@ -1,0 +1,56 @@
+package history
+
+import (
+	"errors"
+	"testing"
+
+	"peerchat/peer/wire"
+)
+
+func TestAPartedLogIsFoundAgain(t *testing.T) {
+	everyStore(t, Limits{}, func(t *testing.T, s *subject) {
+		a := said("general", 1, 1, 1, "1", "2", "3", "4", "5", "6", "7")
+		author := a[0].Author
+		want := func(what string, base, parted uint64) {
+			t.Helper()
+			got, err := s.Parted("general", author)
+			if b := s.Base("general", author); err != nil || b != base || got != parted {
+				t.Errorf("%s the log begins after %d, and a part of it ends at %d, %v: want %d and %d", what, b, got, err, base, parted)
+			}
+		}
+		want("before anything was said", 0, 0)
+		mustAppend(t, s, a[:3]...)
+		want("whole", 0, 0)
+		if err := s.Rebase("general", author, 5); err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, s, a[5:]...)
+		want("parted", 5, 3)
+		s.reopen(t)
+		want("after a restart", 5, 3)
+		if err := s.Prepend(a[3:5]); err != nil {
+			t.Fatal(err)
+		}
+		want("one again", 0, 0)
+	})
+}
+
+func TestARefusedAuthorIsNamed(t *testing.T) {
+	everyStore(t, Limits{Authors: 1}, func(t *testing.T, s *subject) {
+		for author := range byte(2) {
+			mustAppend(t, s, said("general", author+1, 1, 1, "x")...)
+		}
+		e := said("general", 3, 1, 1, "one too many")
+		for what, err := range map[string]error{"Append": s.Append(e), "Rebase": s.Rebase("general", e[0].Author, 5)} {
+			var refusal interface {
+				Refused() (wire.Room, wire.PeerID)
+			}
+			if !errors.Is(err, ErrTooManyAuthors) || !errors.As(err, &refusal) {
+				t.Fatalf("%s says %v: want %v, and who it is about", what, err, ErrTooManyAuthors)
+			}
+			if room, author := refusal.Refused(); room != "general" || author != e[0].Author {
+				t.Errorf("%s names %s in %s", what, author.Tag(), room)
+			}
+		}
+	})
+}
