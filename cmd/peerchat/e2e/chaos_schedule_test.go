@@ -31,7 +31,8 @@ func (t trouble) String() string {
 }
 
 // troubles are all that happens to a tracker and so many peers within a time, in the order in which it begins: about one trouble a
-// second and a half for twenty peers. A host has one trouble of its own at a time, and may be parted from others at the same time.
+// second and a half for twenty peers, and now and then half of all are killed at once. A host has one trouble of its own at a time, and
+// may be parted from others at the same time.
 func troubles(seed uint64, peers int, within time.Duration) []trouble {
 	r := rand.New(rand.NewPCG(seed, 20))
 	between := func(least, most time.Duration) time.Duration {
@@ -41,6 +42,15 @@ func troubles(seed uint64, peers int, within time.Duration) []trouble {
 	busy := make([]time.Duration, peers+1) // until when a host has a trouble
 	var all []trouble
 	for at := between(0, 2*pace); at < within; at += between(0, 2*pace) {
+		if r.IntN(30) == 0 {
+			for host := 1; host <= peers; host++ {
+				if at >= busy[host] && r.IntN(2) == 0 {
+					busy[host] = at + between(100*time.Millisecond, 8*time.Second)
+					all = append(all, trouble{what: killed, hosts: []int{host}, from: at, until: busy[host]})
+				}
+			}
+			continue
+		}
 		host := 1 + r.IntN(peers)
 		if r.IntN(12) == 0 {
 			host = 0
