@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -31,6 +32,30 @@ func burn(procs []*lab.Proc, d time.Duration) ([]float64, error) {
 	return out, nil
 }
 
+// idleQuiet is how long nobody has to tell anything, until a room counts as idle.
+const idleQuiet = 5 * time.Second
+
+// silent awaits that none of some processes has printed anything for so long.
+func silent(procs []*lab.Proc, quiet time.Duration) error {
+	began := time.Now()
+	for {
+		last := began
+		for _, p := range procs {
+			if lines := p.Lines(); len(lines) > 0 && lines[len(lines)-1].At.After(last) {
+				last = lines[len(lines)-1].At
+			}
+		}
+		switch now := time.Now(); {
+		case now.Sub(last) >= quiet:
+			return nil
+		case now.Sub(began) > patience:
+			return fmt.Errorf("await that nobody tells anything for %v: not within %v", quiet, patience)
+		default:
+			time.Sleep(last.Add(quiet).Sub(now))
+		}
+	}
+}
+
 func idle(b *bench) ([]table, error) {
 	net, err := b.net()
 	if err != nil {
@@ -44,7 +69,9 @@ func idle(b *bench) ([]table, error) {
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(10 * time.Second) // let the joining settle
+	if err := silent(peers, idleQuiet); err != nil {
+		return nil, err
+	}
 	var mean, most, pion, rss []float64
 	for range b.rounds {
 		all, err := burn(append(slices.Clone(peers), from, to), b.idle)
@@ -71,7 +98,7 @@ func idle(b *bench) ([]table, error) {
 	t.row("the busiest of the ten", spread(most))
 	t.row("bare pion, 1 link, for scale", spread(pion))
 	t.row("resident memory of a peer, MiB", spread(rss))
-	t.note("%d rounds of %v at the same time for all, 10 s after the last link came up; the memory is over the ten peers.",
-		b.rounds, b.idle)
+	t.note("%d rounds of %v at the same time for all, after %v in which none of them told anything; the memory is over the ten peers.",
+		b.rounds, b.idle, idleQuiet)
 	return []table{t}, nil
 }

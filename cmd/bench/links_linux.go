@@ -43,13 +43,23 @@ func holdLinks(kind string, n int) error {
 		}
 		report.Took = append(report.Took, ms(took))
 	}
-	time.Sleep(2 * time.Second) // whatever runs only at the start of a link has ended by then
+	calm() // whatever runs only at the start of a link has ended by then
 	after := measureSelf()
 	ends := float64(2 * n)
 	report.Heap = float64(after.heap-before.heap) / 1024 / ends
 	report.RSS = float64(after.rss-before.rss) / 1024 / ends
 	report.Goroutines = float64(after.goroutines-before.goroutines) / ends
 	return json.NewEncoder(os.Stdout).Encode(report)
+}
+
+// calm awaits that this process has had no fewer goroutines for a second than it has now; ten at most.
+func calm() {
+	least, since := runtime.NumGoroutine(), time.Now()
+	for began := since; time.Since(since) < time.Second && time.Since(began) < 10*time.Second; time.Sleep(look) {
+		if n := runtime.NumGoroutine(); n < least {
+			least, since = n, time.Now()
+		}
+	}
 }
 
 type selfMeasure struct{ heap, rss, goroutines int64 }

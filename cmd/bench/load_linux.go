@@ -63,11 +63,15 @@ func loadCommand(args []string) error {
 		case "go":
 			l.going.Store(true)
 			for _, c := range l.clients {
+				l.onWay.Add(int64(l.burst))
 				c.send(bytes.Repeat(c.first, l.burst))
 			}
 		case "stop":
 			l.going.Store(false)
-			time.Sleep(500 * time.Millisecond) // for what is under way
+			for began := time.Now(); l.onWay.Load() > 0 && time.Since(began) < 5*time.Second; {
+				time.Sleep(look)
+			}
+			l.onWay.Store(0) // of connections that ended
 		}
 		fmt.Printf("relayed %d lost %d\n", l.relayed.Load(), l.lost.Load())
 	}
@@ -77,7 +81,8 @@ func loadCommand(args []string) error {
 type load struct {
 	loadConfig
 	clients []*loadClient
-	going   atomic.Bool // relayed messages are answered
+	going   atomic.Bool  // relayed messages are answered
+	onWay   atomic.Int64 // relayed messages that have not come yet
 	relayed atomic.Int64
 	lost    atomic.Int64 // connections that ended
 }
@@ -236,7 +241,9 @@ func (c *loadClient) read() {
 		if c.load.relay && bytes.Contains(b, isRelay) {
 			c.load.relayed.Add(1)
 			if c.load.going.Load() {
-				c.send(c.first)
+				c.send(c.first) // it takes the place of the one that came
+			} else {
+				c.load.onWay.Add(-1)
 			}
 		}
 	}
@@ -246,15 +253,14 @@ func (c *loadClient) read() {
 func (c *loadClient) open(i int) error {
 	from := &net.TCPAddr{IP: net.ParseIP(c.load.from)}
 	var err error
-	for range 5 {
-		dialer := net.Dialer{LocalAddr: from, Timeout: 20 * time.Second}
+	dialer := net.Dialer{LocalAddr: from, Timeout: 20 * time.Second}
+	for began := time.Now(); ; time.Sleep(look) { // a backlog may be full, and nobody tells when it is not any more
 		if c.conn, err = dialer.Dial("tcp", c.load.address); err == nil {
 			break
 		}
-		time.Sleep(200 * time.Millisecond) // a full backlog
-	}
-	if err != nil {
-		return err
+		if time.Since(began) > 5*time.Second {
+			return err
+		}
 	}
 	if err := c.conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err

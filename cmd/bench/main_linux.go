@@ -29,6 +29,7 @@ func items() []item {
 		{"start", "process start to ready and to the first message", start},
 		{"setup", "link setup on loopback", setup},
 		{"loss", "joining and talking under random loss", loss},
+		{"paths", "talking under random loss with two paths", twoPaths},
 		{"links", "memory and goroutines of a link", links},
 		{"idle", "processor time of an idle peer", idle},
 		{"tracker", "memory of an idle peer at the tracker", idlePeers},
@@ -40,6 +41,10 @@ func items() []item {
 		{"cut", "pulling the leader's cable", cut},
 		{"heal", "joining the halves of a network again", heal},
 		{"messages", "messages of an election", messages},
+		{"gossipsub", "a room of 100, beside GossipSub", gossipsub},
+		{"thousand", "a room of a thousand in one process, beside flooding", thousand},
+		{"growth", "a peer's cost as the room grows, simulated", growth},
+		{"history", "a million events, and a peer that has missed many", historyRun},
 		{"voice-delay", "from mouth to ear", voiceDelay},
 		{"voice-rough", "from mouth to ear over a bad network", voiceRough},
 		{"voice-conceal", "speech with lost packets", voiceConceal},
@@ -69,6 +74,8 @@ func run(args []string) error {
 	flags.IntVar(&b.crowd, "crowd", 19000, "idle peers at the tracker")
 	flags.IntVar(&b.crowdRounds, "crowd-rounds", 3, "rounds of filling the tracker with idle peers")
 	flags.DurationVar(&b.idle, "idle", 20*time.Second, "length of a round of idling")
+	flags.IntVar(&b.room, "room", 1000, "peers of the large room in one process")
+	flags.IntVar(&b.simulated, "simulated", 10_000, "peers of the largest simulated room")
 	flags.StringVar(&b.peers, "peers", "5,20", "numbers of peers that elect a leader")
 	flags.Float64Var(&b.minutes, "minutes", 1, "minutes of waiting for false elections")
 	flags.BoolVar(&b.inTime, "rt", false, "voice: let what is measured go before all else, for a machine that is busy with other things")
@@ -135,6 +142,7 @@ func documentOf(file, item string) string {
 // bench is one run of the program.
 type bench struct {
 	rounds, crowd, crowdRounds int
+	room, simulated            int // peers of the large rooms
 	idle                       time.Duration
 	peers                      string  // how many peers elect: a comma-separated list
 	minutes                    float64 // of waiting for false elections

@@ -17,31 +17,46 @@ const (
 
 // pace says n lines at a steady pace to one process and returns how long each took to come out of the other.
 func pace(from, to *lab.Proc, tag string, n int, every time.Duration) ([]time.Duration, error) {
-	mark := to.Mark()
+	took, err := paceAll(from, []*lab.Proc{to}, tag, n, every)
+	return took[0], err
+}
+
+// paceAll is pace to several, with a list for each of them.
+func paceAll(from *lab.Proc, to []*lab.Proc, tag string, n int, every time.Duration) ([][]time.Duration, error) {
+	marks := make([]int, len(to))
+	for k, p := range to {
+		marks[k] = p.Mark()
+	}
+	took := make([][]time.Duration, len(to))
 	said := make([]time.Time, n)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for i := range n {
 		said[i] = time.Now()
 		if err := from.Say(fmt.Sprintf("%s %d", tag, i)); err != nil {
-			return nil, err
+			return took, err
 		}
 		<-tick.C
 	}
-	took := make([]time.Duration, n)
-	missing := n
-	_, err := to.Await(mark, patience, fmt.Sprintf("%s shows all of %s", to.Name, tag), func(e lab.Event) bool {
-		_, rest, ok := strings.Cut(e.Raw, tag+" ") // in the JSON of a message, or alone on the line
-		if ok {
-			var i int
-			if _, err := fmt.Sscanf(rest, "%d", &i); err == nil && i >= 0 && i < n && took[i] == 0 {
-				took[i] = e.At.Sub(said[i])
-				missing--
+	for k, p := range to {
+		took[k] = make([]time.Duration, n)
+		missing := n
+		_, err := p.Await(marks[k], patience, fmt.Sprintf("%s shows all of %s", p.Name, tag), func(e lab.Event) bool {
+			_, rest, ok := strings.Cut(e.Raw, tag+" ") // in the JSON of a message, or alone on the line
+			if ok {
+				var i int
+				if _, err := fmt.Sscanf(rest, "%d", &i); err == nil && i >= 0 && i < n && took[k][i] == 0 {
+					took[k][i] = e.At.Sub(said[i])
+					missing--
+				}
 			}
+			return missing == 0
+		})
+		if err != nil {
+			return took, err
 		}
-		return missing == 0
-	})
-	return took, err
+	}
+	return took, nil
 }
 
 func paced(b *bench) ([]table, error) {

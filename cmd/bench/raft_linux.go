@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,21 +23,6 @@ func moduleRoot() (string, error) {
 		return "", fmt.Errorf("find the directory of peerchat's module: %w; run this inside it", err)
 	}
 	return string(bytes.TrimSpace(out)), nil
-}
-
-// buildRaft builds the baseline and returns its program.
-func (b *bench) buildRaft() (string, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(b.dir, "raft")
-	cmd := exec.Command("go", "build", "-o", program, ".")
-	cmd.Dir = filepath.Join(root, raftModule)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w: %s", raftModule, err, bytes.TrimSpace(out))
-	}
-	return program, nil
 }
 
 // raftCluster is nodes of hashicorp/raft.
@@ -147,7 +131,7 @@ func raftRun(b *bench) ([]table, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := b.buildRaft()
+	program, err := b.buildModule(raftModule)
 	if err != nil {
 		return nil, err
 	}

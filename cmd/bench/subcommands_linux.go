@@ -37,7 +37,8 @@ func subcommands() map[string]func(args []string) error {
 			}
 			return voiceLoop(*mic, *ear)
 		},
-		"load": loadCommand,
-		"busy": busyCommand,
+		"crowd": crowdCommand,
+		"load":  loadCommand,
+		"busy":  busyCommand,
 	}
 }

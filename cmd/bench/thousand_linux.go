@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"peerchat/cmd/peerchat/e2e/lab"
+)
+
+// Of the large crowd.
+const (
+	crowdPatience  = 10 * time.Minute // until it stands
+	thousandLines  = 100              // in a round
+	thousandEvery  = time.Second
+	thousandSize   = 100
+	thousandTalk   = 5 // senders
+	thousandRounds = 3
+)
+
+// thousand makes a room of very many peers in one process, and has them talk over their trees, and flood over the same links.
+func thousand(b *bench) ([]table, error) {
+	n := fmt.Sprint(b.room)
+	p, err := b.gather(lab.Command{Name: "a crowd", Path: b.self, Args: []string{"crowd", "-n", n, "-within", crowdPatience.String()}}, crowdPatience+patience)
+	if err != nil {
+		return nil, err
+	}
+	var settled, idle rest
+	if err := p.ask(fmt.Sprintf("rest %v", sideSettle), sideSettle+patience, &settled); err != nil {
+		return nil, err
+	}
+	if err := p.ask(fmt.Sprintf("rest %v", b.idle), b.idle+patience, &idle); err != nil {
+		return nil, err
+	}
+	var now crowdBuilt
+	if err := p.ask("count", patience, &now); err != nil {
+		return nil, err
+	}
+	var first, trees, flood talks
+	o := talkOrder{lines: thousandTalk, senders: thousandTalk, size: thousandSize, every: 2 * thousandEvery}
+	if err := first.talk(p, "talk", o); err != nil {
+		return nil, err
+	}
+	o.lines, o.every = thousandLines, thousandEvery
+	for r := range min(b.rounds, thousandRounds) {
+		err := swap(r, func() error { return trees.talk(p, "talk", o) }, func() error { return flood.talk(p, "flood", o) })
+		if err != nil {
+			return nil, err
+		}
+	}
+	size := float64(b.room)
+	made := table{head: []string{n + " peers in one process", "figure"}}
+	made.row("until each has its links, s", figure(p.built.Linked))
+	made.row("until each knows all others as well, s", figure(p.built.Known))
+	made.row("processor time until then, s", figure(p.built.CPU))
+	made.row("links of a peer then, on average", figure(p.built.Links))
+	made.row("links of a peer when those are closed that serve no room", figure(now.Links))
+	made.row("resident memory, MiB; KiB a peer", fmt.Sprintf("%s; %s", figure(float64(now.Memory)/(1<<20)), figure(float64(now.Memory)/1024/size)))
+	made.row("heap and stacks after a collection, MiB; KiB a peer", fmt.Sprintf("%s; %s", figure(float64(now.Heap)/(1<<20)), figure(float64(now.Heap)/1024/size)))
+	made.row("goroutines a peer", figure(float64(now.Go)/size))
+	made.row("nothing is said: processor time of all, % of a core", figure(100*idle.CPU))
+	made.row("nothing is said: bytes a second and peer", figure(idle.Wire/size))
+	t := table{head: []string{"a line to " + n, "peerchat", "flooding", "ratio", "aim"}}
+	row := func(what string, ours, theirs []float64, aim string) {
+		t.row(what, spread(ours), spread(theirs), spread(ratios(ours, theirs)), aim)
+	}
+	row("delivery, p50, ms", trees.p50, flood.p50, "")
+	row("the last peer has it, p50, ms", trees.last50, flood.last50, "")
+	row("the last peer has it, p99, ms", trees.last99, flood.last99, "≤ 1/4")
+	row("redundancy: copies a delivery, less one", trees.redundancy, flood.redundancy, "≤ 0.02")
+	row("of that, copies because no acknowledgement had come", trees.second, flood.second, "")
+	row("bytes on the wire for each byte delivered", trees.wire, flood.wire, "")
+	row("processor time of a delivery, µs", trees.cpu, flood.cpu, "")
+	t.row("the first line of each sender, the last peer, p50, ms", figure(median(first.last50)), "", "", "")
+	t.row("its redundancy", figure(median(first.redundancy)), "", "", "")
+	if trees.lost+flood.lost > 0 {
+		t.note("Not delivered within %v of the last line: %d over the trees, %d by the flood.", talkPatience, trees.lost, flood.lost)
+	}
+	t.note("Whole Nodes over WebRTC on the loopback interface, with their tracker and their histories in memory, which join as fast as their links open, %d at a time. Flooding is done "+
+		"over the same links by the same process: the same signed event in a frame of the same size, verified once by each peer and sent on to all that it is linked with but the one it came from. "+
+		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds.", crowdAtOnce, thousandTalk, thousandSize, thousandEvery, thousandLines, len(trees.p50))
+	return []table{made, t}, nil
+}
