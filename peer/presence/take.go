@@ -118,7 +118,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 		e = m.table.insert(entry{rec: rec, by: by})
 	} else {
 		was, there = e.rec.member(), !e.gone()
-		urgent = e.state != here || !rec.same(e.rec.version)
+		urgent = e.state != here || !rec.same(e.rec.version) || m.roll.endAt != never // an answer to the roll must not get lost
 		m.clear(e)
 		m.table.replace(e, rec)
 	}
