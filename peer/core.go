@@ -90,6 +90,8 @@ type Core struct {
 
 	conduct    map[wire.PeerID]*conduct
 	complaints map[string]*complaint // by code
+	voiceFull  time.Time             // when there was no place for a link that only voice needs
+	namesTold  time.Time             // when it was told that most links lead to one place
 	strangers  bucket                // signals of peers without a link
 	presences  bucket                // own
 	presenceAt time.Time             // when to tell the own presence, again or for the first time; zero: there is nobody to tell
@@ -461,7 +463,7 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	}
 	doubts, looks := slices.Clone(o.Suspicions), slices.Clone(o.Looks) // to act on them may be another step
 	for _, f := range slices.Clone(o.Faults) {
-		c.fault(now, f, out)
+		c.misbehaved(now, misdeed{peer: f.Peer, about: f.Author, room: f.Room, code: f.Code, text: f.Text, drop: f.Drop}, out)
 	}
 	for _, s := range doubts {
 		c.doubt(now, s, out)
@@ -472,15 +474,6 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 		}
 	}
 	if err != nil {
-		c.complain(now, "", "log", "keeping the room's log failed: "+err.Error()+"; free disk space or check the profile directory", out)
+		c.complain(now, wire.PeerID{}, Failure{Code: "log", Text: "keeping the room's log failed: " + err.Error() + "; free disk space or check the profile directory"}, out)
 	}
-}
-
-func (c *Core) fault(now time.Time, f gossip.Fault, out *CoreOutput) {
-	c.counters["fault."+f.Code]++
-	if l := c.links[f.Peer]; f.Drop && l != nil {
-		c.offend(now, l, f.Room, f.Code, fmt.Sprintf("the link with %s is closed: %s", c.roster.name(f.Peer), f.Text), out)
-		return
-	}
-	c.complain(now, f.Room, f.Code, f.Text, out)
 }

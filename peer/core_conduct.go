@@ -2,6 +2,8 @@ package peer
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 
 	"peerchat/peer/wire"
@@ -18,6 +20,14 @@ const (
 	avoidLeast   = 2 * time.Second
 	avoidMost    = 17 * time.Minute
 	forgiveAfter = time.Hour
+	// keptForRooms is how many links voice leaves to the rooms, and to strangers beside maxStrangers: to be in voice is easily said.
+	keptForRooms = 16
+	// manyNames is how many links that lead to one place are told, if they are more than half of all.
+	manyNames = 8
+	// maxAlike is how many strangers that lead to one place are not too many, when there is no room for more strangers.
+	maxAlike = 3
+	// tellAgain is how long one kind of misdeed of one peer is no news, after it was told.
+	tellAgain = 10 * time.Minute
 )
 
 // limit is what a bucket allows: burst at once, then rate a second.
@@ -30,7 +40,7 @@ var (
 	signalsTaken  = limit{64, 256}     // messages of one peer through the tracker
 	holdersTaken  = limit{20, 200}     // Holders of one neighbour
 	changesTaken  = limit{0.5, 100}    // of one peer's rooms and name by the tracker's word, that are shown
-	strangerTaken = limit{16, 64}      // those of all peers together that there is no link with
+	strangerTaken = limit{64, 256}     // those of all peers together that there is no link with
 	failuresShown = limit{1. / 30, 10} // failures of one kind that others can cause
 )
 
@@ -72,6 +82,7 @@ type conduct struct {
 	passes                              bucket // signals for others
 	holders                             bucket
 
+	told     map[string]time.Time // when a kind of misdeed was told last
 	offences int
 	last     time.Time // offence
 	until    time.Time // avoided till then
@@ -128,9 +139,141 @@ func (c *Core) offend(now time.Time, l *link, room wire.Room, code, text string,
 	wait := min(avoidLeast<<min(r.offences, 20), avoidMost)
 	r.offences++
 	r.last, r.until = now, now.Add(wait)
-	c.complain(now, room, code, fmt.Sprintf("%s; there is no link with it for %v", text, wait), out)
+	c.complain(now, l.peer, Failure{Room: room, Code: code, Text: fmt.Sprintf("%s; there is no link with it for %v", text, wait)}, out)
 	c.dropLink(now, l, code, out)
 	c.againAt(r.until)
+}
+
+// use is what a link is good for, as far as that decides who makes room for whom.
+type use uint8
+
+const (
+	forRooms  use = iota // a room needs it
+	forVoice             // only that its peer is in voice with this one, or says so
+	forNobody            // nothing that is known here
+)
+
+func (c *Core) use(id wire.PeerID) use {
+	switch {
+	case c.inRoomNeeds(id):
+		return forRooms
+	case c.needed(id):
+		return forVoice
+	}
+	return forNobody
+}
+
+// most is how many links of a use there may be.
+func (u use) most() int {
+	switch u {
+	case forVoice:
+		return MaxLinks - maxStrangers - keptForRooms
+	case forNobody:
+		return maxStrangers
+	}
+	return MaxLinks
+}
+
+// patience is how long a link that is not up keeps its place against others that want it.
+func (u use) patience() time.Duration {
+	switch u {
+	case forVoice:
+		return 15 * time.Second
+	case forNobody:
+		return 3 * time.Second
+	}
+	return forgiveAfter
+}
+
+// crowded reports whether there are as many links of a use as there may be.
+func (c *Core) crowded(u use) bool {
+	n := 0
+	for other := range c.links {
+		if c.use(other) == u {
+			n++
+		}
+	}
+	return n >= u.most() || len(c.links) >= MaxLinks
+}
+
+// outstayed is a link that is to make room for another of the same use: one that is not up for all the time that it was
+// given, or else, among strangers, one of those that lead to the same place. So names that cost nothing take turns with each
+// other, and who comes from elsewhere, and does what it came for, gets its turn. Nil if there is none.
+func (c *Core) outstayed(now time.Time, u use) (chosen *link) {
+	from := map[string]int{}
+	older := func(l *link) {
+		if chosen == nil || l.since.Before(chosen.since) || l.since.Equal(chosen.since) && l.peer.Less(chosen.peer) {
+			chosen = l
+		}
+	}
+	for id, l := range c.links {
+		switch {
+		case c.use(id) != u:
+		case !l.up && now.Sub(l.since) >= u.patience():
+			older(l)
+		case l.up:
+			from[originOf(l.path)]++
+		}
+	}
+	if chosen != nil || u != forNobody {
+		return chosen
+	}
+	for id, l := range c.links {
+		if l.up && c.use(id) == u && from[originOf(l.path)] >= maxAlike && now.Sub(l.since) >= time.Second {
+			older(l)
+		}
+	}
+	return chosen
+}
+
+// mayAdmit decides whether a peer without a link may make one, once its offer has proved to be its own.
+func (c *Core) mayAdmit(now time.Time, id wire.PeerID) bool {
+	u := c.use(id)
+	return !c.crowded(u) || c.outstayed(now, u) != nil
+}
+
+// makePlace reports whether there is a place for a link with id. It ends another for it, if need be and if there is one to spare.
+func (c *Core) makePlace(now time.Time, id wire.PeerID, out *CoreOutput) bool {
+	u := c.use(id)
+	if u == forVoice && now.Equal(c.voiceFull) { // a crowd in voice is looked through once
+		return false
+	}
+	if !c.crowded(u) {
+		return true
+	}
+	if l := c.outstayed(now, u); l != nil {
+		c.counters["links.spared"]++
+		c.dropLink(now, l, NotNeeded, out)
+		return !c.crowded(u)
+	}
+	if u == forVoice {
+		c.voiceFull = now
+	}
+	return false
+}
+
+// suspectNames tells if most of many links lead to where a new one does. They may be one house, or one person with many names, who
+// then is most of what this peer hears; nobody can tell which, but the user may.
+func (c *Core) suspectNames(now time.Time, l *link, out *CoreOutput) {
+	origin := originOf(l.path)
+	if a, err := netip.ParseAddr(origin); err == nil && a.IsLoopback() {
+		return
+	}
+	alike, all := 0, 0
+	for _, o := range c.links {
+		if o.up {
+			all++
+			if originOf(o.path) == origin {
+				alike++
+			}
+		}
+	}
+	if origin == "" || alike < manyNames || 2*alike <= all || alike == all || now.Sub(c.namesTold) < tellAgain {
+		return
+	}
+	c.namesTold = now
+	c.complain(now, wire.PeerID{}, Notice{Code: "names", Text: fmt.Sprintf("%d of your %d links lead to %s: one house, or one person with many names; "+
+		"the others keep their part of your links", alike, all, origin)}, out)
 }
 
 // againAt has the links that are lacking looked for again at a time.
@@ -150,26 +293,122 @@ func (c *Core) changes(now time.Time, id wire.PeerID) bool {
 	return false
 }
 
+// misdeed is what one of the machines says of a neighbour that did what it should not.
+type misdeed struct {
+	peer  wire.PeerID // the neighbour; zero or the own one: it is nobody's
+	about wire.PeerID // whose event or record it is about; zero: the neighbour's own
+	room  wire.Room
+	code  string
+	text  string
+	drop  bool // the link is to go for it
+}
+
+// misbehaved has a neighbour's misdeed told, and ends the link if it must.
+func (c *Core) misbehaved(now time.Time, m misdeed, out *CoreOutput) {
+	c.counters["fault."+m.code]++
+	if m.about.IsZero() {
+		m.about = m.peer
+	}
+	text, who, news := c.sentence(m), m.about, false
+	switch m.code {
+	case "clock", "sequence", "claims", "silent", "crowd", "full", "slander":
+		news = true
+	case "forged":
+		who = m.peer
+	}
+	switch l := c.links[m.peer]; {
+	case m.drop && l != nil:
+		c.offend(now, l, m.room, m.code, text, out)
+	case news:
+		c.complain(now, who, Notice{Room: m.room, Code: m.code, Text: text}, out)
+	default:
+		c.complain(now, who, Failure{Room: m.room, Code: m.code, Text: text}, out)
+	}
+}
+
+// sentence says in a user's words who did what, and what comes of it. The machines' own words are for those who know the protocols.
+func (c *Core) sentence(m misdeed) string {
+	who, whose := c.called(m.peer), c.called(m.about)
+	switch {
+	case m.peer.IsZero() || m.peer == c.self:
+		return m.text
+	case m.code == "forged":
+		return fmt.Sprintf("%s sent what %s never signed: it counts for nothing", who, whose)
+	case m.code == "protocol", m.code == "malformed":
+		return fmt.Sprintf("%s sent what cannot be read (%s)", who, strings.TrimPrefix(m.text, m.peer.Tag()+": "))
+	case m.code == "flood" && m.drop:
+		return fmt.Sprintf("%s sends far more than anybody can use", who)
+	case m.code == "equivocation":
+		return fmt.Sprintf("%s signed two different lines as one: you keep the first that came, others may be shown the second; "+
+			"ask them if it matters", whose)
+	case m.code == "sequence":
+		return fmt.Sprintf("%s numbers a line as if a million had gone before it: it is not shown before they have come, or are given up", whose)
+	case m.code == "clock":
+		return whose + ": " + m.text
+	case m.code == "claims":
+		return fmt.Sprintf("%s offers lines that it does not send: others are asked for them first", who)
+	case m.code == "silent":
+		return fmt.Sprintf("%s passes nothing on of what others say: it comes to you by other ways", who)
+	case m.code == "crowd":
+		return fmt.Sprintf("%s tells of more newcomers than can be true: they are let in slowly", who)
+	case m.code == "slander":
+		return fmt.Sprintf("%s says of those who are here that they died: it is not believed for a while", whose)
+	}
+	return m.text
+}
+
+// called is how people are told whom a complaint is about. Names can be chosen, so the tag goes with it.
+func (c *Core) called(id wire.PeerID) string {
+	if p := c.roster.people[id]; p != nil && p.Name != "" {
+		return p.Name + "#" + id.Tag()
+	}
+	return "#" + id.Tag()
+}
+
 // complaint is how often a kind of failure was told.
 type complaint struct {
 	bucket
 	kept uint64 // not told since the last one that was
 }
 
-// complain tells a failure that others can cause as often as they like, and so not each time.
-func (c *Core) complain(now time.Time, room wire.Room, code, text string, out *CoreOutput) {
+// complain tells a Notice or Failure that others can cause as often as they like, and so not each time: of one peer (if who is
+// not zero) each kind once in a while, of all together a few.
+func (c *Core) complain(now time.Time, who wire.PeerID, ev Event, out *CoreOutput) {
+	var code string
+	var text *string
+	notice, _ := ev.(Notice)
+	failure, failed := ev.(Failure)
+	if code, text = notice.Code, &notice.Text; failed {
+		code, text = failure.Code, &failure.Text
+	}
 	k := c.complaints[code]
 	if k == nil {
 		k = &complaint{}
 		c.complaints[code] = k
 	}
-	if !k.take(now, failuresShown) {
+	if !who.IsZero() && who != c.self && !c.conductOf(now, who).mayTell(now, code) || !k.take(now, failuresShown) {
 		k.kept++
 		return
 	}
 	if k.kept > 0 {
-		text = fmt.Sprintf("%s (and %d more of this kind before)", text, k.kept)
+		*text = fmt.Sprintf("%s (and %d more of this kind before)", *text, k.kept)
 		k.kept = 0
 	}
-	c.failure(room, code, text, out)
+	if failed {
+		out.Events = append(out.Events, failure)
+	} else {
+		out.Events = append(out.Events, notice)
+	}
+}
+
+// mayTell reports whether a kind of misdeed of a peer is to be told now. There are as many kinds as the machines have words.
+func (r *conduct) mayTell(now time.Time, code string) bool {
+	if at, ok := r.told[code]; ok && now.Sub(at) < tellAgain {
+		return false
+	}
+	if r.told == nil {
+		r.told = map[string]time.Time{}
+	}
+	r.told[code] = now
+	return true
 }

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -169,11 +168,7 @@ func (c *Core) restored() []signaling.Restored {
 
 func (c *Core) electionFault(now time.Time, f election.Fault, out *CoreOutput) {
 	c.counters["election."+f.Code]++
-	if l := c.links[f.From]; f.Drop && l != nil {
-		c.offend(now, l, "", f.Code, fmt.Sprintf("the link with %s is closed: %s", c.roster.name(f.From), f.Text), out)
-		return
-	}
-	c.complain(now, "", f.Code, f.Text, out)
+	c.misbehaved(now, misdeed{peer: f.From, code: f.Code, text: f.Text, drop: f.Drop}, out)
 }
 
 // attend takes what the client and the own tracker report, as far as it concerns the election.
@@ -208,7 +203,7 @@ func (c *Core) attend(now time.Time, ev signaling.ClientEvent, out *CoreOutput) 
 			return
 		}
 		if ev.Err != nil {
-			c.complain(now, "", "tracker", "this peer cannot be the tracker: "+ev.Err.Error(), out)
+			c.complain(now, wire.PeerID{}, Failure{Code: "tracker", Text: "this peer cannot be the tracker: " + ev.Err.Error()}, out)
 		}
 		c.elect(now, election.HostFailed{}, out)
 	case signaling.Met:

@@ -67,8 +67,9 @@ func (c *Core) heardHolders(now time.Time, l *link, h wire.Holders, out *CoreOut
 	}
 	if h.Author == c.self {
 		for _, o := range h.Holders {
-			if p := c.roster.people[o.Peer]; p != nil && p.in(h.Room) {
-				c.held(now, gossip.Held{Room: h.Room, Peer: o.Peer, Seq: o.Seq})
+			// What a neighbour holds it says itself, and nobody holds what was not said yet.
+			if p := c.roster.people[o.Peer]; p != nil && p.in(h.Room) && !r.near[o.Peer] {
+				c.held(now, gossip.Held{Room: h.Room, Peer: o.Peer, Seq: min(o.Seq, r.said)})
 			}
 		}
 		return

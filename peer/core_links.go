@@ -92,7 +92,7 @@ func (c *Core) wantLink(now time.Time, id wire.PeerID, eager bool, out *CoreOutp
 			c.againAt(until)
 			return
 		}
-		if len(c.links) >= MaxLinks {
+		if !c.makePlace(now, id, out) {
 			c.counters["links.refused"]++
 			c.lacking = true
 			return
@@ -243,6 +243,7 @@ func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
 	c.elect(now, election.NeighbourUp{Peer: l.peer}, out)
 	c.scout(now, out)
 	c.checkUse(now, l, out)
+	c.suspectNames(now, l, out)
 }
 
 // linkDown ends the use of a link. Leaving says that its peer told us that it goes for good.
@@ -353,7 +354,7 @@ func (c *Core) received(now time.Time, ev Received, out *CoreOutput) {
 	frame, err := wire.DecodeFrame(ev.Data)
 	if err != nil {
 		c.counters["frames.bad"]++
-		c.offend(now, l, "", "protocol", fmt.Sprintf("%s sent a frame that cannot be read (%v)", c.roster.name(s.peer), err), out)
+		c.misbehaved(now, misdeed{peer: l.peer, code: "protocol", text: err.Error(), drop: true}, out)
 		return
 	}
 	if hello, ok := frame.(wire.Hello); ok {
@@ -403,7 +404,7 @@ func (c *Core) greeted(now time.Time, id uuid.UUID, s *session, l *link, h wire.
 		c.offend(now, l, "", "version", fmt.Sprintf("%s speaks version %d of the link protocol (%s), this program version %d: use the same release on both sides", h.Name, h.Version, h.Agent, wire.Version), out)
 		return
 	case h.Peer != s.peer || h.Session != id:
-		c.offend(now, l, "", "forged", fmt.Sprintf("the peer at the link to %s says that it is somebody else", c.roster.name(s.peer)), out)
+		c.offend(now, l, "", "forged", fmt.Sprintf("the peer at the link to %s says that it is somebody else", c.called(s.peer)), out)
 		return
 	}
 	s.hello, s.said = true, h.Presence

@@ -70,12 +70,17 @@ func (r *room) neighbourly(id wire.PeerID) bool { return r.small || r.overlay.Ne
 
 // needed reports whether a link with a peer is needed: by the overlay of a room, by a small room, or for voice.
 func (c *Core) needed(id wire.PeerID) bool {
+	return c.inRoomNeeds(id) || c.voices.self.Room != "" && c.voices.of[id].Room == c.voices.self.Room
+}
+
+// inRoomNeeds is the same without voice.
+func (c *Core) inRoomNeeds(id wire.PeerID) bool {
 	for _, r := range c.rooms {
 		if r.needs[id] {
 			return true
 		}
 	}
-	return c.inSmallRoom(id) || c.voices.self.Room != "" && c.voices.of[id].Room == c.voices.self.Room
+	return c.inSmallRoom(id)
 }
 
 // useful reports whether a link that is there is needed, or may be soon: in a room that is not much too large for all to have links.
@@ -104,7 +109,7 @@ func (c *Core) stepOverlay(now time.Time, r *room, in overlay.Input, out *CoreOu
 		c.send(l, wire.Overlay{Room: r.name, Data: data}, s.Fast, out)
 	}
 	for _, f := range o.Faults {
-		c.misbehaved(now, f.Peer, r.name, f.Code, f.Text, f.Drop, out)
+		c.misbehaved(now, misdeed{peer: f.Peer, room: r.name, code: f.Code, text: f.Text, drop: f.Drop}, out)
 	}
 	// To do one may make the overlay want others, which are to come after those that it wanted before.
 	for _, a := range o.Actions {
@@ -164,18 +169,8 @@ func (c *Core) stepPresence(now time.Time, r *room, in presence.Input, out *Core
 		c.rumored(now, r, ch, out)
 	}
 	for _, f := range o.Faults {
-		c.misbehaved(now, f.Peer, r.name, string(f.Code), f.Text, f.Drop, out)
+		c.misbehaved(now, misdeed{peer: f.Peer, about: f.Subject, room: r.name, code: string(f.Code), text: f.Text, drop: f.Drop}, out)
 	}
-}
-
-// misbehaved takes the word of a room's machine that a neighbour did what it should not.
-func (c *Core) misbehaved(now time.Time, id wire.PeerID, name wire.Room, code, text string, drop bool, out *CoreOutput) {
-	c.counters["fault."+code]++
-	if l := c.links[id]; drop && l != nil {
-		c.offend(now, l, name, code, text, out)
-		return
-	}
-	c.complain(now, name, code, text, out)
 }
 
 // rumored takes what the presence of a room tells of a member.
@@ -412,7 +407,7 @@ func (c *Core) meshed(now time.Time, l *link, f wire.Frame, out *CoreOutput) {
 		}
 		m, err := overlay.DecodeMessage(f.Data)
 		if err != nil {
-			c.offend(now, l, f.Room, "protocol", c.roster.name(l.peer)+" sent an overlay message that cannot be read: "+err.Error(), out)
+			c.misbehaved(now, misdeed{peer: l.peer, room: f.Room, code: "protocol", text: err.Error(), drop: true}, out)
 			return
 		}
 		c.stepOverlay(now, r, overlay.Receive{From: l.peer, Message: m}, out)

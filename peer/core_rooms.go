@@ -25,6 +25,7 @@ type room struct {
 	debts debts
 	// held is up to which own event each peer is known to hold the log.
 	held map[wire.PeerID]uint64
+	said uint64 // the last own event that was shown
 	// unclaimed are own messages that not all members are known to hold yet, by Seq.
 	unclaimed []unclaimed
 	syncing   syncing
@@ -192,6 +193,9 @@ func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
 
 // show tells the user of an event, if it is of a kind that is shown.
 func (c *Core) show(r *room, e *wire.Event, history bool, out *CoreOutput) {
+	if e.Author == c.self {
+		r.said = max(r.said, e.Seq)
+	}
 	switch e.Kind {
 	case wire.KindTopic, wire.KindText, wire.KindAction:
 		r.retitle(e)

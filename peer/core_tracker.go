@@ -111,16 +111,23 @@ func (c *Core) relayed(now time.Time, ev signaling.Signaled, by wire.PeerID, out
 		c.counters["signal.stray"]++
 		return
 	}
-	if _, avoid := c.avoided(now, ev.From); m.Kind == negotiate.KindOffer && (avoid || l == nil && !c.admit(ev.From)) {
+	if _, avoid := c.avoided(now, ev.From); m.Kind == negotiate.KindOffer && (avoid || l == nil && !c.mayAdmit(now, ev.From)) {
 		c.counters["links.refused"]++
 		return
 	}
 	if err := m.Verify(ev.From, c.self); err != nil {
 		c.counters["signal.forged"]++
-		c.complain(now, "", "forged", fmt.Sprintf("an offer in the name of %s came through the tracker with a wrong signature and was ignored: %v", c.roster.name(ev.From), err), out)
+		through := "the tracker"
+		if !by.IsZero() {
+			through = c.called(by)
+		}
+		c.complain(now, wire.PeerID{}, Failure{Code: "forged", Text: fmt.Sprintf("an offer in the name of %s came through %s with a wrong signature and was ignored: %v", c.called(ev.From), through, err)}, out)
 		return
 	}
 	if l == nil {
+		if !c.makePlace(now, ev.From, out) {
+			return
+		}
 		l = c.newLink(now, ev.From)
 		l.wanted = c.needed(ev.From)
 		c.negotiate(now, l, negotiate.Want{}, out)
@@ -128,23 +135,6 @@ func (c *Core) relayed(now time.Time, ev signaling.Signaled, by wire.PeerID, out
 	l.replies, l.replyBy = true, by
 	c.negotiate(now, l, negotiate.Remote{Message: m}, out)
 	c.checkUse(now, l, out)
-}
-
-// admit decides whether a peer without a link may make one.
-func (c *Core) admit(id wire.PeerID) bool {
-	if len(c.links) >= MaxLinks {
-		return false
-	}
-	if c.needed(id) {
-		return true
-	}
-	strangers := 0
-	for other := range c.links {
-		if !c.needed(other) {
-			strangers++
-		}
-	}
-	return strangers < maxStrangers
 }
 
 // refused tells what the tracker did not do.
@@ -159,7 +149,7 @@ func (c *Core) refused(now time.Time, ev signaling.Refused, out *CoreOutput) {
 		}
 		return
 	}
-	c.complain(now, ev.Room, "tracker", fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status), out)
+	c.complain(now, wire.PeerID{}, Failure{Room: ev.Room, Code: "tracker", Text: fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status)}, out)
 	if ev.Op == "join" {
 		delete(c.awaited, ev.Room)
 		c.checkReady(out)

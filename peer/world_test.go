@@ -22,6 +22,7 @@ import (
 // world runs Cores in virtual time on an event heap: a tracker, links with delay and loss, peers that die and come
 // back. It has no goroutine and no clock, so a seed repeats a run exactly.
 type world struct {
+	seed  uint64
 	rand  *rand.Rand
 	now   time.Time
 	queue worldHeap
@@ -57,6 +58,11 @@ type simPeer struct {
 	ids     uint64
 	said    map[wire.Room][]string
 	events  []Event // told in this life
+
+	address string              // where its links lead, as the others see it
+	evil    bool                // it is not judged by what it was shown, nor are others by what they were shown of it
+	meddle  func(f opSend) bool // which frames it sends; nil: all
+	late    time.Duration       // the longest that a line of an honest peer took to be shown here
 }
 
 // simSession is one attempt at a connection, with its two ends.
@@ -91,20 +97,27 @@ func (h *worldHeap) Pop() any {
 
 func newWorld(seed uint64, peers int, rooms ...wire.Room) *world {
 	w := &world{
-		rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0),
+		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0),
 		home: &simTracker{n: homeNumber, url: "ws://home/ws", up: true}, sessions: map[uuid.UUID]*simSession{}, cut: map[[2]int]bool{},
 	}
-	for n := range peers {
-		var keySeed [32]byte
-		binary.LittleEndian.PutUint64(keySeed[:], seed)
-		keySeed[31] = byte(n)
-		p := &simPeer{w: w, n: n, key: ed25519.NewKeyFromSeed(keySeed[:]), name: fmt.Sprintf("p%d", n),
-			store: history.NewMemory(), said: map[wire.Room][]string{}}
-		p.id = wire.IDOf(p.key)
-		w.peers = append(w.peers, p)
+	for range peers {
+		p := w.addPeer()
 		w.after(w.delay(100), func() { p.start(rooms...) })
 	}
 	return w
+}
+
+// addPeer adds a peer that has not started.
+func (w *world) addPeer() *simPeer {
+	n := len(w.peers)
+	var keySeed [32]byte
+	binary.LittleEndian.PutUint64(keySeed[:], w.seed)
+	keySeed[31] = byte(n)
+	p := &simPeer{w: w, n: n, key: ed25519.NewKeyFromSeed(keySeed[:]), name: fmt.Sprintf("p%d", n), dead: true,
+		store: history.NewMemory(), said: map[wire.Room][]string{}, address: fmt.Sprintf("198.51.%d.%d:1000", 100+n/250, 1+n%250)}
+	p.id = wire.IDOf(p.key)
+	w.peers = append(w.peers, p)
+	return p
 }
 
 func (w *world) after(d time.Duration, do func()) {
@@ -135,6 +148,8 @@ func (w *world) peer(id wire.PeerID) *simPeer {
 	}
 	return nil
 }
+
+func (w *world) evil(id wire.PeerID) bool { p := w.peer(id); return p == nil || p.evil }
 
 func pairKey(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
 
@@ -225,6 +240,11 @@ func (p *simPeer) say(room wire.Room, text string) {
 func (p *simPeer) carryOut(out *CoreOutput) {
 	w := p.w
 	p.events = append(p.events, out.Events...)
+	for _, ev := range out.Events {
+		if m, ok := ev.(Message); ok && !w.evil(m.Person.Peer) {
+			p.late = max(p.late, w.now.Sub(m.Sent))
+		}
+	}
 	for _, op := range out.Ops {
 		switch op := op.(type) {
 		case opOffer:
@@ -241,7 +261,9 @@ func (p *simPeer) carryOut(out *CoreOutput) {
 		case opAnswer:
 			w.open(op.session)
 		case opSend:
-			w.send(p, op)
+			if p.meddle == nil || p.meddle(op) {
+				w.send(p, op)
+			}
 		case opClose:
 			if s := w.sessions[op.session]; s != nil {
 				w.breakSession(op.session, s, w.delay(5))
@@ -273,8 +295,8 @@ func (w *world) open(id uuid.UUID) {
 		return
 	}
 	s.opened = true
-	for _, end := range s.ends {
-		end.later(w.delay(10), Opened{Session: id, Path: Path{Kind: "host"}})
+	for i, end := range s.ends {
+		end.later(w.delay(10), Opened{Session: id, Path: Path{Kind: "host", Remote: s.ends[1-i].address}})
 	}
 }
 

@@ -237,6 +237,9 @@ func (c *simClient) carryOut(op Op) {
 		}
 	case opSignal:
 		to := w.peer(op.to)
+		if c.at != nil && c.at.leader != nil && c.at.leader.evil {
+			return // its tracker introduces nobody
+		}
 		if to != nil && c.at != nil && to.client.at == c.at && c.at.serves(p) && c.at.serves(to) {
 			to.hear(20, signaling.Signaled{From: p.id, Name: p.name, Data: op.data})
 		}

@@ -213,9 +213,10 @@ type Suspicion struct {
 
 // Fault is misbehaviour of a neighbour or an author. Drop says that the link should be closed for it.
 type Fault struct {
-	Peer wire.PeerID // the neighbour it came from
-	Room wire.Room
-	Code string // "forged", "equivocation", "flood", "sequence", "clock", "log"
-	Text string
-	Drop bool
+	Peer   wire.PeerID // the neighbour it came from
+	Author wire.PeerID // whose event or log it is about; zero: no author's
+	Room   wire.Room
+	Code   string // "forged", "equivocation", "flood", "sequence", "clock", "claims", "silent", "log"
+	Text   string
+	Drop   bool
 }

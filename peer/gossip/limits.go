@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"fmt"
 	"time"
 
 	"peerchat/peer/wire"
@@ -16,6 +17,7 @@ const (
 	maxUnproven  = 1024    // events delivered early, of all neighbours together
 	maxAuthors   = 1 << 14 // logs in a room
 	maxClaims    = 1 << 11 // logs of a room that exist only because one neighbour claims them
+	fewClaims    = 64      // the same of one that does not send what it offers
 	maxKnown     = 1 << 15 // heads remembered of one neighbour, over all rooms
 	maxPending   = 256     // events of one log held back behind a gap
 	maxAhead     = 4096    // how far ahead of its log an event may be to be held back
@@ -50,6 +52,7 @@ const (
 	maxAdopted   = wire.MaxRanges        // logs that get a new parent at once when a link ends
 	maxStrikes   = 3                     // failures of a neighbour, until it is no good as a parent
 	strikeLife   = 20 * time.Second      // how long each of them counts
+	maxUnkept    = 5                     // seconds in which nothing came of what a neighbour offered, until it is told
 
 	gapDelay      = 20 * time.Millisecond // a gap may close by itself: fast and reliable frames overtake each other
 	contactDelay  = 50 * time.Millisecond // how long the first event of an unknown author waits for a digest
@@ -136,7 +139,7 @@ func (m *Machine) wasted(now time.Time, l *link, cost float64, out *Output) bool
 	if l.waste.take(now, cost) {
 		return true
 	}
-	m.fault(l, "", "flood", true, out, "it sends more useless frames than the %d a second that are let pass", wasteRate)
+	m.fault(l, "", wire.PeerID{}, "flood", true, out, "it sends more useless frames than the %d a second that are let pass", wasteRate)
 	return false
 }
 
@@ -161,4 +164,10 @@ func fit(events []wire.Event, size int) int {
 		}
 	}
 	return len(events)
+}
+
+// fault reports misbehaviour of a neighbour, or of an author whose event came from it.
+func (m *Machine) fault(l *link, room wire.Room, author wire.PeerID, code string, drop bool, out *Output, format string, args ...any) {
+	l.cut = l.cut || drop
+	out.Faults = append(out.Faults, Fault{Peer: l.peer, Author: author, Room: room, Code: code, Text: fmt.Sprintf(format, args...), Drop: drop})
 }

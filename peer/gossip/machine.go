@@ -95,6 +95,8 @@ type authorLog struct {
 	late     bool   // a neighbour offered what the parent has not sent
 	prunedAt time.Time
 
+	compared uint64 // the last event that was asked for to be compared; see compareOne
+
 	claimed *link // nothing of the log is here yet: this neighbour said that it exists
 
 	past
@@ -135,6 +137,9 @@ type link struct {
 	waste  bucket
 	silent int // questions for older events that it has not answered, since the last that it has
 
+	unkept   int       // moments at which what it offered did not come, since a question was answered
+	unkeptAt time.Time // the last of them
+
 	rtt       time.Duration
 	timed     bool    // rtt is measured
 	vague     int     // acknowledgements since the last that told the round trip for certain
@@ -164,6 +169,9 @@ type share struct {
 	slot    int8 // its place in the room; -1: none is left
 	known   map[wire.PeerID]span
 	held    uint64       // own events that the neighbour is known to hold
+	spot    spot         // the event that was asked for to be compared
+	doubted bool         // it passed nothing on when it should have: see examine
+	unshown int          // questions for what it says to hold that it did not answer since then
 	lagging bool         // a live event was not sent: nothing live is, until the neighbour has caught up
 	acks    []*authorLog // of which events are to be acknowledged
 	acked   time.Time
@@ -531,12 +539,6 @@ func (l *link) share(r *room) *share {
 	return nil
 }
 
-// fault reports misbehaviour of a neighbour or of an author whose event came from it.
-func (m *Machine) fault(l *link, room wire.Room, code string, drop bool, out *Output, format string, args ...any) {
-	l.cut = l.cut || drop
-	out.Faults = append(out.Faults, Fault{Peer: l.peer, Room: room, Code: code, Text: fmt.Sprintf(format, args...), Drop: drop})
-}
-
 // receive takes a frame in.
 func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 	l := m.links[in.From]
@@ -552,7 +554,7 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 			m.digested(now, l, s, f, out)
 		}
 	case wire.Have:
-		if s := m.shared(now, l, f.Room, 1, out); s != nil {
+		if s := m.shared(now, l, f.Room, 1+float64(len(f.Heads))/16, out); s != nil {
 			for i, h := range f.Heads {
 				k := span{base: h.Base, seq: h.Seq, hops: unknownHops}
 				if i < len(f.Ways) {

@@ -183,7 +183,7 @@ func TestAnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 				run[i] = w.forge(w.node("bob"), run[i].Seq, "I", nil)
 			}
 			return run
-		}, "", false, 0},
+		}, "silent", false, 0},
 		"two with one number": {func(w *world, ann *node, run []wire.Event) []wire.Event {
 			return slices.Insert(run, 8, w.forge(ann, run[7].Seq, "what I said otherwise", nil))
 		}, "equivocation", false, 16},

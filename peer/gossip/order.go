@@ -49,6 +49,9 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 // event takes one event in and reports whether it was of use.
 func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.Events, out *Output) bool {
 	s, a := l.share(r), r.logs[e.Author]
+	if e.Author != l.peer {
+		s.doubted, s.unshown = false, 0 // it does pass on what others say
+	}
 	if a != nil && e.Seq <= a.head {
 		if e.Seq <= a.base && m.olderEvent(now, l, r, a, e, f, out) {
 			return true
@@ -58,8 +61,8 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	}
 	if e.Lamport > believed(now) {
 		if a == nil || !a.warnedClock {
-			m.fault(l, r.name, "clock", false, out, "event %d of %s has a clock that nobody can have (%d): it is not taken in", e.Seq,
-				e.Author.Tag(), e.Lamport)
+			m.fault(l, r.name, e.Author, "clock", false, out, "its event %d claims a place in the log that nobody can have (%d): it is not taken in", e.Seq,
+				e.Lamport)
 		}
 		if a != nil {
 			a.warnedClock = true
@@ -74,7 +77,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		return true // it will be asked for when its turn comes, and verified then
 	}
 	if a == nil && len(r.logs) >= maxAuthors && (e.Author != l.peer || len(r.logs) >= 2*maxAuthors) {
-		m.fault(l, r.name, "flood", false, out, "room %s has %d authors here: no more are let in", r.name, len(r.logs))
+		m.fault(l, r.name, wire.PeerID{}, "flood", false, out, "room %s has %d authors here: no more are let in", r.name, len(r.logs))
 		return false
 	}
 	hash := e.Hash()
@@ -142,14 +145,14 @@ func (m *Machine) drain(r *room, a *authorLog) {
 }
 
 func (m *Machine) forged(l *link, r *room, e *wire.Event, out *Output) {
-	m.fault(l, r.name, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
+	m.fault(l, r.name, e.Author, "forged", true, out, "it sent event %d of %s, which that author did not sign", e.Seq, e.Author.Tag())
 }
 
 // punctual remarks on an author's clock, once.
 func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, live bool, out *Output) {
 	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
 		a.warnedClock = true
-		m.fault(l, r.name, "clock", false, out, "the clock of %s is off by %v", a.author.Tag(), d.Round(time.Second))
+		m.fault(l, r.name, e.Author, "clock", false, out, "its clock is off by %v, so its lines show wrong times; their order is right", d.Round(time.Second))
 	}
 }
 
@@ -196,10 +199,14 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		}
 		a.stranded = time.Time{}
 		if a.ask != nil {
-			if to := a.ask.to; a.head >= a.ask.up {
+			switch to := a.ask.to; {
+			case a.head >= a.ask.up:
+				if to.peer == x.from {
+					to.unkept = 0
+				}
 				a.drop()
 				m.resume(now, to)
-			} else {
+			case to.peer == x.from: // else who claims what does not exist would be waited for as long as others say something
 				a.ask.deadline = now.Add(askTimeout)
 			}
 		}
@@ -283,7 +290,7 @@ func (m *Machine) hold(now time.Time, l *link, r *room, a *authorLog, h held, ou
 	e := &h.event
 	if a.head > 0 && e.Seq > a.head+farAhead && !a.warnedSeq {
 		a.warnedSeq = true
-		m.fault(l, r.name, "sequence", false, out, "event %d of %s came after its event %d", e.Seq, a.author.Tag(), a.head)
+		m.fault(l, r.name, e.Author, "sequence", false, out, "event %d of %s came after its event %d", e.Seq, a.author.Tag(), a.head)
 	}
 	if !a.gap {
 		a.gap = true
@@ -329,7 +336,7 @@ func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Outpu
 		if _, _, refused := m.refused(err, out); refused {
 			return false
 		}
-		m.fault(l, r.name, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
+		m.fault(l, r.name, a.author, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
 		return false
 	}
 	m.tear(r, a, base)
@@ -348,6 +355,9 @@ func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Outpu
 func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *wire.Event, live bool, out *Output) {
 	if live { // it may not know that we have it: acknowledgements can be lost
 		m.ackSoon(now, s, a)
+	}
+	if s.spotted(e) {
+		live = false // it was asked for, and says nothing of the tree
 	}
 	if e.Seq <= a.base || a.warnedDouble { // the second is known to be worth no look
 		return
@@ -380,6 +390,7 @@ func (m *Machine) double(l *link, r *room, a *authorLog, e *wire.Event, out *Out
 		return
 	}
 	a.warnedDouble = true
-	m.fault(l, r.name, "equivocation", false, out,
+	m.fault(l, r.name, e.Author, "equivocation", false, out,
 		"%s signed two different events with the number %d: the first is kept, others may see the second", a.author.Tag(), e.Seq)
+	m.testify(l, r, a, e, out)
 }

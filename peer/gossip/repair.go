@@ -73,6 +73,8 @@ func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 	}
 	l := free[m.cfg.Rand.Uint64()%uint64(len(free))]
 	s := l.share(r)
+	m.compareOne(now, s, out)
+	m.examine(r, out)
 	news := r.rounds%digestForce == 0
 	for i := 0; i < len(r.sorted) && !news; i++ {
 		a := r.sorted[i]
@@ -132,7 +134,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 	}
 	if told {
 		if a == nil {
-			if k.base == k.seq || len(r.logs) >= maxAuthors/2 || l.claims >= maxClaims {
+			if k.base == k.seq || len(r.logs) >= maxAuthors/2 || l.claims >= maxClaims || l.lies() && l.claims >= fewClaims {
 				return
 			}
 			a = r.add(author)
@@ -219,6 +221,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 			}
 			// No answer: it may not have what it claimed. It is asked again when it claims it again.
 			to := a.ask.to
+			m.unkept(now, r, to, out)
 			if s := to.share(r); s != nil && !(a.gap && to.peer == a.author) {
 				if a.parent == s {
 					a.parent = nil
@@ -302,14 +305,21 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	}
 }
 
-// most is the highest sequence number of an event of a log that a neighbour claims to hold.
+// most is the highest sequence number of an event of a log that a neighbour claims to hold. The word of one of which nothing comes
+// counts only where there is no other.
 func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
+	var word uint64
 	for _, l := range m.linkList {
 		if s := l.share(r); s != nil {
-			if k := s.known[a.author]; k.seq > k.base {
+			if k := s.known[a.author]; k.seq > k.base && l.lies() {
+				word = max(word, k.seq)
+			} else if k.seq > k.base {
 				seq = max(seq, k.seq)
 			}
 		}
+	}
+	if seq == 0 {
+		return word
 	}
 	return seq
 }
@@ -389,7 +399,7 @@ func (m *Machine) ablest(now time.Time, r *room, a *authorLog, able []*link) *li
 			return -2
 		case s == a.parent && !a.late:
 			return -1
-		case l.struck(now) >= maxStrikes:
+		case l.struck(now) >= maxStrikes || l.lies():
 			return 1 << 8
 		}
 		return int(s.known[a.author].hops)

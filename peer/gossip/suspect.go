@@ -34,6 +34,7 @@ func (m *Machine) suspect(now time.Time, l *link, out *Output) {
 		for _, a := range s.room.behind {
 			if a.ask != nil && a.ask.to == l {
 				a.drop()
+				m.unkept(now, s.room, l, out) // or who is suspected and heard of by turns would be asked for ever
 				m.repairSoon(s.room, now)
 			}
 		}

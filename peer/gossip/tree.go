@@ -81,7 +81,7 @@ func (m *Machine) grow(now time.Time, r *room, a *authorLog, s *share) {
 	a.parent = s
 	a.eager |= s.bit()
 	if a.failed != nil && a.failed != s {
-		m.strike(now, r, a.failed)
+		m.strike(now, a.failed)
 	} else if s.link.strikes > 0 {
 		s.link.strikes--
 	}
@@ -276,10 +276,11 @@ func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, out *Outpu
 
 // strike notes that a neighbour was the parent of a log whose event then came from another, which had to be asked. One that
 // does so again and again loses all that it is the parent of, and what it offers is no reason to make it one.
-func (m *Machine) strike(now time.Time, r *room, s *share) {
+func (m *Machine) strike(now time.Time, s *share) {
 	l := s.link
 	l.strikes = min(l.struck(now)+1, 2*maxStrikes)
 	l.struckAt = now
+	s.doubted = true // see examine
 	if l.strikes == maxStrikes {
 		m.demote = append(m.demote, s)
 	}

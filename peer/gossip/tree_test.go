@@ -32,7 +32,7 @@ func (w *world) redundancy(f func()) float64 {
 }
 
 func TestALineCostsOneCopyPerPeerInALargeRoom(t *testing.T) {
-	w := newWorld(t, 21)
+	w := newWorld(t, 23)
 	w.sparse(200, 5)
 	w.run(time.Second)
 	for i := range 40 {

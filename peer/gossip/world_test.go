@@ -524,7 +524,9 @@ func (w *world) arrive(p packet) {
 	}
 	if e, ok := f.(wire.Events); ok {
 		for i := range e.Events {
-			w.payloads[p.to.id][e.Events[i].ID]++
+			if !p.to.compares(p.from, &e.Events[i]) {
+				w.payloads[p.to.id][e.Events[i].ID]++
+			}
 		}
 	}
 	w.step(p.to, Receive{p.from.id, f})
@@ -556,6 +558,12 @@ func (w *world) converged() {
 			}
 		}
 	}
+}
+
+// compares tells whether n has asked from for an event that it has; see witness.go.
+func (n *node) compares(from *node, e *wire.Event) bool {
+	l, r := n.machine.links[from.id], n.machine.rooms[e.Room]
+	return l != nil && r != nil && l.share(r) != nil && l.share(r).spot == (spot{e.Author, e.Seq})
 }
 
 // copies is the mean number of times that a payload reached a peer other than its author.

@@ -1,0 +1,168 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// Every attack below has a room of twelve honest peers talk while it goes on.
+const crowd = 12
+
+// soon is how long a line may take while somebody attacks: two questions that liars do not answer, and one to somebody else.
+const soon = 5 * time.Second
+
+// attacked is a room of twelve with a villain in it.
+func attacked(t *testing.T, seed uint64, meddle func(opSend) bool) (w *world, v *simPeer) {
+	t.Helper()
+	w = honestRoom(seed, crowd)
+	v = w.villain("mallory", meddle)
+	w.run(20 * time.Second)
+	if len(v.core.links) == 0 {
+		t.Fatal("the villain has no links, so this tests nothing")
+	}
+	w.forgetLate()
+	return w, v
+}
+
+func wantTalk(t *testing.T, w *world, most time.Duration) {
+	t.Helper()
+	wantSame(t, w, general, w.seed)
+	w.wantSoon(t, most)
+	w.wantNoBlame(t)
+	w.wantBounded(t)
+	t.Logf("told: %v", w.troubles())
+}
+
+func TestForgedAuthor(t *testing.T) {
+	w, v := attacked(t, 1, nil)
+	seq := uint64(1000)
+	w.every(200*time.Millisecond, time.Minute, func() {
+		seq++
+		lie := v.signed(seq, 1, nil)
+		lie[0].Author, lie[0].Name = w.peers[3].id, w.peers[3].name
+		v.injectAll(liveFrame(lie...))
+	})
+	w.chat(100*time.Millisecond, time.Minute, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "forged", v, 10)
+}
+
+func TestReplay(t *testing.T) {
+	w, v := attacked(t, 2, nil)
+	w.chat(100*time.Millisecond, 20*time.Second, time.Second)
+	var old []wire.Event
+	for _, p := range w.honest() {
+		events, err := v.store.Range(general, p.id, 1, 100, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old = append(old, events...)
+	}
+	w.every(50*time.Millisecond, time.Minute, func() { v.injectAll(liveFrame(old[:min(len(old), 200)]...)) })
+	w.chat(100*time.Millisecond, time.Minute, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "flood", v, 10)
+}
+
+func TestOneNumberTwice(t *testing.T) {
+	w, v := attacked(t, 3, nil)
+	i := 0
+	for id, l := range v.core.links {
+		if l.up {
+			i++
+			v.inject(w.peer(id), liveFrame(v.signed(1, 3, func(e *wire.Event) { e.Body = fmt.Appendf(nil, "version %d", i) })...))
+		}
+	}
+	w.chat(time.Second, 15*time.Minute, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "equivocation", v, 2)
+}
+
+func TestFarAhead(t *testing.T) {
+	w, v := attacked(t, 4, nil)
+	v.say(general, "hello")
+	w.run(time.Second)
+	seq := uint64(1 << 40)
+	w.every(100*time.Millisecond, 20*time.Second, func() {
+		seq += 5000
+		v.injectAll(liveFrame(v.signed(seq, 1, nil)...))
+	})
+	w.chat(100*time.Millisecond, 20*time.Second, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "sequence", v, 2)
+}
+
+func TestTimeFarOff(t *testing.T) {
+	w, v := attacked(t, 5, nil)
+	seq := uint64(0)
+	w.every(time.Second, 20*time.Second, func() {
+		seq++
+		v.injectAll(liveFrame(v.signed(seq, 1, func(e *wire.Event) { e.Time = e.Time.Add(24 * 365 * time.Hour) })...))
+	})
+	w.chat(100*time.Millisecond, 20*time.Second, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "clock", v, 2)
+}
+
+func TestClockBeyondBelief(t *testing.T) {
+	w, v := attacked(t, 6, nil)
+	seq := uint64(0)
+	w.every(time.Second, 20*time.Second, func() {
+		seq++
+		v.injectAll(liveFrame(v.signed(seq, 1, func(e *wire.Event) { e.Lamport = wire.MaxCounter })...))
+	})
+	w.chat(100*time.Millisecond, 20*time.Second, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "clock", v, 2)
+}
+
+func TestFloodOfFrames(t *testing.T) {
+	w, v := attacked(t, 7, nil)
+	w.every(100*time.Millisecond, time.Minute, func() {
+		for range 1000 {
+			v.injectAll(wire.Have{Room: general, Heads: []wire.Head{{Author: w.peers[0].id, Seq: 1}}})
+		}
+	})
+	w.chat(100*time.Millisecond, time.Minute, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "flood", v, 10)
+}
+
+func TestOffersOfWhatDoesNotExist(t *testing.T) {
+	w, v := attacked(t, 8, nil)
+	n := 0
+	before := heapInUse()
+	w.every(200*time.Millisecond, time.Minute, func() {
+		f := wire.Have{Room: general}
+		for range 100 {
+			n++
+			f.Heads = append(f.Heads, wire.Head{Author: wire.PeerID{byte(n >> 16), byte(n >> 8), byte(n), 1}, Seq: 7})
+			f.Ways = append(f.Ways, wire.Way{})
+		}
+		v.injectAll(f)
+	})
+	w.chat(100*time.Millisecond, time.Minute, 5*time.Second)
+	t.Logf("heap grew by %d KiB", (heapInUse()-before)>>10)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "claims", v, 2)
+}
+
+func TestDigestsThatLie(t *testing.T) {
+	w, v := attacked(t, 9, nil)
+	w.every(100*time.Millisecond, time.Minute, func() {
+		f := wire.Have{Room: general}
+		for _, p := range w.honest() {
+			f.Heads = append(f.Heads, wire.Head{Author: p.id, Seq: 1 << 40})
+			f.Ways = append(f.Ways, wire.Way{})
+		}
+		slices.SortFunc(f.Heads, func(a, b wire.Head) int { return comparePeers(a.Author, b.Author) })
+		v.injectAll(f)
+	})
+	w.chat(100*time.Millisecond, time.Minute, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "claims", v, 2)
+}
