@@ -3,7 +3,6 @@ package peer
 import (
 	"fmt"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +130,6 @@ func (w *world) wantTold(t *testing.T, code string, who *simPeer, atMost int) {
 			continue
 		}
 		told++
-		t.Logf("%s was told %q", p.name, texts)
 		if len(texts) > atMost {
 			t.Errorf("%s was told of %q %d times, want at most %d: %q", p.name, code, len(texts), atMost, texts[:atMost+1])
 		}
@@ -166,27 +164,7 @@ func (w *world) troubles() map[string]int {
 	return n
 }
 
-// wantQuiet checks that the honest were told of no trouble but that of these codes.
-func (w *world) wantQuiet(t *testing.T, but ...string) {
-	t.Helper()
-	for _, p := range w.honest() {
-		for _, ev := range p.events {
-			var code, text string
-			switch ev := ev.(type) {
-			case Notice:
-				code, text = ev.Code, ev.Text
-			case Failure:
-				code, text = ev.Code, ev.Text
-			}
-			if code != "" && !slices.Contains(but, code) {
-				t.Errorf("%s was told of %q: %s", p.name, code, text)
-				return
-			}
-		}
-	}
-}
-
-// wantLinks checks that no honest peer broke the link with another.
+// wantNoBlame checks that no honest peer broke the link with another for something that it did.
 func (w *world) wantNoBlame(t *testing.T) {
 	t.Helper()
 	for _, p := range w.honest() {
@@ -260,15 +238,6 @@ func heapInUse() int64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-// frames counts what the honest sent so far, and their bytes.
-func (w *world) frames() (n, size uint64) {
-	for _, p := range w.honest() {
-		n += p.core.counters["frames.sent"]
-		size += p.core.counters["bytes.sent"]
-	}
-	return n, size
 }
 
 // forgetLate begins anew to measure how long lines take.
