@@ -234,11 +234,18 @@ func (c *chaos) settle() {
 	c.wantModest()
 }
 
-// await polls until a complaint is no more, and logs how long after a time that was.
+// await polls until a complaint is no more, and logs how long after a time that was, and what the last complaint was.
 func (c *chaos) await(what string, since time.Time, within time.Duration, complaint func() error) {
 	c.w.t.Helper()
-	c.w.poll(fmt.Sprintf("seed %d: %s", c.seed, what), within, complaint)
-	c.w.t.Logf("%s: after %.1f s", what, time.Since(since).Seconds())
+	last := ""
+	c.w.poll(fmt.Sprintf("seed %d: %s", c.seed, what), within, func() error {
+		err := complaint()
+		if err != nil {
+			last = "; until then " + err.Error()
+		}
+		return err
+	})
+	c.w.t.Logf("%s: after %.1f s%.300s", what, time.Since(since).Seconds(), last)
 }
 
 // saidLine is a line as its author's process showed it.
