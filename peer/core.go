@@ -375,7 +375,7 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 	}
 	c.tickMeshes(now, out)
 	c.tellHolders(now, out)
-	for _, id := range c.linkIDs() {
+	for _, id := range c.dueLinks(now) {
 		l := c.links[id]
 		if l == nil { // another one's time-out ended it
 			continue
@@ -414,6 +414,20 @@ func (c *Core) tick(now time.Time, out *CoreOutput) {
 		c.roster.trackerGone(now, c.joined, &out.Events)
 		c.wantLinks(now, false, out)
 	}
+}
+
+// dueLinks are the links of which some time has come, in the order of linkIDs: mostly none.
+func (c *Core) dueLinks(now time.Time) (ids []wire.PeerID) {
+	for id, l := range c.links {
+		for _, t := range [...]time.Time{l.wake, l.idleUntil, l.presentAt} {
+			if !t.IsZero() && !now.Before(t) {
+				ids = append(ids, id)
+				break
+			}
+		}
+	}
+	slices.SortFunc(ids, comparePeers)
+	return ids
 }
 
 // shutdown says goodbye to every neighbour; the Node closes transport and signaling after it.

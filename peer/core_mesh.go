@@ -350,17 +350,20 @@ func (c *Core) rejoin(now time.Time, r *room, out *CoreOutput) {
 
 // introduce tells the overlay of a room of members that it was not told of yet.
 func (c *Core) introduce(now time.Time, r *room, out *CoreOutput) {
-	var contacts []overlay.Contact
-	for _, m := range c.roster.members(r.name) {
-		if !r.told[m.Peer] && len(contacts) < maxTold {
-			contacts = append(contacts, overlay.Contact{Peer: m.Peer})
+	var untold []wire.PeerID // few, of many members
+	for id, p := range c.roster.people {
+		if !r.told[id] && p.in(r.name) {
+			untold = append(untold, id)
 		}
 	}
-	if len(contacts) == 0 {
+	if len(untold) == 0 {
 		return
 	}
-	for _, contact := range contacts {
-		r.told[contact.Peer] = true
+	slices.SortFunc(untold, comparePeers)
+	var contacts []overlay.Contact
+	for _, id := range untold[:min(len(untold), maxTold)] {
+		r.told[id] = true
+		contacts = append(contacts, overlay.Contact{Peer: id})
 	}
 	if len(r.told) > 2*r.size+maxTold {
 		maps.DeleteFunc(r.told, func(id wire.PeerID, _ bool) bool { p := c.roster.people[id]; return p == nil || !p.in(r.name) })
