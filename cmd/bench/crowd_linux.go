@@ -64,15 +64,24 @@ func crowdCommand(args []string) error {
 	f := flag.NewFlagSet("crowd", flag.ContinueOnError)
 	n := f.Int("n", 100, "peers")
 	within := f.Duration("within", 5*time.Minute, "how long the room may take to form")
+	profile := f.String("profile", "", "file for a profile of the processor time until the room has formed")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	c := &crowd{hub: signalingtest.New(signaling.HubConfig{Seed: 1})}
 	defer c.stop()
 	out := json.NewEncoder(os.Stdout)
+	if *profile != "" {
+		if _, err := c.order([]string{"profile", *profile}); err != nil {
+			return err
+		}
+	}
 	built, err := c.build(*n, *within)
 	if err != nil {
 		return err
+	}
+	if *profile != "" {
+		pprof.StopCPUProfile()
 	}
 	if err := out.Encode(built); err != nil {
 		return err
@@ -152,6 +161,9 @@ func (c *crowd) build(n int, within time.Duration) (crowdBuilt, error) {
 	for i := range n {
 		if err := c.add(i); err != nil {
 			return crowdBuilt{}, fmt.Errorf("start peer %d: %w", i, err)
+		}
+		if i > 0 && i%max(1, n/10) == 0 {
+			fmt.Fprintf(os.Stderr, "crowd: %d of %d peers after %v, %v of processor time\n", i, n, time.Since(began).Round(time.Millisecond), ownTime())
 		}
 		for c.lacking() > crowdAtOnce {
 			if time.Since(began) > within {

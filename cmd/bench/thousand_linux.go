@@ -9,6 +9,7 @@ import (
 
 // Of the large crowd.
 const (
+	crowdGC        = "300"            // to collect the garbage of so many goroutines costs more than they do
 	crowdPatience  = 10 * time.Minute // until it stands
 	thousandLines  = 100              // in a round
 	thousandEvery  = time.Second
@@ -20,7 +21,8 @@ const (
 // thousand makes a room of very many peers in one process, and has them talk over their trees, and flood over the same links.
 func thousand(b *bench) ([]table, error) {
 	n := fmt.Sprint(b.room)
-	p, err := b.gather(lab.Command{Name: "a crowd", Path: b.self, Args: []string{"crowd", "-n", n, "-within", crowdPatience.String()}}, crowdPatience+patience)
+	p, err := b.gather(lab.Command{Name: "a crowd", Path: b.self, Env: []string{"GOGC=" + crowdGC},
+		Args: []string{"crowd", "-n", n, "-within", crowdPatience.String()}}, crowdPatience+patience)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +79,6 @@ func thousand(b *bench) ([]table, error) {
 	}
 	t.note("Whole Nodes over WebRTC on the loopback interface, with their tracker and their histories in memory, which join as fast as their links open, %d at a time. Flooding is done "+
 		"over the same links by the same process: the same signed event in a frame of the same size, verified once by each peer and sent on to all that it is linked with but the one it came from. "+
-		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds.", crowdAtOnce, thousandTalk, thousandSize, thousandEvery, thousandLines, len(trees.p50))
+		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds. The process runs with GOGC=%s.", crowdAtOnce, thousandTalk, thousandSize, thousandEvery, thousandLines, len(trees.p50), crowdGC)
 	return []table{made, t}, nil
 }
