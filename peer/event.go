@@ -254,7 +254,7 @@ type OlderAnswer struct {
 	Events int  // that were fetched and are in the Store now
 	More   bool // a neighbour has older ones still
 	// Err says why there are not as many as were asked for: nobody linked has older ones, the Store keeps no more of the room, or
-	// they did not come within 10 s. It is nil when there are.
+	// they did not come within 10 s. It is nil when there are, and when all that was ever said there is here.
 	Err error
 }
 

@@ -193,7 +193,7 @@ type Fetched struct {
 	Room   wire.Room
 	Events int   // how many older ones have come
 	More   bool  // a neighbour has still older ones
-	Err    error // why there are not as many as were asked for
+	Err    error // why there are not as many as were asked for; nil, too, where every log is here from its first event on
 }
 
 // Held tells that peer is now known to hold the own events of room up to Seq.

@@ -355,6 +355,11 @@ func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Out
 	return true
 }
 
+// whole tells whether every log of the room begins here with its author's first event.
+func (r *room) whole() bool {
+	return !slices.ContainsFunc(r.sorted, func(a *authorLog) bool { return a.base > 0 })
+}
+
 // supply answers the demand of a room when there is nothing more to be done about it. More says that somebody has older events.
 func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output) {
 	d := r.demand
@@ -364,6 +369,7 @@ func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output
 	f := Fetched{Room: r.name, Events: d.got, More: more}
 	switch {
 	case d.got >= d.goal:
+	case r.whole() && !more && len(r.asked) == 0 && !contact: // there is nothing older
 	case r.full:
 		f.Err = fmt.Errorf("fetch older messages of %s: the history keeps no more of this room: raise its limits", r.name)
 	case !d.until.After(now):
