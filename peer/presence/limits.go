@@ -40,7 +40,7 @@ var (
 	listedTaken = limit{10_000, 40_000} // items of one neighbour's lists
 	wondered    = limit{5, 50}          // reports of one neighbour about records that are not known, which are asked for
 	downsTaken  = limit{200, 2_000}     // reports of deaths by one neighbour's hand
-	accusations = limit{0.4, 32}        // of members that did not answer a roll call; less than the others take
+	accusations = limit{0.1, 8}         // of members that did not answer a roll call; less than the others take
 	reports     = limit{0.5, 64}        // by one reporter
 )
 

@@ -28,6 +28,7 @@ const (
 type roll struct {
 	from  time.Duration // since when deaths are counted
 	dead  int
+	back  int           // of them
 	began time.Duration // of the last one
 	spell time.Duration // over which its answers are spread
 	sayAt time.Duration // when to answer
@@ -41,8 +42,8 @@ type roll struct {
 // mourn counts a death, and calls the roll when there are many.
 func (m *Machine) mourn() {
 	r := &m.roll
-	if m.now-r.from > rollWindow {
-		r.from, r.dead = m.now, 0
+	if m.now-r.from > rollWindow && r.endAt == never {
+		r.from, r.dead, r.back = m.now, 0, 0
 	}
 	r.dead++
 	if r.dead < rollDead || r.dead*rollPart < m.table.members || r.endAt != never || r.ended != never && m.now-r.ended < rollAgain {
@@ -55,18 +56,30 @@ func (m *Machine) mourn() {
 	r.sayAt = m.now + rollLag + time.Duration(m.rand.Int64N(int64(r.spell)))
 }
 
+// rise counts a member that died and is back. When many are it was a partition, and those deep in the other part, who are not known
+// to be back because nobody took them for dead, need not have heard of any roll.
+func (m *Machine) rise() {
+	r := &m.roll
+	if r.back++; r.endAt != never && r.back*rollPart >= r.dead {
+		r.askAt, r.endAt, r.ended = never, never, m.now
+	}
+}
+
 // silent tells whether a member has said nothing since the roll was called.
 func (m *Machine) silent(e *entry) bool {
 	return !e.gone() && e.rec.peer != m.self && e.heard < uint32(m.roll.began/(100*time.Millisecond))
 }
 
-// urge asks the neighbours that were not heard of to say something, and a random one for the others.
+// urge asks all neighbours for those that were not heard of, and the neighbours that were not heard of for themselves. A link may be
+// new, and lead to where they were.
 func (m *Machine) urge(out *Output) {
-	if len(m.neighbours) == 0 {
-		return
-	}
-	other := m.neighbours[m.rand.IntN(len(m.neighbours))]
 	ask := &want{}
+	send := func() {
+		for _, n := range m.neighbours {
+			m.send(n, ask, out)
+		}
+		ask = &want{}
+	}
 	for e := range m.table.all() {
 		if !m.silent(e) {
 			continue
@@ -75,18 +88,18 @@ func (m *Machine) urge(out *Output) {
 		if n := m.neighbour(e.rec.peer); n != nil {
 			m.send(n, &want{items: []wanted{item}}, out)
 		} else if ask.items = append(ask.items, item); len(ask.items) == maxWants {
-			m.send(other, ask, out)
-			ask = &want{}
+			send()
 		}
 	}
 	if len(ask.items) > 0 {
-		m.send(other, ask, out)
+		send()
 	}
 }
 
 // dismiss ends the roll call: who is silent still is gone.
 func (m *Machine) dismiss(out *Output) {
 	m.roll.ended = m.now
+	m.hurry() // others may know better
 	for _, id := range m.table.peers(m.silent) {
 		if e := m.table.find(id); e != nil && m.neighbour(id) == nil {
 			m.lose(e, e.rec.member(), expired, Expired, out)

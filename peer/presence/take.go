@@ -119,6 +119,9 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 	} else {
 		was, there = e.rec.member(), !e.gone()
 		urgent = e.state != here || !rec.same(e.rec.version) || m.roll.endAt != never // an answer to the roll must not get lost
+		if e.state == died && !rec.left {
+			m.rise()
+		}
 		m.clear(e)
 		m.table.replace(e, rec)
 	}
