@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"cmd/peerchat":            {"configs", "tui", "peer", "peer/wire", "peer/history", "peer/profile", "signaling", "media", "media/device", "media/wav"},
 	"cmd/peerchat/e2e":        {"cmd/peerchat/e2e/lab"}, // its tests take media, mediatest and wav, to make and to judge sound
 	"cmd/peerchat/e2e/lab":    {},
-	"cmd/bench":               {"cmd/peerchat/e2e/lab", "peer", "peer/history", "peer/wire", "signaling", "signaling/signalingtest", "media", "media/device", "media/mediatest", "media/wav"},
+	"cmd/bench":               {"cmd/internal/report", "cmd/peerchat/e2e/lab", "peer", "peer/history", "peer/wire", "signaling", "signaling/signalingtest", "media", "media/device", "media/mediatest", "media/wav"},
 	"cmd/bench/raft":          {}, // a module of its own, as is
 	"cmd/bench/gossipsub":     {},
 	"cmd/gossipsim":           {"cmd/internal/report", "peer/wire", "peer/overlay", "peer/sim", "peer/sim/member", "peer/sim/chat"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"strings"
 	"testing"
 )
 
@@ -44,21 +43,6 @@ func TestFigures(t *testing.T) {
 	}
 	if got := spread([]float64{3, 1, 2}); got != "2.00 (1.00–3.00)" {
 		t.Errorf("the spread of 3, 1, 2 is written %q", got)
-	}
-}
-
-func TestReplaceOnlyBetweenMarkers(t *testing.T) {
-	document := "a\n<!-- bench:x -->\nold\n<!-- /bench:x -->\nb\n<!-- bench:y -->\n<!-- /bench:y -->\n"
-	got, err := replace(document, "x", "| new |\n")
-	want := "a\n<!-- bench:x -->\n| new |\n<!-- /bench:x -->\nb\n<!-- bench:y -->\n<!-- /bench:y -->\n"
-	if err != nil || got != want {
-		t.Errorf("the document becomes %q, %v, want %q", got, err, want)
-	}
-	if again, err := replace(got, "x", "| new |"); err != nil || again != got {
-		t.Errorf("replacing by the same text changes the document to %q, %v", again, err)
-	}
-	if _, err := replace(document, "z", ""); err == nil || !strings.Contains(err.Error(), "bench:z") {
-		t.Errorf("an item without a place gives %v, want an error that names its marker", err)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"peerchat/cmd/internal/report"
 )
 
 // table is the outcome of one item.
@@ -23,42 +25,11 @@ func (t *table) note(format string, args ...any) {
 
 // markdown writes the table with its notes below it.
 func (t *table) markdown() string {
-	var b strings.Builder
-	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	line(t.head)
-	b.WriteString(strings.Repeat("| --- ", len(t.head)) + "|\n")
-	for _, r := range t.rows {
-		line(r)
-	}
-	for _, n := range t.notes {
-		b.WriteString("\n" + n + "\n")
-	}
-	return b.String()
+	return (&report.Table{Head: t.head, Rows: t.rows, Notes: t.notes}).Markdown()
 }
 
-// replace puts text between the markers of an item: "<!-- bench:NAME -->" and "<!-- /bench:NAME -->".
-func replace(document, name, text string) (string, error) {
-	open, end := "<!-- bench:"+name+" -->", "<!-- /bench:"+name+" -->"
-	from := strings.Index(document, open)
-	to := strings.Index(document, end)
-	if from < 0 || to < from {
-		return "", fmt.Errorf("find the place for %q: no %s … %s there; put them where the table belongs", name, open, end)
-	}
-	return document[:from+len(open)] + "\n" + strings.TrimSpace(text) + "\n" + document[to:], nil
-}
-
-// write puts the text of one item into the file.
-func write(file, name, text string) error {
-	old, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("read the document for the figures: %w", err)
-	}
-	document, err := replace(string(old), name, text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return os.WriteFile(file, []byte(document), 0o644)
-}
+// write puts the text of one item into the file, between its marks.
+func write(file, name, text string) error { return report.Write(file, "bench", name, text) }
 
 // machine is a line about where the figures come from.
 func machine(now time.Time) string {

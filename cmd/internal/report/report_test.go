@@ -3,6 +3,7 @@ package report
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -16,13 +17,18 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
-func TestReplace(t *testing.T) {
-	got, err := Replace("a\n<!-- sim:x -->\nold\n<!-- /sim:x -->\nb", "sim", "x", "new\n")
-	if want := "a\n<!-- sim:x -->\nnew\n<!-- /sim:x -->\nb"; got != want || err != nil {
-		t.Errorf("got %q (%v), want %q", got, err, want)
+func TestReplaceOnlyBetweenMarkers(t *testing.T) {
+	document := "a\n<!-- bench:x -->\nold\n<!-- /bench:x -->\nb\n<!-- bench:y -->\n<!-- /bench:y -->\n"
+	got, err := Replace(document, "bench", "x", "| new |\n")
+	want := "a\n<!-- bench:x -->\n| new |\n<!-- /bench:x -->\nb\n<!-- bench:y -->\n<!-- /bench:y -->\n"
+	if err != nil || got != want {
+		t.Errorf("the document becomes %q, %v, want %q", got, err, want)
 	}
-	if _, err := Replace("a", "sim", "x", "new"); err == nil {
-		t.Error("a document without a place for the table was taken")
+	if again, err := Replace(got, "bench", "x", "| new |"); err != nil || again != got {
+		t.Errorf("replacing by the same text changes the document to %q, %v", again, err)
+	}
+	if _, err := Replace(document, "bench", "z", ""); err == nil || !strings.Contains(err.Error(), "bench:z") {
+		t.Errorf("an item without a place gives %v, want an error that names its marker", err)
 	}
 }
 
