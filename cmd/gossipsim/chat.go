@@ -78,7 +78,7 @@ func stable(s *settings) (report.Table, error) {
 	row("20 senders after that", sayAll(r, many, 2*time.Second, 2*time.Second))
 	row("20 senders, 100 lines a second", sayAll(r, slices.Repeat(many, 3), 10*time.Millisecond, 3*time.Second))
 	t.Row("Plumtree's paper", "0 when stable; flooding 3", "17 to 18 with many senders, 50 to 78 without optimisation", "", "", "", "100 %", "", "", "", "", "", "")
-	if _, err := r.Settle(5 * time.Minute); err != nil {
+	if _, err := r.Spread(5 * time.Minute); err != nil {
 		return t, err
 	}
 	t.Note("%d peers, active view 5, passive view 30. %s Redundancy is the paper's: copies for each peer that is to be reached, less one; second copies "+
@@ -171,9 +171,9 @@ func atOnce[A, B any](list []A, do func(A) (B, error)) ([]B, error) {
 // trouble is what goes wrong with links and peers all the time.
 func trouble(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"", "redundancy", "of it second copies", "last hop", "until half have it, ms", "until all have it, ms", "worst", "reached in 10 s",
-		"everybody holds everything, and views agree, after"}}
+		"everybody holds everything after"}}
 	row := func(what string, x chat.Result, r *chat.Room, since time.Duration) error {
-		took, err := r.Settle(15 * time.Minute)
+		took, err := r.Spread(15 * time.Minute)
 		if since == 0 && took > 0 {
 			since = r.Elapsed() - took - 10*time.Second
 		}
@@ -279,7 +279,7 @@ func growth(s *settings) (report.Table, error) {
 		row = append(row, until(r, start, time.Minute, func() bool { return r.Knows(comes) == r.Living() }))
 		t.Row(row...)
 		s.say("%v", row)
-		if _, err := r.Settle(time.Minute); err != nil {
+		if _, err := r.Spread(time.Minute); err != nil {
 			return t, fmt.Errorf("%d peers: %w", n, err)
 		}
 		r.CheckBounds()
@@ -288,8 +288,7 @@ func growth(s *settings) (report.Table, error) {
 		}
 		s.say("%d peers, trace %016x", n, r.Hash())
 	}
-	t.Note("Whole participants: overlay with views as they follow from the size of the room, broadcast, history, presence. %s In the end everybody holds everything "+
-		"and knows who is there.", apartNote)
+	t.Note("Whole participants: overlay with views as they follow from the size of the room, broadcast, history, presence. %s In the end everybody holds everything.", apartNote)
 	return t, nil
 }
 

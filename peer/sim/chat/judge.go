@@ -134,6 +134,23 @@ func (r *Room) Settle(d time.Duration) (time.Duration, error) {
 	}
 }
 
+// Spread lets the world go on until everybody who lives holds everything, but for at most d. It returns how long that took, or the Breach. In a room of
+// thousands some view is always about to change, so that all of Settle seldom holds in one moment.
+func (r *Room) Spread(d time.Duration) (time.Duration, error) {
+	start := r.Elapsed()
+	for {
+		why := r.lacking()
+		switch passed := r.Elapsed() - start; {
+		case why == "":
+			return passed, nil
+		case passed >= d:
+			r.breach(Complete, "%s", why)
+			return passed, r.judge.breaches[len(r.judge.breaches)-1]
+		}
+		r.Run(time.Second)
+	}
+}
+
 // Unsettled is what does not hold now and must in the calm; nil if all does.
 func (r *Room) Unsettled() *Breach {
 	no := func(i Invariant, format string, args ...any) *Breach {
