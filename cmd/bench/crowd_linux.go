@@ -35,6 +35,7 @@ const crowdAtOnce = 8
 // histories are in memory.
 type crowd struct {
 	hub     *signalingtest.Hub
+	gate    gate
 	members []*crowdMember
 	talk    atomic.Pointer[crowdTalk] // what is being measured
 }
@@ -68,7 +69,7 @@ func crowdCommand(args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	c := &crowd{hub: signalingtest.New(signaling.HubConfig{Seed: 1})}
+	c := &crowd{hub: signalingtest.New(signaling.HubConfig{Seed: 1}), gate: gate{under: map[uuid.UUID]bool{}}}
 	defer c.stop()
 	out := json.NewEncoder(os.Stdout)
 	if *profile != "" {
@@ -99,7 +100,7 @@ func crowdCommand(args []string) error {
 	return in.Err()
 }
 
-// order does what a line of standard input says: "talk", "flood" (see talkOrder), "rest DURATION", "count", or "profile FILE" and
+// order does what a line of standard input says: "talk", "flood" (see talkOrder), "rest DURATION", "count", "heap FILE", or "profile FILE" and
 // "profile" to end it.
 func (c *crowd) order(words []string) (any, error) {
 	if len(words) == 0 {
@@ -125,6 +126,12 @@ func (c *crowd) order(words []string) (any, error) {
 		var b crowdBuilt
 		c.count(&b)
 		return b, nil
+	case "heap":
+		file, err := os.Create(words[1])
+		if err != nil {
+			return nil, err
+		}
+		return struct{}{}, errors.Join(pprof.WriteHeapProfile(file), file.Close())
 	case "profile":
 		if len(words) == 1 {
 			pprof.StopCPUProfile()
@@ -243,12 +250,13 @@ func (c *crowd) add(i int) error {
 		Key: m.key, Name: name, Rooms: []wire.Room{crowdRoom}, Store: history.NewMemory(), Seed: uint64(i),
 		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
 			var err error
-			m.rtc, err = peer.NewRTC(peer.RTCConfig{Interfaces: []string{"lo"}}, func(ev peer.TransportEvent) {
+			report := func(ev peer.TransportEvent) {
 				if m.carried(ev) {
 					sink(ev)
 				}
-			})
-			return tap{m.rtc, m}, err
+			}
+			m.rtc, err = peer.NewRTC(peer.RTCConfig{Interfaces: []string{"lo"}}, report)
+			return tap{m.rtc, m, report}, err
 		},
 		NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {
 			return c.hub.NewClient(wire.IDOf(m.key), name, sink), nil
@@ -285,19 +293,8 @@ func (m *crowdMember) told(ev peer.Event) {
 // tap is a transport that notes what goes through it, and floods.
 type tap struct {
 	*peer.RTC
-	m *crowdMember
-}
-
-// Offer implements peer.Transport, as do the others.
-func (t tap) Offer(session uuid.UUID, remote wire.PeerID) {
-	t.m.begun(session, remote)
-	t.RTC.Offer(session, remote)
-}
-
-// Accept begins a session at the other side.
-func (t tap) Accept(session uuid.UUID, remote wire.PeerID, offer peer.Description) {
-	t.m.begun(session, remote)
-	t.RTC.Accept(session, remote, offer)
+	m      *crowdMember
+	report func(peer.TransportEvent)
 }
 
 // Send counts what carries events: the frame's first item is its type (see package wire).
@@ -328,10 +325,12 @@ func (m *crowdMember) carried(ev peer.TransportEvent) bool {
 			return false
 		}
 	case peer.Opened:
+		m.crowd.gate.leave(ev.Session)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.open[ev.Session] = m.asked[ev.Session]
 	case peer.Closed:
+		m.crowd.gate.leave(ev.Session)
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		delete(m.asked, ev.Session)
