@@ -227,21 +227,9 @@ type doubt struct {
 	again  time.Time     // when the other acknowledgement would come
 }
 
-// patience is how long an acknowledgement is waited for before the next copy. It doubles with each, but on a link that loses
-// much only after the third: there the next copy is likely lost, too, and what one author says next waits for it.
+// patience is how long an acknowledgement is waited for before the next copy.
 func (l *link) patience(copies int) time.Duration {
-	if l.loss > lossy/2 {
-		copies -= 2
-	}
-	return max(hedgeDelay, 2*l.rtt) << max(0, copies-1)
-}
-
-// copies is how many copies of an event are sent at most.
-func (l *link) copies() int {
-	if l.loss > lossy/2 {
-		return maxCopies + 2
-	}
-	return maxCopies
+	return max(hedgeDelay, 2*l.rtt) << (copies - 1)
 }
 
 // watch has events sent again on the unreliable channel if they are not acknowledged. Data channels retransmit after a
@@ -300,7 +288,7 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 			continue
 		}
 		silent = silent || l.mute(now, h)
-		if probe := l.suspected && i == len(l.hedges)-1 && h.count < maxProbes; h.count >= l.copies() && !probe {
+		if probe := l.suspected && i == len(l.hedges)-1 && h.count < maxProbes; h.count >= maxCopies && !probe {
 			h.next, h.last = h.sent.Add(hedgeMemory), true // kept on, to measure how long the acknowledgement takes
 		}
 		if h.last {
@@ -316,7 +304,7 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		size += n
 		again, as = append(again, h.event), h
 		h.count++
-		h.next = now.Add(l.patience(min(h.count, l.copies())))
+		h.next = now.Add(l.patience(min(h.count, maxCopies)))
 	}
 	send()
 	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.next.IsZero() })
@@ -344,11 +332,11 @@ func (m *Machine) unwatch(now time.Time, l *link, s *share, author wire.PeerID, 
 	if last == nil {
 		return
 	}
+	resent := 0.0
 	if last.count > 1 {
-		l.loss += (1 - l.loss) / 16
-	} else { // slowly: what a first fast copy along with the other saves is no sign that it was not needed
-		l.loss -= l.loss / 64
+		resent = 1
 	}
+	l.loss += (resent - l.loss) / 16
 	sample := now.Sub(last.sent)
 	if last.count > 1 {
 		// Which copy is acknowledged cannot be told (Karn and Partridge, SIGCOMM 1987). Such a sample may move the

@@ -74,7 +74,7 @@ const (
 	liveFor = 10 * time.Second // how long an event counts as live when it is relayed
 
 	maxHedges   = 16                    // own events per neighbour that are sent again when not acknowledged
-	maxCopies   = 4                     // of one event, the first included; on a link that loses much two more
+	maxCopies   = 4                     // of one event, the first included
 	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
 	lossy       = 0.15                  // share of events sent again above which a link is lossy
 	maxVague    = 3                     // acknowledgements that tell no round trip, until a repeated one does

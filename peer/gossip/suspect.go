@@ -13,7 +13,7 @@ func (l *link) mute(now time.Time, h *hedge) bool {
 	for range h.count {
 		odds *= max(l.loss, leastLoss)
 	}
-	return h.count > 1 && now.Sub(h.next) <= hedgeDelay && (odds <= doubtful || h.count >= l.copies()) && now.Sub(h.sent) >= max(suspectDelay, 5*l.trip())
+	return h.count > 1 && now.Sub(h.next) <= hedgeDelay && (odds <= doubtful || h.count >= maxCopies) && now.Sub(h.sent) >= max(suspectDelay, 5*l.trip())
 }
 
 // suspect is told that a neighbour did not acknowledge several copies of an event.
