@@ -42,7 +42,7 @@ func items() []item {
 		{"heal", "joining the halves of a network again", heal},
 		{"messages", "messages of an election", messages},
 		{"gossipsub", "a room of 100, beside GossipSub", gossipsub},
-		{"thousand", "a room of a thousand in one process, beside flooding", thousand},
+		{"large", "a large room in one process, beside flooding", large},
 		{"growth", "a peer's cost as the room grows, simulated", growth},
 		{"history", "a million events, and a peer that has missed many", historyRun},
 		{"voice-delay", "from mouth to ear", voiceDelay},
@@ -74,7 +74,7 @@ func run(args []string) error {
 	flags.IntVar(&b.crowd, "crowd", 19000, "idle peers at the tracker")
 	flags.IntVar(&b.crowdRounds, "crowd-rounds", 3, "rounds of filling the tracker with idle peers")
 	flags.DurationVar(&b.idle, "idle", 20*time.Second, "length of a round of idling")
-	flags.IntVar(&b.room, "room", 1000, "peers of the large room in one process")
+	flags.IntVar(&b.room, "room", 300, "peers of the large room in one process")
 	flags.IntVar(&b.simulated, "simulated", 10_000, "peers of the largest simulated room")
 	flags.StringVar(&b.peers, "peers", "5,20", "numbers of peers that elect a leader")
 	flags.Float64Var(&b.minutes, "minutes", 1, "minutes of waiting for false elections")

@@ -9,17 +9,17 @@ import (
 
 // Of the large crowd.
 const (
-	crowdGC        = "300"            // to collect the garbage of so many goroutines costs more than they do
-	crowdPatience  = 10 * time.Minute // until it stands
-	thousandLines  = 100              // in a round
-	thousandEvery  = time.Second
-	thousandSize   = 100
-	thousandTalk   = 5 // senders
-	thousandRounds = 3
+	crowdGC       = "300"            // to collect the garbage of so many goroutines costs more than they do
+	crowdPatience = 10 * time.Minute // until it stands
+	largeLines    = 50               // in a round
+	largeEvery    = time.Second
+	largeSize     = 100
+	largeTalk     = 5 // senders
+	largeRounds   = 3
 )
 
-// thousand makes a room of very many peers in one process, and has them talk over their trees, and flood over the same links.
-func thousand(b *bench) ([]table, error) {
+// large makes a room of very many peers in one process, and has them talk over their trees, and flood over the same links.
+func large(b *bench) ([]table, error) {
 	n := fmt.Sprint(b.room)
 	p, err := b.gather(lab.Command{Name: "a crowd", Path: b.self, Env: []string{"GOGC=" + crowdGC},
 		Args: []string{"crowd", "-n", n, "-within", crowdPatience.String()}}, crowdPatience+patience)
@@ -38,12 +38,12 @@ func thousand(b *bench) ([]table, error) {
 		return nil, err
 	}
 	var first, trees, flood talks
-	o := talkOrder{lines: thousandTalk, senders: thousandTalk, size: thousandSize, every: 2 * thousandEvery}
+	o := talkOrder{lines: largeTalk, senders: largeTalk, size: largeSize, every: 2 * largeEvery}
 	if err := first.talk(p, "talk", o); err != nil {
 		return nil, err
 	}
-	o.lines, o.every = thousandLines, thousandEvery
-	for r := range min(b.rounds, thousandRounds) {
+	o.lines, o.every = largeLines, largeEvery
+	for r := range min(b.rounds, largeRounds) {
 		err := swap(r, func() error { return trees.talk(p, "talk", o) }, func() error { return flood.talk(p, "flood", o) })
 		if err != nil {
 			return nil, err
@@ -79,6 +79,6 @@ func thousand(b *bench) ([]table, error) {
 	}
 	t.note("Whole Nodes over WebRTC on the loopback interface, with their tracker and their histories in memory, which join as fast as their links open, %d at a time. Flooding is done "+
 		"over the same links by the same process: the same signed event in a frame of the same size, verified once by each peer and sent on to all that it is linked with but the one it came from. "+
-		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds. The process runs with GOGC=%s.", crowdAtOnce, thousandTalk, thousandSize, thousandEvery, thousandLines, len(trees.p50), crowdGC)
+		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds. The process runs with GOGC=%s.", crowdAtOnce, largeTalk, largeSize, largeEvery, largeLines, len(trees.p50), crowdGC)
 	return []table{made, t}, nil
 }
