@@ -77,8 +77,8 @@ func large(b *bench) ([]table, error) {
 	if trees.lost+flood.lost > 0 {
 		t.note("Not delivered within %v of the last line: %d over the trees, %d by the flood.", talkPatience, trees.lost, flood.lost)
 	}
-	t.note("Whole Nodes over WebRTC on the loopback interface, with their tracker and their histories in memory, which join as fast as their links open, %d at a time. Flooding is done "+
+	t.note("Whole Nodes over WebRTC on the loopback interface, with their tracker and their histories in memory, which join as fast as their links open, %d at a time, with %d links being made. Flooding is done "+
 		"over the same links by the same process: the same signed event in a frame of the same size, verified once by each peer and sent on to all that it is linked with but the one it came from. "+
-		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds. The process runs with GOGC=%s.", crowdAtOnce, largeTalk, largeSize, largeEvery, largeLines, len(trees.p50), crowdGC)
+		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds. The process runs with GOGC=%s.", crowdAtOnce, crowdLinks, largeTalk, largeSize, largeEvery, largeLines, len(trees.p50), crowdGC)
 	return []table{made, t}, nil
 }

@@ -215,6 +215,7 @@ type hedge struct {
 	next  time.Time // when to send another, or to give up; zero: now
 	count int       // copies sent, one after the other
 	last  bool      // no more will be
+	late  bool      // the next was put off once, because this machine was late itself
 }
 
 // doubt is an acknowledgement that came after a second copy was sent. If another follows as long after it as the second copy
@@ -287,6 +288,12 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		if h.next.After(now) {
 			continue
 		}
+		if over := now.Sub(h.next); over > hedgeLate && !h.late && !h.last {
+			// This machine has had no time for it. Then it has had none either for acknowledgements that wait to be taken in.
+			h.next, h.late = now.Add(max(hedgeDelay, over)), true
+			continue
+		}
+		h.late = false
 		silent = silent || l.mute(now, h)
 		if probe := l.suspected && i == len(l.hedges)-1 && h.count < maxProbes; h.count >= maxCopies && !probe {
 			h.next, h.last = h.sent.Add(hedgeMemory), true // kept on, to measure how long the acknowledgement takes

@@ -75,6 +75,7 @@ const (
 
 	maxHedges   = 16                    // own events per neighbour that are sent again when not acknowledged
 	maxCopies   = 4                     // of one event, the first included
+	hedgeLate   = 5 * time.Millisecond  // how late it may be sent, before it is put off
 	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
 	lossy       = 0.15                  // share of events sent again above which a link is lossy
 	maxVague    = 3                     // acknowledgements that tell no round trip, until a repeated one does
