@@ -13,10 +13,11 @@ import (
 )
 
 // Links that are begun by many names, and never used, leave room for an honest newcomer.
-func TestHalfOpenLinksLeaveRoomForANewcomer(t *testing.T) {
+func TestHostileHalfOpenLinksLeaveRoomForANewcomer(t *testing.T) {
+	t.Parallel()
 	w := honestRoom(40, crowd)
 	n := 0
-	w.every(50*time.Millisecond, 80*time.Second, func() {
+	w.every(3*time.Second/time.Duration(siege()/time.Second), 80*time.Second, func() {
 		for _, p := range w.honest() {
 			n++
 			s := newStranger(5000 + n%200)
@@ -39,7 +40,7 @@ func TestHalfOpenLinksLeaveRoomForANewcomer(t *testing.T) {
 }
 
 // A crowd in voice, most of it invented, takes not all links of who is in voice with it.
-func TestACrowdInVoiceLeavesLinksForTheRoom(t *testing.T) {
+func TestHostileCrowdInVoiceLeavesLinksForTheRoom(t *testing.T) {
 	w := honestRoom(41, crowd)
 	p := w.peers[0]
 	p.step(JoinVoice{Room: general})
@@ -58,7 +59,7 @@ func TestACrowdInVoiceLeavesLinksForTheRoom(t *testing.T) {
 }
 
 // What others say about who holds a line counts for that line at most, and not for those who say it themselves.
-func TestLiesAboutWhoHoldsALine(t *testing.T) {
+func TestHostileLiesAboutWhoHoldsALine(t *testing.T) {
 	w, v := attacked(t, 42, nil)
 	p := w.peers[0]
 	lie := wire.Holders{Room: general, Author: p.id}

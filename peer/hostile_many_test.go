@@ -9,7 +9,8 @@ import (
 )
 
 // Four villains, each with a vice of its own, while a room that was in two parts becomes one again.
-func TestVillainsWhileARoomHeals(t *testing.T) {
+func TestHostileVillainsWhileARoomHeals(t *testing.T) {
+	t.Parallel()
 	w := honestRoom(50, crowd)
 	var hoarder, liar, forger, flooder *simPeer
 	hoarder = w.villain("hoarder", w.hoards(func() *simPeer { return hoarder }))
@@ -23,7 +24,7 @@ func TestVillainsWhileARoomHeals(t *testing.T) {
 		}
 	}
 	n := uint64(0)
-	w.every(500*time.Millisecond, 2*time.Minute, func() {
+	w.every(500*time.Millisecond, 2*siege(), func() {
 		n++
 		f := wire.Have{Room: general}
 		for i := range 64 {
@@ -38,11 +39,11 @@ func TestVillainsWhileARoomHeals(t *testing.T) {
 		}
 	})
 	apart(true)
-	w.chat(200*time.Millisecond, 40*time.Second, 5*time.Second)
+	w.chat(200*time.Millisecond, siege()*2/3, 5*time.Second)
 	apart(false)
-	w.run(40 * time.Second)
+	w.run(siege() * 2 / 3)
 	w.forgetLate()
-	w.chat(200*time.Millisecond, 20*time.Second, 20*time.Second)
+	w.chat(200*time.Millisecond, siege()/3, 20*time.Second)
 	wantTalk(t, w, time.Minute) // what was said in the other part comes late
 	w.wantTold(t, "forged", forger, 2)
 	w.wantTold(t, "flood", flooder, 2)
@@ -51,7 +52,8 @@ func TestVillainsWhileARoomHeals(t *testing.T) {
 
 // A tracker that is a member, and means ill, passes on no offer, tells newcomers of its friends alone, and says that all others have
 // left. Whoever is linked stays so, and talks on; the room goes on making links by itself.
-func TestTheTrackersHostIsAVillain(t *testing.T) {
+func TestHostileTrackersHost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(51, crowd, general)
 	w.hosts = true
 	w.setTracker(false)
@@ -96,7 +98,7 @@ func TestTheTrackersHostIsAVillain(t *testing.T) {
 
 // Digests of as many logs as fit, for as many authors as can be thought of, from several neighbours: what is kept of them is bounded, and an
 // author who was silent until then is heard by who comes later.
-func TestHugeDigests(t *testing.T) {
+func TestHostileHugeDigests(t *testing.T) {
 	w := honestRoom(52, crowd)
 	quiet := w.peers[3]
 	quiet.say(general, "the only line that I ever say")
@@ -110,7 +112,7 @@ func TestHugeDigests(t *testing.T) {
 	newcomer := w.addPeer()
 	newcomer.start(general)
 	n := 0
-	w.every(250*time.Millisecond, time.Minute, func() {
+	w.every(250*time.Millisecond, siege(), func() {
 		for _, v := range evil {
 			v.core.needlessly(w.now, newcomer.id)
 			n++
@@ -123,7 +125,7 @@ func TestHugeDigests(t *testing.T) {
 	})
 	w.run(5 * time.Second)
 	w.forgetLate()
-	w.chat(200*time.Millisecond, 50*time.Second, 10*time.Second)
+	w.chat(200*time.Millisecond, siege()-10*time.Second, 20*time.Second)
 	grown := (heapInUse() - before) >> 20
 	t.Logf("the heap of %d peers grew by %d MiB", len(w.peers), grown)
 	if grown > 16*int64(len(w.peers)) {

@@ -33,7 +33,8 @@ func (w *world) hoards(v func() *simPeer) func(opSend) bool {
 	}
 }
 
-func TestANeighbourThatPassesNothingOn(t *testing.T) {
+func TestHostileNeighbourPassesNothingOn(t *testing.T) {
+	t.Parallel()
 	for seed := uint64(20); seed < 23; seed++ {
 		w := honestRoom(seed, crowd)
 		var v *simPeer
@@ -85,7 +86,8 @@ func (w *world) pushy(v *simPeer, kind []*simPeer) {
 }
 
 // Two dozen names at one address push themselves at a room of twelve, make links with everybody, and pass nothing on.
-func TestManyNamesAtOneAddress(t *testing.T) {
+func TestHostileManyNamesAtOneAddress(t *testing.T) {
+	t.Parallel()
 	w := honestRoom(30, crowd)
 	var evil []*simPeer
 	for i := range 24 {

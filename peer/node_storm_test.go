@@ -333,7 +333,7 @@ func TestManyPeersInAStorm(t *testing.T) {
 	rounds := *stormRounds
 	switch {
 	case rounds > 0:
-	case raceDetector:
+	case peer.RaceDetector:
 		rounds = 1
 	default:
 		rounds = 3

@@ -1,5 +1,5 @@
 //go:build !race
 
-package peer_test
+package peer
 
-const raceDetector = false
+const RaceDetector = false

@@ -1,6 +1,6 @@
 //go:build race
 
-package peer_test
+package peer
 
-// raceDetector says that the race detector is on, with which everything takes five times as long.
-const raceDetector = true
+// RaceDetector says that the race detector is on, with which everything takes five times as long.
+const RaceDetector = true
