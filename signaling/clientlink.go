@@ -22,6 +22,9 @@ func (c *Client) seek(now time.Time) {
 		p.want, urls, label = c.target, c.target.URLs, targetLabel(c.target)
 	}
 	for _, u := range urls {
+		if s := c.session; s != nil && s.url == u && p.want != nil && s.hello.Leader != p.want.Leader {
+			continue // it is here, and is led by another: a second hello to it would only end the session
+		}
 		p.first = append(p.first, candidate{u, label})
 	}
 	if c.session == nil && (!c.ever || now.Sub(c.lostAt) >= c.cfg.SeekAfter) {
