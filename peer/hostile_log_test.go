@@ -109,23 +109,21 @@ func TestHostileFarAhead(t *testing.T) {
 }
 
 func TestHostileTimeFarOff(t *testing.T) {
-	w, v := attacked(t, 5, nil)
-	seq := uint64(0)
-	w.every(time.Second, 20*time.Second, func() {
-		seq++
-		v.injectAll(liveFrame(v.signed(seq, 1, func(e *wire.Event) { e.Time = e.Time.Add(24 * 365 * time.Hour) })...))
-	})
-	w.chat(100*time.Millisecond, 20*time.Second, 5*time.Second)
-	wantTalk(t, w, soon)
-	w.wantTold(t, "clock", v, 2)
+	withClock(t, 5, func(e *wire.Event) { e.Time = e.Time.Add(24 * 365 * time.Hour) })
 }
 
 func TestHostileClockBeyondBelief(t *testing.T) {
-	w, v := attacked(t, 6, nil)
+	withClock(t, 6, func(e *wire.Event) { e.Lamport = wire.MaxCounter })
+}
+
+// withClock has the villain speak by a clock that cannot be right.
+func withClock(t *testing.T, seed uint64, wrong func(*wire.Event)) {
+	t.Helper()
+	w, v := attacked(t, seed, nil)
 	seq := uint64(0)
 	w.every(time.Second, 20*time.Second, func() {
 		seq++
-		v.injectAll(liveFrame(v.signed(seq, 1, func(e *wire.Event) { e.Lamport = wire.MaxCounter })...))
+		v.injectAll(liveFrame(v.signed(seq, 1, wrong)...))
 	})
 	w.chat(100*time.Millisecond, 20*time.Second, 5*time.Second)
 	wantTalk(t, w, soon)
