@@ -331,7 +331,21 @@ func TestFollow(t *testing.T) {
 	}
 	await[Joined](p, "in its room there", nil)
 	p.Follow(to)
-	p.Follow(Target{URLs: []string{right.URL()}}) // no stand-alone tracker is there: it stays
+	// No stand-alone tracker is there: it stays, and says no second hello, which would end its session, before it tries the next.
+	next, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	p.Follow(Target{URLs: []string{right.URL(), "ws://" + next.Addr().String() + "/ws"}})
+	if err := next.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	tried, err := next.Accept()
+	if err != nil {
+		t.Fatalf("the next address is not tried: %v", err)
+	}
+	tried.Close()
 	p.List("ref")
 	await[RoomList](p, "it did not go away", nil)
 	never[StateChanged](p, "who is there already stays")
