@@ -44,15 +44,17 @@ const (
 	serveRate  = 16 << 20             // bytes a second that one neighbour is answered with in the long run
 	serveBurst = 64 << 20             // and at once: a room's whole window of the longest texts
 
-	offerFirst   = 5 * time.Millisecond  // at most, before the first live event of a log without a tree is offered
-	treeLife     = 10 * time.Minute      // of a tree since the last live event of its author
-	unknownTrip  = 60 * time.Millisecond // assumed where to wait too long is better than too short
-	compareSlack = 2 * time.Millisecond  // how much later a way of fewer links may be
-	pruneAgain   = time.Second           // when one that still pushes is told again
-	maxAdopted   = wire.MaxRanges        // logs that get a new parent at once when a link ends
-	maxStrikes   = 3                     // failures of a neighbour, until it is no good as a parent
-	strikeLife   = 20 * time.Second      // how long each of them counts
-	maxUnkept    = 5                     // seconds in which nothing came of what a neighbour offered, until it is told
+	offerFirst   = 5 * time.Millisecond   // at most, before the first live event of a log without a tree is offered
+	treeLife     = 10 * time.Minute       // of a tree since the last live event of its author
+	unknownTrip  = 60 * time.Millisecond  // assumed where to wait too long is better than too short
+	compareSlack = 2 * time.Millisecond   // how much later a way of fewer links may be
+	maxAge       = 255 * time.Millisecond // of an event in an offer; it stands for all that are older
+	longCut      = 2                      // so many links must be saved by a way of which nothing else is known
+	pruneAgain   = time.Second            // when one that still pushes is told again
+	maxAdopted   = wire.MaxRanges         // logs that get a new parent at once when a link ends
+	maxStrikes   = 3                      // failures of a neighbour, until it is no good as a parent
+	strikeLife   = 20 * time.Second       // how long each of them counts
+	maxUnkept    = 5                      // seconds in which nothing came of what a neighbour offered, until it is told
 
 	gapDelay      = 20 * time.Millisecond // a gap may close by itself: fast and reliable frames overtake each other
 	contactDelay  = 50 * time.Millisecond // how long the first event of an unknown author waits for a digest

@@ -53,6 +53,7 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 	if len(better) > 0 && m.wasted(now, l, float64(len(better))/16, out) {
 		m.digest(now, l, s, true, better, out)
 	}
+	m.introduce(now, s, out)
 }
 
 // antiEntropy compares logs with a random neighbour, unless that seems to have all that is here.

@@ -174,15 +174,64 @@ func (m *Machine) grafted(now time.Time, s *share, f wire.Graft) {
 // compare makes a neighbour the parent of a log if it had the last event by fewer links than it came here, and would have
 // sent it no later than the parent did. It is called with the offer, which says for how long it has been there. So what is
 // gained in links is never paid for in time, and what a slow parent loses by an offer (see learn) is not won back by this.
+// Of old events nobody knows any more who had them sooner: there it takes a gain that time is likely to follow.
 func (m *Machine) compare(now time.Time, s *share, author wire.PeerID, k span, age time.Duration, out *Output) {
 	r := s.room
 	a := r.logs[author]
-	if a == nil || s.bit() == 0 || k.seq != a.head || k.hops+1 >= a.depth || a.parent == nil || a.parent == s || !a.grown(now) {
+	if a == nil || a == r.own || s.bit() == 0 || k.seq != a.head || a.parent == s || !a.grown(now) {
 		return
 	}
-	if !now.Add(-age).After(a.liveAt.Add(compareSlack)) {
+	switch since := now.Sub(a.liveAt); {
+	case a.parent == nil:
+		m.adopt(now, r, []*authorLog{a}, out)
+	case k.hops+1 >= a.depth:
+	case age >= maxAge && since >= maxAge:
+		if a.depth-(k.hops+1) >= longCut {
+			m.move(now, a, s, k.hops, out)
+		}
+	case since <= age+compareSlack:
 		m.move(now, a, s, k.hops, out)
 	}
+}
+
+// introduce tells a neighbour that holds as much as this peer does how far that is from its authors. It is called with the neighbour's digest, as one comes
+// when a link begins. So who was put between two others finds its place in their trees before the next event, and who lost its parent to it
+// finds another.
+func (m *Machine) introduce(now time.Time, s *share, out *Output) {
+	r := s.room
+	var logs []*authorLog
+	for _, a := range r.sorted {
+		if a.told&s.bit() != 0 || s.bit() == 0 || a.author == s.link.peer || a.parent == s || a.parent == nil && a != r.own || !a.grown(now) {
+			continue
+		}
+		if k := s.known[a.author]; k.seq == a.head && k.hops == unknownHops {
+			logs = append(logs, a)
+		}
+	}
+	if len(logs) == 0 {
+		return
+	}
+	f := wire.Have{Room: r.name}
+	for _, a := range latest(logs) {
+		way := a.way(now)
+		way.Hops = a.depth
+		f.Heads, f.Ways = append(f.Heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head}), append(f.Ways, way)
+		a.told |= s.bit()
+	}
+	out.Sends = append(out.Sends, Send{To: s.link.peer, Frame: f})
+}
+
+// latest are those of logs, in ascending order of author, that were heard last, if they are more than are to be looked after at once.
+func latest(logs []*authorLog) []*authorLog {
+	if len(logs) <= maxAdopted {
+		return logs
+	}
+	slices.SortFunc(logs, func(a, b *authorLog) int {
+		return cmp.Or(b.liveAt.Compare(a.liveAt), bytes.Compare(a.author[:], b.author[:]))
+	})
+	logs = logs[:maxAdopted]
+	slices.SortFunc(logs, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
+	return logs
 }
 
 // shorten is the same for neighbours that had offered the event before it came: they had it sooner in any case.
@@ -243,13 +292,7 @@ func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, out *Outpu
 	if len(orphans) == 0 {
 		return
 	}
-	if len(orphans) > maxAdopted {
-		slices.SortFunc(orphans, func(a, b *authorLog) int {
-			return cmp.Or(b.liveAt.Compare(a.liveAt), bytes.Compare(a.author[:], b.author[:]))
-		})
-		orphans = orphans[:maxAdopted]
-		slices.SortFunc(orphans, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
-	}
+	orphans = latest(orphans)
 	var grafts [len(r.slots)][]*authorLog
 	for _, a := range orphans {
 		best, least := -1, a.depth

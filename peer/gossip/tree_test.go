@@ -257,6 +257,42 @@ func TestTheEndOfAParentIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// A newcomer of the overlay is put into a link, whose ends are neighbours no more. Here it is one whose way is long, and beyond the link is a part
+// of the tree that knows no other way.
+func TestWhoIsPutIntoALinkFindsItsPlaceBeforeTheNextLine(t *testing.T) {
+	w := newWorld(t, 37, "ann", "b", "c", "d", "e", "f", "g", "x")
+	for i := range 7 {
+		w.link(w.nodes[i], w.nodes[i+1])
+	}
+	w.run(time.Second)
+	ann, c, d, x := w.nodes[0], w.nodes[2], w.nodes[3], w.nodes[7]
+	for range 3 {
+		w.say(ann, "hello")
+		w.run(time.Second)
+	}
+	w.link(c, x)
+	w.unlink(c, d)
+	w.run(100 * time.Millisecond)
+	w.link(x, d)
+	w.run(time.Second)
+	if x.parentOf(ann) != c.id || d.parentOf(ann) != x.id {
+		t.Errorf("the parent of x is %s, that of d %s: want c and x", w.name(x.parentOf(ann)), w.name(d.parentOf(ann)))
+	}
+	w.hops = 0
+	w.say(ann, "hello again")
+	w.run(38 * time.Millisecond) // 7 links
+	for _, n := range w.nodes[1:] {
+		if len(n.delivered[ann.id]) != 4 {
+			t.Errorf("%s does not have the line after 7 link delays", n.name)
+		}
+	}
+	w.run(time.Second)
+	if w.hops != 7 {
+		t.Errorf("the line took %d hops: want 7", w.hops)
+	}
+	w.converged()
+}
+
 func TestASlowNeighbourIsWaitedForByNobody(t *testing.T) {
 	w, ann, mel, _, x := ladder(t)
 	w.step(mel, LinkBusy{x.id, true})
