@@ -99,7 +99,7 @@ func parseVoiceSet(in request, words []string) (Action, error) {
 		}
 		known = append(known, fmt.Sprintf("%s %s (%s)", s.name, strings.Join(s.words, "|"), s.help))
 	}
-	return nil, fmt.Errorf("/voice set: what can be set is %s", strings.Join(known, "; "))
+	return nil, fmt.Errorf("/voice set: what can be set is %s; it lasts until you quit", strings.Join(known, "; "))
 }
 
 // name is an argument that names somebody, as completion leaves it.

@@ -391,7 +391,8 @@ func TestVolumes(t *testing.T) {
 		s.typed("/stats")
 		s.wantTold("stats", "bob#", "0.0%", "2.0")
 		s.typed("/voice set redundant on", "/voice set ducking on", "/voice", "/voice set redundant off", "/voice set ducking off")
-		s.wantTold("settings", "each 20 ms is sent twice", "shut while others", "you are in", "sent twice", "shut while others", "sent once", "open while others")
+		s.wantTold("settings", "you send twice as much; this lasts until you quit", "unless you are louder; this lasts until you quit", "you are in", "sent twice",
+			"shut while others", "sent once", "open while others")
 	})
 }
 

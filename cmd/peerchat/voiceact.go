@@ -112,7 +112,7 @@ func (v *voice) act(a tui.Action) {
 	}
 }
 
-// set changes what /voice set knows.
+// set changes what /voice set knows. It is for the line and the room of the moment, so it is not remembered, and says so.
 func (v *voice) set(a tui.VoiceSet) {
 	on := a.Value == "on"
 	switch a.Name {
@@ -125,7 +125,11 @@ func (v *voice) set(a tui.VoiceSet) {
 			v.engine.SetDucking(on)
 		}
 	}
-	v.note("voice", "%s", v.settings.text(a.Name))
+	lasts := ""
+	if on {
+		lasts = "; this lasts until you quit"
+	}
+	v.note("voice", "%s%s", v.settings.text(a.Name), lasts)
 }
 
 // text says how a setting stands, for people.
