@@ -166,3 +166,27 @@ func TestWhatIsMissingIsTold(t *testing.T) {
 	}
 	wantSame(t, w, general, 24)
 }
+
+func TestWhoComesBackLearnsWhoHasItsOldLines(t *testing.T) {
+	w := newWorld(25, 3, general)
+	w.run(5 * time.Second)
+	p := w.peers[0]
+	for i := range 3 {
+		p.say(general, fmt.Sprint("line ", i))
+	}
+	w.run(2 * time.Second)
+	p.kill()
+	w.run(10 * time.Second)
+	p.events = nil
+	p.start(general)
+	w.run(10 * time.Second)
+	var told []Delivered
+	for _, ev := range p.events {
+		if d, ok := ev.(Delivered); ok {
+			told = append(told, d)
+		}
+	}
+	if len(told) == 0 || told[len(told)-1].Seq != 3 || told[len(told)-1].Peers != 2 || told[len(told)-1].Of != 2 {
+		t.Errorf("after a restart it was told %+v: want at last that both others hold its third line", told)
+	}
+}

@@ -76,7 +76,11 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		c.failure(name, "log", fmt.Sprintf("reading the log of %s: %v", name, err), out)
 	}
 	for i := range recent {
-		c.show(r, &recent[i], true, out)
+		e := &recent[i]
+		c.show(r, e, true, out)
+		if e.Author == c.self && e.Seq == r.said { // whoever has the last has those before it
+			r.unclaimed = []unclaimed{{id: e.ID, seq: e.Seq}}
+		}
 	}
 	c.joinedVoices(now, out)
 	c.stepGossip(now, gossip.Subscribe{Room: name}, out)

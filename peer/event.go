@@ -133,8 +133,9 @@ type (
 		// fetched may be older than what was told before: display order is (Lamport, Peer, Seq).
 		History bool
 	}
-	// Delivered tells how many other members are known to hold an own message. It is sent when that changes, at
-	// most a few times a second.
+	// Delivered tells how many other members are known to hold an own message, which means that they hold the own log up to it, as far
+	// back as theirs goes. It is sent when that changes, at most a few times a second. Of what was said before the room was entered it tells
+	// of the last message only.
 	Delivered struct {
 		Room  wire.Room
 		ID    uuid.UUID

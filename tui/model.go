@@ -97,6 +97,7 @@ type room struct {
 	shared   map[string]bool   // lower-case names that more than one peer had
 	voices   map[string]voiceMark
 	synced   syncState
+	allHold  uint64 // up to this number of the own log, all others have shown to hold it
 }
 
 // syncState is what is known of the events of a room that others have and this peer has not.
@@ -217,6 +218,9 @@ func (m *Model) update(msg Msg) {
 		if r := m.find(msg.Room); r != nil {
 			if it := r.ids[msg.ID]; it != nil {
 				it.delivered, it.of = msg.Peers, msg.Of
+			}
+			if msg.Of > 0 && msg.Peers >= msg.Of {
+				r.allHold = max(r.allHold, msg.Seq)
 			}
 		}
 	case Topic:
@@ -508,8 +512,8 @@ func (m *Model) updateLink(l Link) {
 func (m *Model) itemOf(l *Line) *item {
 	it := &item{
 		order: l.Order, peer: SanitizeLine(l.Peer), at: l.Sent, id: l.ID, name: SanitizeLine(l.Name), self: l.Self,
-		history: l.History,
-		text:    strings.TrimRight(Sanitize(l.Text), "\n"),
+		number: l.Seq, history: l.History,
+		text: strings.TrimRight(Sanitize(l.Text), "\n"),
 	}
 	switch l.Kind {
 	case LineAction:

@@ -107,14 +107,16 @@ type (
 		Text    string
 		Sent    time.Time // the author's clock
 		Order   uint64    // lamport clock
+		Seq     uint64    // its number in its author's log, from 1; 0: not known
 		Self    bool      // written by this peer
 		History bool      // fetched: it neither rings nor interrupts
 	}
 
-	// Delivered says how many of the Of other members hold an own message.
+	// Delivered says how many of the Of other members hold an own message, and with it those before it.
 	Delivered struct {
 		Room  string
 		ID    string
+		Seq   uint64 // its number in the own log
 		Peers int
 		Of    int
 	}

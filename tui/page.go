@@ -124,7 +124,7 @@ func (m *Model) pageCame(msg Page) {
 	lines := make([]*item, 0, len(msg.Lines))
 	for i := range msg.Lines {
 		it := m.itemOf(&msg.Lines[i])
-		it.paged, it.history = true, true
+		it.history = true
 		r.own(it.peer, it.name)
 		lines = append(lines, it)
 	}

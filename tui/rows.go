@@ -112,10 +112,10 @@ func (m *Model) bodyOf(r *room, it *item, width int) []row {
 	switch it.kind {
 	case itemText:
 		put(rowMessage, name, wrap(it.text, width))
-		rows[0].mark = m.deliveryMark(it)
+		rows[0].mark = m.deliveryMark(r, it)
 	case itemAction:
 		put(rowAction, "*", wrap(name+" "+it.text, width))
-		rows[0].mark = m.deliveryMark(it)
+		rows[0].mark = m.deliveryMark(r, it)
 	case itemTopic:
 		put(rowTopic, "-!-", wrap(topicText(name, it.text), width))
 	case itemPresence:
@@ -159,18 +159,20 @@ func topicText(name, topic string) string {
 	return name + " set the topic: " + topic
 }
 
-// deliveryMark says who has an own message: "…" nobody yet, "2/5" some, "✓" everybody.
-func (m *Model) deliveryMark(it *item) string {
-	if !it.self || it.paged && it.of == 0 {
+// deliveryMark says who has an own message: "…" nobody yet, "2/5" some, "✓" everybody. Who has one that was read back from the log
+// is known only if everybody has shown to hold a later one; else it has no mark.
+func (m *Model) deliveryMark(r *room, it *item) string {
+	switch {
+	case !it.self:
+		return ""
+	case it.of > 0 && it.delivered >= it.of, 0 < it.number && it.number <= r.allHold:
+		return m.sign("✓", "ok")
+	case it.delivered > 0:
+		return itoa(it.delivered) + "/" + itoa(it.of)
+	case it.history:
 		return ""
 	}
-	switch {
-	case it.delivered <= 0:
-		return m.sign("…", "..")
-	case it.delivered >= it.of:
-		return m.sign("✓", "ok")
-	}
-	return itoa(it.delivered) + "/" + itoa(it.of)
+	return m.sign("…", "..")
 }
 
 // columns are the widths of the names and of the text. A row is: time, blank or '!', name, two blanks, text.

@@ -328,7 +328,7 @@ func (m *Model) helpLines() [][2]string {
 	lines = append(lines, [2]string{}, [2]string{"#Signs", ""},
 		[2]string{on + "  " + off + "  ~", "member is linked, not linked (reached through others in a room of more than six), linked through a relay"},
 		[2]string{m.voiceSigns(), "member is in voice: talks, listens, is muted, is deaf"},
-		[2]string{m.sign("…  2/5  ✓", "..  2/5  ok"), "your message: nobody has it yet, 2 of 5 have it, all have it"},
+		[2]string{m.sign("…  2/5  ✓", "..  2/5  ok"), "your message: nobody has it yet, 2 of 5 have it, all have it; none: from an earlier run, and not known"},
 		[2]string{"3  3!", "unread lines in a room; with your name in them"})
 	if m.width >= 80 {
 		return lines

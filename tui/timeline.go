@@ -39,9 +39,9 @@ type item struct {
 	id      string
 	name    string
 	text    string
+	number  uint64 // in its author's log; 0: not known
 	self    bool
-	history bool
-	paged   bool // read from the log: who has it is not known
+	history bool // it was fetched, or read from the log: who has it is not known
 	tailed  bool // in the tail
 	mention bool
 

@@ -256,7 +256,7 @@ func isShown(k wire.Kind) bool {
 // toLine is an event of the history as the screen shows it.
 func toLine(e *wire.Event, self wire.PeerID) tui.Line {
 	return tui.Line{Room: string(e.Room), Kind: toLineKind(e.Kind), ID: e.ID.String(), Peer: e.Author.String(), Name: e.Name,
-		Text: string(e.Body), Sent: e.Time, Order: e.Lamport, Self: e.Author == self, History: true}
+		Text: string(e.Body), Sent: e.Time, Order: e.Lamport, Seq: e.Seq, Self: e.Author == self, History: true}
 }
 
 // toFound is what a search found as the screen shows it.
