@@ -90,6 +90,20 @@ func (c *Core) fetched(f gossip.Fetched, out *CoreOutput) {
 	}
 }
 
+// missingBefore is how many events are missing between the first of a log and the part of it that lies before. A Store that cannot tell
+// fails more than that: here it counts as none.
+func (c *Core) missingBefore(e *wire.Event) uint64 {
+	base := c.cfg.Store.Base(e.Room, e.Author)
+	if base == 0 || e.Seq != base+1 {
+		return 0
+	}
+	last, err := c.cfg.Store.Parted(e.Room, e.Author)
+	if err != nil || last == 0 || last > base {
+		return 0
+	}
+	return base - last
+}
+
 // older takes an event that was put before the start of its log. Its holders are not told: who has what is newer has it, too.
 func (c *Core) older(r *room, d gossip.Deliver, out *CoreOutput) {
 	if d.Asked { // it is read from the history, when somebody looks there

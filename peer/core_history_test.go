@@ -1,7 +1,9 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -188,5 +190,66 @@ func TestWhoComesBackLearnsWhoHasItsOldLines(t *testing.T) {
 	}
 	if len(told) == 0 || told[len(told)-1].Seq != 3 || told[len(told)-1].Peers != 2 || told[len(told)-1].Of != 2 {
 		t.Errorf("after a restart it was told %+v: want at last that both others hold its third line", told)
+	}
+}
+
+// missing are the messages before which others are missing, as p was told last: "7: 3".
+func (p *simPeer) missing(room wire.Room) (told []string) {
+	for _, ev := range p.events {
+		if m, ok := ev.(Message); ok && m.Room == room && m.Missing > 0 {
+			told = append(told, fmt.Sprintf("%d: %d", m.Seq, m.Missing))
+		}
+	}
+	return told
+}
+
+func TestAMessageTellsWhatIsMissingBeforeIt(t *testing.T) {
+	w := newWorld(26, 3, general)
+	w.run(5 * time.Second)
+	author, keeper, reader := w.peers[0], w.peers[1], w.peers[2]
+	say := func(from, to int) {
+		for i := from; i <= to; i++ {
+			author.say(general, fmt.Sprint("line ", i))
+		}
+		w.run(time.Second)
+	}
+	say(1, 3)
+	reader.kill()
+	say(4, 9)
+	author.kill()
+	keeper.kill()
+	// The author's history has lost what the keeper still has.
+	all, err := author.store.Recent(general, 100)
+	if err != nil || len(all) != 9 {
+		t.Fatalf("the author holds %d events, %v", len(all), err)
+	}
+	author.store = history.NewMemory()
+	if err := errors.Join(author.store.Rebase(general, author.id, 6), author.store.Append(all[6:])); err != nil {
+		t.Fatal(err)
+	}
+	reader.events = nil
+	author.start(general)
+	reader.start(general)
+	w.run(20 * time.Second)
+	if got := reader.missing(general); !slices.Equal(got, []string{"7: 3"}) {
+		t.Errorf("who has 1 to 3 and gets 7 to 9 is told that before them are missing %q, want 3 before number 7", got)
+	}
+	reader.kill()
+	reader.events = nil
+	reader.start(general)
+	if got := reader.missing(general); !slices.Equal(got, []string{"7: 3"}) {
+		t.Errorf("after a restart it is told of %q", got)
+	}
+	reader.events = nil
+	keeper.start(general)
+	w.run(20 * time.Second)
+	var came []uint64
+	for _, ev := range reader.events {
+		if m, ok := ev.(Message); ok && m.Person.Peer == author.id {
+			came = append(came, m.Seq)
+		}
+	}
+	if !slices.Equal(came, []uint64{4, 5, 6}) || len(reader.missing(general)) > 0 {
+		t.Errorf("from who has them, %v came, with %q missing before them", came, reader.missing(general))
 	}
 }

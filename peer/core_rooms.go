@@ -210,7 +210,7 @@ func (c *Core) show(r *room, e *wire.Event, history bool, out *CoreOutput) {
 	out.Events = append(out.Events, Message{
 		Room: e.Room, Person: Person{Peer: e.Author, Name: cmp.Or(e.Name, c.roster.name(e.Author))},
 		ID: e.ID, Seq: e.Seq, Lamport: e.Lamport, Kind: e.Kind, Text: string(e.Body), Sent: e.Time,
-		Self: e.Author == c.self, History: history,
+		Self: e.Author == c.self, History: history, Missing: c.missingBefore(e),
 	})
 }
 

@@ -512,7 +512,7 @@ func (m *Model) updateLink(l Link) {
 func (m *Model) itemOf(l *Line) *item {
 	it := &item{
 		order: l.Order, peer: SanitizeLine(l.Peer), at: l.Sent, id: l.ID, name: SanitizeLine(l.Name), self: l.Self,
-		number: l.Seq, history: l.History,
+		number: l.Seq, missing: l.Missing, history: l.History,
 		text: strings.TrimRight(Sanitize(l.Text), "\n"),
 	}
 	switch l.Kind {

@@ -33,7 +33,9 @@ type paging struct {
 	pull   pull
 	owed   int // rows that the reader wanted to scroll up, and there were none
 	oldest bool
-	push   bool // what comes after the last line is wanted
+	push   bool   // what comes after the last line is wanted
+	late   int    // how many lines others have sent since what is loaded was read: some may belong between those
+	dated  uint64 // the question that was open when they came
 
 	fetching bool
 	why      string    // what came of it
@@ -73,12 +75,15 @@ func (m *Model) pullOlder(r *room) {
 		p.pull = pullNone
 	case r.known:
 		m.askPage(r, PageBefore, r.from, pageLines)
-	case r.cut && first != nil:
-		m.askPage(r, PageBefore, first.place(), pageLines)
-	default: // there may be holes in what is loaded: it is read again
-		m.askPage(r, PageNewest, place{}, r.events()+pageLines)
+	case r.cut && first != nil: // there may be holes in what is loaded: it is read again
+		m.askPage(r, PageBefore, r.until(), r.again())
+	default:
+		m.askPage(r, PageNewest, place{}, r.again())
 	}
 }
+
+// again is how many lines reach back to what is loaded, with those that belong between them, and by a page more.
+func (r *room) again() int { return r.events() + r.paging.late + pageLines }
 
 // events is how many items are of the log.
 func (t *timeline) events() (n int) {
@@ -117,6 +122,9 @@ func (m *Model) pageCame(msg Page) {
 	defer m.fill(r)
 	p := &r.paging
 	p.ask = 0
+	if msg.Ask == p.dated { // it may have been read before lines came that belong into it
+		defer r.doubt()
+	}
 	if msg.Err != "" {
 		m.pageFailed(r, msg.Err)
 		return
@@ -137,7 +145,7 @@ func (m *Model) pageCame(msg Page) {
 			r.below = 0
 			return
 		}
-		if !msg.First && p.lines < r.events()+pageLines {
+		if !msg.First && p.lines < r.again() {
 			return // so much was said since that these may not reach back to what is loaded: turnPages asks for more
 		}
 		m.olderCame(r, lines, msg.First)
@@ -194,7 +202,7 @@ func (m *Model) pageCame(msg Page) {
 // olderCame takes lines that come before those that are loaded, or all of them once more.
 func (m *Model) olderCame(r *room, lines []*item, first bool) {
 	p := &r.paging
-	r.known, r.first = true, first
+	r.known, r.first, p.late = true, first, 0
 	if len(lines) > 0 {
 		r.from = lines[0].place()
 	} else if it := r.firstEvent(); it != nil {
@@ -231,6 +239,7 @@ func (t *timeline) dropStrays() {
 func (t *timeline) load(lines []*item) (added int) {
 	for _, it := range lines {
 		if old := t.ids[it.id]; old != nil {
+			old.missing, t.holed = it.missing, t.holed || it.missing > 0
 			if !old.tailed {
 				continue
 			}
@@ -243,7 +252,29 @@ func (t *timeline) load(lines []*item) (added int) {
 		t.insert(it)
 		added++
 	}
+	t.mendAll()
 	return added
+}
+
+// mendAll is mend for all that is loaded: lines may have come since a page was read that says that they are missing.
+func (t *timeline) mendAll() {
+	if !t.holed {
+		return
+	}
+	last := map[string]uint64{}
+	t.holed = false
+	for _, it := range t.items {
+		if before := last[it.peer]; before < it.number && it.number-before <= it.missing {
+			it.missing = it.number - before - 1
+		}
+		if it.number > 0 {
+			last[it.peer] = it.number
+		}
+		t.holed = t.holed || it.missing > 0
+	}
+	for _, it := range t.tail {
+		t.holed = t.holed || it.missing > 0
+	}
 }
 
 // reload puts lines of the log in place of all that are loaded. What came last is in the tail.
@@ -271,7 +302,7 @@ func (m *Model) pageFailed(r *room, why string) {
 			r.attach()
 		}
 	}
-	*p = paging{fetching: p.fetching, why: p.why, told: p.told}
+	*p = paging{fetching: p.fetching, why: p.why, told: p.told, late: p.late}
 	m.note(r, itemError, text)
 }
 
@@ -295,7 +326,9 @@ func (m *Model) olderFetched(msg Older) {
 	p := &r.paging
 	asked := p.fetching // else the screen was cleared since
 	if msg.Lines > 0 {
-		p.fetching, r.first, p.told = false, false, time.Time{}
+		r.doubt()
+		p.fetching, p.told, p.dated = false, time.Time{}, p.ask
+		p.late = min(p.late+msg.Lines, maxLines)
 		if asked {
 			p.pull = pullLog
 		}
@@ -360,7 +393,10 @@ func (m *Model) toOldest() {
 // missed takes note that lines did not come: there may be holes in what is loaded.
 func (m *Model) missed() {
 	for _, r := range m.rooms {
-		r.known, r.first = false, false
+		r.doubt()
 		r.tailLost++
 	}
 }
+
+// doubt takes note that there may be holes in what is loaded.
+func (t *timeline) doubt() { t.known, t.first = false, false }

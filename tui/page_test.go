@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +25,20 @@ func newTestLog(n, older int) *testLog {
 	for i := range n + older {
 		line := says("general", []string{"bob", "carol"}[i%2], fmt.Sprint("line ", i), uint64(10+i))
 		if i < older {
+			l.older = append(l.older, line)
+		} else {
+			l.lines = append(l.lines, line)
+		}
+	}
+	return l
+}
+
+// scatter leaves to the neighbours, too, every third line of the first half: other authors' logs begin later here.
+func (l *testLog) scatter() *testLog {
+	all := l.lines
+	l.lines = nil
+	for i, line := range all {
+		if i < len(all)/2 && i%3 == 1 {
 			l.older = append(l.older, line)
 		} else {
 			l.lines = append(l.lines, line)
@@ -76,6 +91,7 @@ func (l *testLog) answerTo(a Action) Msg {
 		l.fetches++
 		n := min(f.Lines, len(l.older))
 		l.lines = append(slices.Clone(l.older[len(l.older)-n:]), l.lines...)
+		slices.SortStableFunc(l.lines, func(a, b Line) int { return cmp.Compare(a.Order, b.Order) })
 		l.older = l.older[:len(l.older)-n]
 		if n == 0 {
 			return Older{Room: f.Room, Why: "nobody has older lines"}
@@ -274,6 +290,9 @@ func TestAnyPagingInAnyOrder(t *testing.T) {
 		m := newTestModel()
 		m.Resize(rapid.IntRange(20, 100).Draw(t, "width"), rapid.IntRange(5, 40).Draw(t, "height"))
 		log := newTestLog(rapid.SampledFrom([]int{1, 5, 300, 1500, 7000}).Draw(t, "lines"), rapid.SampledFrom([]int{0, 40, 700}).Draw(t, "older"))
+		if rapid.Bool().Draw(t, "scattered") {
+			log.scatter()
+		}
 		log.begin(m, rapid.SampledFrom([]int{3, 200, 1000, 6000}).Draw(t, "shown"))
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			r := m.room()
@@ -362,6 +381,24 @@ func TestAShortRoomIsFilledFromTheNeighbours(t *testing.T) {
 	m.Key(start.Add(fetchPause), Key{Name: "PgUp"})
 	if got := texts(m); !strings.HasPrefix(got, "fetching older lines…|") {
 		t.Errorf("it is asked again after a while, got %s", got)
+	}
+}
+
+func TestFetchedLinesThatBelongBetweenOthersAreThere(t *testing.T) {
+	for _, lines := range []int{30, 1200, 6600} {
+		m, log := newTestModel(), newTestLog(lines, 0).scatter()
+		log.begin(m, 1000)
+		for range 40 {
+			log.press(m, "Ctrl+Home")
+			log.answer(m)
+			m.now = m.now.Add(fetchPause)
+			log.press(m, "PgUp")
+			log.answer(m)
+			log.must(t, m)
+		}
+		if got := texts(m); len(log.older) > 0 || !strings.Contains(got, "line 0|line 1|line 2|line 3|") {
+			t.Errorf("of %d lines, %d are still with the others, and the first ones are %s", lines, len(log.older), got)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	rowDay
 	rowMarker
 	rowEdge // what is above the first line
+	rowHole // lines are missing here
 )
 
 // row is one row of the timeline on the screen.
@@ -47,11 +48,42 @@ func (m *Model) rowsOf(r *room, i, width int) []row {
 	if i > 0 && r.read != nil && r.items[i-1] == r.read && m.markerShown(r) {
 		rows = append(rows, row{kind: rowMarker, item: it, text: "new"})
 	}
+	rows = append(rows, m.holeRows(r, it)...)
 	body[0].first = true
 	if it.kind != itemAnswer {
 		body[0].stamp = day.Format("15:04")
 	}
 	return append(rows, body...)
+}
+
+// holeRows say that lines of its author are missing before an item.
+func (m *Model) holeRows(r *room, it *item) (rows []row) {
+	if it.missing == 0 {
+		return nil
+	}
+	text, width := MissingText(m.shownName(r, it.peer, it.name), it.missing), m.layout.timeline.w
+	if m.bare {
+		text = it.at.In(m.cfg.Location).Format("15:04 ") + "-!- " + text
+	} else {
+		width -= 4
+	}
+	for _, line := range wrap(text, max(1, width)) {
+		rows = append(rows, row{kind: rowHole, item: it, text: line})
+	}
+	return rows
+}
+
+// MissingText says that so many lines of somebody are missing in this place. No log has as many as its author's numbers go on by when it has
+// lost its own log: then nobody knows how many lie in between.
+func MissingText(name string, lines uint64) string {
+	const most = 1_000_000_000
+	switch {
+	case lines == 1:
+		return "1 line of " + name + " is missing here"
+	case lines > most:
+		return "lines of " + name + " may be missing here"
+	}
+	return itoa(int(lines)) + " lines of " + name + " are missing here"
 }
 
 // markerShown is whether a message came after the read marker.

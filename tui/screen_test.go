@@ -233,6 +233,20 @@ func TestGoldenStates(t *testing.T) {
 			term.Post(tui.Tracker{State: tui.TrackerLost, URL: "ws://127.0.0.1:5000/v1", Trying: "again in 4 s", Err: "connection refused"})
 			term.Want("what is being tried", "again in 4 s]")
 		}},
+		{"hole", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			hole := line("general", bob2ID, "bob", "and I am the other bob", 10, 0)
+			hole.Seq, hole.Missing = 20, 12
+			term.Post(hole)
+			term.Want("what is missing", "12 lines of bob#zz77 are missing here")
+		}},
+		{"hole-small", 40, 10, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			hole := line("general", bob2ID, "a name that is quite long", "hi", 10, 0)
+			hole.Seq, hole.Missing = 20, 12
+			term.Post(hole)
+			term.Want("what is missing", "missing here")
+		}},
 		{"elected", 100, 12, func(term *tuitest.Term) {
 			term.Post(scene()...)
 			term.Post(tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/v1", Leader: "carol", Term: 3})

@@ -40,6 +40,7 @@ type item struct {
 	name    string
 	text    string
 	number  uint64 // in its author's log; 0: not known
+	missing uint64 // see Line.Missing
 	self    bool
 	history bool // it was fetched, or read from the log: who has it is not known
 	tailed  bool // in the tail
@@ -188,6 +189,8 @@ type timeline struct {
 	tailBytes int
 	tailLost  int // how many were dropped
 
+	holed bool // there may be items before which lines are missing
+
 	scroll *anchor // nil: the newest line is at the bottom, and stays there
 	below  int     // messages that came below the view while it was scrolled up
 	read   *item   // the last one that was read when the room was left; nil is none
@@ -214,6 +217,7 @@ func (t *timeline) add(it *item) bool {
 	if it.peer == "" {
 		it.peer = local
 	}
+	t.mend(it)
 	if it.isLocal() {
 		it.order = 0
 		if last := t.last(); last != nil {
@@ -257,8 +261,24 @@ func (t *timeline) insert(it *item) {
 	t.register(it)
 }
 
+// mend takes note that a line has come that may have been missing, whether it is kept or not. Before it others may be missing still, which it
+// says itself.
+func (t *timeline) mend(it *item) {
+	if !t.holed || !it.history || it.number == 0 {
+		return
+	}
+	for _, items := range [][]*item{t.items, t.tail} {
+		for _, later := range items {
+			if later.peer == it.peer && it.number < later.number && later.number-it.number <= later.missing {
+				later.missing = later.number - it.number - 1
+			}
+		}
+	}
+}
+
 // register makes an item known by its ID.
 func (t *timeline) register(it *item) {
+	t.holed = t.holed || it.missing > 0
 	if it.id == "" {
 		return
 	}

@@ -314,7 +314,7 @@ func (p *part) drawRow(screen *canvas, at rect, y int, row row, nameWidth int) {
 		p.drawRule(screen, at, y, row)
 		return
 	}
-	if row.kind == rowEdge {
+	if row.kind == rowEdge || row.kind == rowHole {
 		screen.put(at.x+max(0, (at.w-textWidth(row.text))/2), y, at.w, row.text, t.dim)
 		return
 	}

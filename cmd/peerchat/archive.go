@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"peerchat/peer"
 	"peerchat/peer/history"
@@ -93,7 +94,7 @@ func (a *archive) run() {
 func (a *archive) page(ask tui.AskPage, answer func(tui.Page)) bool {
 	return a.mail.Post(func() {
 		p := tui.Page{Ask: ask.Ask, Room: ask.Room}
-		if err := a.read(func(v history.View) error { return a.turn(v, ask, &p) }); err != nil {
+		if err := a.read(func(v *history.Reader) error { return a.turn(v, ask, &p) }); err != nil {
 			p = tui.Page{Ask: ask.Ask, Room: ask.Room, Err: err.Error()}
 		}
 		answer(p)
@@ -112,7 +113,7 @@ func (a *archive) find(ask searchAsk, answer func(history.Results, error)) bool 
 			from = history.Cursor{}
 		}
 		var res history.Results
-		err := a.read(func(v history.View) (err error) {
+		err := a.read(func(v *history.Reader) (err error) {
 			if res, err = v.Search(ctx, ask.room, ask.text, from, ask.limit); ctx.Err() != nil {
 				return nil // that is no failure of the history
 			}
@@ -132,7 +133,7 @@ func (a *archive) endSearches() {
 }
 
 // read calls f with the history. After a failure it is opened anew the next time.
-func (a *archive) read(f func(history.View) error) (err error) {
+func (a *archive) read(f func(*history.Reader) error) (err error) {
 	if a.reader == nil {
 		if a.reader, err = history.OpenReader(a.path); err != nil {
 			a.reader = nil
@@ -147,7 +148,7 @@ func (a *archive) read(f func(history.View) error) (err error) {
 }
 
 // turn reads a page.
-func (a *archive) turn(v history.View, ask tui.AskPage, p *tui.Page) error {
+func (a *archive) turn(v *history.Reader, ask tui.AskPage, p *tui.Page) error {
 	room, limit := wire.Room(ask.Room), max(1, min(ask.Lines, maxPage))
 	var author wire.PeerID
 	if ask.From == tui.PageBefore || ask.From == tui.PageAfter || ask.From == tui.PageAround {
@@ -158,17 +159,8 @@ func (a *archive) turn(v history.View, ask tui.AskPage, p *tui.Page) error {
 	}
 	switch ask.From {
 	case tui.PageNewest:
-		events, err := v.Recent(room, min(limit, pageChunk))
-		if err != nil {
-			return err
-		}
 		p.Last = true
-		p.First = len(events) < min(limit, pageChunk)
-		p.Lines = a.lines(events)
-		if p.First || len(events) == 0 {
-			return nil
-		}
-		return a.back(v, room, events[0].Lamport, events[0].Author, limit-len(events), p)
+		return a.back(v, room, math.MaxInt64, author, limit, p)
 	case tui.PageBefore:
 		return a.back(v, room, ask.Order, author, limit, p)
 	case tui.PageOldest:
@@ -181,7 +173,9 @@ func (a *archive) turn(v history.View, ask tui.AskPage, p *tui.Page) error {
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	p.Lines = a.lines(events)
+	if p.Lines, err = a.lines(v, room, events); err != nil {
+		return err
+	}
 	before, err := v.Before(room, events[0].Lamport, events[0].Author, 1)
 	if err != nil {
 		return err
@@ -193,14 +187,17 @@ func (a *archive) turn(v history.View, ask tui.AskPage, p *tui.Page) error {
 }
 
 // back puts up to limit events that come before a place in front of the page, and more until there is a line.
-func (a *archive) back(v history.View, room wire.Room, lamport uint64, author wire.PeerID, limit int, p *tui.Page) error {
+func (a *archive) back(v *history.Reader, room wire.Room, lamport uint64, author wire.PeerID, limit int, p *tui.Page) error {
 	for bytes := pageBytes(p.Lines); bytes < maxPageBytes && (limit > 0 || len(p.Lines) == 0); {
 		n := max(1, min(limit, pageChunk))
 		events, err := v.Before(room, lamport, author, n)
 		if err != nil {
 			return err
 		}
-		lines := a.lines(events)
+		lines, err := a.lines(v, room, events)
+		if err != nil {
+			return err
+		}
 		bytes += pageBytes(lines)
 		p.Lines = append(lines, p.Lines...)
 		if p.First = len(events) < n; p.First {
@@ -212,14 +209,17 @@ func (a *archive) back(v history.View, room wire.Room, lamport uint64, author wi
 }
 
 // forth puts up to limit events that come after a place into the page, and more until there is a line.
-func (a *archive) forth(v history.View, room wire.Room, lamport uint64, author wire.PeerID, limit int, p *tui.Page) error {
+func (a *archive) forth(v *history.Reader, room wire.Room, lamport uint64, author wire.PeerID, limit int, p *tui.Page) error {
 	for bytes := 0; bytes < maxPageBytes && (limit > 0 || len(p.Lines) == 0); {
 		n := max(1, min(limit, pageChunk))
 		events, err := v.After(room, lamport, author, n)
 		if err != nil {
 			return err
 		}
-		lines := a.lines(events)
+		lines, err := a.lines(v, room, events)
+		if err != nil {
+			return err
+		}
 		bytes += pageBytes(lines)
 		p.Lines = append(p.Lines, lines...)
 		if p.Last = len(events) < n; p.Last {
@@ -239,14 +239,28 @@ func pageBytes(lines []tui.Line) (n int) {
 }
 
 // lines are the events that are for people.
-func (a *archive) lines(events []wire.Event) []tui.Line {
-	lines := make([]tui.Line, 0, len(events))
-	for i := range events {
-		if isShown(events[i].Kind) {
-			lines = append(lines, toLine(&events[i], a.self))
-		}
+func (a *archive) lines(v *history.Reader, room wire.Room, events []wire.Event) ([]tui.Line, error) {
+	missing, err := v.Gaps(room, events)
+	if err != nil {
+		return nil, err
 	}
-	return lines
+	lines := make([]tui.Line, 0, len(events))
+	behind := map[wire.PeerID]uint64{} // what is missing before events that are not shown
+	for i := range events {
+		e := &events[i]
+		lost := behind[e.Author] + missing[i]
+		if !isShown(e.Kind) {
+			if lost > 0 {
+				behind[e.Author] = lost
+			}
+			continue
+		}
+		delete(behind, e.Author)
+		l := toLine(e, a.self)
+		l.Missing = lost
+		lines = append(lines, l)
+	}
+	return lines, nil
 }
 
 func isShown(k wire.Kind) bool {

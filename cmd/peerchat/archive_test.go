@@ -172,6 +172,45 @@ func TestArchivePages(t *testing.T) {
 	}
 }
 
+func TestArchivePagesTellWhatIsMissing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	all := saidIn(t, "general", 20) // line 2, 5, 8 … are of no known kind
+	store := storedIn(t, path, all[:6])
+	for _, e := range all[10:12] { // of each author two are missing: lines 6 and 8, 7 and 9
+		if err := store.Rebase("general", e.Author, e.Seq-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Append(all[10:]); err != nil {
+		t.Fatal(err)
+	}
+	a := testArchive(t, path)
+	for _, from := range []tui.PageFrom{tui.PageNewest, tui.PageOldest, tui.PageAround} {
+		p := pageOf(t, a, tui.AskPage{Ask: 1, Room: "general", From: from, Order: all[13].Lamport, Peer: all[13].Author.String(), Lines: 8})
+		var told []string
+		for _, l := range p.Lines {
+			if l.Missing > 0 {
+				told = append(told, fmt.Sprintf("%d before %s", l.Missing, l.Text))
+			}
+		}
+		if from == tui.PageOldest {
+			if want := []string{"2 before line 10"}; !slices.Equal(told, want) { // the other one is not shown, and the next of that author not in the page
+				t.Errorf("page %d tells %q, want %q", from, told, want)
+			}
+			continue
+		}
+		if from == tui.PageNewest {
+			if len(told) != 0 {
+				t.Errorf("a page that begins behind the hole tells %q", told)
+			}
+			continue
+		}
+		if want := []string{"2 before line 10", "2 before line 13"}; !slices.Equal(told, want) {
+			t.Errorf("page %d tells %q, want %q", from, told, want)
+		}
+	}
+}
+
 func TestArchiveSearches(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	store := storedIn(t, path, saidIn(t, "general", 100))

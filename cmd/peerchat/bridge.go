@@ -45,7 +45,7 @@ func toMsgs(ev peer.Event, self wire.PeerID) []tui.Msg {
 		return one(tui.Link{Peer: ev.Peer.String(), Up: true, Path: ev.Path.Kind, RTT: ev.Path.RTT})
 	case peer.Message:
 		return one(tui.Line{Room: string(ev.Room), Kind: toLineKind(ev.Kind), ID: ev.ID.String(), Peer: ev.Person.Peer.String(),
-			Name: ev.Person.Name, Text: ev.Text, Sent: ev.Sent, Order: ev.Lamport, Seq: ev.Seq, Self: ev.Self, History: ev.History})
+			Name: ev.Person.Name, Text: ev.Text, Sent: ev.Sent, Order: ev.Lamport, Seq: ev.Seq, Missing: ev.Missing, Self: ev.Self, History: ev.History})
 	case peer.Delivered:
 		return one(tui.Delivered{Room: string(ev.Room), ID: ev.ID.String(), Seq: ev.Seq, Peers: ev.Peers, Of: ev.Of})
 	case peer.Notice:

@@ -155,7 +155,11 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 		o.b = append(o.b, '"')
 		o.b = ev.Sent.UTC().AppendFormat(o.b, jsonTime)
 		o.b = append(o.b, '"')
-		return o.bool("self", ev.Self).bool("history", ev.History).uint("lamport", ev.Lamport).end()
+		o.bool("self", ev.Self).bool("history", ev.History).uint("lamport", ev.Lamport)
+		if ev.Missing > 0 {
+			o.uint("missing_before", ev.Missing)
+		}
+		return o.end()
 	case peer.Delivered:
 		return p.begin(b, "delivered").str("room", string(ev.Room)).str("id", ev.ID.String()).uint("seq", ev.Seq).
 			int("peers", ev.Peers).int("of", ev.Of).end()

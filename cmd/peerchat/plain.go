@@ -29,6 +29,13 @@ type plainPrinter struct {
 	told     time.Time              // when
 	linked   map[wire.PeerID]bool   // peers with a link
 	gaps     map[wire.Room]gap      // rooms that lack something
+	holes    map[logOf]uint64       // logs that went on without what nobody had, and the number of the last event before that
+}
+
+// logOf is somebody's log of a room.
+type logOf struct {
+	room   wire.Room
+	author wire.PeerID
 }
 
 func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
@@ -76,7 +83,7 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		if ev.Self && !ev.History && !p.echo {
 			return b
 		}
-		return p.message(b, now, ev, v)
+		return p.message(p.hole(b, now, ev), now, ev, v)
 	case peer.Notice:
 		return line(b, now, "-!- "+tui.Sanitize(ev.Text))
 	case peer.Failure:
@@ -119,6 +126,26 @@ func (p *plainPrinter) link(b []byte, now time.Time, ev peer.LinkChanged, v *vie
 		return line(b, now, fmt.Sprintf("-!- no link to anybody any more%s", why))
 	}
 	return line(b, now, fmt.Sprintf("-!- no link to %s any more%s", p.name(ev.Person), why))
+}
+
+// hole prints, before a message, that some of its author's are missing, and before the first of those that they are coming.
+func (p *plainPrinter) hole(b []byte, now time.Time, m peer.Message) []byte {
+	log := logOf{m.Room, m.Person.Peer}
+	last, known := p.holes[log]
+	switch {
+	case m.Missing > 0:
+		if known || len(p.holes) < maxNames {
+			if p.holes == nil {
+				p.holes = map[logOf]uint64{}
+			}
+			p.holes[log] = m.Seq - 1 - m.Missing
+		}
+		return line(b, now, fmt.Sprintf("-!- %s: %s", m.Room, tui.MissingText(p.name(m.Person), m.Missing)))
+	case known && m.Seq == last+1:
+		delete(p.holes, log)
+		return line(b, now, fmt.Sprintf("-!- %s: what was missing of %s has come:", m.Room, p.name(m.Person)))
+	}
+	return b
 }
 
 func (p *plainPrinter) message(b []byte, now time.Time, m peer.Message, v *view) []byte {

@@ -77,6 +77,35 @@ func TestPlainDoesNotRepeatWhatWasTyped(t *testing.T) {
 	}
 }
 
+func TestPlainTellsWhereLinesAreMissing(t *testing.T) {
+	p := newPlainPrinter(func() time.Time { return noon }, true)
+	var out []byte
+	for _, m := range []struct{ seq, missing uint64 }{{3, 0}, {9, 5}, {7, 3}, {8, 0}, {4, 0}, {5, 0}, {6, 0}, {10, 0}, {1_760_000_000_000, 1_759_999_999_989}} {
+		out = p.event(out, peer.Message{Room: "dev", Person: someone(8, "ann"), Kind: wire.KindText, Text: fmt.Sprint(m.seq), Seq: m.seq, Missing: m.missing}, &view{})
+	}
+	want := `12:04 <ann> 3
+12:04 -!- #dev: 5 lines of ann are missing here
+12:04 <ann> 9
+12:04 -!- #dev: 3 lines of ann are missing here
+12:04 <ann> 7
+12:04 <ann> 8
+12:04 -!- #dev: what was missing of ann has come:
+12:04 <ann> 4
+12:04 <ann> 5
+12:04 <ann> 6
+12:04 <ann> 10
+12:04 -!- #dev: lines of ann may be missing here
+12:04 <ann> 1760000000000
+`
+	if string(out) != want {
+		t.Errorf("the lines are\n%swant\n%s", out, want)
+	}
+	json := (&jsonPrinter{now: func() time.Time { return noon }}).event(nil, peer.Message{Seq: 9, Missing: 5}, &view{})
+	if !strings.HasSuffix(string(json), `"missing_before":5}`+"\n") {
+		t.Errorf("as JSON it is %s", json)
+	}
+}
+
 // A search that goes on for hours does not fill the screen.
 func TestPlainTellsOfASearchNowAndThen(t *testing.T) {
 	now := noon

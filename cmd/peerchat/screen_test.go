@@ -15,8 +15,7 @@ import (
 // The screen, the archive and a history on disk together: scrolling, searching as one types, and back.
 func TestTheScreenReadsTheHistory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
-	events := saidIn(t, "general", 4000)
-	storedIn(t, path, events)
+	storedIn(t, path, saidIn(t, "general", 4000))
 	j := &joining{self: wire.IDOf(keyOf(1)), archive: testArchive(t, path)}
 	apps := make(chan *tui.App, 1) // the App, as soon as it is there
 	term := tuitest.Start(t, tui.Config{
@@ -36,7 +35,7 @@ func TestTheScreenReadsTheHistory(t *testing.T) {
 	}, 100, 24)
 	apps <- term.App
 	term.Post(tui.Self{ID: j.self.String(), Name: "bob"}, tui.RoomJoined{Room: "general"})
-	for _, l := range j.archive.lines(events[len(events)-1000:]) {
+	for _, l := range pageOf(t, j.archive, tui.AskPage{Ask: 1, Room: "general", Lines: 1000}).Lines {
 		term.Post(l)
 	}
 	term.Want("the newest line", "line 3999")
