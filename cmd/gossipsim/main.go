@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,7 @@ type settings struct {
 	rates    []int // of failures, in per cent
 	mu       sync.Mutex
 	progress io.Writer
-	outcomes map[int]outcome // of failures, by rate
+	outcomes []outcome // of failures, by rate; nil: they are not known yet
 }
 
 // say tells how far it is. It may be called by several goroutines.
@@ -82,6 +83,7 @@ func run(args []string, out, progress io.Writer) error {
 	rates := flags.String("rates", "10,20,30,40,50,60,70,80,90,95", "how many per cent fail")
 	only := flags.String("only", "", "comma-separated items to run (default: all)")
 	file := flags.String("write", "", "document whose tables are rewritten; empty: they are only printed")
+	profile := flags.String("profile", "", "file for a profile of the processor time (go tool pprof); empty: none")
 	flags.Usage = func() {
 		fmt.Fprintln(progress, "usage: gossipsim [flags]")
 		flags.PrintDefaults()
@@ -111,6 +113,17 @@ func run(args []string, out, progress io.Writer) error {
 	chosen, err := choose(*only)
 	if err != nil {
 		return err
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			return fmt.Errorf("-profile: %w", err)
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return fmt.Errorf("-profile: %w", err)
+		}
+		defer pprof.StopCPUProfile()
 	}
 	for _, it := range chosen {
 		start := time.Now()

@@ -152,11 +152,8 @@ func times() []time.Duration {
 	return []time.Duration{0, 1100 * time.Millisecond, cycle, 2 * cycle, 3 * cycle, 4 * cycle, 10 * cycle}
 }
 
-// aftermath lets so many per cent fail and watches ten cycles. Two items want to know, and it takes long.
-func (s *settings) aftermath(rate int) outcome {
-	if o, ok := s.outcomes[rate]; ok {
-		return o
-	}
+// aftermath lets so many per cent fail and watches ten cycles.
+func (s *settings) aftermath(rate int) (outcome, error) {
 	r := s.crowd(member.RoomConfig{})
 	fail(r, rate)
 	largest, alive := r.Graph().Largest(), accuracy(r)
@@ -173,20 +170,28 @@ func (s *settings) aftermath(rate int) outcome {
 	mean, _ := g.Paths(r.Rand(), 200)
 	o.after = append(o.after, percent(accuracy(r))+" %", percent(g.Largest())+" %", percent(g.Symmetric())+" %",
 		fmt.Sprintf("%.5f", g.Clustering()), fmt.Sprintf("%.2f", mean), degrees(g))
-	if s.outcomes == nil {
-		s.outcomes = map[int]outcome{}
-	}
-	s.outcomes[rate] = o
 	s.say("%d %% failed: %s; %s", rate, strings.Join(o.reached[1:], ", "), strings.Join(o.after[1:], ", "))
-	return o
+	return o, nil
+}
+
+// aftermaths are those of all rates. Two items want to know, and it takes long.
+func (s *settings) aftermaths() (list []outcome, err error) {
+	if s.outcomes == nil {
+		s.outcomes, err = atOnce(s.rates, s.aftermath)
+	}
+	return s.outcomes, err
 }
 
 // failures is who is reached by the first message after a failure, and by those of the cycles after.
 func failures(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"failed", "largest part at once", "first message", "1 s", "1 cycle", "2 cycles", "3 cycles", "4 cycles", "10 cycles", "paper"}}
 	paper := map[int]string{80: "first message about 0", 95: "about 90 % after 4 cycles"}
-	for _, rate := range s.rates {
-		t.Row(append(s.aftermath(rate).reached, cmp.Or(paper[rate], "curves only"))...)
+	outcomes, err := s.aftermaths()
+	if err != nil {
+		return t, err
+	}
+	for i, o := range outcomes {
+		t.Row(append(o.reached, cmp.Or(paper[s.rates[i]], "curves only"))...)
 	}
 	t.Note("%d peers, active view 5, passive view 30, %d cycles of %v before. Each figure is the mean part of the living that %d messages reach, flooded over the active views by random peers of the largest part. "+
 		"%s The paper shows curves; what is given of them here is approximate.", s.peers, s.rounds, cycle, s.lines, worldNote)
@@ -196,64 +201,83 @@ func failures(s *settings) (report.Table, error) {
 // repair is the overlay some time after a failure.
 func repair(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"failed", "alive in passive views at once", "after 10 cycles", "largest part", "mutual", "clustering", "shortest path", "in-degree"}}
-	for _, rate := range s.rates {
-		t.Row(s.aftermath(rate).after...)
+	outcomes, err := s.aftermaths()
+	if err != nil {
+		return t, err
+	}
+	for _, o := range outcomes {
+		t.Row(o.after...)
 	}
 	t.Note("The same %d peers as above; all but the first figure 10 cycles after the failure. None of these is printed in the paper.", s.peers)
 	return t, nil
 }
 
+// coming is a row of churn: a size of the room, and which part of it is replaced each second.
+type coming struct {
+	peers int
+	rate  float64
+}
+
 // churn is a room with sizes as they follow from its own, in which peers come and go.
 func churn(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"peers", "replaced a second", "views", "largest part", "mutual", "a flood reaches", "messages a second and peer", "bytes a second and peer", "new links a minute and peer"}}
+	var list []coming
 	for _, n := range []int{10, 100, 1000, 10000} {
-		if n > s.peers {
-			break
+		if n <= s.peers {
+			list = append(list, coming{n, 0}, coming{n, 0.01})
 		}
-		for _, rate := range []float64{0, 0.01} {
-			sent, size, links := 0, 0, 0
-			cfg := member.RoomConfig{Sized: true, Contacts: 8}
-			cfg.Sim = sim.Config{Seed: s.seed, Network: world(), OnSend: func(_, _ int, m sim.Send) {
-				if _, ok := m.Message.(member.Message); ok {
-					sent++
-					size += m.Message.Size()
-				}
-			}}
-			cfg.Rider = func(int, wire.PeerID, uint64) member.Rider { return member.NewFlood() }
-			cfg.Tune = func(_ int, c *member.Config) {
-				c.Before = func(_ *member.Member, in overlay.Input) overlay.Input {
-					if _, ok := in.(overlay.LinkUp); ok {
-						links++
-					}
-					return in
-				}
-			}
-			r := member.NewRoom(cfg)
-			r.Build(n, 10*time.Millisecond)
-			r.Resize()
-			r.Run(time.Duration(min(s.rounds, 20)) * cycle)
-			if rate > 0 {
-				r.Kill(0) // somebody who is away comes for each who goes
-				r.Churn(rate, 12*cycle, r.Born)
-				r.Run(2 * cycle)
-			}
-			sent, size, links = 0, 0, 0
-			const minutes = 1
-			r.Run(minutes * time.Minute)
-			g := r.Graph()
-			perPeer := func(x int, d float64) string { return fmt.Sprintf("%.1f", float64(x)/float64(r.Living())/d) }
-			var lines uint64
-			traffic := []string{perPeer(sent, 60*minutes), perPeer(size, 60*minutes), perPeer(links, 2*minutes)}
-			reached, _, _ := say(r, 10, &lines)
-			active, passive := overlay.Sizes(n)
-			t.Row(append([]string{fmt.Sprint(n), fmt.Sprintf("%g %%", 100*rate), fmt.Sprintf("%d, %d", active, passive), percent(g.Largest()) + " %",
-				percent(g.Symmetric()) + " %", percent(reached) + " %"}, traffic...)...)
-			s.say("%d peers, churn %g: done", n, rate)
-		}
+	}
+	rows, err := atOnce(list, s.churnOf)
+	if err != nil {
+		return t, err
+	}
+	for _, row := range rows {
+		t.Row(row...)
 	}
 	t.Note("Sizes of views as they follow from the size of the room; contacts from a tracker. Those who died within the last second are still in views, "+
 		"which is why these are not all mutual; and who has just come has not all neighbours yet. %s", worldNote)
 	return t, nil
+}
+
+func (s *settings) churnOf(c coming) ([]string, error) {
+	sent, size, links := 0, 0, 0
+	cfg := member.RoomConfig{Sized: true, Contacts: 8}
+	cfg.Sim = sim.Config{Seed: s.seed, Network: world(), OnSend: func(_, _ int, m sim.Send) {
+		if _, ok := m.Message.(member.Message); ok {
+			sent++
+			size += m.Message.Size()
+		}
+	}}
+	cfg.Rider = func(int, wire.PeerID, uint64) member.Rider { return member.NewFlood() }
+	cfg.Tune = func(_ int, c *member.Config) {
+		c.Before = func(_ *member.Member, in overlay.Input) overlay.Input {
+			if _, ok := in.(overlay.LinkUp); ok {
+				links++
+			}
+			return in
+		}
+	}
+	r := member.NewRoom(cfg)
+	r.Build(c.peers, 10*time.Millisecond)
+	r.Resize()
+	r.Run(time.Duration(min(s.rounds, 20)) * cycle)
+	if c.rate > 0 {
+		r.Kill(0) // somebody who is away comes for each who goes
+		r.Churn(c.rate, 12*cycle, r.Born)
+		r.Run(2 * cycle)
+	}
+	sent, size, links = 0, 0, 0
+	const minutes = 1
+	r.Run(minutes * time.Minute)
+	g := r.Graph()
+	perPeer := func(x int, d float64) string { return fmt.Sprintf("%.1f", float64(x)/float64(r.Living())/d) }
+	var lines uint64
+	traffic := []string{perPeer(sent, 60*minutes), perPeer(size, 60*minutes), perPeer(links, 2*minutes)}
+	reached, _, _ := say(r, 10, &lines)
+	active, passive := overlay.Sizes(c.peers)
+	s.say("%d peers, churn %g: done", c.peers, c.rate)
+	return append([]string{fmt.Sprint(c.peers), fmt.Sprintf("%g %%", 100*c.rate), fmt.Sprintf("%d, %d", active, passive), percent(g.Largest()) + " %",
+		percent(g.Symmetric()) + " %", percent(reached) + " %"}, traffic...), nil
 }
 
 // percent is a part in per cent: one place after the point, and 100 only for all.
