@@ -58,12 +58,15 @@ func (b *bucket) fill(now time.Time, l limit) {
 }
 
 // take takes a token, if there is one.
-func (b *bucket) take(now time.Time, l limit) bool {
+func (b *bucket) take(now time.Time, l limit) bool { return b.spend(now, l, 1) }
+
+// spend takes n tokens, if there are so many.
+func (b *bucket) spend(now time.Time, l limit, n float64) bool {
 	b.fill(now, l)
-	if b.spent+1 > l.burst {
+	if b.spent+n > l.burst {
 		return false
 	}
-	b.spent++
+	b.spent += n
 	return true
 }
 

@@ -86,9 +86,15 @@ type RTC struct {
 		reports, unreported atomic.Uint64 // sent, and not
 		heard, unheard      atomic.Uint64 // packets of reports: of use, and not
 	}
-	voiceTaken  limit // of each session
-	reportEvery time.Duration
-	began       time.Time // see now
+	fast struct { // counts frames of the fast path
+		sent, over atomic.Uint64 // by it, and by the data channel instead because there were too many
+		received   atomic.Uint64
+		dropped    atomic.Uint64 // that came too fast, or before the session was open
+	}
+	fastSent, fastTaken limit // of each session
+	voiceTaken          limit // of each session
+	reportEvery         time.Duration
+	began               time.Time // see now
 
 	mu       sync.Mutex // guards what follows; never held while a session or the sink is called
 	sessions map[uuid.UUID]*rtcSession
@@ -121,7 +127,7 @@ func NewRTC(cfg RTCConfig, sink func(TransportEvent)) (*RTC, error) {
 		}
 	}
 	return &RTC{cfg: cfg, sink: sink, settings: rtcSettings(cfg), media: media, cert: *cert, sessions: map[uuid.UUID]*rtcSession{},
-		voiceTaken: rtcVoiceTaken, reportEvery: rtcReports, began: time.Now()}, nil
+		fastSent: rtcFastSent, fastTaken: rtcFastTaken, voiceTaken: rtcVoiceTaken, reportEvery: rtcReports, began: time.Now()}, nil
 }
 
 var (

@@ -28,23 +28,29 @@ func rtcFingerprint(s string) string {
 	return s
 }
 
+// rtcTold is what a description says beside what pion reads.
+type rtcTold struct {
+	candidates int  // how many are in it
+	fast       bool // the peer takes fast frames over SRTCP
+}
+
 // rtcCheckSDP checks a description that came over the network, of which only the fingerprint has been authenticated: that
 // its SDP is of a bearable size, and that its fingerprints are all that one and of SHA-256, so that DTLS cannot end at
-// anybody else. It counts the candidates in it.
-func rtcCheckSDP(kind webrtc.SDPType, d Description) (candidates int, err error) {
+// anybody else.
+func rtcCheckSDP(kind webrtc.SDPType, d Description) (told rtcTold, err error) {
 	if len(d.SDP) > rtcMaxSDP {
-		return 0, fmt.Errorf("its SDP is %d bytes long: at most %d are allowed", len(d.SDP), rtcMaxSDP)
+		return rtcTold{}, fmt.Errorf("its SDP is %d bytes long: at most %d are allowed", len(d.SDP), rtcMaxSDP)
 	}
 	want := rtcFingerprint(d.Fingerprint)
 	if want == "" {
-		return 0, errors.New("its fingerprint is not a SHA-256 in hex pairs")
+		return rtcTold{}, errors.New("its fingerprint is not a SHA-256 in hex pairs")
 	}
 	parsed, err := (&webrtc.SessionDescription{Type: kind, SDP: d.SDP}).Unmarshal()
 	if err != nil {
-		return 0, fmt.Errorf("its SDP cannot be read: %w", err)
+		return rtcTold{}, fmt.Errorf("its SDP cannot be read: %w", err)
 	}
 	if n := len(parsed.MediaDescriptions); n == 0 || n > 4 {
-		return 0, fmt.Errorf("its SDP has %d media: 1 to 4 are allowed", n)
+		return rtcTold{}, fmt.Errorf("its SDP has %d media: 1 to 4 are allowed", n)
 	}
 	attributes := parsed.Attributes
 	data := false
@@ -53,7 +59,7 @@ func rtcCheckSDP(kind webrtc.SDPType, d Description) (candidates int, err error)
 		data = data || m.MediaName.Media == "application"
 	}
 	if !data {
-		return 0, errors.New("its SDP has no data channel")
+		return rtcTold{}, errors.New("its SDP has no data channel")
 	}
 	found := false
 	for _, a := range attributes {
@@ -61,29 +67,31 @@ func rtcCheckSDP(kind webrtc.SDPType, d Description) (candidates int, err error)
 		case "fingerprint":
 			hash, value, _ := strings.Cut(a.Value, " ")
 			if !strings.EqualFold(hash, "sha-256") {
-				return 0, fmt.Errorf("its SDP has a fingerprint of %.20q: only sha-256 is allowed", hash)
+				return rtcTold{}, fmt.Errorf("its SDP has a fingerprint of %.20q: only sha-256 is allowed", hash)
 			}
 			if rtcFingerprint(value) != want {
-				return 0, errors.New("its SDP has another fingerprint than the signed one")
+				return rtcTold{}, errors.New("its SDP has another fingerprint than the signed one")
 			}
 			found = true
+		case rtcFastAttribute:
+			told.fast = true
 		case "candidate":
-			candidates++
+			told.candidates++
 			if len(a.Value) > rtcMaxCandidate {
-				return 0, fmt.Errorf("its SDP has a candidate of %d bytes: at most %d are allowed", len(a.Value), rtcMaxCandidate)
+				return rtcTold{}, fmt.Errorf("its SDP has a candidate of %d bytes: at most %d are allowed", len(a.Value), rtcMaxCandidate)
 			}
 		}
 	}
 	if !found {
-		return 0, errors.New("its SDP has no fingerprint")
+		return rtcTold{}, errors.New("its SDP has no fingerprint")
 	}
-	if candidates > rtcMaxCandidates {
-		return 0, fmt.Errorf("its SDP has %d candidates: at most %d are allowed", candidates, rtcMaxCandidates)
+	if told.candidates > rtcMaxCandidates {
+		return rtcTold{}, fmt.Errorf("its SDP has %d candidates: at most %d are allowed", told.candidates, rtcMaxCandidates)
 	}
-	return candidates, nil
+	return told, nil
 }
 
-// rtcDescription makes a Description of a local SDP.
+// rtcDescription makes a Description of a local SDP, and says in it what the other side may do that pion does not know of.
 func rtcDescription(d *webrtc.SessionDescription, cert webrtc.Certificate) (Description, error) {
 	prints, err := cert.GetFingerprints()
 	if err != nil {
@@ -91,7 +99,9 @@ func rtcDescription(d *webrtc.SessionDescription, cert webrtc.Certificate) (Desc
 	}
 	for _, p := range prints {
 		if strings.EqualFold(p.Algorithm, "sha-256") {
-			return Description{SDP: d.SDP, Fingerprint: rtcFingerprint(p.Value)}, nil
+			// An attribute of the session, before its first medium (RFC 8866 section 5); who does not know it ignores it.
+			sdp := strings.Replace(d.SDP, "\r\nm=", "\r\na="+rtcFastAttribute+"\r\nm=", 1)
+			return Description{SDP: sdp, Fingerprint: rtcFingerprint(p.Value)}, nil
 		}
 	}
 	return Description{}, errors.New("the DTLS certificate has no SHA-256 fingerprint")

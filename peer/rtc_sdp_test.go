@@ -22,12 +22,15 @@ func rtcSampleOffer(t testing.TB) Description {
 
 func TestRTCOfferIsWhatItShouldBe(t *testing.T) {
 	d := rtcSampleOffer(t)
-	n, err := rtcCheckSDP(webrtc.SDPTypeOffer, d)
+	told, err := rtcCheckSDP(webrtc.SDPTypeOffer, d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n == 0 {
+	if told.candidates == 0 {
 		t.Error("the offer has no candidates, though the interface has an address")
+	}
+	if !told.fast {
+		t.Error("the offer does not say that fast frames are taken over SRTCP")
 	}
 	for _, want := range []string{"a=sctp-init:", "a=max-message-size:", "m=audio", "m=application", "rtpmap:107 L16/16000"} {
 		if !strings.Contains(d.SDP, want) {
@@ -52,12 +55,12 @@ func FuzzRTCCheckSDP(f *testing.F) {
 	f.Add(strings.ReplaceAll(d.SDP, "sha-256", "SHA-256"), d.Fingerprint)
 	f.Fuzz(func(t *testing.T, sdp, fingerprint string) {
 		d := Description{SDP: sdp, Fingerprint: fingerprint}
-		n, err := rtcCheckSDP(webrtc.SDPTypeOffer, d)
+		told, err := rtcCheckSDP(webrtc.SDPTypeOffer, d)
 		if err != nil {
 			return
 		}
-		if n > rtcMaxCandidates || len(sdp) > rtcMaxSDP {
-			t.Errorf("%d candidates in %d bytes were let pass", n, len(sdp))
+		if told.candidates > rtcMaxCandidates || len(sdp) > rtcMaxSDP {
+			t.Errorf("%d candidates in %d bytes were let pass", told.candidates, len(sdp))
 		}
 		parsed, err := (&webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdp}).Unmarshal()
 		if err != nil {

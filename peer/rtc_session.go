@@ -33,11 +33,14 @@ type rtcSession struct {
 	speaks     atomic.Pointer[webrtc.TrackLocalStaticRTP] // out while open
 	box        rtcMailbox
 	report     rtcReport // of voice
+	fast       rtcFastPath
 
 	// Set before pion knows of the session, and by it alone thereafter.
 	pc  *webrtc.PeerConnection
 	out *webrtc.TrackLocalStaticRTP // the own voice: nothing, as long as nobody writes to it
 	dc  [2]*webrtc.DataChannel      // by channel ID
+	// source is the SSRC of the own voice.
+	source uint32
 
 	// Touched by the mailbox's goroutine alone.
 	state       rtcState
@@ -50,7 +53,7 @@ type rtcSession struct {
 	connected   bool        // ICE has found a path
 	opened      int         // channels that are open
 	raw         [2]datachannel.ReadWriteCloser
-	readers     sync.WaitGroup      // of channels: they end when the other side closes
+	readers     sync.WaitGroup      // of channels, which end when the other side closes, and of the fast path
 	track       *webrtc.TrackRemote // the peer's voice
 	listens     bool                // it is being read
 	listeners   sync.WaitGroup      // of audio: they end with the PeerConnection
@@ -312,7 +315,8 @@ func (s *rtcSession) build() error {
 	if err != nil {
 		return err
 	}
-	s.report.begin(uint32(voice.Sender().GetParameters().Encodings[0].SSRC))
+	s.source = uint32(voice.Sender().GetParameters().Encodings[0].SSRC)
+	s.report.begin(s.source)
 	yes, no, none := true, false, uint16(0)
 	for id, c := range [2]struct {
 		label string
@@ -339,11 +343,12 @@ func (s *rtcSession) setRemote(kind webrtc.SDPType, desc Description) error {
 	if s.remoteSet {
 		return errors.New("there was one already")
 	}
-	n, err := rtcCheckSDP(kind, desc)
+	told, err := rtcCheckSDP(kind, desc)
 	if err != nil {
 		return err
 	}
-	s.candidates.Add(int64(n))
+	s.candidates.Add(int64(told.candidates))
+	s.fast.known = told.fast
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: desc.SDP}); err != nil {
 		return err
 	}
@@ -410,6 +415,7 @@ func (s *rtcSession) channelOpen(id int) {
 	s.alarm.Reset(s.rtc.cfg.MeasureInterval)
 	s.speaks.Store(s.out)
 	s.rtc.sink(Opened{Session: s.id, Path: s.path()})
+	s.fast.open(true)
 	for _, raw := range s.raw {
 		s.readers.Add(1)
 		go s.read(raw)
@@ -446,46 +452,6 @@ func (s *rtcSession) read(raw datachannel.ReadWriteCloser) {
 	}
 }
 
-// write sends a frame and watches the queue.
-func (s *rtcSession) write(frame []byte, fast bool) {
-	id, limit := rtcReliableID, uint64(rtcHardLimit)
-	if fast {
-		id, limit = rtcFastID, rtcFastLimit
-	}
-	if s.state != rtcOpen || s.dc[id].BufferedAmount()+uint64(len(frame)) > limit {
-		s.rtc.dropped.Add(1)
-		return
-	}
-	if _, err := s.raw[id].WriteDataChannel(frame, false); err != nil {
-		s.rtc.dropped.Add(1) // closed under our feet, which its reader is about to tell
-		return
-	}
-	if fast {
-		return
-	}
-	switch queued, waiting := s.dc[id].BufferedAmount(), uint64(s.posted.Load()); {
-	case !s.high && queued+waiting > rtcHighWater:
-		s.high = true
-		s.rtc.sink(Pressure{Session: s.id, High: true})
-	case s.high && queued <= rtcLowWater && waiting == 0:
-		s.relieved() // it was never much in SCTP's queue, so SCTP will not tell
-	}
-}
-
-func (s *rtcSession) relieved() {
-	s.high = false
-	s.rtc.sink(Pressure{Session: s.id, High: false})
-}
-
-// drained is called when the reliable channel's queue has fallen to its low threshold.
-func (s *rtcSession) drained() {
-	if s.state == rtcClosing {
-		s.finish(nil)
-	} else if s.high && s.dc[rtcReliableID].BufferedAmount() <= rtcLowWater {
-		s.relieved()
-	}
-}
-
 // close ends the session, after a moment in which queued frames can leave.
 func (s *rtcSession) close() {
 	if s.state == rtcOpen && s.dc[rtcReliableID].BufferedAmount() > 0 {
@@ -507,6 +473,7 @@ func (s *rtcSession) finish(err error) {
 		}
 	}
 	s.speaks.Store(nil)
+	s.fast.open(false)
 	told := false
 	if s.hungUp {
 		// The readers end by themselves, so that this need not wait for pion, which can take 400 ms.

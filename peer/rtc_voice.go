@@ -152,11 +152,13 @@ func (s *rtcSession) hear(track *webrtc.TrackRemote) {
 	}
 }
 
-// Counters are what was counted since the start: frames and packets of voice.
+// Counters are what was counted since the start: frames, those of the fast path, and packets of voice.
 func (t *RTC) Counters() map[string]uint64 {
 	dropped, refused := t.Dropped()
 	return map[string]uint64{
 		"rtc.dropped": dropped, "rtc.refused": refused,
+		"fast.sent": t.fast.sent.Load(), "fast.over": t.fast.over.Load(),
+		"fast.received": t.fast.received.Load(), "fast.dropped": t.fast.dropped.Load(),
 		"voice.sent": t.voice.sent.Load(), "voice.failed": t.voice.failed.Load(), "voice.received": t.voice.received.Load(),
 		"voice.limited": t.voice.limited.Load(), "voice.dropped": t.voice.dropped.Load(), "voice.bad": t.voice.bad.Load(),
 		"report.sent": t.voice.reports.Load(), "report.failed": t.voice.unreported.Load(),

@@ -237,9 +237,13 @@ type rtcReportBuffer struct {
 	once    sync.Once
 }
 
-// Write takes one packet, decrypted. Pion has parsed it, and dropped what is malformed.
+// Write takes one packet, decrypted: a fast frame, or of a report. Pion has parsed it, and dropped what is malformed.
 func (b *rtcReportBuffer) Write(raw []byte) (int, error) {
-	b.session.takeReport(b.source, raw)
+	if frame, ok := rtcFastFrame(raw); ok {
+		b.session.takeFast(frame)
+	} else {
+		b.session.takeReport(b.source, raw)
+	}
 	return len(raw), nil
 }
 

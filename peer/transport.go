@@ -20,7 +20,7 @@ type Transport interface {
 	Answer(session uuid.UUID, answer Description)
 	// Candidate adds a remote ICE candidate.
 	Candidate(session uuid.UUID, candidate Candidate)
-	// Send queues an encoded frame on an open session. Fast sends it on the unreliable channel.
+	// Send queues an encoded frame on an open session. Fast sends it past the others, unreliably.
 	Send(session uuid.UUID, frame []byte, fast bool)
 	// Close ends a session; Closed follows. Frames queued before it are sent first where that takes no waiting.
 	Close(session uuid.UUID)

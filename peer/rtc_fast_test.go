@@ -1,0 +1,189 @@
+package peer
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/pion/rtcp"
+
+	"peerchat/peer/wire"
+)
+
+// withoutFastPath takes what says that the fast path is there out of a description, as if it were a browser's.
+func withoutFastPath(d Description) Description {
+	d.SDP = strings.Replace(d.SDP, "a="+rtcFastAttribute+"\r\n", "", 1)
+	return d
+}
+
+func TestRTCFastFramesOfEverySize(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		mangle func(Description) Description
+		srtcp  bool
+	}{
+		{"the other side takes them over SRTCP", nil, true},
+		{"the other side does not say so", withoutFastPath, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+			p.mangle = c.mangle
+			p.open(5 * time.Second)
+			sizes := []int{1, 2, 3, 4, 5, 255, 256, 257, 258, wire.MaxFastFrame - 3, wire.MaxFastFrame - 2, wire.MaxFastFrame - 1, wire.MaxFastFrame}
+			for _, dir := range []struct {
+				from *RTC
+				to   chan TransportEvent
+			}{{p.a, p.evB}, {p.b, p.evA}} {
+				for _, size := range append(sizes, wire.MaxFastFrame+1) {
+					frame := bytes.Repeat([]byte{byte(size), 1, 0}, size)[:size] // the last bytes look like padding
+					dir.from.Send(p.session, frame, true)
+					got := rtcWait[Received](t, dir.to, 5*time.Second, fmt.Sprintf("%d bytes", size))
+					if !bytes.Equal(got.Data, frame) {
+						t.Fatalf("a fast frame of %d bytes arrived as %d bytes: %x", size, len(got.Data), got.Data)
+					}
+				}
+				want := uint64(0)
+				if c.srtcp {
+					want = uint64(len(sizes)) // all but the one that is too long for it
+				}
+				if n := dir.from.Counters()["fast.sent"]; n != want {
+					t.Errorf("%d fast frames went over SRTCP, want %d", n, want)
+				}
+			}
+			if a, b := p.a.Counters(), p.b.Counters(); a["fast.sent"] != b["fast.received"] || b["fast.sent"] != a["fast.received"] || a["fast.dropped"] != 0 {
+				t.Errorf("not all were taken: %v, %v", a, b)
+			}
+		})
+	}
+}
+
+// What one link sends past SRTP's peers, who make no way for others, is bounded; but nothing is lost by that.
+func TestRTCFastFramesTooManyGoByTheChannel(t *testing.T) {
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	const size, few, many = 200, 3, 40
+	p.a.fastSent = limit{0, few * (size + rtcFastCost)}
+	p.open(5 * time.Second)
+	seen := map[byte]bool{}
+	for i := range byte(many) {
+		p.a.Send(p.session, bytes.Repeat([]byte{i}, size), true)
+	}
+	for range many {
+		seen[rtcWait[Received](t, p.evB, 5*time.Second, "each of the frames").Data[0]] = true
+	}
+	if c := p.a.Counters(); len(seen) != many || c["fast.sent"] != few || c["fast.over"] != many-few {
+		t.Errorf("of %d frames %d came, %d over SRTCP and %d not: want %d and %d", many, len(seen), c["fast.sent"], c["fast.over"], few, many-few)
+	}
+}
+
+// rtcAttacker writes what it likes to the other side of a pair as RTCP.
+func rtcAttacker(t *testing.T, p *rtcPair) (source uint32, write func(...rtcp.Packet)) {
+	s := p.a.lookup(p.session)
+	return s.source, func(packets ...rtcp.Packet) {
+		t.Helper()
+		if _, err := s.pc.SCTP().Transport().WriteRTCP(packets); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// await waits until a counter is there.
+func (r *RTC) await(t *testing.T, counter string, least uint64, what string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); r.Counters()[counter] < least; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: %s is not %d after 5 s: %v", what, counter, least, r.Counters())
+		}
+	}
+}
+
+func TestRTCBoundsAFloodOfFastFrames(t *testing.T) {
+	p, _, _ := newVoicePair(t)
+	p.a.reportEvery, p.b.reportEvery = time.Hour, time.Hour
+	const size, few = 100, 5
+	p.b.fastTaken = limit{0, few * (size + rtcFastCost)}
+	p.open(5 * time.Second)
+	p.b.Speak([]uuid.UUID{p.session})
+	source, write := rtcAttacker(t, p)
+	for end := time.Now().Add(5 * time.Second); p.b.Counters()["fast.dropped"] < 1000; {
+		// Many in one packet, and from other sources, too.
+		write(&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName, Data: make([]byte, size)},
+			&rtcp.ApplicationDefined{SSRC: 7, Name: rtcFastName, Data: make([]byte, size)}, &rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName})
+		if time.Now().After(end) {
+			t.Fatalf("of a flood nothing is dropped after 5 s: %v", p.b.Counters())
+		}
+	}
+	c := p.b.Counters()
+	if c["fast.received"] > few {
+		t.Errorf("%d frames of a flood were taken, want %d at most", c["fast.received"], few)
+	}
+	if c["report.received"] != 0 || c["report.dropped"] != 0 {
+		t.Errorf("fast frames count as reports: %v", c)
+	}
+	for range c["fast.received"] {
+		rtcWait[Received](t, p.evB, 5*time.Second, "a frame that was taken")
+	}
+	// None of it is at the expense of reports, or of the other channel.
+	write(&rtcp.SenderReport{SSRC: source, NTPTime: 1 << 63})
+	p.b.await(t, "report.received", 1, "a report after a flood")
+	p.a.Send(p.session, []byte("hello"), false)
+	if got := rtcWait[Received](t, p.evB, 5*time.Second, "a frame after a flood"); string(got.Data) != "hello" {
+		t.Errorf("%d bytes came in place of a frame: more was taken than was counted", len(got.Data))
+	}
+}
+
+func TestRTCRefusesFastFramesThatAreNone(t *testing.T) {
+	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
+	p.open(5 * time.Second)
+	source, write := rtcAttacker(t, p)
+	write(&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName})
+	write(&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName, Data: make([]byte, wire.MaxFastFrame+1)})
+	write(&rtcp.ApplicationDefined{SSRC: source, Name: "PCFG", Data: []byte("of another program")})
+	p.b.await(t, "rtc.refused", 2, "an empty frame and one that is too long")
+	p.b.await(t, "report.dropped", 1, "a packet of another name")
+	p.a.Send(p.session, []byte("a frame"), true)
+	if got := rtcWait[Received](t, p.evB, 5*time.Second, "a frame after those"); string(got.Data) != "a frame" {
+		t.Errorf("%d bytes of something that is no frame were taken", len(got.Data))
+	}
+	// SRTCP may still bring something when the session has ended, which must be its last event.
+	s := p.b.lookup(p.session)
+	p.b.Close(p.session)
+	if err := rtcEnd(t, p.evB, 5*time.Second, "the session"); err != nil {
+		t.Error(err)
+	}
+	s.takeFast([]byte("late"))
+	if c := p.b.Counters(); c["fast.dropped"] != 1 || len(p.evB) != 0 {
+		t.Errorf("a frame after the end of its session was taken: %v", c)
+	}
+}
+
+// Of each packet that pion lets pass, the frame is what pion takes for its data.
+func FuzzRTCFastFrame(f *testing.F) {
+	for _, data := range []string{"", "a", "ab\x02", "abc", "abcd"} {
+		raw, err := rtcp.ApplicationDefined{SSRC: 1, Name: rtcFastName, Data: []byte(data)}.Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+		f.Add(append([]byte{0xa0}, raw[1:]...))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		rtcFastFrame(raw) // whatever it is, it is borne
+		packets, err := rtcp.Unmarshal(raw)
+		if err != nil {
+			return
+		}
+		for _, packet := range packets {
+			again, err := packet.Marshal()
+			if err != nil {
+				continue
+			}
+			frame, ok := rtcFastFrame(again)
+			if app, is := packet.(*rtcp.ApplicationDefined); ok != (is && app.Name == rtcFastName) || ok && !bytes.Equal(frame, app.Data) {
+				t.Errorf("%x is taken for the frame %x (%v)", again, frame, ok)
+			}
+		}
+	})
+}
