@@ -41,7 +41,8 @@ func newServer(t *Tracker) *http.Server {
 	mux.HandleFunc("POST /yield", t.serveYield)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(t.metrics.registry, promhttp.HandlerOpts{}))
 	return &http.Server{
-		Handler:           mux,
+		Handler:           t.limited(mux),
+		ConnState:         t.gate.conn,
 		ReadHeaderTimeout: t.cfg.Handshake,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10 * time.Second,

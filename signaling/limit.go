@@ -30,11 +30,11 @@ func (b *Bucket) Take(now time.Time, n, rate, burst float64) bool {
 // Limits bounds what clients may ask of a tracker. Zero means the default, less than zero no limit.
 type Limits struct {
 	Connections int     // at the same time; default 19,000
-	PerAddress  int     // connections from one IPv4 address or IPv6 /64; default 64
+	PerAddress  int     // connections from one IPv4 address or IPv6 /64, and twice as many that are no WebSocket yet; default 64
 	PerLoopback int     // connections from this machine; default no limit
 	RoomsPeer   int     // rooms of one peer; default 64
 	Rooms       int     // rooms in all; default 16,384
-	Rate        float64 // requests of one connection a second, where one of n KiB counts as 1+n; default 200
+	Rate        float64 // requests of one connection a second, where one of n KiB counts as 1+n, and of HTTP of one address; default 200
 	Burst       float64 // requests at once; default 1,000
 	Queue       int     // bytes waiting for one connection before it is cut off as a slow reader; default 512 KiB
 }

@@ -76,6 +76,7 @@ type Tracker struct {
 	tls     *tls.Config // nil without TLS
 	secure  bool
 	metrics *metrics
+	gate    *gate
 	pools   pools
 	sockets sockets
 	ctx     context.Context // ends with the owner's work
@@ -183,6 +184,7 @@ func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 	}
 	t.info.Store(&Info{Peer: cfg.Self, Serving: !cfg.Standby, Term: cfg.Term, Leader: cfg.Leader})
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.gate = newGate(cfg.Limits)
 	t.metrics = newMetrics(t)
 	t.srv = newServer(t)
 	return t, nil
