@@ -279,7 +279,7 @@ func TestFloods(t *testing.T) {
 		})
 	}
 	old := person(4, 1, 0)
-	many := slicesRepeat(aged{0, old}, 60)
+	many := slicesRepeat(aged{0, old}, 50)
 	spam("the same records again and again", true, Flood, 1000, time.Millisecond, func(int) message { return &records{records: many} })
 	spam("summaries", true, Flood, 500, time.Millisecond, func(int) message { return &summary{count: 5} })
 	spam("compares", true, Flood, 500, time.Millisecond, func(i int) message {

@@ -299,7 +299,7 @@ func (m *Machine) onWant(n *neighbour, w *want, out *Output) {
 			continue
 		}
 		if e.rec.compare(i.version) > 0 {
-			m.queueBulk(n, e.rec.peer, tellRecord|tellDown)
+			m.queueBulk(n, e.rec.peer, e.lacking(i.version)|tellDown)
 		} else if m.downs[e.rec.peer] != nil {
 			m.queueBulk(n, e.rec.peer, tellDown)
 		}

@@ -8,11 +8,13 @@ import (
 	"peerchat/peer/wire"
 )
 
-// A record and a down take at least so many bytes, so a message has at most so many.
+// A record, a beat and a down take at least so many bytes, so a message has at most so many.
 const (
-	leastRecord = 1 + 1 + 34 + 3 + 1 + 1 + 1 + 2 + 1 + 66
+	leastRecord = 1 + 1 + 34 + 3 + 1 + 1 + 1 + 2 + 1 + 1 + 66 + 1 + 1
+	leastBeat   = 1 + 1 + 9 + 1 + 17
 	leastDown   = 1 + 34 + 3 + 34 + 66
 	maxRecords  = MaxMessage / leastRecord
+	maxBeats    = MaxMessage / leastBeat
 	maxDowns    = MaxMessage / leastDown
 )
 
@@ -44,7 +46,7 @@ func decodeMessage(data []byte, scratch *records) (message, error) {
 	case kindHave:
 		m = r.have()
 	}
-	if r.err == nil && items != [...]int{0, 4, 4, 5, 3, 2, 2, 2, 2}[kind] {
+	if r.err == nil && items != [...]int{0, 5, 4, 5, 3, 2, 2, 2, 2}[kind] {
 		r.fail(fmt.Errorf("type %d has %d items", kind, items))
 	}
 	if r.err == nil && len(r.b) > 0 {
@@ -60,7 +62,7 @@ func (r *reader) records(m *records) *records {
 	if m == nil {
 		m = &records{}
 	}
-	m.records, m.downs = m.records[:0], m.downs[:0]
+	m.records, m.beats, m.downs = m.records[:0], m.beats[:0], m.downs[:0]
 	m.answer = r.bool("answer")
 	for range r.array("records", 0, maxRecords) {
 		if r.err != nil {
@@ -68,8 +70,14 @@ func (r *reader) records(m *records) *records {
 		}
 		m.records = append(m.records, r.record())
 	}
+	for range r.array("beats", 0, maxBeats) {
+		if r.err != nil {
+			return m
+		}
+		m.beats = append(m.beats, r.beat())
+	}
 	least := 0
-	if len(m.records) == 0 {
+	if len(m.records)+len(m.beats) == 0 {
 		least = 1
 	}
 	for range r.array("downs", least, maxDowns) {
@@ -89,10 +97,11 @@ func (r *reader) version(what string, least uint64) version {
 }
 
 func (r *reader) record() (a aged) {
-	r.items("record", 11)
-	a.age = uint32(r.uint("age", 0, MaxPeriod*lifetimes*10-1))
+	r.items("record", 14)
+	a.age = r.age()
 	a.peer = r.peer("peer")
 	a.version = r.version("record", 1)
+	a.base = a.Beat
 	a.period = uint16(r.uint("period", MinPeriod, MaxPeriod))
 	if a.age >= uint32(a.period)*lifetimes*10 {
 		r.fail(fmt.Errorf("record of period %d s is %d.%d s old", a.period, a.age/10, a.age%10))
@@ -105,8 +114,39 @@ func (r *reader) record() (a aged) {
 	}
 	a.name = r.name("name", 1)
 	a.status = r.name("status", 0)
+	if size := len(a.anchor); a.left {
+		r.bytes("anchor", 0)
+	} else {
+		copy(a.anchor[:], r.bytes("anchor", size))
+	}
 	copy(a.sig[:], r.bytes("signature", len(a.sig)))
+	most := min(uint64(chainLength), wire.MaxCounter-a.base)
+	if a.left {
+		most = 0
+	}
+	if more := r.uint("beats since", 0, most); more == 0 {
+		r.bytes("proof", 0)
+	} else {
+		a.Beat += more
+		a.proof = r.proof()
+	}
 	return a
+}
+
+func (r *reader) age() uint32 { return uint32(r.uint("age", 0, MaxPeriod*lifetimes*10-1)) }
+
+func (r *reader) proof() (p proof) {
+	copy(p[:], r.bytes("proof", len(p)))
+	return p
+}
+
+func (r *reader) beat() (b beat) {
+	r.items("beat", 4)
+	b.age = r.age()
+	b.key = r.u64("key")
+	b.beat = r.uint("beat", 1, wire.MaxCounter)
+	b.proof = r.proof()
+	return b
 }
 
 // name reads a username in its canonical form, or nothing where that is allowed.

@@ -100,21 +100,21 @@ func (m *Machine) onDown(n *neighbour, d *down, out *Output) {
 	}
 	e := m.table.find(d.peer)
 	if e == nil || e.gone() && e.state != died || d.by == m.self {
-		m.wasted(n, out)
+		m.wasted(n, 1, out)
 		return
 	}
 	switch c := d.compare(e.rec.version); {
 	case c < 0:
-		if m.wasted(n, out) {
-			m.queue(n, d.peer, tellRecord|tellDown, m.now) // it has said something since
+		if m.wasted(n, 1, out) {
+			m.queue(n, d.peer, e.lacking(d.version)|tellDown, m.now) // it has said something since
 		}
 	case c > 0:
 		// Who relays this must have the record. Whether it is newer or only said to be, its signature tells.
-		if m.wasted(n, out) && n.unknown.take(m.now, wondered, 1) {
+		if m.wasted(n, 1, out) && n.unknown.take(m.now, wondered, 1) {
 			m.send(n, &want{items: []wanted{{e.key, e.rec.version}}}, out)
 		}
 	case e.state != here:
-		m.wasted(n, out)
+		m.wasted(n, 1, out)
 	case m.credible(n, d, out):
 		m.doubt(m.table.find(d.peer), ptr(*d), n)
 	}
@@ -127,10 +127,10 @@ func ptr[T any](v T) *T { return &v }
 func (m *Machine) calledDead(n *neighbour, d *down, out *Output) {
 	switch {
 	case m.said == nil || d.compare(m.said.version) > 0: // there is no such record
-		m.wasted(n, out)
+		m.wasted(n, 1, out)
 	case d.compare(m.said.version) < 0:
-		if m.wasted(n, out) {
-			m.queue(n, m.self, tellRecord, m.now)
+		if m.wasted(n, 1, out) {
+			m.queue(n, m.self, m.table.find(m.self).lacking(d.version), m.now)
 		}
 	case m.bearable(n, d, out) && m.verify(n, d.by, d.seal(m.scratch[:0], m.cfg.Room), d.sig[:], out):
 		m.lied(d.by)

@@ -13,6 +13,10 @@ func appendMessage(b []byte, m message) []byte {
 		for i := range m.records {
 			b = m.records[i].append(b, m.records[i].age)
 		}
+		b = appendArray(b, len(m.beats))
+		for i := range m.beats {
+			b = m.beats[i].append(b)
+		}
 		b = appendArray(b, len(m.downs))
 		for i := range m.downs {
 			b = m.downs[i].append(b)
@@ -55,12 +59,22 @@ func appendMessage(b []byte, m message) []byte {
 }
 
 func appendRecordsHead(b []byte, answer bool) []byte {
-	return appendBool(appendUint(appendArray(b, 4), kindRecords), answer)
+	return appendBool(appendUint(appendArray(b, 5), kindRecords), answer)
 }
 
 func (r *record) append(b []byte, age uint32) []byte {
-	b = appendUint(appendArray(b, 11), uint64(age))
-	return appendBytes(r.appendBody(b), r.sig[:])
+	b = appendUint(appendArray(b, 14), uint64(age))
+	b = appendBytes(r.appendAnchor(r.appendBody(b)), r.sig[:])
+	b = appendUint(b, r.Beat-r.base)
+	if r.Beat == r.base {
+		return appendBytes(b, nil)
+	}
+	return appendBytes(b, r.proof[:])
+}
+
+func (t *beat) append(b []byte) []byte {
+	b = appendKey(appendUint(appendArray(b, 4), uint64(t.age)), t.key)
+	return appendBytes(appendUint(b, t.beat), t.proof[:])
 }
 
 func (d *down) append(b []byte) []byte {

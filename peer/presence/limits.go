@@ -27,22 +27,27 @@ const (
 type limit struct{ rate, burst float64 }
 
 var (
-	selfSaid    = limit{0.4, 15}        // own changes; with what follows less than the others take
-	contradicts = limit{0.5, 8}         // own contradictions to being dead
-	lifted      = limit{1. / 30, 4}     // new runs because an earlier life's was higher
-	compared    = limit{500, 30_000}    // members to compare with neighbours that know about as many
-	wasteTaken  = limit{2_000, 20_000}  // records and downs of one neighbour that are no news
-	sigsTaken   = limit{1_000, 4_000}   // signatures of one neighbour that are checked
-	sigsAll     = limit{2_000, 6_000}   // and of all of them
-	missesTaken = limit{0.2, 4}         // news by one neighbour's offers that the tree did not bring, which happens when it is cut
-	askedTaken  = limit{8, 64}          // summaries and compares of one neighbour
-	wantedTaken = limit{1_000, 20_000}  // items of one neighbour's wants
-	listedTaken = limit{10_000, 40_000} // items of one neighbour's lists
-	wondered    = limit{5, 50}          // reports of one neighbour about records that are not known, which are asked for
-	downsTaken  = limit{200, 2_000}     // reports of deaths by one neighbour's hand
-	accusations = limit{0.1, 8}         // of members that did not answer a roll call; less than the others take
-	reports     = limit{0.5, 64}        // by one reporter
+	selfSaid    = limit{0.4, 15}         // own changes; with what follows less than the others take
+	contradicts = limit{0.5, 8}          // own contradictions to being dead
+	lifted      = limit{1. / 30, 4}      // new runs because an earlier life's was higher
+	compared    = limit{500, 30_000}     // members to compare with neighbours that know about as many
+	wasteTaken  = limit{2_000, 20_000}   // records, beats and downs of one neighbour that are no news
+	sigsTaken   = limit{1_000, 4_000}    // signatures of one neighbour that are checked
+	sigsAll     = limit{2_000, 6_000}    // and of all of them
+	hashesTaken = limit{20_000, 200_000} // hashes for the beats of one neighbour; one takes 0.1 µs
+	hashesAll   = limit{50_000, 500_000} // and of all of them
+	missesTaken = limit{0.2, 4}          // news by one neighbour's offers that the tree did not bring, which happens when it is cut
+	askedTaken  = limit{8, 64}           // summaries and compares of one neighbour
+	wantedTaken = limit{1_000, 20_000}   // items of one neighbour's wants
+	listedTaken = limit{10_000, 40_000}  // items of one neighbour's lists
+	wondered    = limit{5, 50}           // reports and beats of one neighbour about records that are not known, which are asked for
+	downsTaken  = limit{200, 2_000}      // reports of deaths by one neighbour's hand
+	accusations = limit{0.1, 8}          // of members that did not answer a roll call; less than the others take
+	reports     = limit{0.5, 64}         // by one reporter
 )
+
+// wrongCosts is how much a wrong beat wastes: 1,250 at once, and then 125 a second, cost the link.
+const wrongCosts = 16
 
 // bucket is a token bucket; the zero value is full.
 type bucket struct {
@@ -78,7 +83,7 @@ func (b *bucket) ready(now time.Duration, l limit) time.Duration {
 
 // conduct is what a neighbour did lately. It outlives its links, so that nobody can wipe it out by making a new one.
 type conduct struct {
-	news, waste, checks, asked, wanted, listed, reported, unknown bucket
+	news, waste, checks, hashed, asked, wanted, listed, reported, unknown bucket
 
 	blamed map[Code]time.Duration // when it was told of last
 	seen   time.Duration          // when its link went down

@@ -43,6 +43,7 @@ type Machine struct {
 	over     bool // it has left
 	run      uint64
 	said     *record       // nil: nothing yet
+	signings int           // of records that are to last
 	unheard  bool          // the first word waits until sayAt to hear how large the room is
 	speakAt  time.Duration // it waits until then at least, lest a link that comes and goes makes it speak all the time
 	sayAt    time.Duration
@@ -74,11 +75,12 @@ type Machine struct {
 	askAt     time.Duration // the earliest deadline of a neighbour that was asked
 	compares  bucket
 	sigs      bucket
+	walked    bucket
 
 	stats   Stats
 	scratch []byte
 	decoded records
-	items   [2][]byte // of the message that is being made
+	items   [3][]byte // of the message that is being made
 }
 
 // Stats are figures for tests and for the curious.
@@ -88,6 +90,7 @@ type Stats struct {
 	Suspect int
 	Queued  int // items that wait for a neighbour
 	Checks  int // signatures checked so far
+	Hashes  int // made for beats so far
 	News    int // records taken so far
 	Repeats int // records and downs that were no news, so far
 	Refused int // records, downs and messages that a limit refused, so far
@@ -249,6 +252,7 @@ func (m *Machine) wake(out *Output) {
 type neighbour struct {
 	id   wire.PeerID
 	busy bool
+	has  int // the number of the own signing that it was told of
 
 	// Its place on the tree, in tree.go.
 	pulls  share         // as it was told
@@ -317,7 +321,7 @@ func (m *Machine) up(id wire.PeerID, out *Output) {
 		m.speakAt = at
 		m.speak(max(at, m.now+m.timing.First))
 	case !m.unheard:
-		m.queue(n, m.self, tellRecord, m.now)
+		m.tellMyself(n, m.now)
 	}
 	if m.downs[id] != nil {
 		m.queue(n, id, tellDown, m.now) // others take it for dead: it has to contradict

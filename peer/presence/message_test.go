@@ -32,9 +32,22 @@ func sealed(key ed25519.PrivateKey, r record) record {
 	if r.name == "" {
 		r.name = "bob"
 	}
+	if r.Beat-r.base > chainLength {
+		r.base = r.Beat
+	}
+	more := r.Beat - r.base // beats since it was signed
+	if !r.left {
+		r.anchor = r.value(key, room, 0)
+	}
 	copy(r.sig[:], ed25519.Sign(key, r.seal(nil, room)))
+	if more > 0 {
+		r.proof = r.value(key, room, more)
+	}
 	return r
 }
+
+// told is the last beat of a record, for those who know what was signed.
+func told(r record) beat { return beat{0, keyOf(r.peer), r.Beat, r.proof} }
 
 func reported(key ed25519.PrivateKey, d down) down {
 	d.by = wire.IDOf(key)
@@ -44,13 +57,16 @@ func reported(key ed25519.PrivateKey, d down) down {
 
 // one has a message of each type and more.
 func one() []message {
-	r := sealed(keyFor(1), record{version: version{1_790_000_000_000, 3, 7}, voice: Voice{In: true, Deaf: true}, status: "away"})
+	r := sealed(keyFor(1), record{version: version{1_790_000_000_000, 3, 7}, base: 7, voice: Voice{In: true, Deaf: true}, status: "away"})
+	again := sealed(keyFor(3), record{version: version{1_790_000_000_000, 3, 7 + chainLength}, base: 7})
 	l := sealed(keyFor(2), record{version: version{1, 1, 0}, left: true, period: MaxPeriod, name: "Zoë"})
 	d := reported(keyFor(1), down{peer: l.peer, version: l.version})
 	return []message{
 		&records{records: []aged{{0, r}, {35_999, l}}, downs: []down{d}},
 		&records{answer: true, records: []aged{{899, r}}},
 		&records{downs: []down{d, d}},
+		&records{beats: []beat{told(again), {35_999, 0, 1, proof{}}}},
+		&records{records: []aged{{5, again}}, beats: []beat{told(again)}, downs: []down{d}},
 		&summary{count: MaxMembers},
 		&summary{reply: true, count: 3, hashes: [chunks]uint64{1, math.MaxUint64}},
 		&compare{chunk: 15, counts: []uint64{30}, hashes: []uint64{7}},
@@ -115,6 +131,7 @@ func TestMessagesAreDeterministicCBOR(t *testing.T) {
 
 func TestBadMessagesAreRefused(t *testing.T) {
 	good := sealed(keyFor(1), record{version: version{1, 1, 0}})
+	bye := sealed(keyFor(1), record{version: version{1, 2, 0}, left: true})
 	rec := func(change func(*aged)) message {
 		a := aged{0, good}
 		change(&a)
@@ -133,7 +150,13 @@ func TestBadMessagesAreRefused(t *testing.T) {
 		"a run without end":       rec(func(a *aged) { a.Run = wire.MaxCounter + 1 }),
 		"seq 0":                   rec(func(a *aged) { a.Seq = 0 }),
 		"a seq without end":       rec(func(a *aged) { a.Seq = wire.MaxCounter + 1 }),
-		"a beat without end":      rec(func(a *aged) { a.Beat = wire.MaxCounter + 1 }),
+		"a beat without end":      rec(func(a *aged) { a.base, a.Beat = wire.MaxCounter+1, wire.MaxCounter+1 }),
+		"a beat after the end":    rec(func(a *aged) { a.base, a.Beat = wire.MaxCounter, wire.MaxCounter+1 }),
+		"a beat beyond the chain": rec(func(a *aged) { a.Beat = chainLength + 1 }),
+		"beats of one that left":  &records{records: []aged{{0, bye}, {0, func(r record) record { r.Beat++; return r }(bye)}}},
+		"beat 0":                  &records{beats: []beat{{}}},
+		"an old beat":             &records{beats: []beat{{age: 36_000, beat: 1}}},
+		"beats of no end":         &records{beats: make([]beat, maxBeats+1)},
 		"a period of a second":    rec(func(a *aged) { a.period = 1 }),
 		"a period of a day":       rec(func(a *aged) { a.period = MaxPeriod + 1 }),
 		"an age of three periods": rec(func(a *aged) { a.age = 900 }),
@@ -173,7 +196,8 @@ func TestBadMessagesAreRefused(t *testing.T) {
 		"long chunk":         {0x82, 0x05, 0x18, 0x03},
 		"tag":                {0x82, 0x05, 0xc0, 0x03},
 		"wrong item count":   {0x83, 0x05, 0x03, 0x03},
-		"array far too long": {0x84, 0x01, 0xf4, 0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		"no records at all":  {0x85, 0x01, 0xf4, 0x80, 0x80, 0x80},
+		"array far too long": {0x85, 0x01, 0xf4, 0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
 	} {
 		if m, err := decodeMessage(b, nil); err == nil {
 			t.Errorf("%s: %x decodes, to %+v", what, b, m)
@@ -201,7 +225,8 @@ func TestSignaturesCoverEverything(t *testing.T) {
 		"the peer":   func(r *record) { r.peer = other },
 		"the run":    func(r *record) { r.Run++ },
 		"the seq":    func(r *record) { r.Seq++ },
-		"the beat":   func(r *record) { r.Beat++ },
+		"the beat":   func(r *record) { r.base++ },
+		"the anchor": func(r *record) { r.anchor[0]++ },
 		"the period": func(r *record) { r.period++ },
 		"leaving":    func(r *record) { r.left = true },
 		"the voice":  func(r *record) { r.voice.Muted = true },
@@ -244,6 +269,13 @@ func TestAnyRecordSurvivesTheWire(t *testing.T) {
 			name:    rapid.StringMatching(`[a-zäöü]{1,32}`).Draw(t, "name"),
 			status:  rapid.StringMatching(`[a-zäöü]{0,32}`).Draw(t, "status"),
 		}}
+		if r.base = r.Beat; !r.left {
+			r.anchor = proof(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "anchor"))
+			if more := min(rapid.Uint64Range(0, chainLength).Draw(t, "more"), r.base); more > 0 {
+				r.base -= more
+				r.proof = proof(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "proof"))
+			}
+		}
 		r.age = rapid.Uint32Range(0, 10*lifetimes*uint32(r.period)-1).Draw(t, "age")
 		b := appendMessage(nil, &records{records: []aged{r}})
 		back, err := decodeMessage(b, nil)

@@ -13,7 +13,7 @@ import (
 // What is signed begins with one of these, so that nothing else that an identity key signs can pass for it. The room is signed
 // with it, so that what was said in one room is worth nothing in another.
 const (
-	recordDomain = "peerchat presence v1\x00"
+	recordDomain = "peerchat presence v2\x00"
 	downDomain   = "peerchat presence down v1\x00"
 )
 
@@ -31,17 +31,30 @@ func (v version) compare(o version) int {
 // same reports whether two versions say the same but for the time.
 func (v version) same(o version) bool { return v.Run == o.Run && v.Seq == o.Seq }
 
-// record is what a member says of itself. It is not changed once it is known to others.
+// record is what a member says of itself, and how often it has said so. It is not changed once it is known to others.
 type record struct {
 	peer wire.PeerID
 	version
+	base   uint64 // the beat that is signed
 	period uint16 // it says something again within so many seconds
 	left   bool
 	voice  Voice
 	name   string
 	status string
+	anchor proof // proves the beat that is signed, as it were; of one that has left there is none
 	sig    [ed25519.SignatureSize]byte
+	proof  proof  // of Beat, if that is not base
 	mark   uint64 // stands for (peer, run, seq) where neighbours compare
+}
+
+// start is the version that is signed.
+func (r *record) start() version { return version{r.Run, r.Seq, r.base} }
+
+// signed reports whether o comes of the same signature, so that only their beats differ.
+func (r *record) signed(o *record) bool {
+	c := *o
+	c.Beat, c.proof, c.mark = r.Beat, r.proof, r.mark
+	return *r == c
 }
 
 func (r *record) member() Member {
@@ -63,16 +76,24 @@ func markOf(peer wire.PeerID, v version) uint64 {
 // seal appends what the subject of r signs.
 func (r *record) seal(b []byte, room wire.Room) []byte {
 	b = append(b, recordDomain...)
-	b = appendText(appendArray(b, 10), string(room))
-	return r.appendBody(b)
+	b = appendText(appendArray(b, 11), string(room))
+	return r.appendAnchor(r.appendBody(b))
 }
 
-// appendBody appends the nine signed items.
+// appendBody appends nine of the ten signed items.
 func (r *record) appendBody(b []byte) []byte {
-	b = appendVersion(appendBytes(b, r.peer[:]), r.version)
+	b = appendVersion(appendBytes(b, r.peer[:]), r.start())
 	b = appendUint(appendUint(b, uint64(r.period)), bitIf(r.left, 1))
 	b = appendUint(b, r.voice.bits())
 	return appendText(appendText(b, r.name), r.status)
+}
+
+// appendAnchor appends the last of them.
+func (r *record) appendAnchor(b []byte) []byte {
+	if r.left {
+		return appendBytes(b, nil)
+	}
+	return appendBytes(b, r.anchor[:])
 }
 
 func appendVersion(b []byte, v version) []byte {

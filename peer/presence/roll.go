@@ -1,6 +1,9 @@
 package presence
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // This file is the roll call after many have died at once. Who died together with all its neighbours is reported by nobody, and
 // would be shown until it expires. So whoever sees a good part of the room die says something soon, and expects the same of the
@@ -104,6 +107,13 @@ func (m *Machine) dismiss(out *Output) {
 		if e := m.table.find(id); e != nil && m.neighbour(id) == nil {
 			m.lose(e, e.rec.member(), expired, Expired, out)
 		}
+	}
+}
+
+// shown is called when a neighbour shows in a message what is known of a member here.
+func (m *Machine) shown(n *neighbour, e *entry, msg *records) {
+	if e.state == expired && !slices.ContainsFunc(msg.downs, func(d down) bool { return d.peer == e.rec.peer }) {
+		m.accuse(n, e)
 	}
 }
 

@@ -79,7 +79,7 @@ func settled(t *testing.T, n int) *world {
 		age := uint32(w.rand.IntN(period * 92 / 10))
 		r := sealed(p.key, record{version: version{1_790_000_000_000, 1, 5}, period: uint16(period), name: p.name})
 		r.mark = markOf(r.peer, r.version)
-		w.shared[r.sig] = &r
+		w.shared[saying{r.sig, r.Beat}] = &r
 		at := uint32(origin/(100*time.Millisecond)) - age
 		template.insert(entry{rec: &r, first: at, heard: at})
 	}
@@ -104,7 +104,7 @@ func settled(t *testing.T, n int) *world {
 	for _, p := range w.nodes {
 		m := p.m
 		e := m.table.find(p.id)
-		m.wish, m.member, m.said, m.run = p.wish, true, e.rec, e.rec.Run
+		m.wish, m.member, m.said, m.run, m.signings = p.wish, true, e.rec, e.rec.Run, 1
 		age := time.Duration(m.stamp()-e.heard) * 100 * time.Millisecond
 		m.refresh = m.now + max(m.said.lasts()*92/100-age, time.Millisecond)
 		p.step(Tick{})

@@ -12,7 +12,13 @@ import (
 // members needs: each of them knows all the others. It changes nothing of what they do. It belongs to the goroutine that steps them.
 type Shared struct {
 	proven  map[[ed25519.SignatureSize]byte][sha256.Size]byte // who said what, by its signature
-	records map[[ed25519.SignatureSize]byte]*record
+	records map[saying]*record
+}
+
+// saying tells one record from all others.
+type saying struct {
+	sig  [ed25519.SignatureSize]byte
+	beat uint64
 }
 
 // maxShared is how many signatures a Shared remembers, and how many records, before it begins anew.
@@ -20,7 +26,7 @@ const maxShared = 1 << 18
 
 // NewShared makes an empty one.
 func NewShared() *Shared {
-	return &Shared{proven: make(map[[ed25519.SignatureSize]byte][sha256.Size]byte), records: make(map[[ed25519.SignatureSize]byte]*record)}
+	return &Shared{proven: make(map[[ed25519.SignatureSize]byte][sha256.Size]byte), records: make(map[saying]*record)}
 }
 
 // check is ed25519.Verify, once for each signature.
@@ -45,16 +51,16 @@ func (s *Shared) check(key ed25519.PublicKey, text, sig []byte) bool {
 	return true
 }
 
-// keep is the one copy of a record whose signature holds.
+// keep is the one copy of a record whose signature and proof hold.
 func (s *Shared) keep(r *record) *record {
-	if one := s.records[r.sig]; one != nil {
+	if one := s.records[saying{r.sig, r.Beat}]; one != nil {
 		return one
 	}
 	if len(s.records) >= maxShared {
 		clear(s.records)
 	}
 	one := *r
-	s.records[r.sig] = &one
+	s.records[saying{r.sig, r.Beat}] = &one
 	return &one
 }
 
@@ -72,13 +78,11 @@ func (s *Shared) Acquaint(now time.Time, machines []*Machine, selfs []Self, chan
 	for i, m := range machines {
 		m.clock(now)
 		ages[i] = time.Duration(chance.Int64N(int64(period) * 9 / 10))
-		r := &record{peer: m.self, version: version{Run: m.run, Seq: 1, Beat: 1}, period: uint16(period / time.Second), voice: selfs[i].Voice,
-			name: selfs[i].Name, status: selfs[i].Status}
-		r.mark = markOf(r.peer, r.version)
-		copy(r.sig[:], ed25519.Sign(m.cfg.Key, r.seal(nil, m.cfg.Room)))
+		m.wish, m.member = selfs[i], true
+		r := m.sign(version{Run: m.run, Seq: 1, Beat: 1}, uint16(period/time.Second), false)
 		at := m.stamp() - uint32(ages[i]/(100*time.Millisecond))
 		all.insert(entry{rec: r, first: at, heard: at})
-		m.wish, m.member, m.said = selfs[i], true, r
+		m.said = r
 		m.refresh = m.now + max(period*92/100-ages[i], time.Millisecond)
 	}
 	for _, m := range machines {

@@ -11,7 +11,8 @@ import (
 
 // What is to be told of a member, and where that waits.
 const (
-	tellRecord = 1 << iota
+	tellRecord = 1 << iota // all that it signed, and its last beat
+	tellBeat               // its last beat, to who knows what it signed
 	tellDown
 	inLive
 	inBulk
@@ -63,7 +64,7 @@ func (f *fifo[T]) pop() T {
 // it. What the root says goes to all, and a report of a death to its subject, too. What came in answer to a question is told only to
 // those who may not know it: not to those who knew of many more than this peer.
 func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, at time.Duration, answer bool) {
-	all := m.treeless() || what == tellRecord && id == m.root
+	all := m.treeless() || what&(tellRecord|tellBeat) != 0 && id == m.root
 	for _, n := range m.neighbours {
 		switch {
 		case n == from:
@@ -170,9 +171,9 @@ const roomLeft = 700
 
 // batch makes a message of what waits; nil if there is nothing to be said any more.
 func (m *Machine) batch(n *neighbour, answer bool) []byte {
-	recs, downs := m.items[0][:0], m.items[1][:0]
-	nr, nd := 0, 0
-	for len(recs)+len(downs) < MaxMessage-roomLeft && nr < maxRecords && nd < maxDowns {
+	recs, beats, downs := m.items[0][:0], m.items[1][:0], m.items[2][:0]
+	nr, nb, nd := 0, 0, 0
+	for len(recs)+len(beats)+len(downs) < MaxMessage-roomLeft && nr < maxRecords && nb < maxBeats && nd < maxDowns {
 		var id wire.PeerID
 		where := uint8(inLive)
 		if answer {
@@ -190,7 +191,7 @@ func (m *Machine) batch(n *neighbour, answer bool) []byte {
 		if what&where == 0 {
 			continue
 		}
-		if left := what &^ (where | tellRecord | tellDown); left != 0 {
+		if left := what &^ (where | tellRecord | tellBeat | tellDown); left != 0 {
 			n.queued[id] = left
 		} else {
 			delete(n.queued, id)
@@ -203,20 +204,30 @@ func (m *Machine) batch(n *neighbour, answer bool) []byte {
 		if e.gone() { // told to who shows an older one; its subject may have come back with its clock set back
 			age = min(age, most)
 		}
-		if what&tellRecord != 0 && age <= most {
-			recs = e.rec.append(recs, age)
-			nr++
-		}
-		if d := m.downs[id]; d != nil && what&tellDown != 0 {
+		d := m.downs[id]
+		if d != nil && what&tellDown != 0 {
 			downs = d.append(downs)
 			nd++
+			if m.stamp()-e.first < 10*uint32(e.rec.period)/4 { // the version that it names may be on its way still
+				what |= tellBeat
+			}
+		}
+		switch {
+		case age > most || what&(tellRecord|tellBeat) == 0:
+		case what&tellRecord != 0 || e.rec.Beat == e.rec.base:
+			recs = e.rec.append(recs, age)
+			nr++
+		default:
+			beats = (&beat{age, e.key, e.rec.Beat, e.rec.proof}).append(beats)
+			nb++
 		}
 	}
-	m.items[0], m.items[1] = recs, downs
-	if nr+nd == 0 {
+	m.items = [...][]byte{recs, beats, downs}
+	if nr+nb+nd == 0 {
 		return nil
 	}
-	b := appendRecordsHead(make([]byte, 0, len(recs)+len(downs)+12), answer)
+	b := appendRecordsHead(make([]byte, 0, len(recs)+len(beats)+len(downs)+12), answer)
 	b = append(appendArray(b, nr), recs...)
+	b = append(appendArray(b, nb), beats...)
 	return append(appendArray(b, nd), downs...)
 }

@@ -37,6 +37,15 @@ type entry struct {
 
 func (e *entry) gone() bool { return e.state >= left }
 
+// lacking is what to tell of the subject to one who has version v of it: a beat only if that came of the same signature. If it did not,
+// because its subject signed twice from there, the beat does not fit, and is asked about.
+func (e *entry) lacking(v version) uint8 {
+	if e.rec.same(v) && v.Beat >= e.rec.base {
+		return tellBeat
+	}
+	return tellRecord
+}
+
 // keyOf stands for a peer where 8 bytes do.
 func keyOf(id wire.PeerID) uint64 { return binary.BigEndian.Uint64(id[:8]) }
 

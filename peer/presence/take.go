@@ -13,7 +13,10 @@ func (m *Machine) onRecords(n *neighbour, msg *records, out *Output) {
 		m.progress(n)
 	}
 	for i := range msg.records {
-		m.onRecord(n, &msg.records[i], msg.answer, out)
+		m.onRecord(n, &msg.records[i], msg, out)
+	}
+	for i := range msg.beats {
+		m.onBeat(n, &msg.beats[i], msg, out)
 	}
 	for i := range msg.downs {
 		m.onDown(n, &msg.downs[i], out)
@@ -21,12 +24,12 @@ func (m *Machine) onRecords(n *neighbour, msg *records, out *Output) {
 }
 
 // wasted counts what is no news. A neighbour that sends nothing else loses its link.
-func (m *Machine) wasted(n *neighbour, out *Output) bool {
+func (m *Machine) wasted(n *neighbour, cost float64, out *Output) bool {
 	m.stats.Repeats++
-	if n.waste.take(m.now, wasteTaken, 1) {
+	if n.waste.take(m.now, wasteTaken, cost) {
 		return true
 	}
-	m.blame(n, wire.PeerID{}, Flood, fmt.Sprintf("%s repeats more than %v old records a second", n.id.Tag(), wasteTaken.rate), true, out)
+	m.blame(n, wire.PeerID{}, Flood, fmt.Sprintf("%s sends more than %v records a second that are old or prove nothing", n.id.Tag(), wasteTaken.rate), true, out)
 	return false
 }
 
@@ -46,8 +49,27 @@ func (m *Machine) verify(n *neighbour, signer wire.PeerID, text, sig []byte, out
 	return false
 }
 
-// onRecord takes what somebody says of itself, by way of a neighbour.
-func (m *Machine) onRecord(n *neighbour, a *aged, answer bool, out *Output) {
+// authentic checks what a record says of its subject, who said it, and that it said so as often as that. e is what is known of the subject,
+// or nil: what was signed by then is not checked again.
+func (m *Machine) authentic(n *neighbour, e *entry, r *record, out *Output) bool {
+	if e != nil && r.Beat > e.rec.Beat && e.rec.signed(r) {
+		if !m.hashes(n, r.Beat-e.rec.Beat, e, out) {
+			return false
+		}
+		if e.rec.proves(m.cfg.Room, r.Beat, r.proof) {
+			return true
+		}
+	} else if !m.verify(n, r.peer, r.seal(m.scratch[:0], m.cfg.Room), r.sig[:], out) {
+		return false
+	} else if r.sound(m.cfg.Room) {
+		return true
+	}
+	m.blame(n, r.peer, Forged, fmt.Sprintf("%s sent presence that %s did not say again", n.id.Tag(), r.peer.Tag()), true, out)
+	return false
+}
+
+// onRecord takes what somebody says of itself, by way of a neighbour, in a message.
+func (m *Machine) onRecord(n *neighbour, a *aged, msg *records, out *Output) {
 	if a.peer == m.self {
 		m.heardSelf(n, &a.record, out)
 		return
@@ -57,7 +79,7 @@ func (m *Machine) onRecord(n *neighbour, a *aged, answer bool, out *Output) {
 	switch {
 	case e == nil:
 		if a.left || !direct && float64(a.age) > late*10*float64(a.period) {
-			m.wasted(n, out) // nobody knows it, and it is not there
+			m.wasted(n, 1, out) // nobody knows it, and it is not there
 			return
 		}
 		if !m.admits(n, a.peer, out) {
@@ -66,18 +88,15 @@ func (m *Machine) onRecord(n *neighbour, a *aged, answer bool, out *Output) {
 	default:
 		switch c := a.compare(e.rec.version); {
 		case c < 0:
-			if m.wasted(n, out) && (e.gone() || direct) {
+			if m.wasted(n, 1, out) && (e.gone() || direct) {
 				m.queue(n, a.peer, tellRecord|tellDown, m.now) // it does not know the end of the story
 			}
 			return
 		case c == 0 && !(direct && e.state == expired):
-			if e.state == expired {
-				m.accuse(n, e)
-			}
-			m.repeated(n, e, a, direct, out)
+			m.shown(n, e, msg)
+			m.repeated(n, e, a.age, direct, out)
 			return
-		case c > 0 && e.state != suspect && !e.spend(m.stamp()):
-			m.blame(n, a.peer, Flood, fmt.Sprintf("%s changes more often than once in %d s; it is followed slowly", a.peer.Tag(), talkEvery/10), direct, out)
+		case c > 0 && !m.follows(n, e, direct, out):
 			return
 		}
 	}
@@ -87,31 +106,31 @@ func (m *Machine) onRecord(n *neighbour, a *aged, answer bool, out *Output) {
 	if e != nil { // making room may have moved it
 		e = m.table.find(a.peer)
 	}
-	if !m.verify(n, a.peer, a.seal(m.scratch[:0], m.cfg.Room), a.sig[:], out) {
+	if !m.authentic(n, e, &a.record, out) {
 		return
 	}
 	m.stats.News++
 	rec := m.keep(&a.record)
 	rec.mark = markOf(rec.peer, rec.version)
-	m.accept(n, e, rec, a.age, answer, out)
+	m.accept(n, e, rec, a.age, msg.answer, out)
 }
 
 // repeated takes a record that is known already. Ages are not signed: the youngest counts, so that one who exaggerates makes
 // nobody expire, but none is younger than the first copy, so that one who plays them down keeps nobody for ever.
-func (m *Machine) repeated(n *neighbour, e *entry, a *aged, direct bool, out *Output) {
-	if m.wasted(n, out) && e.state == died {
-		m.queue(n, a.peer, tellDown, m.now)
+func (m *Machine) repeated(n *neighbour, e *entry, age uint32, direct bool, out *Output) {
+	if m.wasted(n, 1, out) && e.state == died {
+		m.queue(n, e.rec.peer, tellDown, m.now)
 	}
 	if direct {
 		e.first = m.stamp()
 	}
-	e.heard = max(e.heard, min(m.stamp()-a.age, e.first))
+	e.heard = max(e.heard, min(m.stamp()-age, e.first))
 }
 
 // accept takes a record that is new and true. e is the entry of its peer, nil if there is none.
 func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer bool, out *Output) {
 	now := m.stamp()
-	was, there, urgent := Member{}, false, true
+	was, there, urgent, what := Member{}, false, true, uint8(tellRecord)
 	if e == nil {
 		by := m.introduced(n.id)
 		m.intro[by].count++
@@ -121,6 +140,9 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 		urgent = e.state != here || !rec.same(e.rec.version) || m.roll.endAt != never // an answer to the roll must not get lost
 		if e.state == died && !rec.left {
 			m.rise()
+		}
+		if rec.signed(e.rec) {
+			what = tellBeat
 		}
 		m.clear(e)
 		m.table.replace(e, rec)
@@ -150,7 +172,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 	if !urgent && rec.peer != m.root {
 		at += m.timing.Lazy
 	}
-	m.relay(n, rec.peer, tellRecord, at, answer)
+	m.relay(n, rec.peer, what, at, answer)
 }
 
 func (m *Machine) tellChange(there bool, was, is Member, out *Output) {

@@ -45,6 +45,9 @@ func (w *world) put(m message) string {
 			}
 			fmt.Fprintf(&b, "[%s %s, %d.%d, %d s] ", w.who(r.peer), verb, r.Seq, r.Beat, r.period)
 		}
+		for _, t := range m.beats {
+			fmt.Fprintf(&b, "[%s still, .%d] ", w.keyed(t.key), t.beat)
+		}
 		for _, d := range m.downs {
 			fmt.Fprintf(&b, "[%s is DOWN after %d.%d, says %s] ", w.who(d.peer), d.Seq, d.Beat, w.who(d.by))
 		}

@@ -32,7 +32,7 @@ type world struct {
 	faults []string
 	seed   maphash.Seed
 	proved map[[64]byte]uint64
-	shared map[[64]byte]*record
+	shared map[saying]*record
 
 	sent     map[string]*tally // by kind of message
 	lean     bool              // nobody's view is kept: there are too many
@@ -131,7 +131,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{rand: rand.New(rand.NewPCG(seed, 1)), start: start, now: start, byID: map[wire.PeerID]*node{},
 		delay:  [2]time.Duration{5 * time.Millisecond, 25 * time.Millisecond},
 		broken: [2]time.Duration{500 * time.Millisecond, 5 * time.Second},
-		seed:   maphash.MakeSeed(), proved: map[[64]byte]uint64{}, shared: map[[64]byte]*record{}, sent: map[string]*tally{}}
+		seed:   maphash.MakeSeed(), proved: map[[64]byte]uint64{}, shared: map[saying]*record{}, sent: map[string]*tally{}}
 	if t != nil {
 		w.fail = t.Fatalf
 	}
@@ -176,11 +176,11 @@ func (n *node) run() {
 		return true
 	}
 	m.keep = func(r *record) *record {
-		if known := w.shared[r.sig]; known != nil {
+		if known := w.shared[saying{r.sig, r.Beat}]; known != nil {
 			return known
 		}
 		c := *r
-		w.shared[r.sig] = &c
+		w.shared[saying{r.sig, r.Beat}] = &c
 		return &c
 	}
 	n.m, n.alive, n.left, n.view = m, true, false, map[wire.PeerID]Member{}
