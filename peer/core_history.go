@@ -83,6 +83,9 @@ func (c *Core) fetchOlder(now time.Time, cmd FetchOlder, out *CoreOutput) {
 
 // fetched answers those who asked for older events.
 func (c *Core) fetched(f gossip.Fetched, out *CoreOutput) {
+	if r := c.rooms[f.Room]; r != nil && f.Events == 0 && len(r.near) == 0 {
+		f.Err = fmt.Errorf("fetch older messages of %s: %w", f.Room, ErrAlone)
+	}
 	refs := c.fetches[f.Room]
 	delete(c.fetches, f.Room)
 	for _, ref := range refs {

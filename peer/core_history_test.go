@@ -96,6 +96,18 @@ func TestAnOlderPartOfARoomIsFetchedWhenItIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestWhoIsAloneIsToldSoWhenOlderEventsAreAskedFor(t *testing.T) {
+	w := newWorld(27, 1, general)
+	w.run(5 * time.Second)
+	p := w.peers[0]
+	p.say(general, "line")
+	p.step(FetchOlder{Ref: 1, Room: general, Events: 50})
+	w.run(time.Second)
+	if a, ok := p.olderAnswers()[1]; !ok || !errors.Is(a.Err, ErrAlone) {
+		t.Errorf("the answer is %+v, %v: want %v", a, ok, ErrAlone)
+	}
+}
+
 func TestAQuestionForOlderEventsIsAnsweredWhenTheRoomIsLeft(t *testing.T) {
 	w, late := talkative(22, 3, 200, Window{Events: 20})
 	late.step(FetchOlder{Ref: 1, Room: general, Events: 50}, LeaveRoom{Room: general})

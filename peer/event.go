@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -258,10 +259,14 @@ type OlderAnswer struct {
 	Room   wire.Room
 	Events int  // that were fetched and are in the Store now
 	More   bool // a neighbour has older ones still
-	// Err says why there are not as many as were asked for: nobody linked has older ones, the Store keeps no more of the room, or
-	// they did not come within 10 s. It is nil when there are, and when all that was ever said there is here.
+	// Err says why there are not as many as were asked for: nobody linked has older ones, nobody is linked at all (ErrAlone), the Store
+	// keeps no more of the room, or they did not come within 10 s. It is nil when there are, and when as far as anybody linked knows all
+	// that was ever said there is here.
 	Err error
 }
+
+// ErrAlone is why nothing older came of a room in which nobody is linked.
+var ErrAlone = errors.New("nobody is linked who could have any; try again when somebody is")
 
 // Command is what the user wants of a Node: one of the types below. Node.Do takes it and returns at once; what goes
 // wrong is reported as a Failure.

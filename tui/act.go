@@ -71,6 +71,11 @@ func (m *Model) act(action Action) {
 		r.clear()
 	case Search:
 		m.openSearch(a)
+	case ShowOlder:
+		if a.Lines == 0 {
+			a.Lines = max(1, m.layout.timeline.h-1)
+		}
+		m.scrollBy(-a.Lines)
 	case Bell:
 		if a.Mode != "" {
 			m.bell = a.Mode

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,7 @@ const (
 	MaxName  = 32       // characters in a username
 	MaxRoom  = 64       // bytes of UTF-8 in a room's name
 	MaxQuery = 1 << 10  // bytes of UTF-8 in what is searched for
+	MaxOlder = 1000     // lines of one /older
 )
 
 // argument says what a command's argument is, for completion.
@@ -88,6 +90,8 @@ func textCommands() []command {
 			parse: parseTopic},
 		{name: "search", aliases: []string{"find"}, usage: "[-a] WORDS", help: "find what was said in this room (Ctrl+F), with -a in all",
 			arg: argText, parse: parseSearch},
+		{name: "older", usage: "[N]", help: "show N older lines (PgUp): first what is held here, then what others have",
+			parse: parseOlder},
 		{name: "net", help: "show how the network stands: tracker, links, addresses", parse: in0(Net{})},
 		{name: "invite", usage: "[ROOM] [qr]", help: "make a link for others to come by, and its QR code", arg: argRoom, parse: parseInvite},
 		{name: "connect", usage: "ADDR", help: "use a tracker: host:port, or an invite link", arg: argText, parse: parseConnect},
@@ -328,6 +332,20 @@ func parseSearch(in request) (Action, error) {
 		return nil, in.usageError(fmt.Sprintf("the words are %d bytes long, at most %d are looked at", len(search.Text), MaxQuery))
 	}
 	return search, nil
+}
+
+func parseOlder(in request) (Action, error) {
+	if in.room == "" {
+		return nil, in.usageError("you are in no room")
+	}
+	if in.arg == "" {
+		return ShowOlder{Room: in.room}, nil
+	}
+	n, err := strconv.Atoi(in.arg)
+	if err != nil || n < 1 || n > MaxOlder {
+		return nil, in.usageError(fmt.Sprintf("%q is no number from 1 to %d", clip(in.arg), MaxOlder))
+	}
+	return ShowOlder{Room: in.room, Lines: n}, nil
 }
 
 func isPort(s string) bool {

@@ -34,7 +34,8 @@ func TestParse(t *testing.T) {
 		{"/invite dev QR", Invite{"dev", true}}, {"/invite #qr", Invite{"qr", false}}, {"/invite qr qr", Invite{"qr", true}},
 		{"/reconnect", Reconnect{}}, {"/quit", Quit{}}, {"/exit", Quit{}}, {"/version", Version{}},
 		{"/clear", Clear{}}, {"/help", Help{}}, {"/help /join", Help{"join"}}, {"/bell", Bell{}}, {"/bell ALL", Bell{"all"}},
-		{"/mouse on", Mouse{"on"}}, {"/joins none", Joins{"none"}}, {"/find a b", Search{Room: "general", Text: "a b"}},
+		{"/mouse on", Mouse{"on"}}, {"/joins none", Joins{"none"}},
+		{"/older", ShowOlder{Room: "general"}}, {"/older 50", ShowOlder{Room: "general", Lines: 50}}, {"/find a b", Search{Room: "general", Text: "a b"}},
 		{"peers", Say{"general", "peers"}},
 		{"/voice", AskVoice{}}, {"/voice join", JoinVoice{"general"}}, {"/voice JOIN #Dev", JoinVoice{"dev"}}, {"/voice leave", LeaveVoice{}},
 		{"/voice set Redundant ON", VoiceSet{"redundant", "on"}}, {"/voice set ducking off", VoiceSet{"ducking", "off"}},
@@ -99,6 +100,10 @@ func TestParseRefuses(t *testing.T) {
 		{"an invitation into nothing", "/invite", "", "into which room?"},
 		{"an invitation into two rooms", "/invite a b", "general", "one room at a time"},
 		{"an invitation into a bad room", "/invite a/b", "general", "'/' is not allowed"},
+		{"older lines of nothing", "/older", "", "you are in no room"},
+		{"fewer lines than one", "/older 0", "general", "from 1 to 1000"},
+		{"too many lines", "/older 1001", "general", "usage: /older [N]"},
+		{"lines without a number", "/older all", "general", "is no number"},
 		{"a bad port", "/connect host 70000", "general", "usage: /connect ADDR"},
 	} {
 		got, err := Parse(c.line, c.room)

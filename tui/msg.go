@@ -381,6 +381,12 @@ type (
 )
 
 type (
+	// ShowOlder shows older lines of a room; 0: as many as fit. The screen scrolls up by so many rows; plain and JSON mode print so many
+	// lines that were not printed yet.
+	ShowOlder struct {
+		Room  string
+		Lines int
+	}
 	// Help shows all commands and keys, or those about Topic.
 	Help struct{ Topic string }
 	// Clear empties the room's timeline on the screen, nothing else.
@@ -450,6 +456,7 @@ func (Volume) action()      {}
 func (TestAudio) action()   {}
 func (Record) action()      {}
 func (Stats) action()       {}
+func (ShowOlder) action()   {}
 
 // Tag is the short form of a peer ID that tells two people of one name apart: its first four characters.
 func Tag(id string) string {

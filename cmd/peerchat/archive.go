@@ -101,6 +101,31 @@ func (a *archive) page(ask tui.AskPage, answer func(tui.Page)) bool {
 	})
 }
 
+// olderEvents are events of a room that come before a place, in display order, and how many of its author are missing before each. First says
+// that the log holds nothing before them.
+type olderEvents struct {
+	room    wire.Room
+	events  []wire.Event
+	missing []uint64
+	first   bool
+	err     error
+}
+
+// before reads up to pageChunk events that come before a place in a room. It reports whether there will be an answer.
+func (a *archive) before(room wire.Room, at placeOf, answer func(olderEvents)) bool {
+	return a.mail.Post(func() {
+		page := olderEvents{room: room}
+		page.err = a.read(func(v *history.Reader) (err error) {
+			if page.events, err = v.Before(room, at.lamport, at.author, pageChunk); err == nil {
+				page.missing, err = v.Gaps(room, page.events)
+			}
+			return err
+		})
+		page.first = len(page.events) < pageChunk
+		answer(page)
+	})
+}
+
 // find searches. It reports whether there will be an answer, unless endSearches is called.
 func (a *archive) find(ask searchAsk, answer func(history.Results, error)) bool {
 	ctx := a.searching

@@ -75,7 +75,13 @@ func (o *object) any(key string, value any) *object {
 		panic(fmt.Sprintf("peerchat: %T cannot be JSON: %v", value, err)) // there is no such value here
 	}
 	o.key(key)
-	o.b = append(o.b, bytes.TrimRight(buf.Bytes(), "\n")...)
+	for _, r := range string(bytes.TrimRight(buf.Bytes(), "\n")) { // which is valid UTF-8, and has what is to be escaped in strings only
+		if risky(r) {
+			o.b = appendRuneEscape(o.b, r)
+		} else {
+			o.b = utf8.AppendRune(o.b, r)
+		}
+	}
 	return o
 }
 
@@ -376,20 +382,27 @@ func appendJSONString(b []byte, s string) []byte {
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
-		if (r == utf8.RuneError && size == 1) || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
-			b = append(b, s[start:i]...)
-			if r > 0xffff { // format characters beyond the basic plane: a surrogate pair
-				r -= 0x10000
-				b = appendEscape(appendEscape(b, uint16(0xd800+r>>10)), uint16(0xdc00+r&0x3ff))
-			} else {
-				b = appendEscape(b, uint16(r))
-			}
+		if (r == utf8.RuneError && size == 1) || risky(r) {
+			b = appendRuneEscape(append(b, s[start:i]...), r)
 			start = i + size
 		}
 		i += size
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')
+}
+
+// risky are all control and format characters, and line separators.
+func risky(r rune) bool {
+	return r < 0x20 || r >= 0x7f && unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+func appendRuneEscape(b []byte, r rune) []byte {
+	if r > 0xffff { // beyond the basic plane: a surrogate pair
+		r -= 0x10000
+		return appendEscape(appendEscape(b, uint16(0xd800+r>>10)), uint16(0xdc00+r&0x3ff))
+	}
+	return appendEscape(b, uint16(r))
 }
 
 func appendEscape(b []byte, c uint16) []byte {

@@ -94,7 +94,7 @@ var wantFields = map[string][]string{
 	"delivered": {"room", "id", "peers", "of"}, "notice": {"code", "text"}, "error": {"code", "text"},
 	"peers": {"peers"}, "names": {"room", "peers"}, "rooms": {"rooms"}, "net": {"tracker", "term", "candidates", "peers", "counters"},
 	"invite": {"room", "url", "addresses", "only_here"}, "help": {"text"},
-	"synced": {"room", "missing"}, "search": {"room", "query", "hits", "more"},
+	"synced": {"room", "missing"}, "search": {"room", "query", "hits", "more"}, "older": {"room", "lines", "end", "text"},
 	"room": {"room", "state"}, "voice": {"room", "peer", "name", "state", "members", "self"},
 }
 
@@ -105,7 +105,8 @@ func TestJSONLinesKeepTheContract(t *testing.T) {
 		out = p.event(out, ev, &view{})
 	}
 	out = p.found(out, found{query: "q\x1b", res: history.Results{Hits: []history.Hit{{Event: wire.Event{Room: "general", Name: "evil\x1b", Kind: wire.KindText,
-		Body: []byte("a\x1b b"), Time: noon}, Spans: []history.Span{{From: 0, To: 1}}}}}}, &view{})
+		Body: []byte("a\x1b\x7f\u0085\u202e\U000e0041 b"), Time: noon}, Spans: []history.Span{{From: 0, To: 1}}}}}}, &view{})
+	out = p.older(p.asking(out, "general"), olderLines{room: "general", lines: []peer.Message{{Text: "a\x7f\u0085\u202e"}}, end: "alone", text: "why"}, &view{})
 	out = p.help(p.notice(p.problem(out, "code", "text"), "code", "text"), "")
 	seen := map[string]bool{}
 	for line := range strings.Lines(string(out)) {
@@ -125,7 +126,7 @@ func TestJSONLinesKeepTheContract(t *testing.T) {
 			}
 		}
 		for _, r := range strings.TrimSuffix(line, "\n") {
-			if unicode.IsControl(r) || r == utf8.RuneError && !strings.Contains(line, `\ufffd`) {
+			if unicode.In(r, unicode.Cc, unicode.Cf) || r == utf8.RuneError && !strings.Contains(line, `\ufffd`) {
 				t.Errorf("the character %U stands raw in %s", r, line)
 			}
 		}

@@ -40,6 +40,9 @@ type printer interface {
 	help(b []byte, topic string) []byte
 	voice(b []byte, n voiceNews) []byte
 	found(b []byte, f found, v *view) []byte
+	// asking says that others are asked for older lines, older prints what came of /older.
+	asking(b []byte, room wire.Room) []byte
+	older(b []byte, o olderLines, v *view) []byte
 	// tick tells what has lasted long enough to be told; waits is whether there may be something.
 	tick(b []byte) []byte
 	waits() bool
@@ -89,6 +92,9 @@ type lineMode struct {
 	archive   *archive
 	finds     *peer.Mailbox[found]
 	searching int
+	backlogs  map[wire.Room]*backlog
+	olders    []olderAsk
+	pages     *peer.Mailbox[olderEvents]
 
 	view    view
 	buf     []byte
@@ -108,7 +114,9 @@ func (m *lineMode) run(ctx context.Context) error {
 	m.said = map[wire.Room]*pending{}
 	m.view.topic, m.view.count, m.view.gaps = map[wire.Room]string{}, map[wire.Room]int{}, map[wire.Room]int{}
 	m.finds = peer.NewMailbox(1, func(found) int { return 0 }) // as many as were asked for
-	tick := time.NewTicker(100 * time.Millisecond)             // only for patience; it is stopped while nothing is waited for
+	m.pages = peer.NewMailbox(1, func(olderEvents) int { return 0 })
+	m.backlogs = map[wire.Room]*backlog{}
+	tick := time.NewTicker(100 * time.Millisecond) // only for patience; it is stopped while nothing is waited for
 	defer tick.Stop()
 	var deadline time.Time // of the end of input
 	quit := false
@@ -139,6 +147,10 @@ func (m *lineMode) run(ctx context.Context) error {
 				m.searching--
 				m.buf = m.print.found(m.buf[:0], f, &m.view)
 				m.out.add(m.buf)
+			}
+		case <-m.pages.Wake():
+			for _, page := range m.pages.TryTake() {
+				m.olderRead(page)
 			}
 		case <-ticks:
 			m.patience(time.Now())
@@ -207,6 +219,7 @@ func (m *lineMode) take(ev peer.Event) {
 	case peer.RoomLeft:
 		v.left(ev.Room)
 		delete(m.said, ev.Room)
+		delete(m.backlogs, ev.Room)
 	case peer.MemberJoined:
 		v.count[ev.Room] = ev.Members
 	case peer.MemberLeft:
@@ -219,6 +232,7 @@ func (m *lineMode) take(ev peer.Event) {
 		if ev.Kind == wire.KindTopic {
 			v.topic[ev.Room] = ev.Text
 		}
+		m.backlog(ev.Room).saw(ev)
 		if ev.Self && !ev.History {
 			m.landed()
 			m.pending(ev.Room).seq = ev.Seq
@@ -229,6 +243,10 @@ func (m *lineMode) take(ev peer.Event) {
 		}
 	case peer.Synced:
 		v.gaps[ev.Room] = ev.Missing
+	case peer.Answer:
+		if a, ok := ev.Value.(peer.OlderAnswer); ok {
+			m.olderFetched(a)
+		}
 	case peer.Failure:
 		switch ev.Code {
 		case "room", "too-long", "encoding": // what was said was refused
@@ -276,6 +294,10 @@ func (m *lineMode) finished(deadline *time.Time) bool {
 		return true
 	}
 	if !m.ready || len(m.unsaid) > 0 || m.searching > 0 {
+		return false
+	}
+	if len(m.olders) > 0 && now.Sub(m.endedAt) < olderPatience {
+		*deadline = now.Add(deliverPatience)
 		return false
 	}
 	if m.voice.busy.Load() > 0 && now.Sub(m.endedAt) < soundPatience {
@@ -359,6 +381,8 @@ func (m *lineMode) do(a tui.Action) (quit bool) {
 		m.node.Do(peer.Reconnect{})
 	case tui.Search:
 		m.search(a)
+	case tui.ShowOlder:
+		m.older(a)
 	case tui.Version:
 		m.note("version", versionText())
 	case tui.Help:

@@ -27,6 +27,7 @@ type fakeNode struct {
 	done    []peer.Command
 	seq     uint64
 	deliver bool // tell that everybody has it
+	older   func(peer.FetchOlder) peer.OlderAnswer
 	stops   int
 }
 
@@ -34,6 +35,9 @@ func (n *fakeNode) Do(cmd peer.Command) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.done = append(n.done, cmd)
+	if f, ok := cmd.(peer.FetchOlder); ok && n.older != nil {
+		n.events.Post(peer.Answer{Ref: f.Ref, Value: n.older(f)})
+	}
 	say, ok := cmd.(peer.Say)
 	switch {
 	case !ok:

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"peerchat/peer"
+	"peerchat/peer/wire"
+)
+
+// olderRun is what line mode prints for input in #general, whose history is events from the number held on; of these, those from shown on
+// are told at the start. What the others have is the rest, put into the history when it is asked for, or why is answered.
+func olderRun(t *testing.T, input string, held, shown int, plain bool, why error) (out string, asked []int) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "history.db")
+	events := saidIn(t, "general", 100)
+	rest := held
+	store := storedIn(t, path, nil)
+	for _, e := range events[held:] {
+		if held > 1 && (e.Seq == events[held].Seq || e.Seq == events[held+1].Seq) && store.Base(e.Room, e.Author) == 0 {
+			if err := store.Rebase(e.Room, e.Author, e.Seq-1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := store.Append([]wire.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b strings.Builder
+	m, node := newLineMode(t, strings.NewReader(input), &b)
+	m.archive = testArchive(t, path)
+	if plain {
+		m.print = newPlainPrinter(func() time.Time { return noon }, true)
+	}
+	ready(node, 1)
+	for i := range events[shown:] {
+		if e := &events[shown+i]; isShown(e.Kind) {
+			msg := toMessage(e, wire.PeerID{}, 0)
+			msg.Text = fmt.Sprint("told ", shown+i)
+			node.events.Post(msg)
+		}
+	}
+	node.older = func(f peer.FetchOlder) peer.OlderAnswer {
+		asked = append(asked, f.Events)
+		if why != nil || rest == 0 {
+			return peer.OlderAnswer{Room: f.Room, Err: why}
+		}
+		got := 0
+		for ; rest > 0 && got < f.Events; rest, got = rest-2, got+2 {
+			for _, e := range events[rest-2 : rest] {
+				if err := store.Prepend([]wire.Event{e}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		return peer.OlderAnswer{Room: f.Room, Events: got, More: rest > 0}
+	}
+	if err := m.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), asked
+}
+
+// numbersIn are the numbers of the lines that were printed by /older, in order.
+func numbersIn(out string) (numbers []string) {
+	for _, m := range regexp.MustCompile(`line ([0-9]+)`).FindAllStringSubmatch(out, -1) {
+		numbers = append(numbers, m[1])
+	}
+	return numbers
+}
+
+func TestOlderLinesArePrintedFromTheHistory(t *testing.T) {
+	out, asked := olderRun(t, "/older 4\n/older 3\n", 0, 60, true, nil)
+	if got, want := numbersIn(out), strings.Fields("54 55 57 58 49 51 52"); !slices.Equal(got, want) || len(asked) > 0 {
+		t.Errorf("printed are lines %v, and others were asked %v: want lines %v and nobody\n%s", got, asked, want, out)
+	}
+	for _, want := range []string{"-!- older lines of #general, 4:\n", "-!- these were older lines; /older shows more\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the output does not say %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestOlderLinesComeFromTheOthersWhereTheHistoryEnds(t *testing.T) {
+	out, asked := olderRun(t, "/older 40\n/older 1000\n/older\n", 40, 60, true, nil)
+	var want []string
+	for i := range 60 {
+		if i%3 != 2 {
+			want = append(want, fmt.Sprint(i))
+		}
+	}
+	got := numbersIn(out)
+	unique := slices.Clone(got)
+	slices.Sort(unique)
+	if sorted := slices.Sorted(slices.Values(want)); !slices.Equal(slices.Compact(unique), sorted) || len(got) != len(want) {
+		t.Errorf("printed are lines %v, each once: want %v", got, want)
+	}
+	if len(asked) == 0 || asked[0] != 40-13 {
+		t.Errorf("the others were asked for %v lines: want the 27 that were missing first", asked)
+	}
+	if n := strings.Count(out, "-!- this is the beginning of #general\n"); n == 0 || !strings.Contains(out, "-!- asking the others for older lines of #general\n") {
+		t.Errorf("it is told %d times that this is the beginning:\n%s", n, out)
+	}
+}
+
+func TestTheEndOfOlderLinesIsToldAsItIs(t *testing.T) {
+	for _, c := range []struct {
+		why         error
+		end, plain  string
+		held, lines int
+	}{
+		{nil, `"end":"beginning"`, "this is the beginning of #general", 0, 40},
+		{fmt.Errorf("fetch: %w", peer.ErrAlone), `"end":"alone"`, "nobody is linked who could have older lines", 10, 33},
+		{errors.New("nobody who is linked has any"), `"end":"error"`, "nobody who is linked has any", 10, 33},
+	} {
+		for _, plain := range []bool{false, true} {
+			out, _ := olderRun(t, "/older 1000\n", c.held, 60, plain, c.why)
+			want := c.plain
+			if !plain {
+				want = c.end
+			}
+			if got := numbersIn(out); len(got) != c.lines || !strings.Contains(out, want) {
+				t.Errorf("plain %v, %v: %d lines, want %d, and that it says %q:\n%s", plain, c.why, len(got), c.lines, want, out)
+			}
+		}
+	}
+}
+
+func TestOlderIsRefusedWhereItMakesNoSense(t *testing.T) {
+	out, _ := olderRun(t, "/leave\n/older\n"+"/switch general\n/join general\n"+strings.Repeat("/older\n", maxOlders+2), 0, 60, true, nil)
+	if !strings.Contains(out, "/older: you are in no room") || !strings.Contains(out, fmt.Sprintf("no older lines: %d others wait", maxOlders)) {
+		t.Errorf("the output is\n%s", out)
+	}
+}
+
+func TestABacklogIsBounded(t *testing.T) {
+	b := (&lineMode{backlogs: map[wire.Room]*backlog{}}).backlog("general")
+	for _, e := range saidIn(t, "general", 300) {
+		b.saw(toMessage(&e, wire.PeerID{}, 0))
+	}
+	if len(b.printed) != 300 || b.from.lamport != 1 || b.last.lamport != 300 {
+		t.Errorf("of 300 lines %d are remembered, from %d to %d", len(b.printed), b.from.lamport, b.last.lamport)
+	}
+	for i := range 3 * maxPrinted {
+		b.note([16]byte{1, byte(i), byte(i >> 8), byte(i >> 16)})
+	}
+	if len(b.printed) != maxPrinted || len(b.order) != maxPrinted {
+		t.Errorf("%d lines are remembered, at most %d may be", len(b.printed), maxPrinted)
+	}
+}
