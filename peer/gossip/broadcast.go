@@ -111,6 +111,9 @@ func (m *Machine) advanced(now time.Time, r *room, a *authorLog) {
 	}
 	if r.offerAt.IsZero() {
 		r.offerAt = now.Add(m.jitter(offerMin, offerMax))
+		if r.offered.Add(pauseMax).After(r.offerAt) && now.Sub(r.troubled) > troubleLife {
+			r.offerAt = later(r.offerAt, r.offered.Add(m.jitter(pauseMin, pauseMax)))
+		}
 		m.at(r.offerAt)
 	}
 }
@@ -118,40 +121,49 @@ func (m *Machine) advanced(now time.Time, r *room, a *authorLog) {
 // offer tells each neighbour of the logs that went on and of which it is not known to have all, or only by a longer way. To
 // most that is nothing new; but it shows what a tree does not bring, or not soon.
 func (m *Machine) offer(now time.Time, r *room, out *Output) {
-	r.offerAt = time.Time{}
+	r.offerAt, r.offered = time.Time{}, now
 	slices.SortFunc(r.changed, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
 	for _, l := range m.linkList {
 		s := l.share(r)
 		if s == nil || l.busy { // a busy one gets a digest afterwards
 			continue
 		}
-		var f wire.Have
-		send := func() {
-			if f.Room = r.name; len(f.Heads) > 0 {
-				out.Sends = append(out.Sends, Send{To: l.peer, Frame: f})
-			}
-			f = wire.Have{}
-		}
+		f := wire.Have{Room: r.name}
 		for _, a := range r.changed {
-			tired := a.liveFrom > 0 && a.hops >= wire.MaxHops // from here on it travels by digest
-			if a.author == l.peer || tired || a.told&s.bit() != 0 {
+			if !a.newTo(s) {
 				continue
 			}
-			if k := s.known[a.author]; k.seq >= a.head && (k.hops == unknownHops || a.hops+1 >= k.hops) {
-				continue
+			if m.name(now, &f, s, a); len(f.Heads) == wire.MaxHeads {
+				out.Sends = append(out.Sends, Send{To: l.peer, Frame: f})
+				f = wire.Have{Room: r.name}
 			}
-			if f.Heads = append(f.Heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head}); len(f.Heads) == wire.MaxHeads {
-				send()
-			}
-			f.Ways = append(f.Ways, a.way(now))
-			a.told |= s.bit()
 		}
-		send()
+		if len(f.Heads) > 0 {
+			out.Sends = append(out.Sends, Send{To: l.peer, Frame: f})
+		}
 	}
 	for _, a := range r.changed {
 		a.isChanged = false
 	}
+	clear(r.changed)
 	r.changed = r.changed[:0]
+}
+
+// newTo tells whether the head of a log is news to a neighbour, as far as is known here.
+func (a *authorLog) newTo(s *share) bool {
+	tired := a.liveFrom > 0 && a.hops >= wire.MaxHops // from here on it travels by digest
+	if a.author == s.link.peer || tired || a.told&s.bit() != 0 {
+		return false
+	}
+	k := s.known[a.author]
+	return k.seq < a.head || k.hops != unknownHops && a.hops+1 < k.hops
+}
+
+// name puts the head of a log into a frame for a neighbour.
+func (m *Machine) name(now time.Time, f *wire.Have, s *share, a *authorLog) {
+	f.Heads = append(f.Heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
+	f.Ways = append(f.Ways, a.way(now))
+	a.told |= s.bit()
 }
 
 // way is how the head of a log came here.
@@ -184,6 +196,7 @@ func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 				continue
 			}
 			s.acked = now
+			m.offerAlong(now, s)
 			if len(s.acks) > 1 {
 				slices.SortFunc(s.acks, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
 			}
@@ -191,8 +204,7 @@ func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 				f := wire.Have{Room: s.room.name, Heads: make([]wire.Head, 0, len(part)), Ways: make([]wire.Way, 0, len(part))}
 				for _, a := range part {
 					if a.acks &^= s.bit(); a.head > 0 {
-						f.Heads = append(f.Heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
-						f.Ways = append(f.Ways, a.way(now))
+						m.name(now, &f, s, a)
 					}
 				}
 				if len(f.Heads) > 0 {
@@ -205,118 +217,16 @@ func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 	}
 }
 
-// hedge is a live event that was pushed to a neighbour, which has not acknowledged it.
-type hedge struct {
-	share *share
-	log   *authorLog
-	event wire.Event
-	hops  uint8
-	sent  time.Time // the first copy
-	next  time.Time // when to send another, or to give up; zero: now
-	count int       // copies sent, one after the other
-	last  bool      // no more will be
-	late  bool      // the next was put off once, because this machine was late itself
-}
-
-// doubt is an acknowledgement that came after a second copy was sent. If another follows as long after it as the second copy
-// was sent after the first, both copies arrived, and the second was sent too early.
-type doubt struct {
-	share  *share
-	log    *authorLog
-	seq    uint64
-	sample time.Duration // from the first copy
-	again  time.Time     // when the other acknowledgement would come
-}
-
-// patience is how long an acknowledgement is waited for before the next copy.
-func (l *link) patience(copies int) time.Duration {
-	return max(hedgeDelay, 2*l.rtt) << (copies - 1)
-}
-
-// watch has events sent again on the unreliable channel if they are not acknowledged. Data channels retransmit after a
-// second, which is long in a conversation; in a flood the same would only add to it, and so it is left to them.
-// On a link that was seen to lose much, a first fast copy goes along at once.
-func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Event, out *Output) {
-	l := s.link
-	if len(l.hedges)+len(events) > maxHedges {
-		l.hedges = l.hedges[:0]
+// offerAlong puts what a neighbour is to be offered into an acknowledgement that goes to it now. A link that loses packets gets a frame of
+// its own for that: acknowledgements are not sent again.
+func (m *Machine) offerAlong(now time.Time, s *share) {
+	if s.slot < 0 || s.link.loss > leastLoss || s.link.busy {
 		return
 	}
-	for i := range events {
-		if events[i].EncodedSize()+frameHead > wire.MaxFastFrame {
-			continue
+	for _, a := range s.room.changed {
+		if len(s.acks) < maxAcks && a.acks&s.bit() == 0 && now.Sub(a.liveAt) >= offerMin && a.newTo(s) {
+			s.acks = append(s.acks, a)
 		}
-		h := hedge{share: s, log: a, event: events[i], hops: a.hops, sent: now, next: now.Add(l.patience(1)), count: 1}
-		l.hedges = append(l.hedges, h)
-		m.at(h.next)
-		if l.loss > lossy {
-			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true,
-				Frame: wire.Events{Hops: h.hops, Live: true, Events: events[i : i+1]}})
-		}
-	}
-}
-
-// gauge has the round trip measured by events that were asked for, which are not sent again.
-func (m *Machine) gauge(now time.Time, s *share, a *authorLog, events []wire.Event) {
-	if l := s.link; len(l.hedges) < maxHedges {
-		h := hedge{share: s, log: a, event: events[len(events)-1], sent: now, next: now.Add(hedgeMemory), count: 1, last: true}
-		l.hedges = append(l.hedges, h)
-		m.at(h.next)
-	}
-}
-
-// hedge sends again what was not acknowledged in time.
-func (m *Machine) hedge(now time.Time, l *link, out *Output) {
-	if l.busy {
-		l.hedges = l.hedges[:0]
-		return
-	}
-	var again []wire.Event
-	var as *hedge // which these go with
-	silent := false
-	size := 0
-	send := func() {
-		if len(again) > 0 {
-			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true,
-				Frame: wire.Events{Hops: as.hops, Live: true, Events: again}})
-		}
-		again, size = nil, frameHead
-	}
-	send()
-	for i := range l.hedges {
-		h := &l.hedges[i]
-		if h.next.After(now) {
-			continue
-		}
-		if over := now.Sub(h.next); over > hedgeLate && !h.late && !h.last {
-			// This machine has had no time for it. Then it has had none either for acknowledgements that wait to be taken in.
-			h.next, h.late = now.Add(max(hedgeDelay, over)), true
-			continue
-		}
-		h.late = false
-		silent = silent || l.mute(now, h)
-		if probe := l.suspected && i == len(l.hedges)-1 && h.count < maxProbes; h.count >= maxCopies && !probe {
-			h.next, h.last = h.sent.Add(hedgeMemory), true // kept on, to measure how long the acknowledgement takes
-		}
-		if h.last {
-			if !h.next.After(now) {
-				h.next = time.Time{}
-			}
-			continue
-		}
-		n := h.event.EncodedSize()
-		if size+n > wire.MaxFastFrame || len(again) > 0 && (as.log != h.log || as.hops != h.hops) {
-			send()
-		}
-		size += n
-		again, as = append(again, h.event), h
-		h.count++
-		h.next = now.Add(l.patience(min(h.count, maxCopies)))
-	}
-	send()
-	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.next.IsZero() })
-	if silent && !l.suspected {
-		m.suspect(now, l, out)
 	}
 }
 
@@ -326,49 +236,4 @@ func (m *Machine) acked(l *link, s *share, seq uint64, out *Output) {
 		s.held = seq
 		out.Held = append(out.Held, Held{Room: s.room.name, Peer: l.peer, Seq: seq})
 	}
-}
-
-// unwatch is told that a neighbour holds the events of an author up to seq.
-func (m *Machine) unwatch(now time.Time, l *link, s *share, author wire.PeerID, seq uint64) {
-	var last *hedge
-	for i := range l.hedges {
-		if h := &l.hedges[i]; h.share == s && h.log.author == author && h.event.Seq <= seq {
-			last = h
-		}
-	}
-	if last == nil {
-		return
-	}
-	resent := 0.0
-	if last.count > 1 {
-		resent = 1
-	}
-	l.loss += (resent - l.loss) / 16
-	sample := now.Sub(last.sent)
-	if last.count > 1 {
-		// Which copy is acknowledged cannot be told (Karn and Partridge, SIGCOMM 1987). Such a sample may move the
-		// estimate up by a step, so that it finds a path that is slower than assumed, but not run away.
-		l.doubt = doubt{share: s, log: last.log, seq: last.event.Seq, sample: sample, again: now.Add(l.patience(1))}
-		sample = min(sample, 2*l.rtt)
-	}
-	if l.timed {
-		sample = l.rtt + (sample-l.rtt)/8
-	}
-	l.rtt = sample
-	if l.vague++; last.count == 1 {
-		l.timed, l.vague = true, 0
-	}
-	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool {
-		return h.share == s && h.log.author == author && h.event.Seq <= seq
-	})
-}
-
-// ackedAgain is told that a neighbour acknowledged once more what it had acknowledged.
-func (m *Machine) ackedAgain(now time.Time, l *link, s *share, author wire.PeerID, seq uint64) {
-	d := &l.doubt
-	if d.share == s && d.log.author == author && d.seq == seq && now.Sub(d.again).Abs() <= ackInterval+d.sample/8 &&
-		(!l.timed || l.vague >= maxVague) {
-		l.rtt, l.timed, l.vague = max(l.rtt, d.sample), true, 0
-	}
-	*d = doubt{}
 }

@@ -35,3 +35,66 @@ func TestALateMachineLooksForAcknowledgementsFirst(t *testing.T) {
 		t.Errorf("when nothing has come it sends %d copies, want one", n)
 	}
 }
+
+// When acknowledgements begin to take long on all links, because the machine or its network is busy, that is known after two lines: no more
+// second copies are sent. When it is over, a lost packet is made good as fast as before.
+func TestWhatIsLateEverywhereIsGivenTime(t *testing.T) {
+	w, ann, bob := linked(t, "cyd", "dan")
+	again := 0 // second copies
+	w.drop = func(_, _ *node, f wire.Frame) bool {
+		if e, ok := f.(wire.Events); ok && e.Live {
+			again++
+		}
+		return false
+	}
+	say := func(lines int) int {
+		again = 0
+		for range lines {
+			w.say(ann, "a line")
+			w.run(300 * time.Millisecond)
+		}
+		return again - 3*lines
+	}
+	w.delay = func() time.Duration { return time.Millisecond }
+	if n := say(20); n != 0 {
+		t.Errorf("on fast links %d second copies were sent, want none", n)
+	}
+	w.delay = func() time.Duration { return 40 * time.Millisecond }
+	if n := say(2); n > 9 {
+		t.Errorf("when acknowledgements got late %d second copies were sent of two lines to three, want at most 9", n)
+	}
+	if n := say(20); n != 0 {
+		t.Errorf("after that %d second copies were sent, want none", n)
+	}
+	w.delay = func() time.Duration { return time.Millisecond }
+	say(40)
+	had, lost := len(bob.texts), 0
+	w.drop = func(_, to *node, f wire.Frame) bool {
+		if e, ok := f.(wire.Events); ok && e.Live && to == bob && lost == 0 {
+			lost++
+			return true
+		}
+		return false
+	}
+	w.say(ann, "lost")
+	w.run(30 * time.Millisecond)
+	if lost != 1 || len(bob.texts) != had+1 {
+		t.Errorf("on fast links again bob lacks a line of which the first copy was lost, after 30 ms")
+	}
+}
+
+// Load shows on all links, a long way or a lossy link on one.
+func TestOneLateNeighbourIsNoStrain(t *testing.T) {
+	var s strain
+	now := time.Unix(0, 0)
+	a, b := wire.PeerID{1}, wire.PeerID{2}
+	for i, c := range []struct {
+		of   wire.PeerID
+		late time.Duration
+		want time.Duration
+	}{{a, 90, 0}, {a, 80, 0}, {b, 0, 0}, {a, 70, 0}, {b, 50, 50}, {b, 40, 50}, {a, 0, 0}, {b, 60, 0}} {
+		if s.add(now, c.of, c.late); s.by != c.want {
+			t.Errorf("acknowledgement %d, %d late, makes a strain of %d: want %d", i, c.late, s.by, c.want)
+		}
+	}
+}

@@ -68,7 +68,10 @@ const (
 	maxAcks     = 16                   // logs acknowledged in one frame, which fits the fast channel
 	frameHead   = 16                   // bytes of Events beside its events, at most
 	offerMin    = 30 * time.Millisecond
-	offerMax    = 60 * time.Millisecond
+	offerMax    = 120 * time.Millisecond
+	pauseMin    = 200 * time.Millisecond // between offers, as long as trees bring all events
+	pauseMax    = 400 * time.Millisecond
+	troubleLife = 10 * time.Second // since they were last seen not to
 	digestMin   = 4 * time.Second
 	digestMax   = 6 * time.Second
 	digestForce = 6 // every so many rounds the digest is sent though it seems to say nothing new
@@ -79,10 +82,13 @@ const (
 	maxCopies   = 4                     // of one event, the first included
 	hedgeLate   = 5 * time.Millisecond  // how late it may be sent, before it is put off
 	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
+	hedgeMost   = time.Second           // longest
+	hedgeSlack  = 10 * time.Millisecond // more than the round trip, at least
+	strainLife  = 2 * time.Second       // how long acknowledgements that were late say something of this machine
 	lossy       = 0.15                  // share of events sent again above which a link is lossy
-	maxVague    = 3                     // acknowledgements that tell no round trip, until a repeated one does
 	hedgeMemory = 2 * time.Second       // how long an acknowledgement is of interest
 	firstRTT    = 12 * time.Millisecond // assumed before it is measured
+	firstSwing  = 3 * time.Millisecond
 
 	clockSkew = 10 * time.Minute // of an author's wall clock, before it is remarked on
 	farAhead  = 1 << 20          // sequence numbers, likewise

@@ -28,6 +28,7 @@ type Machine struct {
 	fresh      []arrival // reused by each Receive
 	demote     []*share  // neighbours that were struck out in this Step
 	unproven   []arrival // delivered, but neither verified nor stored: see early
+	strain     strain
 }
 
 // room is one room that this peer is in.
@@ -58,8 +59,10 @@ type room struct {
 	seats uint64     // the places that are taken
 
 	repairAt, offerAt, digestAt time.Time
-	rounds                      int  // of anti-entropy
-	look                        bool // see Output.Looks
+	offered                     time.Time // the last offer
+	troubled                    time.Time // when a tree was last seen not to bring an event, or a neighbour was lost
+	rounds                      int       // of anti-entropy
+	look                        bool      // see Output.Looks
 }
 
 // authorLog is the log of one author in one room: events base+1 to head are in the Log.
@@ -85,6 +88,7 @@ type authorLog struct {
 
 	// The broadcast tree. Masks have a bit for each neighbour's place in the room.
 	hasTree  bool
+	isYoung  bool   // it was made by the last live event
 	eager    uint64 // neighbours to push live events to
 	told     uint64 // those that were told of the head
 	ahead    uint64 // those that offered what had not come yet
@@ -141,9 +145,9 @@ type link struct {
 	unkeptAt time.Time // the last of them
 
 	rtt       time.Duration
-	timed     bool    // rtt is measured
-	vague     int     // acknowledgements since the last that told the round trip for certain
-	loss      float64 // share of own events that were not acknowledged in time, of late
+	swing     time.Duration // how far round trips are from rtt
+	timed     bool          // rtt is measured
+	loss      float64       // share of own events that were not acknowledged in time, of late
 	hedges    []hedge
 	doubt     doubt
 	suspected bool // see suspect
@@ -250,6 +254,14 @@ func (m *Machine) at(t time.Time) { m.due = earlier(m.due, t) }
 // earlier is the earlier of two times, of which a zero one is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
 		return b
 	}
 	return a
@@ -393,7 +405,7 @@ func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {
 	}
 	l := m.links[in.Peer]
 	if l == nil {
-		l = &link{peer: in.Peer, rtt: firstRTT}
+		l = &link{peer: in.Peer, rtt: firstRTT, swing: firstSwing}
 		m.links[in.Peer] = l
 		at, _ := slices.BinarySearchFunc(m.linkList, in.Peer, func(l *link, id wire.PeerID) int {
 			return bytes.Compare(l.peer[:], id[:])
@@ -401,7 +413,7 @@ func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {
 		m.linkList = slices.Insert(m.linkList, at, l)
 	}
 	if in.RTT > 0 && !l.timed {
-		l.rtt, l.timed = in.RTT, true
+		l.rtt, l.swing, l.timed = in.RTT, in.RTT/2, true
 	}
 	l.named = slices.Clone(in.Rooms)
 	for _, r := range m.roomList {
@@ -437,6 +449,7 @@ func (m *Machine) end(now time.Time, l *link, r *room, out *Output) {
 		return
 	}
 	l.known -= len(s.known)
+	r.troubled = now
 	l.shares = slices.DeleteFunc(l.shares, func(x *share) bool { return x == s })
 	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.share == s })
 	l.serves = slices.DeleteFunc(l.serves, func(v serve) bool { return v.share == s })

@@ -205,7 +205,7 @@ func TestAnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 			}
 			w.receive(dan, bob, wire.Events{Events: c.answer(w, ann, run)})
 			w.bounded()
-			w.run(2 * demandTime)
+			w.run(3 * demandTime)
 			w.bounded()
 			if c.fault != "" && dan.faults[c.fault] != 1 || c.fault == "" && len(dan.faults) > 0 || dan.cut(bob) != c.cut {
 				t.Errorf("faults %v, link cut %v: want %q, %v", dan.faults, dan.cut(bob), c.fault, c.cut)

@@ -21,6 +21,7 @@ func (m *Machine) suspect(now time.Time, l *link, out *Output) {
 	l.suspected = true
 	out.Suspicions = append(out.Suspicions, Suspicion{Peer: l.peer, Suspected: true})
 	for _, s := range l.shares {
+		s.room.troubled = now
 		var orphans []*authorLog
 		for _, a := range s.room.sorted {
 			if a.parent == s && a.author != l.peer {

@@ -69,7 +69,8 @@ func (a *authorLog) grown(now time.Time) bool { return a.hasTree && now.Sub(a.li
 // grow is told of a live event that came first from s, and makes that the log's parent. A log without a tree gets one without
 // children, and is offered at once.
 func (m *Machine) grow(now time.Time, r *room, a *authorLog, s *share) {
-	if !a.grown(now) {
+	a.isYoung = !a.grown(now)
+	if a.isYoung {
 		a.hasTree, a.eager = true, 0
 		r.look = (m.self[len(m.self)-1]^a.author[len(a.author)-1])%lookShare == 0
 		r.offerAt = earlier(r.offerAt, now.Add(m.jitter(0, offerFirst)))
@@ -81,6 +82,7 @@ func (m *Machine) grow(now time.Time, r *room, a *authorLog, s *share) {
 	a.parent = s
 	a.eager |= s.bit()
 	if a.failed != nil && a.failed != s {
+		r.troubled = now
 		m.strike(now, a.failed)
 	} else if s.link.strikes > 0 {
 		s.link.strikes--
@@ -167,6 +169,9 @@ func (m *Machine) grafted(now time.Time, s *share, f wire.Graft) {
 	for _, q := range f.Ranges {
 		if a := s.room.logs[q.Author]; a != nil && (a == s.room.own || a.grown(now)) {
 			a.eager |= s.bit()
+			if q.From <= a.head && !a.isYoung {
+				s.room.troubled = now
+			}
 		}
 	}
 }
