@@ -42,6 +42,7 @@ var (
 	changesTaken  = limit{0.5, 100}    // of one peer's rooms and name by the tracker's word, that are shown
 	strangerTaken = limit{64, 256}     // those of all peers together that there is no link with
 	failuresShown = limit{1. / 30, 10} // failures of one kind that others can cause
+	linesSaid     = limit{10, 1000}    // in a room, and then by one, until it is told who says so much
 )
 
 // bucket is a token bucket; the zero value is full.
@@ -84,6 +85,7 @@ type conduct struct {
 	presence, comings, signals, changes bucket
 	passes                              bucket // signals for others
 	holders                             bucket
+	lines                               bucket // said where more is said than can be read
 
 	told     map[string]time.Time // when a kind of misdeed was told last
 	offences int
@@ -314,7 +316,7 @@ func (c *Core) misbehaved(now time.Time, m misdeed, out *CoreOutput) {
 	}
 	text, who, news := c.sentence(m), m.about, false
 	switch m.code {
-	case "clock", "sequence", "claims", "silent", "crowd", "full", "slander":
+	case "clock", "sequence", "claims", "silent", "crowd", "full", "slander", "talk":
 		news = true
 	case "forged":
 		who = m.peer
@@ -327,6 +329,19 @@ func (c *Core) misbehaved(now time.Time, m misdeed, out *CoreOutput) {
 	default:
 		c.complain(now, who, Failure{Room: m.room, Code: m.code, Text: text}, out)
 	}
+}
+
+// heed tells who says far more in a room than can be read. It is let do so: what others say comes in time all the same, and one line more
+// of it costs no more than one of anybody; but the history has an end.
+func (c *Core) heed(now time.Time, r *room, author wire.PeerID, out *CoreOutput) {
+	if author == c.self || r.lines.take(now, linesSaid) {
+		return
+	}
+	who := c.conductOf(now, author)
+	if at, told := who.told["talk"]; told && now.Sub(at) < tellAgain || who.lines.take(now, linesSaid) {
+		return
+	}
+	c.misbehaved(now, misdeed{peer: author, room: r.name, code: "talk"}, out)
 }
 
 // sentence says in a user's words who did what, and what comes of it. The machines' own words are for those who know the protocols.
@@ -354,6 +369,8 @@ func (c *Core) sentence(m misdeed) string {
 		return fmt.Sprintf("%s passes nothing on of what others say: it comes to you by other ways", who)
 	case m.code == "crowd":
 		return fmt.Sprintf("%s tells of more newcomers than can be true: they are let in slowly", who)
+	case m.code == "talk":
+		return fmt.Sprintf("%s says more than anybody can read: it is kept like all else, and the history will hold the less of what was said before", who)
 	case m.code == "slander":
 		return fmt.Sprintf("%s says of those who are here that they died: it is not believed for a while", whose)
 	}

@@ -26,6 +26,8 @@ type room struct {
 	// held is up to which own event each peer is known to hold the log.
 	held map[wire.PeerID]uint64
 	said uint64 // the last own event that was shown
+	// lines are what was said of late.
+	lines bucket
 	// unclaimed are own messages that not all members are known to hold yet, by Seq.
 	unclaimed []unclaimed
 	syncing   syncing
@@ -185,6 +187,9 @@ func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
 	}
 	c.show(r, &d.Event, d.History, out)
 	c.owe(now, r, d)
+	if !d.History {
+		c.heed(now, r, d.Event.Author, out)
+	}
 	if d.Event.Author != c.self || d.History {
 		return
 	}

@@ -177,3 +177,24 @@ func TestHostileDigestsThatLie(t *testing.T) {
 	wantTalk(t, w, soon)
 	w.wantTold(t, "claims", v, 2)
 }
+
+// Somebody says 2,000 lines a second. It is allowed to, and all of it is passed on; what the others say is there as soon as ever, and they are
+// told who it is.
+func TestHostileTalker(t *testing.T) {
+	t.Parallel()
+	w, v := attacked(t, 15, nil)
+	w.chat(100*time.Millisecond, 2*time.Second, 5*time.Second) // the room is one in which something was said
+	w.every(50*time.Millisecond, 1500*time.Millisecond, func() {
+		for range 100 {
+			v.say(general, "and another thing")
+		}
+	})
+	w.chat(100*time.Millisecond, 5*time.Second, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "talk", v, 1)
+	for _, p := range w.honest() {
+		if got := len(p.trouble("talk")); got != 1 {
+			t.Errorf("%s was told %d times of somebody who says 3,000 lines in a second and a half", p.name, got)
+		}
+	}
+}
