@@ -265,3 +265,44 @@ func TestAMessageTellsWhatIsMissingBeforeIt(t *testing.T) {
 		t.Errorf("from who has them, %v came, with %q missing before them", came, reader.missing(general))
 	}
 }
+
+// Who comes into a room while people talk must not take what they said before for what they say now: a program would answer it.
+func TestWhatWasSaidBeforeOneCameIsHistory(t *testing.T) {
+	w := newWorld(28, 3, general)
+	w.run(5 * time.Second)
+	late := w.peers[2]
+	late.kill()
+	late.store = history.NewMemory()
+	for i := range 60 {
+		w.peers[i%2].say(general, fmt.Sprint("before ", i))
+		w.run(time.Second)
+	}
+	late.events = nil
+	late.start(general)
+	for i := range 5 {
+		w.run(time.Second)
+		w.peers[i%2].say(general, fmt.Sprint("after ", i))
+	}
+	w.run(time.Second)
+	before, after := 0, 0
+	for _, ev := range late.events {
+		m, ok := ev.(Message)
+		if !ok {
+			continue
+		}
+		var i int
+		if _, err := fmt.Sscanf(m.Text, "before %d", &i); err != nil {
+			after++
+			if m.History {
+				t.Errorf("%q was said while it was there, and is told as history", m.Text)
+			}
+			continue
+		}
+		if before++; !m.History && i < 48 {
+			t.Errorf("%q was said %d s before it came, and is told as if said now", m.Text, 60-i)
+		}
+	}
+	if before != 60 || after != 5 {
+		t.Errorf("it was told %d lines from before and %d from after, want 60 and 5", before, after)
+	}
+}

@@ -64,7 +64,7 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 		copy(r.own.recent[events[i].Seq%16][:], hash[:])
 		out.Delivers = append(out.Delivers, Deliver{Event: events[i], From: m.self, Ref: said[i].Ref})
 	}
-	r.own.hasTree, r.own.liveAt = true, now
+	r.own.hasTree, r.own.liveAt, r.own.liveSaid = true, now, last.Time
 	m.push(now, r, events, out)
 	m.advanced(now, r, r.own)
 }

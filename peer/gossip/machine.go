@@ -84,7 +84,8 @@ type authorLog struct {
 
 	liveFrom uint64 // first of the run of live events at the head; 0: the head is not live
 	liveAt   time.Time
-	hops     uint8 // links that the last live event travelled
+	liveSaid time.Time // when the last live event was said, by its author's clock
+	hops     uint8     // links that the last live event travelled
 
 	// The broadcast tree. Masks have a bit for each neighbour's place in the room.
 	hasTree  bool

@@ -274,7 +274,7 @@ func (m *Machine) spread(now time.Time, x *arrival, events []wire.Event, out *Ou
 		from = l.share(r)
 	}
 	m.grow(now, r, a, from)
-	a.liveAt, a.hops = now, travelled(x.hops)
+	a.liveAt, a.liveSaid, a.hops = now, x.event.Time, travelled(x.hops)
 	a.depth, a.told, a.late = a.hops, 0, false
 	if from != nil {
 		m.ackSoon(now, from, a)

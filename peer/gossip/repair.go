@@ -453,6 +453,17 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, 
 	}
 }
 
+// stale is how many events at the start of a run are of the conversation no more, whatever their author has said since: they were said long
+// before its last live one, by its own clock.
+func (a *authorLog) stale(events []wire.Event) int {
+	for i := range events {
+		if a.liveSaid.Sub(events[i].Time) < liveFor {
+			return i
+		}
+	}
+	return len(events)
+}
+
 // serve answers questions, a bounded piece at a time.
 func (m *Machine) serve(now time.Time, l *link, out *Output) {
 	l.serveAt = time.Time{}
@@ -489,8 +500,14 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 				break
 			}
 		}
-		sent += piece
 		live := a.liveFrom > 0 && v.from >= a.liveFrom && now.Sub(a.liveAt) < liveFor && a.hops < wire.MaxHops
+		if old := a.stale(events); live && old > 0 {
+			live, events, piece = false, events[:old], 0
+			for i := range events {
+				piece += events[i].EncodedSize()
+			}
+		}
+		sent += piece
 		frames := m.sendEvents(l, events, live, a.hops, out)
 		if live && a != r.own && l.timed {
 			m.watch(now, v.share, a, events, out)
