@@ -30,7 +30,7 @@ const (
 	rtcReceiveWindow  = 512 << 10 // bytes that SCTP holds for a peer whose frames are not taken
 	rtcFlush          = 30 * time.Millisecond
 	rtcStop           = time.Second
-	rtcGather         = 4 * time.Millisecond // how long a description waits for host candidates to put into it
+	rtcGather         = 4 * time.Millisecond
 	rtcReliable       = "peerchat"
 	rtcFast           = "peerchat.fast"
 	rtcReliableID     = 0
@@ -94,7 +94,8 @@ type RTC struct {
 	fastSent, fastTaken limit // of each session
 	voiceTaken          limit // of each session
 	reportEvery         time.Duration
-	began               time.Time // see now
+	gather              time.Duration // how long a description waits for host candidates to put into it
+	began               time.Time     // see now
 
 	mu       sync.Mutex // guards what follows; never held while a session or the sink is called
 	sessions map[uuid.UUID]*rtcSession
@@ -127,7 +128,7 @@ func NewRTC(cfg RTCConfig, sink func(TransportEvent)) (*RTC, error) {
 		}
 	}
 	return &RTC{cfg: cfg, sink: sink, settings: rtcSettings(cfg), media: media, cert: *cert, sessions: map[uuid.UUID]*rtcSession{},
-		fastSent: rtcFastSent, fastTaken: rtcFastTaken, voiceTaken: rtcVoiceTaken, reportEvery: rtcReports, began: time.Now()}, nil
+		fastSent: rtcFastSent, fastTaken: rtcFastTaken, voiceTaken: rtcVoiceTaken, reportEvery: rtcReports, gather: rtcGather, began: time.Now()}, nil
 }
 
 var (

@@ -3,6 +3,7 @@ package peer
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/webrtc/v4"
 )
@@ -16,6 +17,7 @@ func rtcSampleOffer(t testing.TB) Description {
 		t.Fatal(err)
 	}
 	defer r.Stop()
+	r.gather = 5 * time.Second // on a busy machine as well
 	r.Offer([16]byte{1}, [32]byte{2})
 	return rtcWait[Described](t, events, 5e9, "an offer").Description
 }

@@ -248,7 +248,7 @@ func (s *rtcSession) begin(op *rtcOp) error {
 	if err := s.pc.SetLocalDescription(local); err != nil {
 		return fmt.Errorf("describe the connection: %w", err)
 	}
-	wait := time.NewTimer(rtcGather)
+	wait := time.NewTimer(s.rtc.gather)
 	select {
 	case <-gathered:
 	case <-wait.C:
