@@ -60,7 +60,7 @@ type RTCConfig struct {
 	OnVoice func(from wire.PeerID, p VoicePacket, ssrc uint32)
 }
 
-// RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with two negotiated data channels and
+// RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with one negotiated data channel, or two, and
 // one audio transceiver.
 //
 // A session is an actor without a standing goroutine: its methods and pion's callbacks only post to its mailbox, and

@@ -12,8 +12,8 @@ import (
 // The fast path of a link. Data channels are streams of one SCTP association: after a loss its recovery holds them all, the
 // unreliable one, too. So fast frames go as application-defined packets of RTCP (RFC 3550, section 6.7) instead, from the source of
 // the own voice, which every link negotiates: SRTCP encrypts and authenticates each, takes none twice (RFC 3711), and knows no
-// window and no acknowledgement. What is too much for it, and what is for a peer that did not say that it takes them, goes over the
-// fast data channel.
+// window and no acknowledgement. A peer that did not say that it takes them, as a browser cannot, gets them over the fast data
+// channel; else there is none, and what is too much for SRTCP goes over the reliable one.
 
 const (
 	// rtcFastName is the name of such a packet; its data is the frame.

@@ -60,7 +60,7 @@ func TestRTCFastFramesOfEverySize(t *testing.T) {
 	}
 }
 
-// What one link sends past SRTP's peers, who make no way for others, is bounded; but nothing is lost by that.
+// What one link sends by a path that makes no way for others is bounded; but nothing is lost by that.
 func TestRTCFastFramesTooManyGoByTheChannel(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
 	const size, few, many = 200, 3, 40

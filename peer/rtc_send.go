@@ -2,12 +2,14 @@ package peer
 
 // write sends a frame and watches the queue.
 func (s *rtcSession) write(frame []byte, fast bool) {
-	if fast && s.state == rtcOpen && s.writeFast(frame) {
-		return
-	}
 	id, limit := rtcReliableID, uint64(rtcHardLimit)
 	if fast {
-		id, limit = rtcFastID, rtcFastLimit
+		if s.state == rtcOpen && s.writeFast(frame) {
+			return
+		}
+		if limit = rtcFastLimit; s.dc[rtcFastID] != nil {
+			id = rtcFastID
+		}
 	}
 	if s.state != rtcOpen || s.dc[id].BufferedAmount()+uint64(len(frame)) > limit {
 		s.rtc.dropped.Add(1)
@@ -17,7 +19,7 @@ func (s *rtcSession) write(frame []byte, fast bool) {
 		s.rtc.dropped.Add(1) // closed under our feet, which its reader is about to tell
 		return
 	}
-	if fast {
+	if id == rtcFastID {
 		return
 	}
 	switch queued, waiting := s.dc[id].BufferedAmount(), uint64(s.posted.Load()); {

@@ -317,25 +317,27 @@ func (s *rtcSession) build() error {
 	}
 	s.source = uint32(voice.Sender().GetParameters().Encodings[0].SSRC)
 	s.report.begin(s.source)
-	yes, no, none := true, false, uint16(0)
-	for id, c := range [2]struct {
-		label string
-		init  webrtc.DataChannelInit
-	}{
-		{rtcReliable, webrtc.DataChannelInit{Negotiated: &yes}},
-		{rtcFast, webrtc.DataChannelInit{Negotiated: &yes, Ordered: &no, MaxRetransmits: &none}},
-	} {
-		sid := uint16(id)
-		c.init.ID = &sid
-		dc, err := pc.CreateDataChannel(c.label, &c.init)
-		if err != nil {
-			return err
-		}
-		s.dc[id] = dc
-		dc.OnOpen(func() { s.post(rtcOp{kind: rtcOpChannel, channel: id}) })
+	if err := s.addChannel(rtcReliableID); err != nil {
+		return err
 	}
 	s.dc[rtcReliableID].SetBufferedAmountLowThreshold(rtcLowWater)
 	s.dc[rtcReliableID].OnBufferedAmountLow(func() { s.post(rtcOp{kind: rtcOpLow}) })
+	return nil
+}
+
+// addChannel makes a data channel, negotiated: both sides make it, and no packet is needed that could be lost.
+func (s *rtcSession) addChannel(id int) error {
+	yes, no, none, sid := true, false, uint16(0), uint16(id)
+	label, init := rtcReliable, webrtc.DataChannelInit{ID: &sid, Negotiated: &yes}
+	if id == rtcFastID {
+		label, init.Ordered, init.MaxRetransmits = rtcFast, &no, &none
+	}
+	dc, err := s.pc.CreateDataChannel(label, &init)
+	if err != nil {
+		return err
+	}
+	s.dc[id] = dc
+	dc.OnOpen(func() { s.post(rtcOp{kind: rtcOpChannel, channel: id}) })
 	return nil
 }
 
@@ -348,7 +350,11 @@ func (s *rtcSession) setRemote(kind webrtc.SDPType, desc Description) error {
 		return err
 	}
 	s.candidates.Add(int64(told.candidates))
-	s.fast.known = told.fast
+	if s.fast.known = told.fast; !told.fast {
+		if err := s.addChannel(rtcFastID); err != nil {
+			return err
+		}
+	}
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: kind, SDP: desc.SDP}); err != nil {
 		return err
 	}
@@ -390,7 +396,7 @@ func (s *rtcSession) nudgeICE() {
 	s.nudge.Reset(min(rtcNudgeFirst+time.Duration(s.nudges)*8*time.Millisecond, rtcNudgeLast))
 }
 
-// channelOpen takes note of an open data channel. When both are, so is the session.
+// channelOpen takes note of an open data channel. When all are, so is the session.
 func (s *rtcSession) channelOpen(id int) {
 	if s.state != rtcOpening || s.raw[id] != nil {
 		return
@@ -401,7 +407,7 @@ func (s *rtcSession) channelOpen(id int) {
 		return
 	}
 	s.raw[id] = raw
-	if s.opened++; s.opened < len(s.raw) {
+	if s.opened++; s.opened == 1 && s.dc[rtcFastID] != nil {
 		return
 	}
 	sum := sha256.Sum256(s.pc.SCTP().Transport().GetRemoteCertificate())
@@ -417,8 +423,10 @@ func (s *rtcSession) channelOpen(id int) {
 	s.rtc.sink(Opened{Session: s.id, Path: s.path()})
 	s.fast.open(true)
 	for _, raw := range s.raw {
-		s.readers.Add(1)
-		go s.read(raw)
+		if raw != nil {
+			s.readers.Add(1)
+			go s.read(raw)
+		}
 	}
 	s.listen()
 }

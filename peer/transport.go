@@ -61,7 +61,7 @@ type (
 		Session   uuid.UUID
 		Candidate Candidate
 	}
-	// Opened says that both data channels of a session carry frames.
+	// Opened says that a session carries frames.
 	Opened struct {
 		Session uuid.UUID
 		Path    Path

@@ -194,7 +194,7 @@ func links(b *bench) ([]table, error) {
 	}
 	t.row("aim", "< 195", "< 195", "< 17")
 	t.note("%d links between two sets of ends in one process, after a garbage collection; what the process grew by, divided by "+
-		"the %d ends. Peerchat's ends have two data channels and an audio transceiver each, pion's one data channel. %d rounds.",
+		"the %d ends. Peerchat's ends have a data channel and an audio transceiver each, pion's a data channel. %d rounds.",
 		held, 2*held, b.rounds)
 	return []table{t}, nil
 }
