@@ -125,6 +125,7 @@ type ask struct {
 	from, up uint64
 	adopt    bool // from is beyond the head: the log goes on at from
 	skip     bool // there is no place for the events: the log is to begin after them
+	graft    bool // it makes who is asked the parent
 	deadline time.Time
 }
 

@@ -199,7 +199,12 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		}
 		a.stranded = time.Time{}
 		if a.ask != nil {
-			switch to := a.ask.to; {
+			to := a.ask.to
+			if s := to.share(r); x.live && to.peer == x.from && !a.ask.graft && a.parent == nil && s.bit() != 0 && to.peer != a.author {
+				// A digest told of what was not offered yet. Who answered is the parent, and has to know.
+				m.graft(s, []*authorLog{a}, out)
+			}
+			switch {
 			case a.head >= a.ask.up:
 				if to.peer == x.from {
 					to.unkept = 0

@@ -260,9 +260,9 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		if l == nil {
 			return false
 		}
-		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == a.base && a.joined, skip: skip, deadline: now.Add(askTimeout)}
+		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == a.base && a.joined, skip: skip, graft: a.late, deadline: now.Add(askTimeout)}
 		fast := (a.gap || a.late) && to-from < 16
-		graft := a.late
+		graft := a.ask.graft
 		if fast {
 			a.ask.deadline = now.Add(max(firstTimeout, 3*l.trip()))
 		}
