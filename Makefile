@@ -1,5 +1,5 @@
 # make run     open the chat (ARGS="--username Bob" passes flags)
-# make test    everything that a change must pass: vet, unit tests under the race detector, end-to-end tests
+# make test    everything that a change must pass: vet, unit tests, end-to-end tests
 # make help    all targets
 
 GO          ?= go
@@ -9,6 +9,13 @@ FUZZTIME    ?= 10s
 ARGS        ?=
 BENCHARGS   ?=
 UNITS        = $(shell $(GO) list ./... | grep -v '/e2e')
+
+# What starts no goroutine has no races, and takes the detector five to ten times as long: it is tested without, and so at its full
+# length. These are the packages that are pure, and test files of others that say !race (cmd/deps_test.go holds both to it).
+PURE         = ./media/mediatest ./peer/election ./peer/gossip ./peer/negotiate ./peer/overlay ./peer/presence ./peer/sim \
+               ./peer/sim/chat ./peer/sim/member ./peer/wire
+ALONE        = $(shell grep -lrx '//go:build !race' --include='*_test.go' --exclude='norace_test.go' cmd media peer signaling tui)
+ALONE_TESTS  = $(shell sed -nE 's/^func ((Test|Fuzz)[A-Za-z0-9_]*).*/\1/p' $(ALONE) | paste -sd '|')
 
 .DEFAULT_GOAL := build
 .PHONY: run build fmt lint test unit model netns e2e fuzz bench vuln clean deps help
@@ -29,7 +36,7 @@ lint: ## what is not formatted, vetted or checked
 	$(GO) vet -C cmd/bench/gossipsub ./...
 	$(GO) run $(STATICCHECK) ./...
 
-test: deps ## vet, unit tests with -race, the model of the election, end-to-end tests
+test: deps ## vet, unit tests, the model of the election, end-to-end tests
 	$(GO) vet ./...
 	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory model
@@ -37,9 +44,10 @@ test: deps ## vet, unit tests with -race, the model of the election, end-to-end 
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/peerchat
 	$(MAKE) --no-print-directory e2e
 
-unit: ## unit tests with -race, and without it rooms under attack, whose worlds are each one goroutine's
-	$(GO) test -race -timeout 10m -skip '^TestHostile[A-Z]' $(UNITS)
-	$(GO) test -timeout 10m -run '^TestHostile[A-Z]' ./peer
+unit: ## unit tests: with -race all that have goroutines, and without it all that have none
+	$(GO) test -race -timeout 10m ./peer $(filter-out peerchat/peer $(PURE:./%=peerchat/%),$(UNITS))
+	$(GO) test -timeout 10m $(PURE)
+	$(GO) test -timeout 10m -run '^($(ALONE_TESTS))$$' $(sort $(dir $(ALONE:%=./%)))
 
 model: deps ## the model of the election, every state of it, with spin
 	docs/election/check.sh

@@ -152,10 +152,28 @@ func (s source) imports() (ours, others []string) {
 	return ours, others
 }
 
+// TestArchitecture reads the module once, and holds it to the rules.
+func TestArchitecture(t *testing.T) {
+	files, fset := parseModule(t)
+	for _, rule := range []struct {
+		name  string
+		check func(t *testing.T, files []source, fset *token.FileSet)
+	}{
+		{"packages import whom they may", checkImports},
+		{"every package has a comment", checkComments},
+		{"pure code is pure", checkPurity},
+		{"what is tested without the race detector starts no goroutines", checkUnraced},
+		{"there is no init", checkNoInit},
+		{"files stay small", checkSizes},
+		{"go.mod is tidy", checkTidy},
+	} {
+		t.Run(rule.name, func(t *testing.T) { rule.check(t, files, fset) })
+	}
+}
+
 func isTestPackage(dir string) bool { return strings.HasSuffix(path.Base(dir), "test") }
 
-func TestImports(t *testing.T) {
-	files, _ := parseModule(t)
+func checkImports(t *testing.T, files []source, _ *token.FileSet) {
 	for _, f := range files {
 		allowed, known := mayImport[f.dir]
 		if !known {
@@ -177,8 +195,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-func TestEveryPackageHasAComment(t *testing.T) {
-	files, _ := parseModule(t)
+func checkComments(t *testing.T, files []source, _ *token.FileSet) {
 	comments := map[string]string{}
 	for _, f := range files {
 		if f.test && f.dir != "cmd" && f.dir != "cmd/peerchat/e2e" { // these two hold nothing but tests
@@ -193,8 +210,7 @@ func TestEveryPackageHasAComment(t *testing.T) {
 	}
 }
 
-func TestPureCodeIsPure(t *testing.T) {
-	files, fset := parseModule(t)
+func checkPurity(t *testing.T, files []source, fset *token.FileSet) {
 	matched := map[string]bool{}
 	for _, f := range files {
 		if f.test {
@@ -257,8 +273,58 @@ func checkPure(t *testing.T, f source, fset *token.FileSet) {
 	})
 }
 
-func TestNoInit(t *testing.T) {
-	files, fset := parseModule(t)
+// checkUnraced looks at what the Makefile has tested without the race detector: PURE, which are the packages that are pure as a whole, and
+// the files of tests that say !race. Tests may be beside each other there, but each keeps to itself.
+func checkUnraced(t *testing.T, files []source, fset *token.FileSet) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var unraced []string
+	if m := regexp.MustCompile(`(?m)^PURE +=((?:.*\\\n)*.*)$`).FindSubmatch(makefile); m != nil {
+		for _, p := range strings.Fields(strings.ReplaceAll(string(m[1]), "\\", " ")) {
+			unraced = append(unraced, strings.TrimPrefix(p, "./"))
+		}
+	}
+	for _, p := range pure {
+		if !strings.HasSuffix(p, ".go") && !slices.Contains(unraced, p) {
+			t.Errorf("package %s is pure: let the Makefile have it in PURE", p)
+		}
+	}
+	for _, p := range unraced {
+		if !slices.Contains(pure, p) {
+			t.Errorf("the Makefile has %s in PURE, which is not in the list of pure packages", p)
+		}
+	}
+	tagged := 0
+	for _, f := range files {
+		is := f.test && len(f.ast.Comments) > 0 && f.ast.Comments[0].Pos() < f.ast.Package && f.ast.Comments[0].List[0].Text == "//go:build !race"
+		if is {
+			tagged++
+		}
+		if !f.test || !is && !slices.Contains(unraced, f.dir) {
+			continue
+		}
+		_, others := f.imports()
+		for _, p := range others {
+			if p == "sync" || p == "sync/atomic" || p == "testing/synctest" {
+				t.Errorf("%s imports %s, but is tested without the race detector", f.path, p)
+			}
+		}
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			switch n.(type) {
+			case *ast.GoStmt, *ast.SelectStmt, *ast.ChanType:
+				t.Errorf("%s has to do with goroutines, but is tested without the race detector", fset.Position(n.Pos()))
+			}
+			return true
+		})
+	}
+	if tagged == 0 {
+		t.Error("no file of tests says !race: is it written otherwise now?")
+	}
+}
+
+func checkNoInit(t *testing.T, files []source, fset *token.FileSet) {
 	for _, f := range files {
 		for _, d := range f.ast.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == "init" {
@@ -268,8 +334,7 @@ func TestNoInit(t *testing.T) {
 	}
 }
 
-func TestFilesStaySmall(t *testing.T) {
-	files, _ := parseModule(t)
+func checkSizes(t *testing.T, files []source, _ *token.FileSet) {
 	for _, f := range files {
 		if f.lines > maxFile {
 			t.Errorf("%s has %d lines, more than %d: it is usually two files", f.path, f.lines, maxFile)
@@ -314,8 +379,7 @@ func TestDependenciesHaveReasons(t *testing.T) {
 }
 
 // What is imported is required directly, and what is required directly is imported.
-func TestGoModIsTidy(t *testing.T) {
-	files, _ := parseModule(t)
+func checkTidy(t *testing.T, files []source, _ *token.FileSet) {
 	mod, err := os.ReadFile("../go.mod")
 	if err != nil {
 		t.Fatal(err)

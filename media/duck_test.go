@@ -1,3 +1,5 @@
+//go:build !race
+
 package media_test
 
 import (
@@ -86,11 +88,7 @@ func louder(pcm []int16, dB float64) []int16 {
 
 func TestDuckerHoldsTheEchoBack(t *testing.T) {
 	far := mediatest.Speech(20*media.SampleRate, 21)
-	echoes := []float64{-30, -20, -6, 0, 6}
-	if slow {
-		echoes = echoes[:1]
-	}
-	for _, echo := range echoes {
+	for _, echo := range []float64{-30, -20, -6, 0, 6} {
 		for _, delay := range []time.Duration{0, ms(60), ms(150)} {
 			e, _ := room{far: far, near: nil, echo: echo, delay: delay}.run(0)
 			if e.share() > 0.01 {
@@ -101,9 +99,6 @@ func TestDuckerHoldsTheEchoBack(t *testing.T) {
 }
 
 func TestDuckerLetsOneTalk(t *testing.T) {
-	if slow {
-		return // it is long, and has one goroutine
-	}
 	far, near := mediatest.Speech(40*media.SampleRate, 21), mediatest.Speech(40*media.SampleRate, 22)
 	silence := make([]int16, len(far))
 	clear(near[:10*media.SampleRate]) // others have been heard alone before
@@ -128,9 +123,6 @@ func TestDuckerLetsOneTalk(t *testing.T) {
 }
 
 func TestDuckerFollowsTheLoudspeaker(t *testing.T) {
-	if slow {
-		return
-	}
 	far := mediatest.Speech(60*media.SampleRate, 23)
 	quiet := louder(far, -18)
 	copy(quiet[20*media.SampleRate:], far[20*media.SampleRate:])

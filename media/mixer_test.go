@@ -1,3 +1,5 @@
+//go:build !race
+
 package media_test
 
 import (

@@ -1,3 +1,5 @@
+//go:build !race
+
 package peer
 
 import (
@@ -10,8 +12,6 @@ import (
 
 	"peerchat/peer/wire"
 )
-
-const general = wire.Room("general")
 
 // wantSame checks that every living honest peer was shown all that honest ones ever said in room: each line once, each
 // author's in order.

@@ -1,3 +1,5 @@
+//go:build !race
+
 package peer
 
 import (
@@ -17,7 +19,7 @@ func TestHostileHalfOpenLinksLeaveRoomForANewcomer(t *testing.T) {
 	t.Parallel()
 	w := honestRoom(40, crowd)
 	n := 0
-	w.every(3*time.Second/time.Duration(siege()/time.Second), 80*time.Second, func() {
+	w.every(50*time.Millisecond, 80*time.Second, func() {
 		for _, p := range w.honest() {
 			n++
 			s := newStranger(5000 + n%200)

@@ -1,3 +1,5 @@
+//go:build !race
+
 package peer
 
 import (
@@ -12,14 +14,8 @@ import (
 // Every attack below has a room of twelve honest peers talk while it goes on.
 const crowd = 12
 
-// siege is how long most attacks last. Worlds are one goroutine's, so the race detector finds nothing in them that it does not find
-// in a short one.
-func siege() time.Duration {
-	if RaceDetector {
-		return 12 * time.Second
-	}
-	return time.Minute
-}
+// siege is how long most attacks last.
+const siege = time.Minute
 
 // soon is how long a line may take while somebody attacks: two questions that liars do not answer, and one to somebody else.
 const soon = 5 * time.Second
@@ -50,13 +46,13 @@ func TestHostileForgedAuthor(t *testing.T) {
 	t.Parallel()
 	w, v := attacked(t, 1, nil)
 	seq := uint64(1000)
-	w.every(200*time.Millisecond, siege(), func() {
+	w.every(200*time.Millisecond, siege, func() {
 		seq++
 		lie := v.signed(seq, 1, nil)
 		lie[0].Author, lie[0].Name = w.peers[3].id, w.peers[3].name
 		v.injectAll(liveFrame(lie...))
 	})
-	w.chat(100*time.Millisecond, siege(), 5*time.Second)
+	w.chat(100*time.Millisecond, siege, 5*time.Second)
 	wantTalk(t, w, soon)
 	w.wantTold(t, "forged", v, 10)
 }
@@ -73,8 +69,8 @@ func TestHostileReplay(t *testing.T) {
 		}
 		old = append(old, events...)
 	}
-	w.every(50*time.Millisecond, siege(), func() { v.injectAll(liveFrame(old[:min(len(old), 200)]...)) })
-	w.chat(100*time.Millisecond, siege(), 5*time.Second)
+	w.every(50*time.Millisecond, siege, func() { v.injectAll(liveFrame(old[:min(len(old), 200)]...)) })
+	w.chat(100*time.Millisecond, siege, 5*time.Second)
 	wantTalk(t, w, soon)
 	w.wantTold(t, "flood", v, 10)
 }
@@ -133,12 +129,12 @@ func withClock(t *testing.T, seed uint64, wrong func(*wire.Event)) {
 func TestHostileFloodOfFrames(t *testing.T) {
 	t.Parallel()
 	w, v := attacked(t, 7, nil)
-	w.every(100*time.Millisecond, siege(), func() {
+	w.every(100*time.Millisecond, siege, func() {
 		for range 1000 {
 			v.injectAll(wire.Have{Room: general, Heads: []wire.Head{{Author: w.peers[0].id, Seq: 1}}})
 		}
 	})
-	w.chat(100*time.Millisecond, siege(), 5*time.Second)
+	w.chat(100*time.Millisecond, siege, 5*time.Second)
 	wantTalk(t, w, soon)
 	w.wantTold(t, "flood", v, 10)
 }
@@ -147,7 +143,7 @@ func TestHostileOffersOfWhatDoesNotExist(t *testing.T) {
 	w, v := attacked(t, 8, nil)
 	n := 0
 	before := heapInUse()
-	w.every(200*time.Millisecond, siege(), func() {
+	w.every(200*time.Millisecond, siege, func() {
 		f := wire.Have{Room: general}
 		for range 100 {
 			n++
@@ -156,7 +152,7 @@ func TestHostileOffersOfWhatDoesNotExist(t *testing.T) {
 		}
 		v.injectAll(f)
 	})
-	w.chat(100*time.Millisecond, siege(), 5*time.Second)
+	w.chat(100*time.Millisecond, siege, 5*time.Second)
 	t.Logf("heap grew by %d KiB", (heapInUse()-before)>>10)
 	wantTalk(t, w, soon)
 	w.wantTold(t, "claims", v, 2)
@@ -164,7 +160,7 @@ func TestHostileOffersOfWhatDoesNotExist(t *testing.T) {
 
 func TestHostileDigestsThatLie(t *testing.T) {
 	w, v := attacked(t, 9, nil)
-	w.every(100*time.Millisecond, siege(), func() {
+	w.every(100*time.Millisecond, siege, func() {
 		f := wire.Have{Room: general}
 		for _, p := range w.honest() {
 			f.Heads = append(f.Heads, wire.Head{Author: p.id, Seq: 1 << 40})
@@ -173,7 +169,7 @@ func TestHostileDigestsThatLie(t *testing.T) {
 		slices.SortFunc(f.Heads, func(a, b wire.Head) int { return comparePeers(a.Author, b.Author) })
 		v.injectAll(f)
 	})
-	w.chat(100*time.Millisecond, siege(), 5*time.Second)
+	w.chat(100*time.Millisecond, siege, 5*time.Second)
 	wantTalk(t, w, soon)
 	w.wantTold(t, "claims", v, 2)
 }

@@ -1,3 +1,5 @@
+//go:build !race
+
 package peer
 
 import (
@@ -24,7 +26,7 @@ func TestHostileVillainsWhileARoomHeals(t *testing.T) {
 		}
 	}
 	n := uint64(0)
-	w.every(500*time.Millisecond, 2*siege(), func() {
+	w.every(500*time.Millisecond, 2*siege, func() {
 		n++
 		f := wire.Have{Room: general}
 		for i := range 64 {
@@ -39,11 +41,11 @@ func TestHostileVillainsWhileARoomHeals(t *testing.T) {
 		}
 	})
 	apart(true)
-	w.chat(200*time.Millisecond, siege()*2/3, 5*time.Second)
+	w.chat(200*time.Millisecond, siege*2/3, 5*time.Second)
 	apart(false)
-	w.run(siege() * 2 / 3)
+	w.run(siege * 2 / 3)
 	w.forgetLate()
-	w.chat(200*time.Millisecond, siege()/3, 20*time.Second)
+	w.chat(200*time.Millisecond, siege/3, 20*time.Second)
 	wantTalk(t, w, time.Minute) // what was said in the other part comes late
 	w.wantTold(t, "forged", forger, 2)
 	w.wantTold(t, "flood", flooder, 2)
@@ -112,7 +114,7 @@ func TestHostileHugeDigests(t *testing.T) {
 	newcomer := w.addPeer()
 	newcomer.start(general)
 	n := 0
-	w.every(250*time.Millisecond, siege(), func() {
+	w.every(250*time.Millisecond, siege, func() {
 		for _, v := range evil {
 			v.core.needlessly(w.now, newcomer.id)
 			n++
@@ -125,7 +127,7 @@ func TestHostileHugeDigests(t *testing.T) {
 	})
 	w.run(5 * time.Second)
 	w.forgetLate()
-	w.chat(200*time.Millisecond, siege()-10*time.Second, 20*time.Second)
+	w.chat(200*time.Millisecond, siege-10*time.Second, 20*time.Second)
 	grown := (heapInUse() - before) >> 20
 	t.Logf("the heap of %d peers grew by %d MiB", len(w.peers), grown)
 	if grown > 16*int64(len(w.peers)) {

@@ -19,6 +19,8 @@ import (
 	"peerchat/peer/wire"
 )
 
+const general = wire.Room("general")
+
 // world runs Cores in virtual time on an event heap: a tracker, links with delay and loss, peers that die and come
 // back. It has no goroutine and no clock, so a seed repeats a run exactly.
 type world struct {

@@ -1,3 +1,5 @@
+//go:build !race
+
 package history
 
 import (
@@ -203,7 +205,7 @@ func TestFlippedBytes(t *testing.T) {
 	}
 	whole := readFile(t, source)
 	rounds, found := 60, map[string]int{}
-	if testing.Short() || slow {
+	if testing.Short() {
 		rounds = 15
 	}
 	for round := range rounds {

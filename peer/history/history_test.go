@@ -1,8 +1,9 @@
+//go:build !race
+
 package history
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -16,10 +17,6 @@ import (
 
 	"peerchat/peer/wire"
 )
-
-func testKey(n byte) ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize))
-}
 
 // batch makes n signed events of an author.
 func batch(tb testing.TB, room wire.Room, author byte, seq, lamport uint64, n int) []wire.Event {
@@ -37,13 +34,6 @@ func batch(tb testing.TB, room wire.Room, author byte, seq, lamport uint64, n in
 		}
 	}
 	return events
-}
-
-func mustAppend(tb testing.TB, s Store, events ...wire.Event) {
-	tb.Helper()
-	if err := s.Append(events); err != nil {
-		tb.Fatalf("append: %v", err)
-	}
 }
 
 // same fails unless got are the events in want, in that order.

