@@ -86,8 +86,11 @@ func runVillain(kind string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if kind == "half" {
+	switch kind {
+	case "half":
 		return halfOpen()
+	case "surround":
+		return surround()
 	}
 	v := &villain{id: wire.IDOf(key), key: key, frame: villains[kind], heard: map[uuid.UUID]int{}}
 	node, err := api.New(api.Config{
