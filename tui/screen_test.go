@@ -233,6 +233,12 @@ func TestGoldenStates(t *testing.T) {
 			term.Post(tui.Tracker{State: tui.TrackerLost, URL: "ws://127.0.0.1:5000/v1", Trying: "again in 4 s", Err: "connection refused"})
 			term.Want("what is being tried", "again in 4 s]")
 		}},
+		{"cleared", 60, 12, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			settled(t, term)
+			term.Type("/clear\n")
+			term.Want("how they come back", "PgUp brings the lines back.")
+		}},
 		{"hole", 80, 14, func(term *tuitest.Term) {
 			term.Post(scene()...)
 			hole := line("general", bob2ID, "bob", "and I am the other bob", 10, 0)

@@ -189,7 +189,8 @@ type timeline struct {
 	tailBytes int
 	tailLost  int // how many were dropped
 
-	holed bool // there may be items before which lines are missing
+	cleared bool // by the user: there may be lines, though the screen shows none
+	holed   bool // there may be items before which lines are missing
 
 	scroll *anchor // nil: the newest line is at the bottom, and stays there
 	below  int     // messages that came below the view while it was scrolled up
@@ -451,7 +452,7 @@ func (t *timeline) empty() {
 }
 
 func (t *timeline) clear() {
-	*t = timeline{next: t.next}
+	*t = timeline{next: t.next, cleared: true}
 }
 
 // firstEvent is the first item that is of the log, or nil.

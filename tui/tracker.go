@@ -50,9 +50,27 @@ func (s *TrackerStory) Tell(t Tracker) (text, kind string) {
 
 // updateTracker takes a change of the tracker's state: the status line shows it, and what is news gets a line.
 func (m *Model) updateTracker(t Tracker) {
+	was := m.tracker
 	m.tracker = t.clean()
+	if id := m.tracker.LeaderID; id != "" && id == was.LeaderID && was.Leader == "" && m.tracker.Leader != "" {
+		m.nameInNews("#"+Tag(id), m.story.name(m.tracker))
+	}
 	if text, kind := m.story.Tell(t); text != "" {
 		m.noteTracker(m.room(), kind, text)
+	}
+}
+
+// nameInNews puts a name in place of a tag in what was told of the tracker: who leads is known before its name is.
+func (m *Model) nameInNews(tag, name string) {
+	for _, r := range append([]*room{m.lobby}, m.rooms...) {
+		for _, it := range r.items {
+			if it.news == "" {
+				continue
+			}
+			text := strings.ReplaceAll(" "+it.text, " "+tag, " "+name)[1:]
+			r.bytes += len(text) - len(it.text)
+			it.text = text
+		}
 	}
 }
 

@@ -213,3 +213,26 @@ func TestInvitations(t *testing.T) {
 		t.Errorf("a room comes into view when it is entered by an invitation, got %s", m.room().name)
 	}
 }
+
+func TestALeaderIsNamedAsSoonAsItsNameIsKnown(t *testing.T) {
+	m := newTestModel()
+	nameless := led("carol", 3)
+	nameless.Leader = ""
+	m.Update(start, nameless)
+	m.Resize(120, 24)
+	if got := texts(m); !strings.Contains(got, "the tracker, #cccc (term 3)") {
+		t.Fatalf("before its name is known it has a tag: got %s", got)
+	}
+	m.Update(start, says("general", "bob", "who is #cccc?", 1))
+	m.Update(start, led("carol", 3))
+	if got := texts(m); !strings.Contains(got, "the tracker, carol (term 3)|who is #cccc?") {
+		t.Errorf("then the line names it, and no other: got %s", got)
+	}
+	sum := 0
+	for _, it := range m.room().items {
+		sum += it.size()
+	}
+	if sum != m.room().bytes {
+		t.Errorf("%d bytes are counted, there are %d", m.room().bytes, sum)
+	}
+}

@@ -293,6 +293,9 @@ func drawTimeline(p *part, screen *canvas, at rect) {
 
 func (p *part) drawWelcome(screen *canvas, at rect) {
 	lines := []string{"It is quiet here.", "Type a line and press Enter to say it. F1 shows keys and commands."}
+	if p.model.room().cleared {
+		lines = []string{"You have cleared the screen.", "PgUp brings the lines back."}
+	}
 	if p.model.room().name == "" {
 		lines = []string{"You are in no room yet.", "/join ROOM enters one. F1 shows keys and commands."}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"peerchat/peer"
@@ -102,11 +103,16 @@ func toAnswer(a peer.Answer) tui.Msg {
 	case peer.OlderAnswer:
 		older := tui.Older{Room: string(v.Room), Lines: v.Events}
 		if v.Err != nil {
-			older.Why = v.Err.Error()
+			older.Why = noOlderText(v)
 		}
 		return older
 	}
 	return tui.Answer{Title: "peers", Lines: answerLines(a, nil)}
+}
+
+// noOlderText says why no older lines came.
+func noOlderText(a peer.OlderAnswer) string {
+	return "no older lines: " + strings.TrimPrefix(a.Err.Error(), fmt.Sprintf("fetch older messages of %s: ", a.Room))
 }
 
 // toCommand says what an action of the user means to the peer; nil is nothing that a peer can do.

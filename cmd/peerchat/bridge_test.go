@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -76,5 +78,21 @@ func TestTheTrackerIsNamedOnTheScreen(t *testing.T) {
 	ev.Leader, want.Leader, want.LeaderID = wire.PeerID{}, "", ""
 	if got := toMsgs(ev, bob.Peer); len(got) != 1 || got[0] != want {
 		t.Errorf("a stand-alone tracker becomes %+v, want no name", got)
+	}
+}
+
+func TestWhyThereIsNothingOlderIsToldInWords(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fmt.Errorf("fetch older messages of #dev: %w", peer.ErrAlone), "no older lines: nobody is linked who could have any; try again when somebody is"},
+		{errors.New("something else"), "no older lines: something else"},
+		{nil, ""},
+	} {
+		got := toAnswer(peer.Answer{Value: peer.OlderAnswer{Room: "dev", Err: c.err}})
+		if want := (tui.Older{Room: "dev", Why: c.want}); got != want {
+			t.Errorf("%v is told as %+v, want %+v", c.err, got, want)
+		}
 	}
 }

@@ -192,7 +192,7 @@ func (m *lineMode) olderEnds() {
 	case errors.Is(a.Err, peer.ErrAlone):
 		m.endOlder("alone", fmt.Sprintf("no more of %s is held here, and nobody is linked who could have older lines", ask.room))
 	case a.Err != nil:
-		m.endOlder("error", a.Err.Error())
+		m.endOlder("error", noOlderText(a))
 	case a.More:
 		m.endOlder("", "")
 	default:
