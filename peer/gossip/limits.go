@@ -79,7 +79,7 @@ const (
 	liveFor = 10 * time.Second // how long an event counts as live when it is relayed
 
 	maxHedges   = 16                    // own events per neighbour that are sent again when not acknowledged
-	maxCopies   = 4                     // of one event, the first included
+	maxCopies   = 5                     // of one event, the first included
 	hedgeLate   = 5 * time.Millisecond  // how late it may be sent, before it is put off
 	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
 	hedgeMost   = time.Second           // longest

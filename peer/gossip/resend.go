@@ -40,6 +40,9 @@ func (m *Machine) patience(now time.Time, l *link, copies int) time.Duration {
 	if now.Sub(m.strain.at) < strainLife {
 		wait += m.strain.by
 	}
+	if l.loss > leastLoss && copies > 1 {
+		copies-- // the second may well be lost, too
+	}
 	return min(max(wait, hedgeDelay), hedgeMost) << (copies - 1)
 }
 
