@@ -24,6 +24,7 @@ type VNet struct {
 	rand   *rand.Rand
 	loss   float64
 	cut    map[string]bool
+	bytes  uint64
 }
 
 // NewVNet makes a network of so many hosts, with a delay one way. It stops with the test.
@@ -64,6 +65,13 @@ func (v *VNet) SetLoss(p float64) {
 	v.loss = p
 }
 
+// Carried is how many bytes the network has carried so far, from IP upwards.
+func (v *VNet) Carried() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.bytes
+}
+
 // SetCut cuts a host off, or connects it again.
 func (v *VNet) SetCut(host int, cut bool) {
 	v.mu.Lock()
@@ -77,7 +85,11 @@ func (v *VNet) pass(c vnet.Chunk) bool {
 	if v.cut[host(c.SourceAddr().String())] || v.cut[host(c.DestinationAddr().String())] {
 		return false
 	}
-	return v.loss == 0 || v.rand.Float64() >= v.loss
+	if v.loss > 0 && v.rand.Float64() < v.loss {
+		return false
+	}
+	v.bytes += uint64(len(c.UserData())) + 28 // IPv4 and UDP
+	return true
 }
 
 func host(hostport string) string {
