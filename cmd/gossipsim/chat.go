@@ -238,18 +238,29 @@ func trouble(s *settings) (report.Table, error) {
 	return t, nil
 }
 
+// sizes are those of the rooms that grow: powers of ten up to most, and that.
+func sizes(most int) (list []int) {
+	for n := 10; n < most; n *= 10 {
+		list = append(list, n)
+	}
+	return append(list, most)
+}
+
+// whole is a room of n whole participants, but for presence, which Acquaint adds.
+func (s *settings) whole(n int) *chat.Room {
+	r := chat.New(chat.Config{Seed: s.seed, Network: apart(), Bare: true})
+	r.Fill(n, 10*time.Millisecond)
+	r.Resize()
+	r.Run(time.Minute)
+	return r
+}
+
 // growth is what the whole participant, presence included, costs as the room grows.
 func growth(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"peers", "links each", "quiet, bytes a second and peer: overlay", "broadcast", "presence", "redundancy", "last hop",
 		"until all have a line, ms", "a leave is known to all after", "a death", "a newcomer knows all after"}}
-	for _, n := range []int{10, 100, 1000, 10000} {
-		if n > s.peers {
-			break
-		}
-		r := chat.New(chat.Config{Seed: s.seed, Network: apart(), Bare: true})
-		r.Fill(n, 10*time.Millisecond)
-		r.Resize()
-		r.Run(time.Minute)
+	for _, n := range sizes(s.peers) {
+		r := s.whole(n)
 		bare := heap()
 		r.Acquaint()
 		r.Run(5 * time.Second)
@@ -290,6 +301,57 @@ func growth(s *settings) (report.Table, error) {
 	}
 	t.Note("Whole participants: overlay with views as they follow from the size of the room, broadcast, history, presence. %s In the end everybody holds everything.", apartNote)
 	return t, nil
+}
+
+// turnover is what the whole participant, presence included, costs and does while a hundredth of the peers are replaced each second.
+func turnover(s *settings) (report.Table, error) {
+	t := report.Table{Head: []string{"peers", "bytes a second and peer: overlay", "broadcast", "presence", "redundancy", "last hop", "until half have a line, ms", "until all have it, ms",
+		"reached in 10 s", "known though gone, at the end", "unknown though there", "everybody knows all after", "everybody holds everything after"}}
+	list := slices.DeleteFunc(sizes(s.peers), func(n int) bool { return n < 100 && n < s.peers }) // of ten, one goes in ten seconds
+	rows, err := atOnce(list, s.turnoverOf)
+	if err != nil {
+		return t, err
+	}
+	for _, row := range rows {
+		t.Row(row...)
+	}
+	t.Note("Whole participants as above, of which 1 %% are replaced each second, for 40 s: one dies without a word, another comes that was away, with the log that it had. From the 10th second "+
+		"on 20 lines are said, one each second, by random members; bytes are those of these 20 s. What a peer knows is the mean over up to 200 of them, and the times count from the end of the churn. %s", apartNote)
+	return t, nil
+}
+
+func (s *settings) turnoverOf(n int) ([]string, error) {
+	r := s.whole(n)
+	r.Acquaint()
+	r.Run(5 * time.Second)
+	r.Kill(0) // somebody who is away comes for each who goes
+	const lines, churn = 20, 40 * time.Second
+	start := r.Elapsed()
+	r.Churn(0.01, churn, r.Born)
+	r.Run(10 * time.Second)
+	before := r.Traffic
+	var traffic chat.Traffic
+	r.After(lines*time.Second, func() { traffic = r.Traffic.Sub(before) })
+	x := r.Measure(lines, func(int) int { return r.Random(1)[0] }, time.Second, 10*time.Second)
+	r.Run(start + churn - r.Elapsed())
+	gone, unknown := r.Mistakes()
+	s.say("%d peers, churn: done", n)
+	end := r.Elapsed()
+	knows := until(r, end, 5*time.Minute, func() bool { gone, unknown := r.Mistakes(); return gone == 0 && unknown == 0 })
+	holds, err := r.Spread(5 * time.Minute)
+	if err != nil {
+		return nil, fmt.Errorf("%d peers: %w", n, err)
+	}
+	held := fmt.Sprintf("%.0f s", (r.Elapsed() - end).Seconds())
+	if holds == 0 {
+		held = "no more than that"
+	}
+	r.CheckBounds()
+	each := func(bytes int) string { return fmt.Sprintf("%.0f", float64(bytes)/float64(n)/lines) }
+	row := []string{fmt.Sprint(n), each(traffic.OverlayBytes), each(traffic.Bytes), each(traffic.PresenceBytes), fmt.Sprintf("%.3f", x.Redundancy), fmt.Sprint(x.MaxHops),
+		ms(x.Half), ms(x.Last), percent(x.Least) + " %", fmt.Sprintf("%.1f", gone), fmt.Sprintf("%.1f", unknown), knows, held}
+	s.say("%v; trace %016x", row, r.Hash())
+	return row, judged(r)
 }
 
 // until is how long it took since start, in steps, until ok.

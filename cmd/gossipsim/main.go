@@ -42,6 +42,7 @@ func items() []item {
 		{"stable", "the broadcast when nothing goes wrong", stable},
 		{"deaths", "many die at once: who gets the first line, and the next ones", deaths},
 		{"trouble", "packets are lost, peers come and go, the network is parted", trouble},
+		{"turnover", "the whole participant as peers come and go", turnover},
 		{"growth", "the whole participant as the room grows", growth},
 	}
 }

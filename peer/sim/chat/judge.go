@@ -219,28 +219,49 @@ func (r *Room) lacking() string {
 }
 
 // mistaken says who knows of somebody who is not there, or does not of somebody who is. Of many, a sample is asked.
-func (r *Room) mistaken() string {
-	if r.cfg.Bare {
-		return ""
+func (r *Room) mistaken() (why string) {
+	r.asked(func(x *participant) bool {
+		if gone := x.gone(); len(gone) > 0 {
+			why = fmt.Sprintf("peer %d believes that peer %d is there", x.i, gone[0])
+		} else if here := x.presence.Count(); here != r.Living() {
+			why = fmt.Sprintf("peer %d knows of %d who are there, of %d", x.i, here, r.Living())
+		}
+		return why == ""
+	})
+	return why
+}
+
+// Mistakes are how many a peer believes to be there though they are gone, and does not know though they are there: the mean over the living, or a
+// sample of many.
+func (r *Room) Mistakes() (gone, unknown float64) {
+	n := 0
+	r.asked(func(x *participant) bool {
+		g := len(x.gone())
+		gone += float64(g)
+		unknown += float64(r.Living() - (x.presence.Count() - g))
+		n++
+		return true
+	})
+	return gone / float64(max(n, 1)), unknown / float64(max(n, 1))
+}
+
+// asked calls f for those who live, or a sample of about 200, until it returns false. In a bare room nobody is asked.
+func (r *Room) asked(f func(x *participant) bool) {
+	for i := 0; i < r.Len() && !r.cfg.Bare; i += max(1, r.Len()/200) {
+		if x := r.participant(i); x != nil && !f(x) {
+			return
+		}
 	}
-	for i := 0; i < r.Len(); i += max(1, r.Len()/200) {
-		x := r.participant(i)
-		if x == nil {
-			continue
-		}
-		here := 0
-		for _, m := range x.presence.Members() {
-			k, _ := r.Index(m.Peer)
-			if !r.Alive(k) {
-				return fmt.Sprintf("peer %d believes that peer %d is there", i, k)
-			}
-			here++
-		}
-		if here != r.Living() {
-			return fmt.Sprintf("peer %d knows of %d who are there, of %d", i, here, r.Living())
+}
+
+// gone are those whom the peer believes to be there though they are not.
+func (x *participant) gone() (list []int) {
+	for _, m := range x.presence.Members() {
+		if k, _ := x.room.Index(m.Peer); !x.room.Alive(k) {
+			list = append(list, k)
 		}
 	}
-	return ""
+	return list
 }
 
 // Probe lets a peer say some lines, one after the other, and looks at what they cost and how soon all have them. It is for rooms that are

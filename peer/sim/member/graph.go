@@ -104,8 +104,9 @@ func (g *Graph) Clustering() float64 {
 	return sum / float64(max(n, 1))
 }
 
-// Paths are the mean and the longest of the shortest paths from samples random living peers to all that they reach.
-func (g *Graph) Paths(r *rand.Rand, samples int) (mean float64, longest int) {
+// Paths are the mean and the longest of the shortest paths from samples random living peers to all that they reach, and the mean of the longest
+// one of each: the last hop of a flood in rounds.
+func (g *Graph) Paths(r *rand.Rand, samples int) (mean float64, longest int, last float64) {
 	var alive []int
 	for i := range g.Out {
 		if g.Node[i] {
@@ -113,9 +114,10 @@ func (g *Graph) Paths(r *rand.Rand, samples int) (mean float64, longest int) {
 		}
 	}
 	r.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
+	alive = alive[:min(samples, len(alive))]
 	sum, n := 0, 0
 	hops := make([]int, len(g.Out))
-	for _, from := range alive[:min(samples, len(alive))] {
+	for _, from := range alive {
 		for i := range hops {
 			hops[i] = -1
 		}
@@ -125,15 +127,17 @@ func (g *Graph) Paths(r *rand.Rand, samples int) (mean float64, longest int) {
 			for _, k := range g.Out[queue[at]] {
 				if g.Node[k] && hops[k] < 0 {
 					hops[k] = hops[queue[at]] + 1
-					longest = max(longest, hops[k])
 					sum += hops[k]
 					n++
 					queue = append(queue, k)
 				}
 			}
 		}
+		most := hops[queue[len(queue)-1]]
+		longest = max(longest, most)
+		last += float64(most) / float64(len(alive))
 	}
-	return float64(sum) / float64(max(n, 1)), longest
+	return float64(sum) / float64(max(n, 1)), longest, last
 }
 
 // InDegrees counts the living by how many living peers have them in the active view: the i-th number is how many are in i views.
