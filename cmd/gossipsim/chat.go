@@ -172,70 +172,100 @@ func atOnce[A, B any](list []A, do func(A) (B, error)) ([]B, error) {
 func trouble(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"", "redundancy", "of it second copies", "last hop", "until half have it, ms", "until all have it, ms", "worst", "reached in 10 s",
 		"everybody holds everything after"}}
-	row := func(what string, x chat.Result, r *chat.Room, since time.Duration) error {
-		took, err := r.Spread(15 * time.Minute)
-		if since == 0 && took > 0 {
-			since = r.Elapsed() - took - 10*time.Second
-		}
-		all := fmt.Sprintf("%.0f s", (r.Elapsed() - since).Seconds())
-		if since == 0 {
-			all = "10 s, when it was looked at"
-		}
-		t.Row(what, fmt.Sprintf("%.3f", x.Redundancy), fmt.Sprintf("%.3f", x.Second), fmt.Sprint(x.MaxHops), ms(x.Half), ms(x.Last), ms(x.Worst),
-			percent(x.Least)+" %", all)
-		s.say("%s: done", what)
-		if err != nil {
-			return err
-		}
-		return judged(r)
+	rooms, err := atOnce([]func(*disturbed) error{losses, comings, partition}, func(f func(*disturbed) error) (*disturbed, error) {
+		d := &disturbed{Room: s.talkers(apart()), settings: s}
+		return d, f(d)
+	})
+	if err != nil {
+		return t, err
 	}
-	r := s.talkers(apart())
-	senders := r.Random(10)
+	var traces []string
+	for _, d := range rooms {
+		for _, row := range d.rows {
+			t.Row(row...)
+		}
+		traces = append(traces, fmt.Sprintf("%016x", d.Hash()))
+	}
+	t.Note("%d peers, active view 5, passive view 30; one room for the losses, one for those who come and go, one for the partition. %s With churn those who come later, too, hold "+
+		"everything in the end; it is counted from the end of the churn, and from the heal. Traces %s.", s.peers, apartNote, strings.Join(traces, ", "))
+	return t, nil
+}
+
+// disturbed is a room in which something goes wrong, with the rows of the table that it has made.
+type disturbed struct {
+	*chat.Room
+	*settings
+	rows [][]string
+}
+
+// row adds one, when everybody holds everything; since is from when on the time to that counts, zero for since the last line.
+func (d *disturbed) row(what string, x chat.Result, since time.Duration) error {
+	took, err := d.Spread(15 * time.Minute)
+	if since == 0 && took > 0 {
+		since = d.Elapsed() - took - 10*time.Second
+	}
+	all := fmt.Sprintf("%.0f s", (d.Elapsed() - since).Seconds())
+	if since == 0 {
+		all = "10 s, when it was looked at"
+	}
+	d.rows = append(d.rows, []string{what, fmt.Sprintf("%.3f", x.Redundancy), fmt.Sprintf("%.3f", x.Second), fmt.Sprint(x.MaxHops), ms(x.Half), ms(x.Last), ms(x.Worst),
+		percent(x.Least) + " %", all})
+	d.say("%s: done", what)
+	if err == nil {
+		err = judged(d.Room)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// random is a sender of each line by chance.
+func (d *disturbed) random(int) int { return d.Random(1)[0] }
+
+// losses are packets that do not arrive.
+func losses(d *disturbed) error {
+	senders := d.Random(10)
 	for range 2 {
-		sayAll(r, senders, 2*time.Second, 2*time.Second)
+		sayAll(d.Room, senders, 2*time.Second, 2*time.Second)
 	}
 	for _, loss := range []float64{0, 0.05, 0.2} {
 		net := apart()
 		net.Loss, net.Retransmit = loss, time.Second
-		r.SetNetwork(net)
-		if loss > 0 {
-			sayAll(r, senders, 2*time.Second, 2*time.Second)
-		}
-		x := sayAll(r, senders, 2*time.Second, 10*time.Second)
+		d.SetNetwork(net)
 		what := "no loss"
 		if loss > 0 {
+			sayAll(d.Room, senders, 2*time.Second, 2*time.Second)
 			what = fmt.Sprintf("%g %% of packets lost, 1 s to notice on the reliable channel", 100*loss)
 		}
-		if err := row(what, x, r, 0); err != nil {
-			return t, fmt.Errorf("%s: %w", what, err)
+		if err := d.row(what, sayAll(d.Room, senders, 2*time.Second, 10*time.Second), 0); err != nil {
+			return err
 		}
 	}
-	r.SetNetwork(apart())
-	r.Kill(0) // somebody who is away comes for each who goes
-	random := func(int) int { return r.Random(1)[0] }
-	r.Churn(0.01, 60*time.Second, r.Born)
-	r.Run(20 * time.Second)
-	since := r.Elapsed()
-	x := r.Measure(20, random, time.Second, 10*time.Second)
-	r.Run(since + 42*time.Second - r.Elapsed())
-	if err := row("1 % of the peers replaced each second, random senders", x, r, r.Elapsed()); err != nil {
-		return t, fmt.Errorf("churn: %w", err)
+	return nil
+}
+
+// comings are peers that come and go.
+func comings(d *disturbed) error {
+	d.Kill(0) // somebody who is away comes for each who goes
+	d.Churn(0.01, 60*time.Second, d.Born)
+	d.Run(20 * time.Second)
+	since := d.Elapsed()
+	x := d.Measure(20, d.random, time.Second, 10*time.Second)
+	d.Run(since + 42*time.Second - d.Elapsed())
+	return d.row("1 % of the peers replaced each second, random senders", x, d.Elapsed())
+}
+
+// partition is a network in two halves, which then are one again.
+func partition(d *disturbed) error {
+	d.Partition(func(i int) int { return i % 2 })
+	d.Run(30 * time.Second)
+	parted := d.Measure(10, d.random, time.Second, 10*time.Second)
+	d.Heal()
+	if err := d.row("parted into halves for 50 s, lines of both; then healed", parted, d.Elapsed()); err != nil {
+		return err
 	}
-	r.Partition(func(i int) int { return i % 2 })
-	r.Run(30 * time.Second)
-	parted := r.Measure(10, random, time.Second, 10*time.Second)
-	r.Heal()
-	healed := r.Elapsed()
-	if err := row("parted into halves for 50 s, lines of both; then healed", parted, r, healed); err != nil {
-		return t, fmt.Errorf("partition: %w", err)
-	}
-	x = r.Measure(10, random, 2*time.Second, 10*time.Second)
-	if err := row("after the heal", x, r, 0); err != nil {
-		return t, fmt.Errorf("after the heal: %w", err)
-	}
-	t.Note("%d peers, active view 5, passive view 30, one room and one after the other. %s With churn those who come later, too, hold everything in the "+
-		"end; it is counted from the end of the churn, and from the heal. Trace %016x.", s.peers, apartNote, r.Hash())
-	return t, nil
+	return d.row("after the heal", d.Measure(10, d.random, 2*time.Second, 10*time.Second), 0)
 }
 
 // sizes are those of the rooms that grow: powers of ten up to most, and that.
