@@ -134,6 +134,7 @@ func (m *lineMode) run(ctx context.Context) error {
 			for _, ev := range m.events.TryTake() {
 				m.take(ev)
 			}
+			m.startOlder()
 		case <-m.voice.news.Wake():
 			m.voiced()
 		case batch := <-lines:
@@ -214,12 +215,13 @@ func (m *lineMode) take(ev peer.Event) {
 	case peer.Stopped:
 		m.stopped = true
 	case peer.RoomJoined:
+		m.backlog(ev.Room).entered = true
 		v.joined(ev.Room)
 		v.count[ev.Room] = len(ev.Members) + 1
 	case peer.RoomLeft:
 		v.left(ev.Room)
 		delete(m.said, ev.Room)
-		delete(m.backlogs, ev.Room)
+		m.leaveOlder(ev.Room)
 	case peer.MemberJoined:
 		v.count[ev.Room] = ev.Members
 	case peer.MemberLeft:
@@ -253,6 +255,7 @@ func (m *lineMode) take(ev peer.Event) {
 			m.landed()
 		case "rooms": // there are too many to join another
 			v.left(ev.Room)
+			m.leaveOlder(ev.Room)
 		case "log":
 			m.unsaid, m.bytes = nil, 0
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +41,7 @@ type backlog struct {
 	from    placeOf // what is before it is to be looked through; see begun
 	last    placeOf // the last one that was printed, in display order
 	begun   bool    // else there is nothing yet that it could be before
+	entered bool    // the room is entered, and its newest lines have been told
 	printed map[uuid.UUID]bool
 	order   []uuid.UUID // of printed, the oldest at next
 	next    int
@@ -86,6 +88,7 @@ type olderAsk struct {
 	lines   int
 	got     []peer.Message // from the last to the first
 	bytes   int
+	reading bool // it is its turn
 	fetched bool // the others were asked
 	answer  peer.OlderAnswer
 }
@@ -112,9 +115,22 @@ func (m *lineMode) older(a tui.ShowOlder) {
 	if a.Lines == 0 {
 		a.Lines = olderLinesAsked
 	}
-	if m.olders = append(m.olders, olderAsk{room: room, lines: a.Lines}); len(m.olders) == 1 {
+	m.olders = append(m.olders, olderAsk{room: room, lines: a.Lines})
+	m.startOlder()
+}
+
+// startOlder begins with the first that waits, if its room has been entered: a script may ask before that.
+func (m *lineMode) startOlder() {
+	if len(m.olders) > 0 && !m.olders[0].reading && m.backlog(m.olders[0].room).entered {
+		m.olders[0].reading = true
 		m.readOlder()
 	}
+}
+
+// leaveOlder forgets a room, and those who wait for its lines.
+func (m *lineMode) leaveOlder(room wire.Room) {
+	delete(m.backlogs, room)
+	m.olders = slices.DeleteFunc(m.olders, func(a olderAsk) bool { return a.room == room && !a.reading })
 }
 
 // readOlder reads on for the first that waits.
@@ -132,7 +148,7 @@ func (m *lineMode) readOlder() {
 
 // olderRead takes what was read.
 func (m *lineMode) olderRead(page olderEvents) {
-	if len(m.olders) == 0 || page.room != m.olders[0].room {
+	if len(m.olders) == 0 || page.room != m.olders[0].room || !m.olders[0].reading {
 		return
 	}
 	ask, b := &m.olders[0], m.backlog(page.room)
@@ -210,9 +226,7 @@ func (m *lineMode) endOlder(end, text string) {
 	}
 	m.buf = m.print.older(m.buf[:0], o, &m.view)
 	m.out.add(m.buf)
-	if len(m.olders) > 0 {
-		m.readOlder()
-	}
+	m.startOlder()
 }
 
 // toMessage is an event of the history as a Message.

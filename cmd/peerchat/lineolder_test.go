@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -152,5 +154,59 @@ func TestABacklogIsBounded(t *testing.T) {
 	}
 	if len(b.printed) != maxPrinted || len(b.order) != maxPrinted {
 		t.Errorf("%d lines are remembered, at most %d may be", len(b.printed), maxPrinted)
+	}
+}
+
+// A script may ask before its room is entered, and leave it before it is answered.
+func TestOlderWaitsForTheRoom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	storedIn(t, path, saidIn(t, "general", 100))
+	in, typed := io.Pipe()
+	out, printed := io.Pipe()
+	m, node := newLineMode(t, in, printed)
+	m.archive = testArchive(t, path)
+	m.print = newPlainPrinter(func() time.Time { return noon }, true)
+	done := make(chan error, 1)
+	go func() { done <- errors.Join(m.run(t.Context()), printed.Close()) }()
+	lines := bufio.NewScanner(out)
+	until := func(text string) (before string) {
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), text) {
+				return before
+			}
+			before += lines.Text() + "\n"
+		}
+		t.Fatalf("the output ended without %q", text)
+		return ""
+	}
+	say := func(text string) {
+		if _, err := io.WriteString(typed, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say("/older 2\n/version\n")
+	if got := until("peerchat"); strings.Contains(got, "older") {
+		t.Errorf("before the room is entered, it says %q", got)
+	}
+	node.events.Post(peer.RoomLeft{Room: "general"}) // nobody waits for those any more
+	until("you left #general")
+	say("/join general\n/older 3\n/version\n")
+	if got := until("peerchat"); strings.Contains(got, "older") {
+		t.Errorf("before the room is entered again, it says %q", got)
+	}
+	node.events.Post(peer.RoomJoined{Room: "general", Members: []peer.Person{someone(1, "other")}})
+	until("older lines of #general, 3:")
+	node.events.Post(peer.Ready{})
+	until("you are")
+	if err := typed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "older lines of") {
+			t.Errorf("at the end it says %q", lines.Text())
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
