@@ -69,8 +69,10 @@ func (m *Model) pullOlder(r *room) {
 		if p.told.IsZero() || m.now.Sub(p.told) >= fetchPause {
 			m.edge(r, p.pull == pullAll, func() { p.fetching, p.why = true, "" })
 			m.out.Actions = append(m.out.Actions, FetchOlder{Room: r.name, Lines: fetchLines})
+		} else {
+			p.owed = 0
 		}
-		p.pull, p.owed = pullNone, 0
+		p.pull = pullNone
 	case r.known && r.first:
 		p.pull = pullNone
 	case r.known:
@@ -339,7 +341,7 @@ func (m *Model) olderFetched(msg Older) {
 	}
 	p.told = m.now
 	m.edge(r, r.scroll != nil, func() {
-		p.fetching = false
+		p.fetching, p.owed = false, 0
 		p.why = "this is the beginning of #" + r.name
 		if msg.Why != "" {
 			p.why = SanitizeLine(msg.Why)

@@ -433,3 +433,23 @@ func TestLinesThatWereLeftOutComeWithAPage(t *testing.T) {
 		t.Errorf("all lines are there, got %d", len(r.items))
 	}
 }
+
+// Who wanted to scroll up where nothing more was loaded gets there when the others' lines have come, unless turned back meanwhile.
+func TestFetchedLinesComeIntoView(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		m, log := newTestModel(), newTestLog(100, 700)
+		log.begin(m, 100)
+		log.press(m, "Ctrl+Home")
+		log.answer(m)
+		log.press(m, "PgUp")
+		if back {
+			log.press(m, "PgDn")
+		}
+		log.answer(m)
+		log.must(t, m)
+		want := "|line 690|" // of those that came, a few rows up
+		if got := texts(m); strings.Contains(got, want) == back {
+			t.Errorf("turned back %v: got %s", back, got)
+		}
+	}
+}

@@ -266,6 +266,9 @@ func (m *Model) scrollBy(by int) {
 	if len(r.items) > 0 {
 		m.move(r, by, width, height)
 	}
+	if by > 0 {
+		r.paging.owed = 0
+	}
 	switch _, top := m.look(r, width, height); {
 	case by < 0 && wasTop:
 		if r.paging.pull = pullAll; len(before) == height {
