@@ -234,20 +234,12 @@ func TestFilesThatAreNoneAreRefused(t *testing.T) {
 	if err := os.WriteFile(text, []byte("no sound at all, but long enough to be read"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, source := range []string{"wav:" + dir, "wav:" + text, "wav:" + filepath.Join(dir, "none.wav"), "wav:/dev/zero"} {
+	empty := writeWAV(t, 16000, 0)
+	for _, source := range []string{"wav:" + empty, "wav:" + empty + "?loop", "wav:" + writeWAV(t, 44100, 0), "wav:" + dir, "wav:" + text, "wav:" + filepath.Join(dir, "none.wav"), "wav:/dev/zero"} {
 		if _, err := s.OpenSource(context.Background(), source); err == nil {
 			t.Errorf("%s was opened", source)
 		}
 	}
-	empty := writeWAV(t, 16000, 0)
-	source, err := s.OpenSource(context.Background(), "wav:"+empty+"?loop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := source.Read(make([]int16, media.FrameSamples)); err != nil {
-		t.Errorf("a file without samples is no silence: %v", err)
-	}
-	source.Close()
 	for _, sink := range []string{"wav:" + dir, "wav:" + filepath.Join(dir, "no", "x.wav"), "wav:/dev/null"} {
 		if _, err := s.OpenSink(context.Background(), sink); err == nil {
 			t.Errorf("%s was opened", sink)

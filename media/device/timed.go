@@ -122,6 +122,13 @@ func openWAV(spec Spec) (recorder, error) {
 			return nil, fmt.Errorf("play %s as microphone: %w", spec.File, err)
 		}
 	}
+	if err = w.more(); err == nil && w.ended {
+		err = errors.New("it has a header, and no sound behind it: whatever recorded it was stopped too soon; use another file")
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("play %s as microphone: %w", spec.File, err)
+	}
 	t := newTimedRecorder(spec.String(), w.fill)
 	t.release = f.Close
 	return t, nil
@@ -167,8 +174,7 @@ func (w *wavSource) more() error {
 		w.out = w.resampler.Append(w.out[:0], w.in[:n])
 		w.rest = w.out
 	case errors.Is(err, io.EOF):
-		// A file without samples would be read again for ever.
-		if w.loop && w.reader.Samples() != 0 && !w.ended {
+		if w.loop && !w.ended {
 			if err := w.reader.Rewind(); err != nil {
 				return err
 			}
