@@ -123,6 +123,9 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 		a.drop() // it cannot answer: ask for what it has, or ask another
 		m.resume(now, l)
 	}
+	if told && s.spot.author == author && k.base >= s.spot.seq {
+		s.spot = spot{} // it has lost it, and says so
+	}
 	if told && a != nil && a.older != nil && a.older.to == l && k.base >= a.older.from {
 		m.dropOlder(r, a)
 		m.fillSoon(r, now)
@@ -264,7 +267,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		fast := (a.gap || a.late) && to-from < 16
 		graft := a.ask.graft
 		if fast {
-			a.ask.deadline = now.Add(max(firstTimeout, 3*l.trip()))
+			a.ask.deadline = now.Add(min(askTimeout, max(firstTimeout, 3*l.trip())))
 		}
 		l.asks++
 		if a.head == 0 && a.joined && !skip {

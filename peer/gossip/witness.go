@@ -45,7 +45,8 @@ func (s *share) compare(a *authorLog, out *Output) {
 
 // comparable tells whether a neighbour says to hold the last event of a log that is neither's own.
 func (s *share) comparable(a *authorLog) bool {
-	return a != s.room.own && a.author != s.link.peer && a.head > a.base && s.known[a.author].seq >= a.head
+	k := s.known[a.author]
+	return a != s.room.own && a.author != s.link.peer && a.head > a.base && k.seq >= a.head && k.base < a.head
 }
 
 // examine looks at neighbours that did not pass on what they should have (see strike), in each round of anti-entropy. They may be

@@ -44,6 +44,7 @@ type world struct {
 	busy   float64       // of frames that are followed by others before a Flush
 
 	drop       func(from, to *node, f wire.Frame) bool // what never arrives; nil: nothing
+	honest     bool                                    // whoever is blamed without a reason is a failure; see wantExcuse
 	suspicions []Suspicion                             // of all, in order
 	proven     map[proof]bool
 
@@ -102,6 +103,7 @@ type node struct {
 type wireLink struct {
 	era     int
 	arrives time.Time // of the last reliable packet
+	trouble time.Time // until when something was lost, late or held back
 }
 
 // nodeLog is a node's store, which can be made to fail, and may become another.
@@ -215,8 +217,15 @@ func (w *world) unlogged(f func()) {
 func (w *world) step(n *node, in Input) {
 	w.t.Helper()
 	var out Output
+	var before map[wire.PeerID][2]int
+	if w.honest {
+		before = n.counts()
+	}
 	if err := n.machine.Step(w.now, in, &out); err != nil {
 		w.t.Fatalf("%s: step %#v: %v", n.name, in, err)
+	}
+	if w.honest {
+		w.wantExcuse(n, before)
 	}
 	n.wake = out.Wake
 	for _, d := range out.Delivers {
@@ -315,6 +324,9 @@ func (w *world) send(n *node, s Send) {
 			p.at = l.arrives // in order
 		}
 		l.arrives = p.at
+	}
+	if lost || p.at.Sub(w.now) > inTime {
+		l.troubled(p.at)
 	}
 	w.logf("%s → %s  %s%s%s", n.name, to.name, w.describe(s.Frame), map[bool]string{true: ", fast"}[s.Fast], note)
 	if s.Fast && lost {
