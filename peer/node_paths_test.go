@@ -25,9 +25,9 @@ func TestTalkUnderLossIsQuickAndLean(t *testing.T) {
 		bytes := 0.
 		for seed := range c.seeds {
 			synctest.Test(t, func(t *testing.T) {
-				each, carried := talkUnderLoss(t, c.loss, seed)
+				each, sent := talkUnderLoss(t, c.loss, seed)
 				took = append(took, each...)
-				bytes += carried / float64(c.seeds)
+				bytes += sent / float64(c.seeds)
 			})
 		}
 		if len(took) == 0 {
@@ -46,7 +46,7 @@ func TestTalkUnderLossIsQuickAndLean(t *testing.T) {
 }
 
 // talkUnderLoss has one of three peers say a line every 20 ms. It returns how long each took to each of the others, and the bytes
-// that the network carried for each delivery, less what it carries when nothing is said.
+// sent for each delivery, less what is sent when nothing is said.
 func talkUnderLoss(t *testing.T, loss float64, seed uint64) (took []time.Duration, bytes float64) {
 	const peers, lines, idle = 3, 200, 10 * time.Second
 	net := peertest.NewVNet(t, peers, 500*time.Microsecond, seed)
@@ -58,11 +58,11 @@ func talkUnderLoss(t *testing.T, loss float64, seed uint64) (took []time.Duratio
 	c.wantMesh(10 * time.Second)
 	time.Sleep(5 * time.Second)
 	net.SetLoss(loss)
-	was := net.Carried()
+	was := net.Sent()
 	time.Sleep(idle)
-	quiet := float64(net.Carried()-was) / idle.Seconds()
+	quiet := float64(net.Sent()-was) / idle.Seconds()
 
-	was = net.Carried()
+	was = net.Sent()
 	began := time.Now()
 	said := make(map[string]time.Time, lines)
 	var told [peers]int
@@ -90,5 +90,5 @@ func talkUnderLoss(t *testing.T, loss float64, seed uint64) (took []time.Duratio
 	}
 	pass(2 * time.Second)
 	c.wantAll()
-	return took, (float64(net.Carried()-was) - quiet*time.Since(began).Seconds()) / (lines * (peers - 1))
+	return took, (float64(net.Sent()-was) - quiet*time.Since(began).Seconds()) / (lines * (peers - 1))
 }

@@ -65,8 +65,8 @@ func (v *VNet) SetLoss(p float64) {
 	v.loss = p
 }
 
-// Carried is how many bytes the network has carried so far, from IP upwards.
-func (v *VNet) Carried() uint64 {
+// Sent is how many bytes the hosts have sent so far, from IP upwards, with what was lost.
+func (v *VNet) Sent() uint64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.bytes
@@ -85,11 +85,8 @@ func (v *VNet) pass(c vnet.Chunk) bool {
 	if v.cut[host(c.SourceAddr().String())] || v.cut[host(c.DestinationAddr().String())] {
 		return false
 	}
-	if v.loss > 0 && v.rand.Float64() < v.loss {
-		return false
-	}
 	v.bytes += uint64(len(c.UserData())) + 28 // IPv4 and UDP
-	return true
+	return v.loss == 0 || v.rand.Float64() >= v.loss
 }
 
 func host(hostport string) string {
