@@ -40,7 +40,7 @@ type Timing struct {
 	PerMember time.Duration // 60 ms: and this long for each member, if that is longer
 	Suspect   time.Duration // 3 s: how long who is said to be dead has to contradict
 	Batch     time.Duration // 40 ms: the least time between two messages of news to a neighbour
-	Lazy      time.Duration // 500 ms: how long a refresh may wait for others to travel with
+	Lazy      time.Duration // 2 s: how long a refresh may wait at each member for others to travel with; less where periods are short
 	Compare   time.Duration // 15 s: how often one random neighbour is compared with
 	Hurry     time.Duration // 1 s: the same just after the tree or a neighbour broke, doubling up to Compare
 	Offer     time.Duration // 250 ms: how long those who are not on the tree wait until they are offered news
@@ -58,7 +58,7 @@ func (t *Timing) defaults() {
 	set(&t.PerMember, 60*time.Millisecond)
 	set(&t.Suspect, 3*time.Second)
 	set(&t.Batch, 40*time.Millisecond)
-	set(&t.Lazy, 500*time.Millisecond)
+	set(&t.Lazy, 2*time.Second)
 	set(&t.Compare, 15*time.Second)
 	set(&t.Hurry, time.Second)
 	set(&t.Offer, 250*time.Millisecond)

@@ -183,8 +183,12 @@ func measure(t *testing.T, n int) (r result) {
 	}
 	w := settled(t, n)
 	r.members = n
+	clear(w.sent)
 	r.quiet = w.during(*scaleQuiet, func() {})
 	progress("quiet %+v", r.quiet)
+	for k, v := range w.sent {
+		progress("quiet %s: %.0f bytes, %.2f messages", k, float64(v.bytes)/scaleQuiet.Seconds()/float64(n), float64(v.messages)/scaleQuiet.Seconds()/float64(n))
+	}
 
 	w.quit(w.nodes[n/3])
 	r.leave = w.untilAllKnow(w.nodes[n/3])

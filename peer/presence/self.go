@@ -62,7 +62,7 @@ func (m *Machine) say(out *Output) {
 	m.refresh = m.now + period - time.Duration(m.rand.Int64N(int64(period)/7))
 	at := m.now
 	if !changed && m.lazily && m.root != m.self {
-		at += m.timing.Lazy
+		at += m.patience(m.said, 0)
 	}
 	m.again, m.unheard, m.lazily = false, false, false
 	for _, n := range m.neighbours {

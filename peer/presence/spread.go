@@ -79,6 +79,28 @@ func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, at time.Dur
 	}
 }
 
+const (
+	// lazyPart is the part of its period that a refresh may wait at each member on its way: half of that on average, because
+	// something else goes before.
+	lazyPart = 20
+	// stalePart is the part of its period after which it waits no longer than news, as where the tree is deeper than usual. Since it is asked
+	// for by name a half after the next was due, nobody is where nothing is lost, however deep the tree.
+	stalePart = 3. / 8
+)
+
+// patience is how long a refresh that is so old may wait here for others to travel with.
+func (m *Machine) patience(r *record, age uint32) time.Duration {
+	if float64(age) > stalePart*10*float64(r.period) {
+		return m.timing.Batch
+	}
+	return m.timing.patience(r.lasts())
+}
+
+// patience is how long a refresh may wait at each member, by its period.
+func (t *Timing) patience(period time.Duration) time.Duration {
+	return max(t.Batch, min(t.Lazy, period/lazyPart))
+}
+
 // queue has a neighbour told something at the time at, or a little later.
 func (m *Machine) queue(n *neighbour, id wire.PeerID, what uint8, at time.Duration) {
 	q := n.queued[id]

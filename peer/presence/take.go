@@ -170,7 +170,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 	}
 	at := m.now
 	if !urgent && rec.peer != m.root {
-		at += m.timing.Lazy
+		at += m.patience(rec, age)
 	}
 	m.relay(n, rec.peer, what, at, answer)
 }
@@ -224,8 +224,8 @@ func (m *Machine) scanEvery() time.Duration {
 	return max(2*time.Second, time.Duration(m.period())*time.Second/16)
 }
 
-// overdue is after how much of its period a member should have been heard of, in eighths.
-const overdue = 10
+// overdue is after how much of its period a member must have been heard of, in eighths.
+const overdue = 12
 
 // scan lets go who was not heard of for too long, and asks for news of who should have been heard of.
 func (m *Machine) scan(out *Output) {

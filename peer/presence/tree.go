@@ -17,8 +17,10 @@ import (
 // of a neighbour help again and again, the link with it is taken to the tree for a while.
 
 const (
-	// overlap is how long the old parent stays on the tree when there is a new one.
-	overlap = 2 * time.Second
+	// overlap is how long the old parent stays on the tree when there is a new one, and overlaps for how many waits of a refresh besides: it
+	// may have gone by on the new way already, and be on the old one still.
+	overlap  = 2 * time.Second
+	overlaps = 3
 	// grafted is how long a link stays on the tree that brought what the tree did not, again and again.
 	grafted = 30 * time.Second
 	// crowned is how long a member waits that has become the root, for others to see it too.
@@ -68,7 +70,7 @@ func (m *Machine) crown() {
 // adopt makes a neighbour the parent; nil: there is none.
 func (m *Machine) adopt(n *neighbour) {
 	if old := m.parent; old != nil && old != n {
-		old.keep = max(old.keep, m.now+overlap)
+		old.keep = max(old.keep, m.now+overlap+overlaps*m.timing.patience(time.Duration(m.period())*time.Second))
 	}
 	m.parent, m.leaf = n, false
 }
