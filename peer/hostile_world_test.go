@@ -123,7 +123,14 @@ func (p *simPeer) trouble(code string) (texts []string) {
 // wantTold checks that some of the honest were told of trouble with a code: whose trouble it is, and each at most so often.
 func (w *world) wantTold(t *testing.T, code string, who *simPeer, atMost int) {
 	t.Helper()
-	told := 0
+	if w.told(t, code, who, atMost) == 0 {
+		t.Errorf("nobody was told of %q; the troubles were %v", code, w.troubles())
+	}
+}
+
+// told counts who was told of a trouble, and holds each to being told rightly, and not too often.
+func (w *world) told(t *testing.T, code string, who *simPeer, atMost int) (told int) {
+	t.Helper()
 	for _, p := range w.honest() {
 		texts := p.trouble(code)
 		if len(texts) == 0 {
@@ -136,16 +143,14 @@ func (w *world) wantTold(t *testing.T, code string, who *simPeer, atMost int) {
 		for _, text := range texts {
 			if who != nil && !strings.Contains(text, who.name+"#"+who.id.Tag()) {
 				t.Errorf("%s was told %q, which does not name %s#%s", p.name, text, who.name, who.id.Tag())
-				return
+				return told
 			}
 			if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 				t.Errorf("%s was told %q, with a control character in it", p.name, text)
 			}
 		}
 	}
-	if told == 0 {
-		t.Errorf("nobody was told of %q; the troubles were %v", code, w.troubles())
-	}
+	return told
 }
 
 // troubles counts what the honest were told, by code.
