@@ -78,6 +78,12 @@ func bugs() []bug {
 				}
 				return in
 			}}},
+		{"whoever offers something is blamed for it", Blameless, 0, spoil{gossipIn: func(x *participant, in gossip.Input) gossip.Input {
+			if r, ok := in.(gossip.Receive); ok && is[wire.Have](r.Frame) {
+				x.blame("claims", "it offers events", false)
+			}
+			return in
+		}}},
 		{"a lost log is not noticed", Numbers, 37, spoil{careless: true}},
 		{"events are sent before they are stored", Durable, 0, spoil{log: func(l gossip.Log) gossip.Log { return &lateLog{Log: l} }}},
 		{"the end of a link is not told to the broadcast", Bounded, 0, spoil{gossipIn: func(_ *participant, in gossip.Input) gossip.Input {

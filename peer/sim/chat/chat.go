@@ -62,6 +62,7 @@ type Room struct {
 	proven map[proof]bool
 	verify wire.Verifier
 	buf    []byte
+	calm   bool // nothing is wrong with the network, nor was of late
 }
 
 // peer is what outlives a peer's lives.

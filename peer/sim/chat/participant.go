@@ -218,9 +218,10 @@ func (x *participant) stepPresence(now time.Time, in presence.Input, out *sim.Ou
 }
 
 // blame takes a machine's word that another peer did what it should not. What it only remarks on, honest peers may do: they come in crowds,
-// number on far ahead where they lost their log, and do not get through with what they offered.
+// number on far ahead where they lost their log, and, while something is wrong with the network, do not get through with what they offered.
 func (x *participant) blame(code, text string, drop bool) {
-	if drop || code != string(presence.Crowd) && code != "sequence" && code != "claims" && code != "silent" {
+	unheard := code == "claims" || code == "silent"
+	if drop || unheard && x.room.calm || !unheard && code != string(presence.Crowd) && code != "sequence" {
 		x.room.breach(Blameless, "peer %d reports %s: %s", x.i, code, text)
 	}
 }

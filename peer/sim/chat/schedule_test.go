@@ -152,6 +152,7 @@ func (s *schedule) calm() {
 		r.Slow(i, 0)
 	}
 	r.Run(5 * time.Second)
+	r.calm = true
 	took, err := r.Settle(8 * time.Minute)
 	s.tell("settled after %v: %v", took, err)
 	if err != nil {
