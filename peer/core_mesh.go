@@ -42,6 +42,8 @@ type mesh struct {
 	needs map[wire.PeerID]bool // links that the overlay asked for
 	near  map[wire.PeerID]bool // peers that the room's gossip uses the links of
 	told  map[wire.PeerID]bool // members that the overlay was told of
+	// untold are members that it may not have been told of, a few of which it is told at a time.
+	untold []wire.PeerID
 
 	named  map[wire.PeerID]time.Time // when the overlay was told of members because it knew nobody any more
 	helped time.Time                 // the last time
@@ -306,6 +308,12 @@ func (c *Core) resize(now time.Time, out *CoreOutput) {
 		return
 	}
 	c.resized = c.roster.changes
+	for _, a := range c.roster.came {
+		if r := c.rooms[a.room]; r != nil {
+			r.untold = append(r.untold, a.peer)
+		}
+	}
+	c.roster.came = nil
 	for _, name := range slices.Clone(c.order) {
 		r := c.rooms[name]
 		if r == nil {
@@ -348,23 +356,25 @@ func (c *Core) rejoin(now time.Time, r *room, out *CoreOutput) {
 	}
 }
 
-// introduce tells the overlay of a room of members that it was not told of yet.
+// introduce tells the overlay of a room of members that it was not told of yet, a few at a time.
 func (c *Core) introduce(now time.Time, r *room, out *CoreOutput) {
-	var untold []wire.PeerID // few, of many members
-	for id, p := range c.roster.people {
-		if !r.told[id] && p.in(r.name) {
-			untold = append(untold, id)
+	var contacts []overlay.Contact
+	n := 0 // looked at
+	for _, id := range r.untold {
+		if len(contacts) == maxTold {
+			break
+		}
+		n++
+		if p := c.roster.people[id]; p != nil && p.in(r.name) && !r.told[id] {
+			r.told[id] = true
+			contacts = append(contacts, overlay.Contact{Peer: id})
 		}
 	}
-	if len(untold) == 0 {
+	r.untold = r.untold[n:]
+	if len(contacts) == 0 {
 		return
 	}
-	slices.SortFunc(untold, comparePeers)
-	var contacts []overlay.Contact
-	for _, id := range untold[:min(len(untold), maxTold)] {
-		r.told[id] = true
-		contacts = append(contacts, overlay.Contact{Peer: id})
-	}
+	slices.SortFunc(contacts, func(a, b overlay.Contact) int { return comparePeers(a.Peer, b.Peer) })
 	if len(r.told) > 2*r.size+maxTold {
 		maps.DeleteFunc(r.told, func(id wire.PeerID, _ bool) bool { p := c.roster.people[id]; return p == nil || !p.in(r.name) })
 	}

@@ -68,6 +68,9 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		return
 	}
 	r := &room{name: name, mesh: mesh, debts: debts{}, held: map[wire.PeerID]uint64{}}
+	for _, p := range c.roster.members(name) {
+		r.untold = append(r.untold, p.Peer)
+	}
 	c.rooms[name] = r
 	c.resized-- // it is to be told of everybody
 	c.order = append(c.order, name)

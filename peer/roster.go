@@ -28,6 +28,14 @@ type roster struct {
 	gone    []wire.PeerID // in the order they went
 	counts  map[wire.Room]int
 	changes uint64 // counts who comes into rooms and goes, and what the tracker counts
+	// came are those who came into the rooms that are listened to, in that order, since the meshes were told.
+	came []arrival
+}
+
+// arrival is that somebody came into a room.
+type arrival struct {
+	room wire.Room
+	peer wire.PeerID
 }
 
 type person struct {
@@ -130,6 +138,7 @@ func (r *roster) change(now time.Time, p *person, mine func(wire.Room) bool, eve
 	}
 	for _, room := range after {
 		if !slices.Contains(before, room) && mine(room) {
+			r.came = append(r.came, arrival{room, p.Peer})
 			*events = append(*events, MemberJoined{Room: room, Person: p.Person, Members: r.count(room)})
 		}
 	}
