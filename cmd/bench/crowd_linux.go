@@ -50,6 +50,7 @@ type crowdMember struct {
 
 	known, links atomic.Int32 // other members that it knows, links that are up
 	failures     atomic.Int32
+	begun, lost  atomic.Int32 // sessions that it offered, links that it lost
 
 	mu     sync.Mutex // guards what follows: the transport calls from many goroutines
 	asked  map[uuid.UUID]wire.PeerID
@@ -151,6 +152,8 @@ type crowdBuilt struct {
 	CPU     float64 `json:"cpu_s"`     // used until then
 	Links   float64 `json:"links"`     // of a peer, on average, then
 	Members int     `json:"members"`   // peers
+	Begun   int     `json:"begun"`     // sessions that were offered
+	Lost    int     `json:"lost"`      // links that ended, counted at both ends
 	Failed  int     `json:"failures"`  // that were told
 	Memory  int64   `json:"memory"`    // resident bytes
 	Heap    int64   `json:"heap"`      // bytes of heap and stacks, after a collection
@@ -168,7 +171,7 @@ func (c *crowd) build(n int, within time.Duration) (crowdBuilt, error) {
 			return crowdBuilt{}, fmt.Errorf("start peer %d: %w", i, err)
 		}
 		if i > 0 && i%max(1, n/10) == 0 {
-			fmt.Fprintf(os.Stderr, "crowd: %d of %d peers after %v, %v of processor time\n", i, n, time.Since(began).Round(time.Millisecond), ownTime())
+			fmt.Fprintf(os.Stderr, "crowd: %d of %d peers after %v, %v of processor time; %s\n", i, n, time.Since(began).Round(time.Millisecond), ownTime(), c.state())
 		}
 		for c.lacking() > crowdAtOnce {
 			if time.Since(began) > within {
@@ -211,9 +214,20 @@ func (c *crowd) count(b *crowdBuilt) {
 	for _, m := range c.members {
 		b.Links += float64(m.links.Load()) / float64(len(c.members))
 		b.Failed += int(m.failures.Load())
+		b.Begun += int(m.begun.Load())
+		b.Lost += int(m.lost.Load())
 	}
 	now := measureSelf()
 	b.Memory, b.Heap, b.Go = now.rss, now.heap, now.goroutines
+}
+
+// state is how the crowd gets on, for whoever waits for it.
+func (c *crowd) state() string {
+	links, begun, lost := 0, 0, 0
+	for _, m := range c.members {
+		links, begun, lost = links+int(m.links.Load()), begun+int(m.begun.Load()), lost+int(m.lost.Load())
+	}
+	return fmt.Sprintf("%d links of %d sessions, %d ended; %d are being made, %d wait", links/2, begun, lost/2, c.gate.making(), c.gate.queued())
 }
 
 // lacking is how many of those that were started have too few links yet.
@@ -282,6 +296,7 @@ func (m *crowdMember) told(ev peer.Event) {
 			m.links.Add(1)
 		} else {
 			m.links.Add(-1)
+			m.lost.Add(1)
 		}
 	case peer.Failure:
 		m.failures.Add(1)
@@ -308,7 +323,7 @@ func (t tap) Send(session uuid.UUID, frame []byte, fast bool) {
 	t.RTC.Send(session, frame, fast)
 }
 
-func (m *crowdMember) begun(session uuid.UUID, remote wire.PeerID) {
+func (m *crowdMember) asks(session uuid.UUID, remote wire.PeerID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked[session] = remote

@@ -83,13 +83,14 @@ func (g *gate) cancel(session uuid.UUID) bool {
 
 // Offer implements peer.Transport, as do the others.
 func (t tap) Offer(session uuid.UUID, remote wire.PeerID) {
-	t.m.begun(session, remote)
+	t.m.asks(session, remote)
+	t.m.begun.Add(1)
 	t.m.crowd.gate.enter(session, func() { t.RTC.Offer(session, remote) })
 }
 
 // Accept begins a session at the other side.
 func (t tap) Accept(session uuid.UUID, remote wire.PeerID, offer peer.Description) {
-	t.m.begun(session, remote)
+	t.m.asks(session, remote)
 	t.RTC.Accept(session, remote, offer)
 }
 
@@ -100,4 +101,17 @@ func (t tap) Close(session uuid.UUID) {
 		return
 	}
 	t.RTC.Close(session)
+}
+
+// making and queued are how many links are being made now, and how many are yet to be begun.
+func (g *gate) making() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.under)
+}
+
+func (g *gate) queued() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.waiting)
 }
