@@ -14,7 +14,7 @@ import (
 // How many links of a crowd are made at the same time.
 const (
 	crowdLinks    = 32
-	crowdLinkTime = 500 * time.Millisecond // and how long one of them may take before it does not count any more
+	crowdLinkTime = 3 * time.Second // and how long one of them may take before it does not count any more
 )
 
 // gate lets a crowd make only so many links at a time. All of it shares a few processors: a session that is begun when there is

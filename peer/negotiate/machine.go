@@ -20,10 +20,11 @@ type Machine struct {
 	link     *session // the one to send on; nil: no link
 	upSince  time.Time
 
-	heard    uint64    // counts the first messages about a session that came from the remote peer
-	attempts int       // begun since the link was last well
-	offerAt  time.Time // when to begin the next; zero: not planned
-	graceAt  time.Time // when to close what is surplus; zero: nothing is
+	heard    uint64        // counts the first messages about a session that came from the remote peer
+	attempts int           // begun since the link was last well
+	toil     time.Duration // how long the transport last took for a description
+	offerAt  time.Time     // when to begin the next; zero: not planned
+	graceAt  time.Time     // when to close what is surplus; zero: nothing is
 
 	offers   float64 // offers that may be taken at offersAt
 	offersAt time.Time
@@ -79,7 +80,7 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 	case Unwant:
 		m.unwant(out)
 	case Described:
-		m.described(in, out)
+		m.described(now, in, out)
 	case Gathered:
 		if s := m.find(in.Session); s != nil && s.described {
 			c := in.Candidate
@@ -144,7 +145,7 @@ func (m *Machine) due(now time.Time, out *Output) {
 		s := &session{id: m.cfg.NewID(), own: true, began: now}
 		m.sessions = append(m.sessions, s)
 		m.attempts++
-		m.offerAt = now.Add(m.grown(SignalTimeout))
+		m.offerAt = now.Add(AttemptLife) // until it is described
 		out.Actions = append(out.Actions, Offer{Session: s.id})
 	}
 }
@@ -169,16 +170,20 @@ func (m *Machine) wake() time.Time {
 }
 
 // described sends our half of a session to the other side.
-func (m *Machine) described(in Described, out *Output) {
+func (m *Machine) described(now time.Time, in Described, out *Output) {
 	s := m.find(in.Session)
 	if s == nil || s.described {
 		return
 	}
+	m.toil = now.Sub(s.began)
 	if s.own && m.link != nil {
 		m.drop(s, out) // another one was faster
 		return
 	}
 	s.described = true
+	if s.own && m.newest(true) == s {
+		m.offerAt = now.Add(m.grown(SignalTimeout))
+	}
 	msg := Message{
 		Kind: KindOffer, Session: s.id, Instance: m.cfg.Instance,
 		SDP: in.Description.SDP, Fingerprint: in.Description.Fingerprint,
@@ -349,6 +354,9 @@ func (m *Machine) closed(now time.Time, in Closed, out *Output) {
 		return
 	}
 	m.end(s)
+	if m.link == nil && s.own && !s.described && m.wanted {
+		m.offerAt = now.Add(m.grown(SignalTimeout)) // it came to nothing here
+	}
 	if s != m.link || m.choose(out) {
 		return
 	}
@@ -442,8 +450,10 @@ func (m *Machine) newest(own bool) *session {
 	return nil
 }
 
-// grown is a delay after the attempts made so far.
+// grown is a delay after the attempts made so far, and more where this machine is slow itself: another attempt beside the first
+// would only take processor time from it.
 func (m *Machine) grown(d time.Duration) time.Duration {
+	d += toilFactor * m.toil
 	for range m.attempts - 1 {
 		if d *= 2; d >= MaxDelay {
 			d = MaxDelay

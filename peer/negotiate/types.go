@@ -28,6 +28,9 @@ const (
 	Well = 10 * time.Second
 	// AttemptLife is how long an attempt may live without opening.
 	AttemptLife = 10 * time.Second
+	// toilFactor is how much longer than its description the rest of a session may take on a busy machine: a description is about
+	// a tenth of the work.
+	toilFactor = 10
 )
 
 // Bounds of what a remote peer can make a Machine hold or do.
