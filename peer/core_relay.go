@@ -48,14 +48,7 @@ func (c *Core) way(l *link) (by *link, known bool) {
 	if by := c.via(l.peer); by != nil && by != l {
 		return by, true
 	}
-	var some []*link
-	p := c.roster.people[l.peer]
-	for _, id := range c.linkIDs() {
-		in := func(name wire.Room) bool { return c.joined(name) && c.rooms[name].near[id] && p.in(name) }
-		if o := c.links[id]; o.up && !o.silent && o != l && p != nil && slices.ContainsFunc(o.rooms, in) {
-			some = append(some, o)
-		}
-	}
+	some := slices.DeleteFunc(c.near(l.peer), func(o *link) bool { return o.silent || o == l })
 	if len(some) == 0 {
 		return nil, false
 	}
@@ -73,15 +66,106 @@ func (c *Core) pass(now time.Time, from wire.PeerID, s wire.Signal, out *CoreOut
 		c.relayed(now, signaling.Signaled{From: s.From, Data: s.Data}, from, out)
 		return
 	}
-	to := c.links[s.To]
-	if to == nil || !to.up {
-		to = c.via(s.To)
-	}
-	if to == nil || to.peer == from || s.From == c.self || s.Hops+1 >= wire.MaxHops {
+	to := c.next(now, from, s)
+	if to == nil || s.From == c.self || s.Hops+1 >= wire.MaxHops {
 		c.counters["signal.not_passed"]++
 		return
 	}
+	c.trails.leave(now, trail{s.From, s.To}, from)
 	c.counters["signal.passed"]++
 	s.Hops++
 	c.send(to, s, false, out)
+}
+
+// next is the neighbour that a Signal which came from another goes on to: whom it is for; or the one that a signal the other way came from
+// lately, for an answer has to find back, and what is known of the way there may be another; or the one that the peer is heard of by.
+// Who is heard of by the very neighbour that asks, or not at all any more, since links end and others are made, may still be known
+// elsewhere: so it goes to any other neighbour in a room of the peer's then, for a few steps.
+func (c *Core) next(now time.Time, from wire.PeerID, s wire.Signal) *link {
+	fit := func(l *link) bool { return l != nil && l.up && !l.silent && l.peer != from && l.peer != s.From }
+	if l := c.links[s.To]; l != nil && l.up {
+		if s.To == from {
+			return nil
+		}
+		return l
+	}
+	if l := c.links[c.trails.back(now, trail{s.To, s.From})]; fit(l) {
+		return l
+	}
+	if l := c.via(s.To); fit(l) {
+		return l
+	}
+	if s.Hops >= detourHops {
+		return nil
+	}
+	some := slices.DeleteFunc(c.near(s.To), func(l *link) bool { return !fit(l) })
+	if len(some) == 0 {
+		return nil
+	}
+	c.counters["signal.detour"]++
+	l := some[c.rand.IntN(len(some))]
+	c.trails.leave(now, trail{s.To, s.From}, l.peer) // what follows is not to overtake it
+	return l
+}
+
+// near are the neighbours in rooms of a peer's.
+func (c *Core) near(id wire.PeerID) (some []*link) {
+	p := c.roster.people[id]
+	if p == nil {
+		return nil
+	}
+	for _, near := range c.linkIDs() {
+		in := func(name wire.Room) bool { return c.joined(name) && c.rooms[name].near[near] && p.in(name) }
+		if o := c.links[near]; o.up && slices.ContainsFunc(o.rooms, in) {
+			some = append(some, o)
+		}
+	}
+	return some
+}
+
+const (
+	// detourHops is how many links a signal has travelled when it makes no more detours.
+	detourHops = 16
+	// A trail is good for half of trailLife to trailLife, or fewer if there are more than maxTrails of them.
+	trailLife = 20 * time.Second
+	maxTrails = 512
+)
+
+// trail is that one peer signalled to another.
+type trail struct{ from, to wire.PeerID }
+
+// trails are the neighbours from which signals for others came lately. The zero value is ready.
+type trails struct {
+	now, before map[trail]wire.PeerID
+	since       time.Time // of now
+}
+
+// leave notes where a signal came from.
+func (t *trails) leave(now time.Time, tr trail, by wire.PeerID) {
+	t.age(now)
+	if len(t.now) >= maxTrails/2 {
+		t.now, t.before, t.since = nil, t.now, now
+	}
+	if t.now == nil {
+		t.now = map[trail]wire.PeerID{}
+	}
+	t.now[tr] = by
+}
+
+// back is where the latest one came from; zero: nobody knows.
+func (t *trails) back(now time.Time, tr trail) wire.PeerID {
+	t.age(now)
+	if by, ok := t.now[tr]; ok {
+		return by
+	}
+	return t.before[tr]
+}
+
+func (t *trails) age(now time.Time) {
+	switch age := now.Sub(t.since); {
+	case age >= trailLife:
+		t.now, t.before, t.since = nil, nil, now
+	case age >= trailLife/2:
+		t.now, t.before, t.since = nil, t.now, now
+	}
 }
