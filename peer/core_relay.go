@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -71,7 +72,7 @@ func (c *Core) pass(now time.Time, from wire.PeerID, s wire.Signal, out *CoreOut
 		c.counters["signal.not_passed"]++
 		return
 	}
-	c.trails.leave(now, trail{s.From, s.To}, from)
+	c.trails.leave(now, trail{s.From, s.To}, step{from, printOf(s.Data)})
 	c.counters["signal.passed"]++
 	s.Hops++
 	c.send(to, s, false, out)
@@ -89,10 +90,11 @@ func (c *Core) next(now time.Time, from wire.PeerID, s wire.Signal) *link {
 		}
 		return l
 	}
-	if l := c.links[c.trails.back(now, trail{s.To, s.From})]; fit(l) {
+	astray := c.trails.last(now, trail{s.From, s.To}).print == printOf(s.Data) // it has been here before
+	if l := c.links[c.trails.last(now, trail{s.To, s.From}).by]; fit(l) && !astray {
 		return l
 	}
-	if l := c.via(s.To); fit(l) {
+	if l := c.via(s.To); fit(l) && !astray {
 		return l
 	}
 	if s.Hops >= detourHops {
@@ -104,7 +106,7 @@ func (c *Core) next(now time.Time, from wire.PeerID, s wire.Signal) *link {
 	}
 	c.counters["signal.detour"]++
 	l := some[c.rand.IntN(len(some))]
-	c.trails.leave(now, trail{s.To, s.From}, l.peer) // what follows is not to overtake it
+	c.trails.leave(now, trail{s.To, s.From}, step{by: l.peer}) // what follows is not to overtake it
 	return l
 }
 
@@ -134,29 +136,40 @@ const (
 // trail is that one peer signalled to another.
 type trail struct{ from, to wire.PeerID }
 
-// trails are the neighbours from which signals for others came lately. The zero value is ready.
+// step is the neighbour that a signal came from, or went to, and a hash of what it said.
+type step struct {
+	by    wire.PeerID
+	print uint64
+}
+
+func printOf(data []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(data) // it never fails
+	return h.Sum64()
+}
+
+// trails are the last steps of the signals for others that passed here lately. The zero value is ready.
 type trails struct {
-	now, before map[trail]wire.PeerID
+	now, before map[trail]step
 	since       time.Time // of now
 }
 
-// leave notes where a signal came from.
-func (t *trails) leave(now time.Time, tr trail, by wire.PeerID) {
+func (t *trails) leave(now time.Time, tr trail, s step) {
 	t.age(now)
 	if len(t.now) >= maxTrails/2 {
 		t.now, t.before, t.since = nil, t.now, now
 	}
 	if t.now == nil {
-		t.now = map[trail]wire.PeerID{}
+		t.now = map[trail]step{}
 	}
-	t.now[tr] = by
+	t.now[tr] = s
 }
 
-// back is where the latest one came from; zero: nobody knows.
-func (t *trails) back(now time.Time, tr trail) wire.PeerID {
+// last is the latest step; zero: nobody knows.
+func (t *trails) last(now time.Time, tr trail) step {
 	t.age(now)
-	if by, ok := t.now[tr]; ok {
-		return by
+	if s, ok := t.now[tr]; ok {
+		return s
 	}
 	return t.before[tr]
 }

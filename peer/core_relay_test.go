@@ -3,6 +3,7 @@
 package peer
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -66,5 +67,69 @@ func TestPassingSignalsOnIsLimited(t *testing.T) {
 	from(wire.Signal{To: b.id, From: c.id, Data: []byte("{}")})
 	if n := counted("signal.forged") + counted("signal.bad") + counted("signal.limited"); n == 0 {
 		t.Error("a signal in c's name that c did not sign was taken")
+	}
+}
+
+// In a large room that mends itself without a tracker nearly all signals for those who live find their way, though what each knows of
+// the way to others is from before.
+func TestSignalsFindTheirWayInALargeRoom(t *testing.T) {
+	for seed := range uint64(3) {
+		w := newWorld(seed, 40, general)
+		w.run(30 * time.Second)
+		w.setTracker(false)
+		w.run(10 * time.Second)
+		dead, living := w.peers[:16], w.peers[16:]
+		arrived := map[string]bool{} // by what they say
+		steps := 0
+		for _, p := range living {
+			p.meddle = func(op opSend) bool {
+				s, ok := frameOf(op).(wire.Signal)
+				if !ok || slices.ContainsFunc(dead, func(d *simPeer) bool { return d.id == s.To }) {
+					return true
+				}
+				steps++
+				to := p.core.sessions[op.session].peer == s.To
+				arrived[string(s.Data)] = arrived[string(s.Data)] || to
+				return true
+			}
+		}
+		for _, p := range dead {
+			p.kill()
+		}
+		w.run(time.Minute)
+		lost := 0
+		for _, there := range arrived {
+			if !there {
+				lost++
+			}
+		}
+		t.Logf("seed %d: %d signals in %d steps, %d lost", seed, len(arrived), steps, lost)
+		if len(arrived) < 100 || lost*20 > len(arrived) {
+			t.Errorf("seed %d: of %d signals for the living %d were lost, want some and less than a twentieth", seed, len(arrived), lost)
+		}
+	}
+}
+
+func TestTrailsFade(t *testing.T) {
+	at := time.Unix(0, 0)
+	var ts trails
+	pair := func(i int) trail { return trail{wire.PeerID{byte(i), byte(i >> 8)}, wire.PeerID{9}} }
+	by := wire.PeerID{1}
+	ts.leave(at, pair(0), step{by: by})
+	if got := ts.last(at.Add(trailLife/2), pair(0)).by; got != by {
+		t.Errorf("after half its life a trail leads to %v, want %v", got, by)
+	}
+	if got := ts.last(at.Add(2*trailLife), pair(0)).by; got != (wire.PeerID{}) {
+		t.Errorf("an old trail leads to %v", got)
+	}
+	at = at.Add(time.Hour)
+	for i := range 10 * maxTrails {
+		ts.leave(at, pair(i), step{by: by})
+	}
+	if n := len(ts.now) + len(ts.before); n > maxTrails {
+		t.Errorf("%d trails are kept, want %d at most", n, maxTrails)
+	}
+	if got := ts.last(at, pair(10*maxTrails-1)).by; got != by {
+		t.Error("the latest trail is lost among many")
 	}
 }
