@@ -2,7 +2,6 @@ package peer
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -39,22 +38,14 @@ func TestRTCFastFramesOfEverySize(t *testing.T) {
 			}{{p.a, p.evB}, {p.b, p.evA}} {
 				for _, size := range append(sizes, wire.MaxFastFrame+1) {
 					frame := bytes.Repeat([]byte{byte(size), 1, 0}, size)[:size] // the last bytes look like padding
-					dir.from.Send(p.session, frame, true)
-					got := rtcWait[Received](t, dir.to, 5*time.Second, fmt.Sprintf("%d bytes", size))
-					if !bytes.Equal(got.Data, frame) {
-						t.Fatalf("a fast frame of %d bytes arrived as %d bytes: %x", size, len(got.Data), got.Data)
-					}
+					p.deliver(dir.from, dir.to, frame, true, c.name)
 				}
-				want := uint64(0)
-				if c.srtcp {
-					want = uint64(len(sizes)) // all but the one that is too long for it
-				}
-				if n := dir.from.Counters()["fast.sent"]; n != want {
-					t.Errorf("%d fast frames went over SRTCP, want %d", n, want)
+				if n := dir.from.Counters()["fast.sent"]; n > 0 != c.srtcp || c.srtcp && n < uint64(len(sizes)) {
+					t.Errorf("%d fast frames went over SRTCP, want %d, or none", n, len(sizes))
 				}
 			}
-			if a, b := p.a.Counters(), p.b.Counters(); a["fast.sent"] != b["fast.received"] || b["fast.sent"] != a["fast.received"] || a["fast.dropped"] != 0 {
-				t.Errorf("not all were taken: %v, %v", a, b)
+			if a, b := p.a.Counters(), p.b.Counters(); a["fast.received"] > b["fast.sent"] || a["fast.dropped"] != 0 || a["fast.over"] != 0 {
+				t.Errorf("what came is not what was sent: %v, %v", a, b)
 			}
 		})
 	}
@@ -66,35 +57,36 @@ func TestRTCFastFramesTooManyGoByTheChannel(t *testing.T) {
 	const size, few, many = 200, 3, 40
 	p.a.fastSent = limit{0, few * (size + rtcFastCost)}
 	p.open(5 * time.Second)
-	seen := map[byte]bool{}
 	for i := range byte(many) {
 		p.a.Send(p.session, bytes.Repeat([]byte{i}, size), true)
 	}
-	for range many {
+	seen := map[byte]bool{}
+	for !seen[many-1] {
 		seen[rtcWait[Received](t, p.evB, 5*time.Second, "each of the frames").Data[0]] = true
 	}
-	if c := p.a.Counters(); len(seen) != many || c["fast.sent"] != few || c["fast.over"] != many-few {
-		t.Errorf("of %d frames %d came, %d over SRTCP and %d not: want %d and %d", many, len(seen), c["fast.sent"], c["fast.over"], few, many-few)
-	}
-}
-
-// rtcAttacker writes what it likes to the other side of a pair as RTCP.
-func rtcAttacker(t *testing.T, p *rtcPair) (source uint32, write func(...rtcp.Packet)) {
-	s := p.a.lookup(p.session)
-	return s.source, func(packets ...rtcp.Packet) {
-		t.Helper()
-		if _, err := s.pc.SCTP().Transport().WriteRTCP(packets); err != nil {
-			t.Fatal(err)
+	for i := range byte(many) {
+		if i >= few && !seen[i] {
+			t.Errorf("frame %d did not come: those beyond the first %d go by the reliable channel", i, few)
 		}
 	}
+	if c := p.a.Counters(); c["fast.sent"] != few || c["fast.over"] != many-few {
+		t.Errorf("of %d frames %d went over SRTCP and %d not: want %d and %d", many, c["fast.sent"], c["fast.over"], few, many-few)
+	}
 }
 
-// await waits until a counter is there.
-func (r *RTC) await(t *testing.T, counter string, least uint64, what string) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); r.Counters()[counter] < least; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s: %s is not %d after 5 s: %v", what, counter, least, r.Counters())
+// rtcAttacker has the offerer write what it likes as RTCP until it has done what it should: some is lost on the way where the machine
+// is busy.
+func rtcAttacker(t *testing.T, p *rtcPair) (source uint32, write func(what string, done func(counted map[string]uint64) bool, packets ...rtcp.Packet)) {
+	s := p.a.lookup(p.session)
+	return s.source, func(what string, done func(map[string]uint64) bool, packets ...rtcp.Packet) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); !done(p.b.Counters()); time.Sleep(100 * time.Microsecond) {
+			if time.Now().After(end) {
+				t.Fatalf("not in 5 s: %s: %v", what, p.b.Counters())
+			}
+			if _, err := s.pc.SCTP().Transport().WriteRTCP(packets); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
@@ -107,14 +99,10 @@ func TestRTCBoundsAFloodOfFastFrames(t *testing.T) {
 	p.open(5 * time.Second)
 	p.b.Speak([]uuid.UUID{p.session})
 	source, write := rtcAttacker(t, p)
-	for end := time.Now().Add(5 * time.Second); p.b.Counters()["fast.dropped"] < 1000; {
-		// Many in one packet, and from other sources, too.
-		write(&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName, Data: make([]byte, size)},
-			&rtcp.ApplicationDefined{SSRC: 7, Name: rtcFastName, Data: make([]byte, size)}, &rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName})
-		if time.Now().After(end) {
-			t.Fatalf("of a flood nothing is dropped after 5 s: %v", p.b.Counters())
-		}
-	}
+	// Many in one packet, and from other sources, too.
+	write("of a flood all but the first is dropped", func(c map[string]uint64) bool { return c["fast.dropped"] > 1000 },
+		&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName, Data: make([]byte, size)},
+		&rtcp.ApplicationDefined{SSRC: 7, Name: rtcFastName, Data: make([]byte, size)}, &rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName})
 	c := p.b.Counters()
 	if c["fast.received"] > few {
 		t.Errorf("%d frames of a flood were taken, want %d at most", c["fast.received"], few)
@@ -126,8 +114,8 @@ func TestRTCBoundsAFloodOfFastFrames(t *testing.T) {
 		rtcWait[Received](t, p.evB, 5*time.Second, "a frame that was taken")
 	}
 	// None of it is at the expense of reports, or of the other channel.
-	write(&rtcp.SenderReport{SSRC: source, NTPTime: 1 << 63})
-	p.b.await(t, "report.received", 1, "a report after a flood")
+	write("a report after a flood is taken", func(c map[string]uint64) bool { return c["report.received"] > 0 },
+		&rtcp.SenderReport{SSRC: source, NTPTime: 1 << 63})
 	p.a.Send(p.session, []byte("hello"), false)
 	if got := rtcWait[Received](t, p.evB, 5*time.Second, "a frame after a flood"); string(got.Data) != "hello" {
 		t.Errorf("%d bytes came in place of a frame: more was taken than was counted", len(got.Data))
@@ -138,23 +126,24 @@ func TestRTCRefusesFastFramesThatAreNone(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
 	p.open(5 * time.Second)
 	source, write := rtcAttacker(t, p)
-	write(&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName})
-	write(&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName, Data: make([]byte, wire.MaxFastFrame+1)})
-	write(&rtcp.ApplicationDefined{SSRC: source, Name: "PCFG", Data: []byte("of another program")})
-	p.b.await(t, "rtc.refused", 2, "an empty frame and one that is too long")
-	p.b.await(t, "report.dropped", 1, "a packet of another name")
-	p.a.Send(p.session, []byte("a frame"), true)
-	if got := rtcWait[Received](t, p.evB, 5*time.Second, "a frame after those"); string(got.Data) != "a frame" {
-		t.Errorf("%d bytes of something that is no frame were taken", len(got.Data))
+	refused := func(n uint64) func(map[string]uint64) bool {
+		return func(c map[string]uint64) bool { return c["rtc.refused"] >= n }
 	}
+	write("an empty frame is refused", refused(1), &rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName})
+	write("a frame that is too long is refused", refused(p.b.Counters()["rtc.refused"]+1),
+		&rtcp.ApplicationDefined{SSRC: source, Name: rtcFastName, Data: make([]byte, wire.MaxFastFrame+1)})
+	write("a packet of another name is no frame", func(c map[string]uint64) bool { return c["report.dropped"] > 0 },
+		&rtcp.ApplicationDefined{SSRC: source, Name: "PCFG", Data: []byte("of another program")})
+	p.deliver(p.a, p.evB, []byte("a frame"), true, "after those")
 	// SRTCP may still bring something when the session has ended, which must be its last event.
 	s := p.b.lookup(p.session)
 	p.b.Close(p.session)
 	if err := rtcEnd(t, p.evB, 5*time.Second, "the session"); err != nil {
 		t.Error(err)
 	}
+	before := p.b.Counters()["fast.dropped"]
 	s.takeFast([]byte("late"))
-	if c := p.b.Counters(); c["fast.dropped"] != 1 || len(p.evB) != 0 {
+	if c := p.b.Counters(); c["fast.dropped"] != before+1 || len(p.evB) != 0 {
 		t.Errorf("a frame after the end of its session was taken: %v", c)
 	}
 }

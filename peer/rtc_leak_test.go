@@ -15,6 +15,8 @@ import (
 func TestRTCLeavesNothingBehind(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
 	p.open(5 * time.Second)
+	p.deliver(p.a, p.evB, []byte("a fast frame"), true, "offerer to answerer")
+	p.deliver(p.b, p.evA, []byte("and another"), true, "answerer to offerer")
 	offered := uuid.Must(uuid.NewV7())
 	events := make(chan TransportEvent, 100)
 	lonely, err := NewRTC(rtcTestConfig(), func(ev TransportEvent) { events <- ev })
