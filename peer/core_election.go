@@ -242,7 +242,7 @@ func (c *Core) attached(now time.Time, ev signaling.StateChanged, out *CoreOutpu
 		if !ev.Moved {
 			c.suspect(now, ev.Closed, out)
 		}
-	case ev.Failed > was.Failed && ev.Failed%failedRounds == 0 && e.ever && !(e.state.InMesh && c.noneDialable()):
+	case ev.Failed > was.Failed && ev.Failed%failedRounds == 0 && e.ever && !(e.state.InMesh && c.noneDialable() && c.linked()):
 		c.suspect(now, false, out)
 	}
 }
@@ -254,6 +254,16 @@ func (c *Core) noneDialable() bool {
 	return !slices.ContainsFunc(e.machine.Standings(), func(s election.Standing) bool {
 		return s.Offer.Dialable && s.Peer != e.state.Leader
 	})
+}
+
+// linked reports whether there is a link: who has none, and reaches no tracker either, is out of the room whoever leads.
+func (c *Core) linked() bool {
+	for _, l := range c.links {
+		if l.up {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Core) suspect(now time.Time, closed bool, out *CoreOutput) {

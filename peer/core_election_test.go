@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"peerchat/peer/election"
 	"peerchat/signaling"
 )
 
@@ -347,4 +348,25 @@ func TestATrackersWordIsChecked(t *testing.T) {
 	}
 	w.run(time.Second)
 	wantOneTracker(t, w, 7, "after lies of a tracker")
+}
+
+// Somebody alone meets a tracker that its leader has left before this one gets there. Nobody is linked who could lead instead, or tell who
+// does, and the one that was met said of itself that it cannot be dialled: it is not waited for, but hosted for again.
+func TestALeaderThatIsNotThereIsNotWaitedFor(t *testing.T) {
+	w := newWorld(3, 1, general)
+	w.hosts, w.home.up = true, false
+	w.run(10 * time.Second)
+	p := w.peers[0]
+	if !p.own.up {
+		t.Fatal("somebody alone does not host, so this tests nothing")
+	}
+	p.step(signaling.Offered{Candidate: true, Port: 5000, Addresses: []string{p.own.url}}) // as long as nobody has dialled it back
+	p.step(signaling.Met{Proof: newStranger(9).leads(p.core.elections.state.Term+1, election.Rank{}, "ws://10.0.0.9:5000/ws")})
+	if p.own.up {
+		t.Fatal("it does not step down for the one that it met, so this tests nothing")
+	}
+	w.run(time.Minute)
+	if !p.own.up {
+		t.Errorf("it waits for one that is not there: %+v", p.core.elections.state)
+	}
 }

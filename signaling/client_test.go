@@ -357,6 +357,15 @@ func TestFollow(t *testing.T) {
 	if s := await(p, "it goes home", connected); s.URL != home.URL() || !s.Named {
 		t.Errorf("home is at %s, got %+v", home.URL(), s)
 	}
+	// The one that is wanted has handed over meanwhile, to one of a later term.
+	later := testTracker(t, led(7, 6))
+	right.MoveTo(Move{Tracker: later.URL(), Term: 6, Leader: wire.IDOf(testKey(7))})
+	p.Follow(to)
+	if s := await(p, "it goes where the wanted one went", connected); s.URL != later.URL() || s.Term != 6 {
+		t.Errorf("the later one is at %s, got %+v", later.URL(), s)
+	}
+	p.Follow(Target{URLs: []string{home.URL()}, Jitter: time.Millisecond})
+	await(p, "it goes home again", connected)
 	// Nobody is there: it is tried again and again, and counted.
 	home.Shutdown(context.Background())
 	p.Follow(Target{Leader: to.Leader, URLs: []string{gone.URL()}})

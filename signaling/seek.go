@@ -83,7 +83,8 @@ func (p *plan) round(ctx context.Context, trying func(candidate)) (found *sessio
 		tctx, cancel := context.WithTimeout(ctx, p.timeout)
 		defer cancel()
 		ws, hello, err := p.open(tctx, url, conn)
-		if err == nil && want != nil && hello.Leader != want.Leader {
+		// Who leads by a later term counts for more than the one that is wanted, and may be where that one sends us.
+		if err == nil && want != nil && hello.Leader != want.Leader && (want.Leader.IsZero() || hello.Term <= want.Term) {
 			ws.Close()
 			err = fmt.Errorf("%s: another tracker is there now, led by %s", url, leaderText(hello.Leader))
 		}
