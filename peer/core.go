@@ -108,6 +108,7 @@ type Core struct {
 	drafts     []gossip.Draft // said in this batch, not published yet
 	draftRoom  wire.Room
 	owedAt     time.Time // when to tell authors who holds what they said; zero: nothing to tell
+	owed       time.Time // when they were told last
 	unclaimed  bool      // deliveries changed since they were told
 	nextTell   time.Time // when deliveries may be told again
 	gossipWake time.Time

@@ -18,6 +18,8 @@ const (
 	maxAccounted = 64
 	// holdersEvery is how long what is to be told waits for more.
 	holdersEvery = 100 * time.Millisecond
+	// holdersPause is how long it waits after the last, where much is said.
+	holdersPause = 400 * time.Millisecond
 	// maxDebts bounds the authors of a room that are told something.
 	maxDebts = 1024
 )
@@ -55,6 +57,9 @@ func (c *Core) owe(now time.Time, r *room, d gossip.Deliver) {
 func (c *Core) oweSoon(now time.Time) {
 	if c.owedAt.IsZero() {
 		c.owedAt = now.Add(holdersEvery)
+		if next := c.owed.Add(holdersPause); next.After(c.owedAt) {
+			c.owedAt = next
+		}
 	}
 }
 
@@ -92,7 +97,7 @@ func (c *Core) tellHolders(now time.Time, out *CoreOutput) {
 	if c.owedAt.IsZero() || now.Before(c.owedAt) {
 		return
 	}
-	c.owedAt = time.Time{}
+	c.owedAt, c.owed = time.Time{}, now
 	for _, name := range c.order {
 		r := c.rooms[name]
 		for _, author := range r.debts.authors() {

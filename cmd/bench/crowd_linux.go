@@ -55,10 +55,15 @@ type crowdMember struct {
 	mu     sync.Mutex // guards what follows: the transport calls from many goroutines
 	asked  map[uuid.UUID]wire.PeerID
 	open   map[uuid.UUID]wire.PeerID
-	copies [][]byte // frames with events that were sent while somebody talked
-	second int      // those of them on the fast channel
+	copies []crowdCopy // frames with events that were sent while somebody talked
 	flood  wire.Verifier
 	seen   map[uint32]bool // lines of a flood
+}
+
+// crowdCopy is a frame with events, and where it went.
+type crowdCopy struct {
+	session uuid.UUID
+	frame   []byte
 }
 
 // crowdCommand is a crowd on its own: it reads orders from standard input and answers each with a line of JSON.
@@ -314,10 +319,7 @@ type tap struct {
 func (t tap) Send(session uuid.UUID, frame []byte, fast bool) {
 	if len(frame) > 1 && frame[1] == 3 && t.m.crowd.talk.Load() != nil {
 		t.m.mu.Lock()
-		t.m.copies = append(t.m.copies, frame)
-		if fast {
-			t.m.second++
-		}
+		t.m.copies = append(t.m.copies, crowdCopy{session, frame})
 		t.m.mu.Unlock()
 	}
 	t.RTC.Send(session, frame, fast)

@@ -97,7 +97,7 @@ func (c *crowd) measure(flood bool, o talkOrder) talkReport {
 	t := newCrowdTalk(o.lines, len(c.members))
 	for _, m := range c.members {
 		m.mu.Lock()
-		m.copies, m.second = nil, 0
+		m.copies = nil
 		clear(m.seen)
 		m.mu.Unlock()
 	}
@@ -148,7 +148,7 @@ func (r *talkReport) count(t *crowdTalk) {
 	r.P50, r.P99 = quantile(all, 0.5), quantile(all, 0.99)
 }
 
-// sent counts the copies of lines that a member has sent.
+// sent counts the copies of lines that a member has sent, and those of them that were not the first on their way.
 func (m *crowdMember) sent(flood bool) (copies, second int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -156,13 +156,23 @@ func (m *crowdMember) sent(flood bool) (copies, second int) {
 	if flood {
 		return len(m.copies), 0
 	}
-	for _, b := range m.copies {
-		f, err := wire.DecodeFrame(b)
-		if e, ok := f.(wire.Events); err == nil && ok {
-			copies += len(e.Events)
+	type way struct{ session, event uuid.UUID }
+	gone := map[way]bool{}
+	for _, c := range m.copies {
+		f, err := wire.DecodeFrame(c.frame)
+		e, ok := f.(wire.Events)
+		if err != nil || !ok {
+			continue
+		}
+		for i := range e.Events {
+			w := way{c.session, e.Events[i].ID}
+			if copies++; gone[w] {
+				second++
+			}
+			gone[w] = true
 		}
 	}
-	return copies, m.second
+	return copies, second
 }
 
 // Flooding over the same links, for comparison: every peer sends a line that it has not seen to all that it has a link with but
@@ -233,7 +243,7 @@ func (m *crowdMember) spread(b []byte, from uuid.UUID) {
 		}
 	}
 	for range to {
-		m.copies = append(m.copies, b)
+		m.copies = append(m.copies, crowdCopy{frame: b})
 	}
 	m.mu.Unlock()
 	slices.SortFunc(to, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })

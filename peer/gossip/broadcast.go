@@ -81,9 +81,27 @@ func (m *Machine) push(now time.Time, r *room, events []wire.Event, out *Output)
 			s.lagging = true // it is offered the events, and fetches them when it can
 			continue
 		}
-		m.sendEvents(l, events, true, 0, out)
-		m.watch(now, s, r.own, events, out)
+		m.sendLive(now, s, r.own, events, 0, out)
+		r.own.told |= s.bit() // an offer could overtake the event
 	}
+}
+
+// sendLive sends live events of one log to a neighbour, and has them sent again if they are not acknowledged.
+func (m *Machine) sendLive(now time.Time, s *share, a *authorLog, events []wire.Event, hops uint8, out *Output) {
+	l := s.link
+	light := l.takesLight(events)
+	if light {
+		out.Sends = append(out.Sends, Send{To: l.peer, Fast: true, Frame: wire.Events{Hops: hops, Live: true, Events: events}})
+	} else {
+		m.sendEvents(l, events, true, hops, out)
+	}
+	m.watch(now, s, a, events, light, out)
+}
+
+// takesLight tells whether live events go to a neighbour on the fast channel alone: one by one they cost half as much there, and what is lost is
+// soon sent again. What is more than a few lines, or on a link that loses packets, is the reliable channel's.
+func (l *link) takesLight(events []wire.Event) bool {
+	return len(events) == 1 && len(l.hedges) < maxLight && l.loss <= leastLoss && !l.suspected && events[0].EncodedSize()+frameHead <= wire.MaxFastFrame
 }
 
 // sendEvents sends events in as few frames as they need, and returns their number.

@@ -69,8 +69,8 @@ const (
 	frameHead   = 16                   // bytes of Events beside its events, at most
 	offerMin    = 30 * time.Millisecond
 	offerMax    = 120 * time.Millisecond
-	pauseMin    = 200 * time.Millisecond // between offers, as long as trees bring all events
-	pauseMax    = 400 * time.Millisecond
+	pauseMin    = 300 * time.Millisecond // between offers, as long as trees bring all events
+	pauseMax    = 600 * time.Millisecond
 	troubleLife = 10 * time.Second // since they were last seen not to
 	digestMin   = 4 * time.Second
 	digestMax   = 6 * time.Second
@@ -80,6 +80,7 @@ const (
 
 	maxHedges   = 16                    // own events per neighbour that are sent again when not acknowledged
 	maxCopies   = 5                     // of one event, the first included
+	maxLight    = 4                     // single events on the way to a neighbour, of which the next goes without the reliable channel
 	hedgeLate   = 5 * time.Millisecond  // how late it may be sent, before it is put off
 	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
 	hedgeMost   = time.Second           // longest

@@ -77,6 +77,7 @@ type authorLog struct {
 	pending  map[uint64]held // behind a gap
 	ask      *ask            // the one question that is out
 	askAt    time.Time       // when to ask
+	offered  uint64          // what was offered when that was set
 	gap      bool            // a live event came before its predecessors
 	stranded time.Time       // since when nobody has the next event
 

@@ -146,7 +146,8 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 			a.claimed = l
 			l.claims++
 		}
-		if !a.isBehind {
+		if !a.isBehind || a.ask == nil && a.head >= a.offered { // what was offered before has come
+			a.offered = k.seq
 			switch live := k.hops != unknownHops; {
 			case live && a.parent != nil && a.parent != s:
 				a.askAt = now.Add(max(gapDelay, 3*a.parent.link.trip())) // the parent's copy is likely on its way
@@ -513,7 +514,7 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 		sent += piece
 		frames := m.sendEvents(l, events, live, a.hops, out)
 		if live && a != r.own && l.timed {
-			m.watch(now, v.share, a, events, out)
+			m.watch(now, v.share, a, events, false, out)
 		} else if live && a != r.own {
 			m.gauge(now, v.share, a, events)
 		}

@@ -19,6 +19,7 @@ type hedge struct {
 	next  time.Time     // when to send another, or to give up; zero: now
 	count int           // copies sent, one after the other
 	last  bool          // no more will be
+	light bool          // no copy went on the reliable channel yet
 	late  bool          // the next was put off once, because this machine was late itself
 }
 
@@ -74,9 +75,12 @@ func (l *link) sample(trip time.Duration) {
 // watch has events sent again on the unreliable channel if they are not acknowledged. Data channels retransmit after a
 // second, which is long in a conversation; in a flood the same would only add to it, and so it is left to them.
 // On a link that was seen to lose much, a first fast copy goes along at once.
-func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Event, out *Output) {
+func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Event, light bool, out *Output) {
 	l := s.link
 	if len(l.hedges)+len(events) > maxHedges {
+		for i := range l.hedges {
+			l.hedges[i].secure(out)
+		}
 		l.hedges = l.hedges[:0]
 		return
 	}
@@ -84,7 +88,7 @@ func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Eve
 		if events[i].EncodedSize()+frameHead > wire.MaxFastFrame {
 			continue
 		}
-		h := hedge{share: s, log: a, event: events[i], hops: a.hops, sent: now, again: now, next: now.Add(m.patience(now, l, 1)), count: 1}
+		h := hedge{share: s, log: a, event: events[i], hops: a.hops, light: light, sent: now, again: now, next: now.Add(m.patience(now, l, 1)), count: 1}
 		l.hedges = append(l.hedges, h)
 		m.at(h.next)
 		if l.loss > lossy {
@@ -92,6 +96,16 @@ func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Eve
 				Frame: wire.Events{Hops: h.hops, Live: true, Events: events[i : i+1]}})
 		}
 	}
+}
+
+// secure sends an event on the reliable channel if that was not done yet, and reports whether it did.
+func (h *hedge) secure(out *Output) bool {
+	if !h.light {
+		return false
+	}
+	h.light = false
+	out.Sends = append(out.Sends, Send{To: h.share.link.peer, Frame: wire.Events{Hops: h.hops, Live: true, Events: []wire.Event{h.event}}})
+	return true
 }
 
 // gauge has the round trip measured by events that were asked for, which are not sent again.
@@ -144,6 +158,11 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 			if !h.next.After(now) {
 				h.next = time.Time{}
 			}
+			continue
+		}
+		if h.count > 1 && h.secure(out) {
+			h.count++
+			h.again, h.next = now, now.Add(m.patience(now, l, min(h.count, maxCopies)))
 			continue
 		}
 		n := h.event.EncodedSize()
@@ -208,6 +227,7 @@ func (m *Machine) ackedAgain(now time.Time, l *link, s *share, author wire.PeerI
 		if !l.timed {
 			l.sample(d.sample)
 		}
+		l.loss = max(0, l.loss-1./16)                             // nothing was lost
 		l.swing, l.timed = max(l.swing, (d.sample-l.rtt)/4), true // so that the next one is not sent too early
 	}
 	*d = doubt{}

@@ -108,9 +108,8 @@ func (m *Machine) relay(now time.Time, r *room, a *authorLog, from *share, event
 			m.prune(now, s, a, out)
 			continue
 		}
-		m.sendEvents(s.link, events, true, a.hops, out)
+		m.sendLive(now, s, a, events, a.hops, out)
 		a.told |= s.bit()
-		m.watch(now, s, a, events, out)
 	}
 }
 
