@@ -13,11 +13,12 @@ import (
 type Line struct {
 	Author         int
 	Said           time.Duration // since the start of the world
-	Copies, Second int           // copies of it that were sent, and those of them on the fast channel
+	Copies, Second int           // copies of it that were sent, and those of them that were not the first on their way
 	Got            []Arrival     // the author's own is the first
 
 	text    []byte
-	reached map[int]bool // peers, of whatever life
+	gone    map[[2]int32]bool // ways, from one peer to another, that it was sent
+	reached map[int]bool      // peers, of whatever life
 }
 
 // Arrival is when and how a line came to one peer.
@@ -38,7 +39,7 @@ func (f Frame) Size() int { return f.size }
 
 // Traffic is what was sent, in frames, and their bytes.
 type Traffic struct {
-	Events, Second        int // copies of events on the reliable channel, and on the fast one
+	Events                int // copies of events
 	Offers, Acks          int
 	Grafts, Prunes, Wants int
 	Digests               int
@@ -50,7 +51,7 @@ type Traffic struct {
 
 // Sub is t without u.
 func (t Traffic) Sub(u Traffic) Traffic {
-	return Traffic{t.Events - u.Events, t.Second - u.Second, t.Offers - u.Offers, t.Acks - u.Acks, t.Grafts - u.Grafts,
+	return Traffic{t.Events - u.Events, t.Offers - u.Offers, t.Acks - u.Acks, t.Grafts - u.Grafts,
 		t.Prunes - u.Prunes, t.Wants - u.Wants, t.Digests - u.Digests, t.EventBytes - u.EventBytes, t.Bytes - u.Bytes,
 		t.Presence - u.Presence, t.Overlay - u.Overlay, t.PresenceBytes - u.PresenceBytes, t.OverlayBytes - u.OverlayBytes}
 }
@@ -59,7 +60,7 @@ func (t Traffic) Sub(u Traffic) Traffic {
 const envelope = 6 + len(name)
 
 // sent counts a message, and looks at what peer i sends of its own.
-func (r *Room) sent(i, _ int, s sim.Send) {
+func (r *Room) sent(i, to int, s sim.Send) {
 	t := &r.Traffic
 	f, ok := s.Message.(Frame)
 	if !ok {
@@ -80,21 +81,18 @@ func (r *Room) sent(i, _ int, s sim.Send) {
 		for k := range frame.Events {
 			e := &frame.Events[k]
 			if l := r.lines[event{e.Author, e.Seq}]; l != nil {
-				l.Copies++
-				if s.Fast {
+				way := [2]int32{int32(i), int32(to)}
+				if l.Copies++; l.gone[way] {
 					l.Second++
 				}
+				l.gone[way] = true
 			}
 			if e.Author == r.ID(i) {
 				r.durable(i, e)
 			}
 		}
 		t.EventBytes += f.size
-		if s.Fast {
-			t.Second += len(frame.Events)
-		} else {
-			t.Events += len(frame.Events)
-		}
+		t.Events += len(frame.Events)
 	case wire.Have:
 		if s.Fast {
 			t.Acks++

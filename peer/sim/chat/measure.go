@@ -9,7 +9,7 @@ import (
 type Result struct {
 	Lines int
 	// Redundancy is the relative message redundancy of the Plumtree paper, section 4.1: copies sent for each peer that was to be
-	// reached, less one. Second is the part of it that the fast channel's second copies are.
+	// reached, less one. Second is the part of it that went from one peer to another more than once.
 	Redundancy, Second float64
 	// MaxHops is the last delivery hop, the highest of all lines; MeanLast their mean; MeanHops is over all deliveries.
 	MaxHops            int

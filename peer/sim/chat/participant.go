@@ -139,7 +139,7 @@ func (x *participant) say(now time.Time, n int, out *sim.Output) []*Line {
 	r := x.room
 	lines := make([]*Line, n)
 	for k := range lines {
-		lines[k] = &Line{Author: x.i, Said: r.Elapsed(), reached: make(map[int]bool), text: text(len(r.Lines) + 1)}
+		lines[k] = &Line{Author: x.i, Said: r.Elapsed(), gone: make(map[[2]int32]bool), reached: make(map[int]bool), text: text(len(r.Lines) + 1)}
 		r.Lines = append(r.Lines, lines[k])
 	}
 	x.stepGossip(now, gossip.Publish{Room: name, Name: "p", Drafts: drafts(lines)}, out)
