@@ -207,7 +207,7 @@ func (r *reader) heads(least int) []Head {
 				r.fail(err)
 			}
 		}
-		if i > 0 && r.err == nil && !heads[i-1].Author.Less(h.Author) {
+		if i > 0 && r.err == nil && heads[i-1].Log().Compare(h.Log()) >= 0 {
 			r.fail(errOrder)
 		}
 		heads = append(heads, h)

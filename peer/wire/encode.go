@@ -202,7 +202,7 @@ func appendHeads(b []byte, room Room, heads []Head, least int) ([]byte, error) {
 		if err := h.check(); err != nil {
 			return nil, err
 		}
-		if i > 0 && !heads[i-1].Author.Less(h.Author) {
+		if i > 0 && heads[i-1].Log().Compare(h.Log()) >= 0 {
 			return nil, errOrder
 		}
 		b = appendBytes(appendArray(b, 3), h.Author[:])

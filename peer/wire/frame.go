@@ -46,15 +46,15 @@ type Events struct {
 // MaxHops bounds how far a live event is relayed.
 const MaxHops = 64
 
-// Head says how far a log goes: every event of Author after Base, up to and including Seq, is held. Base is 0 for a
-// whole log; it grows when old events are pruned, or were never fetched.
+// Head says how far a log goes, the one that Seq belongs to: every event of Author after Base, up to and including Seq, is held. Base is the
+// log's Start if that is all; it grows when old events are pruned, or were never fetched.
 type Head struct {
 	Author PeerID
 	Base   uint64
 	Seq    uint64
 }
 
-// Digest is the state of one room's log at the sender: the heads of its authors in ascending order of Author. A digest
+// Digest is the state of one room at the sender: the heads of its logs in ascending order of these, one of each. A digest
 // of more than MaxHeads goes in several frames; one with fewer than MaxHeads is the last.
 type Digest struct {
 	Room  Room
@@ -62,7 +62,7 @@ type Digest struct {
 	Reply bool // this answers a Digest; do not answer it with another
 }
 
-// Have announces that the sender holds the given heads, in ascending order of Author. To a neighbour that sent the events
+// Have announces that the sender holds the given heads, in the order of a Digest. To a neighbour that sent the events
 // it acknowledges delivery; to others it offers them (IHAVE in Plumtree).
 type Have struct {
 	Room  Room

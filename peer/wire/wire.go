@@ -13,8 +13,8 @@
 //	Hello    [1, version, peer, session, agent, seq, name, [room ...], voice]
 //	Presence [2, seq, name, [room ...], voice]
 //	Events   [3, hops, live, [item ...]]                    1 to MaxEvents events
-//	Digest   [4, room, reply, [[author, base, seq] ...]]    up to MaxHeads, ascending by author
-//	Have     [5, room, [[author, base, seq] ...], ways]     1 to MaxHeads, ascending by author
+//	Digest   [4, room, reply, [[author, base, seq] ...]]    up to MaxHeads, ascending by log
+//	Have     [5, room, [[author, base, seq] ...], ways]     1 to MaxHeads, ascending by log
 //	Want     [6, room, [[author, from, to] ...]]            1 to MaxRanges, ascending, not overlapping
 //	Bye      [7, leaving, reason]
 //	Election [8, message]
@@ -25,6 +25,8 @@
 //	Signal   [9, passed, peer, data]
 //	Prune    [13, room, [author ...]]                       1 to MaxRanges, ascending
 //	Graft    [14, room, [[author, from, to] ...]]           as Want
+//
+// A log is an author and a run, which is (seq - 1) >> RunBits; two heads of one log are refused.
 //
 // version, hops, base, seq, and the from and to of Want and Graft are unsigned integers; live, reply and leaving are booleans; voice
 // is [] or, while in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer, author, and the from and

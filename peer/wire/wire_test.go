@@ -55,6 +55,7 @@ func frames(tb testing.TB) []Frame {
 		Events{Events: mixed},
 		Digest{Room: "general"},
 		Digest{Room: "general", Reply: true, Heads: []Head{head(1, 0, 5), head(2, 300, 1<<40)}},
+		Digest{Room: "general", Heads: []Head{head(1, 0, 5), head(1, 1<<RunBits, 1<<RunBits+1), head(2, 0, 1)}},
 		Have{Room: "dev", Heads: []Head{head(9, 0, 1)}},
 		Have{Room: "dev", Heads: []Head{head(8, 0, 1), head(9, 0, 1)}, Ways: []Way{{0, 255}, {3, 1}}},
 		Prune{Room: "dev", Authors: []PeerID{{1}, {2}}},
