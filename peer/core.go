@@ -54,8 +54,8 @@ type CoreConfig struct {
 	Rooms []wire.Room // joined from the start
 	Agent string      // program and version, told to neighbours
 	Store Store
-	// Fresh says that Store lost what it held, while Key has been in use before; see gossip.Config.
-	Fresh bool
+	// Run is the run of own events, which is not 0 if Store lost what it held while Key has been in use before; see gossip.Config.
+	Run   uint32
 	NewID func() uuid.UUID // UUIDv7
 	Seed  uint64
 	// Window is how much of a room that is new here is fetched.
@@ -255,7 +255,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 	}
 	c.elections = newElections(cfg, c.rand)
 	var err error
-	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Fresh: cfg.Fresh, Window: cfg.Window,
+	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Run: cfg.Run, Window: cfg.Window,
 		Rand: c.rand})
 	return c, err
 }

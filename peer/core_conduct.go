@@ -316,7 +316,7 @@ func (c *Core) misbehaved(now time.Time, m misdeed, out *CoreOutput) {
 	}
 	text, who, news := c.sentence(m), m.about, false
 	switch m.code {
-	case "clock", "sequence", "claims", "silent", "crowd", "full", "slander", "talk":
+	case "clock", "sequence", "runs", "claims", "silent", "crowd", "full", "slander", "talk":
 		news = true
 	case "forged":
 		who = m.peer
@@ -361,6 +361,8 @@ func (c *Core) sentence(m misdeed) string {
 			"ask them if it matters", whose)
 	case m.code == "sequence":
 		return fmt.Sprintf("%s numbers a line as if a million had gone before it: it is not shown before they have come, or are given up", whose)
+	case m.code == "runs":
+		return fmt.Sprintf("%s has lost its history, and begun anew, more often than is followed: its oldest lines are given up here", whose)
 	case m.code == "clock":
 		return whose + ": " + m.text
 	case m.code == "claims":

@@ -96,11 +96,12 @@ func (c *Core) fetched(f gossip.Fetched, out *CoreOutput) {
 // missingBefore is how many events are missing between the first of a log and the part of it that lies before. A Store that cannot tell
 // fails more than that: here it counts as none.
 func (c *Core) missingBefore(e *wire.Event) uint64 {
-	base := c.cfg.Store.Base(e.Room, e.Author)
-	if base == 0 || e.Seq != base+1 {
+	log := wire.LogOf(e.Author, e.Seq)
+	base := c.cfg.Store.Base(e.Room, log)
+	if base == log.Start() || e.Seq != base+1 {
 		return 0
 	}
-	last, err := c.cfg.Store.Parted(e.Room, e.Author)
+	last, err := c.cfg.Store.Parted(e.Room, log)
 	if err != nil || last == 0 || last > base {
 		return 0
 	}

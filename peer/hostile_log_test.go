@@ -94,7 +94,7 @@ func TestHostileFarAhead(t *testing.T) {
 	w, v := attacked(t, 4, nil)
 	v.say(general, "hello")
 	w.run(time.Second)
-	seq := uint64(1 << 40)
+	seq := uint64(1<<20 + 2)
 	w.every(100*time.Millisecond, 20*time.Second, func() {
 		seq += 5000
 		v.injectAll(liveFrame(v.signed(seq, 1, nil)...))
@@ -102,6 +102,21 @@ func TestHostileFarAhead(t *testing.T) {
 	w.chat(100*time.Millisecond, 20*time.Second, 5*time.Second)
 	wantTalk(t, w, soon)
 	w.wantTold(t, "sequence", v, 2)
+}
+
+// The villain begins anew with every line, as if it had lost its history each time.
+func TestHostileBeginsAnewAllTheTime(t *testing.T) {
+	w, v := attacked(t, 4, nil)
+	v.say(general, "hello")
+	w.run(time.Second)
+	log := wire.LogID{Author: v.id}
+	w.every(100*time.Millisecond, 20*time.Second, func() {
+		log.Run += 1000
+		v.injectAll(liveFrame(v.signed(log.Start()+1, 1, nil)...))
+	})
+	w.chat(100*time.Millisecond, 20*time.Second, 5*time.Second)
+	wantTalk(t, w, soon)
+	w.wantTold(t, "runs", v, 2)
 }
 
 func TestHostileTimeFarOff(t *testing.T) {

@@ -53,7 +53,7 @@ type Config struct {
 	Rooms        []wire.Room // joined from the start
 	Agent        string      // program and version, told to neighbours
 	Store        Store       // used by the Node's goroutine alone; closed by the caller after Done
-	Fresh        bool        // Store lost what it held, while Key has been in use before
+	Run          uint32      // of own events; see CoreConfig
 	NewTransport func(sink func(TransportEvent)) (Transport, error)
 	NewSignaling func(sink func(signaling.ClientEvent)) (Signaling, error)
 	Window       Window // how much of a room that is new here is fetched
@@ -103,7 +103,7 @@ func New(cfg Config) (*Node, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	core, err := NewCore(CoreConfig{
-		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Fresh: cfg.Fresh, Seed: cfg.Seed,
+		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Run: cfg.Run, Seed: cfg.Seed,
 		Window: cfg.Window, Election: cfg.Election,
 		NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
 	})

@@ -81,17 +81,17 @@ func (e *electorate) start(count int) {
 		name := fmt.Sprintf("p%d", i)
 		key := ed25519.NewKeyFromSeed([]byte(fmt.Sprintf("%016d%016d", e.seed, i)))
 		v := &voter{member: &member{name: name, id: wire.IDOf(key)}, host: name, machine: i, key: key, store: &openStore{Memory: history.NewMemory()}}
-		e.begin(v, false)
+		e.begin(v, 0)
 		e.voters = append(e.voters, v)
 	}
 }
 
-// begin starts the Node of a voter, over the store that it has; fresh says that it has lost another.
-func (e *electorate) begin(v *voter, fresh bool) {
+// begin starts the Node of a voter, over the store that it has; run is not 0 if it has lost another.
+func (e *electorate) begin(v *voter, run uint32) {
 	e.t.Helper()
 	var err error
 	v.node, err = peer.New(peer.Config{
-		Key: v.key, Name: v.name, Rooms: []wire.Room{general}, Store: v.store, Fresh: fresh, Seed: 100*e.seed + uint64(v.machine),
+		Key: v.key, Name: v.name, Rooms: []wire.Room{general}, Store: v.store, Run: run, Seed: 100*e.seed + uint64(v.machine),
 		Election: peer.ElectionConfig{Host: true, Term: v.term},
 		SaveTerm: func(term uint64) error {
 			v.mu.Lock()

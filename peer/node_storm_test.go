@@ -50,10 +50,10 @@ func (o *openStore) Prepend(events []wire.Event) error {
 	return o.Memory.Prepend(events)
 }
 
-func (o *openStore) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
+func (o *openStore) Rebase(room wire.Room, log wire.LogID, base uint64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.Memory.Rebase(room, author, base)
+	return o.Memory.Rebase(room, log, base)
 }
 
 // all is what it holds of a room, and how far each log goes.
@@ -163,14 +163,15 @@ func (s *storm) revive() {
 		if !v.dead.Load() {
 			continue
 		}
-		if s.listens(v) {
-			v.store = &openStore{Memory: history.NewMemory()}
-		}
 		s.lives[v] = append(s.lives[v], v.events)
+		run := uint32(0)
+		if s.listens(v) {
+			v.store, run = &openStore{Memory: history.NewMemory()}, uint32(len(s.lives[v]))
+		}
 		v.events, v.at = nil, nil
 		s.links.SetCut(v.machine, false)
 		v.dead.Store(false)
-		s.begin(v, s.listens(v))
+		s.begin(v, run)
 	}
 }
 

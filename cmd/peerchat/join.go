@@ -123,7 +123,7 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		j.events.Post(n)
 	}
 	j.node, err = peer.New(peer.Config{
-		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Fresh: j.store.Fresh(),
+		Key: key, Name: j.name, Rooms: j.rooms, Agent: agent(), Store: j.store, Run: j.store.Run(),
 		Window: j.window, Seed: seed(), Logger: j.logger,
 		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
 			rtc, err := peer.NewRTC(peer.RTCConfig{Interfaces: j.settings.Interface, Logger: j.logger, OnVoice: j.voice.receive}, sink)

@@ -21,6 +21,7 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 		}
 		return
 	}
+	m.nextRun(r, len(in.Drafts))
 	said := make([]Draft, 0, len(in.Drafts))
 	events := make([]wire.Event, 0, len(in.Drafts))
 	for _, d := range in.Drafts {
@@ -55,6 +56,9 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 		return
 	}
 	last := &events[len(events)-1]
+	if !r.own.begun() {
+		r.endOthers(r.own)
+	}
 	r.own.head, r.lamport = last.Seq, last.Lamport
 	if r.own.liveFrom == 0 {
 		r.own.liveFrom = events[0].Seq
@@ -140,7 +144,7 @@ func (m *Machine) advanced(now time.Time, r *room, a *authorLog) {
 // most that is nothing new; but it shows what a tree does not bring, or not soon.
 func (m *Machine) offer(now time.Time, r *room, out *Output) {
 	r.offerAt, r.offered = time.Time{}, now
-	slices.SortFunc(r.changed, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
+	slices.SortFunc(r.changed, (*authorLog).compare)
 	for _, l := range m.linkList {
 		s := l.share(r)
 		if s == nil || l.busy { // a busy one gets a digest afterwards
@@ -170,10 +174,10 @@ func (m *Machine) offer(now time.Time, r *room, out *Output) {
 // newTo tells whether the head of a log is news to a neighbour, as far as is known here.
 func (a *authorLog) newTo(s *share) bool {
 	tired := a.liveFrom > 0 && a.hops >= wire.MaxHops // from here on it travels by digest
-	if a.author == s.link.peer || tired || a.told&s.bit() != 0 {
+	if a.author == s.link.peer && !a.over || tired || a.told&s.bit() != 0 {
 		return false
 	}
-	k := s.known[a.author]
+	k := s.known[a.id]
 	return k.seq < a.head || k.hops != unknownHops && a.hops+1 < k.hops
 }
 
@@ -216,12 +220,12 @@ func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 			s.acked = now
 			m.offerAlong(now, s)
 			if len(s.acks) > 1 {
-				slices.SortFunc(s.acks, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
+				slices.SortFunc(s.acks, (*authorLog).compare)
 			}
 			for part := range slices.Chunk(s.acks, maxAcks) {
 				f := wire.Have{Room: s.room.name, Heads: make([]wire.Head, 0, len(part)), Ways: make([]wire.Way, 0, len(part))}
 				for _, a := range part {
-					if a.acks &^= s.bit(); a.head > 0 {
+					if a.acks &^= s.bit(); a.begun() {
 						m.name(now, &f, s, a)
 					}
 				}

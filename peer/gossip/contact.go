@@ -57,17 +57,17 @@ type places struct {
 
 // places counts what the window has open, and the logs that wait for a part of it.
 func (m *Machine) places(r *room) (p places) {
-	if !slices.ContainsFunc(r.behind, func(a *authorLog) bool { return a.joined && a.head == 0 }) {
+	if !slices.ContainsFunc(r.behind, func(a *authorLog) bool { return a.joined && !a.begun() }) {
 		return p // as it is nearly always
 	}
 	p.open, p.whole = m.windowed()-r.held(), true
 	all := 0
 	for _, a := range r.behind {
 		switch {
-		case a.head > 0 || !a.joined:
+		case a.begun() || !a.joined:
 		case a.ask == nil:
 			p.logs++
-			most := m.most(r, a)
+			most := m.most(r, a) - a.id.Start()
 			p.whole = p.whole && most <= maxWant
 			all += int(min(most, maxWant))
 		case !a.ask.skip:
@@ -102,7 +102,7 @@ func (m *Machine) refused(err error, out *Output) (name wire.Room, author wire.P
 	}
 	name, author = refusal.Refused()
 	r := m.rooms[name]
-	if r == nil || author == m.self {
+	if r == nil {
 		return "", author, false
 	}
 	if !r.crowded {

@@ -59,7 +59,7 @@ func TestTheWindowEndsAtItsAge(t *testing.T) {
 			dan := w.newcomer(c.window)
 			w.run(10 * time.Second)
 			for i, n := range []*node{ann, bob, cyd} {
-				if base := dan.store.Base(general, n.id); base+1 != c.from[i] {
+				if base := dan.store.Base(general, wire.LogID{Author: n.id}); base+1 != c.from[i] {
 					t.Errorf("the newcomer holds %s's lines from %d on: want from %d", n.name, base+1, c.from[i])
 				}
 			}

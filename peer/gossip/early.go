@@ -22,8 +22,8 @@ func (m *Machine) early(now time.Time, l *link, f wire.Events, out *Output) bool
 	if r == nil || l.share(r) == nil {
 		return false
 	}
-	a := r.logs[l.peer]
-	if a == nil || a.head == 0 || len(a.pending) > 0 || a.ask != nil || len(a.shown) > 0 {
+	a := r.logs[wire.LogOf(l.peer, f.Events[0].Seq)]
+	if a == nil || !a.begun() || a.over || len(a.pending) > 0 || a.ask != nil || len(a.shown) > 0 {
 		return false
 	}
 	for i := range f.Events {
@@ -64,7 +64,7 @@ func (m *Machine) prove(now time.Time, out *Output) {
 		}
 		m.punctual(now, l, x.room, a, e, true, out)
 		s := l.share(x.room)
-		m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: x.hops}, false, out)
+		m.learn(now, l, s, a.id, span{seq: e.Seq, hops: x.hops}, false, out)
 		copy(a.recent[e.Seq%16][:], x.hash[:])
 		a.via[e.Seq%16] = s.slot + 1
 		m.fresh = append(m.fresh, *x)
@@ -90,7 +90,8 @@ func (m *Machine) show(x *arrival, out *Output) {
 		delete(x.log.shown, x.event.Seq)
 	}
 	if !x.shown && !(shown && hash == x.hash) {
-		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live, Hops: travelled(x.hops)})
+		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live || x.log.over,
+			Older: x.log.over, Hops: travelled(x.hops)})
 	}
 }
 

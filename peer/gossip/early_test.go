@@ -110,7 +110,7 @@ func TestAnEarlyForgeryCostsTheLinkAndTheRestOfItsLog(t *testing.T) {
 		t.Errorf("%d lines are stored and %d were delivered anew: want all 4, and the one that was not shown", bob.stored(ann),
 			len(bob.delivered[ann.id])-2)
 	}
-	if n := len(bob.machine.rooms[general].logs[ann.id].shown); n != 0 {
+	if n := len(bob.machine.rooms[general].logs[wire.LogID{Author: ann.id}].shown); n != 0 {
 		t.Errorf("%d lines are still remembered as shown", n)
 	}
 }

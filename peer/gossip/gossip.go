@@ -2,7 +2,7 @@
 //
 // The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
 // are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, suspect.go tells
-// who is silent, repair.go compares logs and fetches what is missing, contact.go begins with a room that is new here, older.go fetches
+// who is silent, runs.go follows an author that begins anew, repair.go compares logs and fetches what is missing, contact.go begins with a room that is new here, older.go fetches
 // what comes before the start of a log. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
@@ -19,25 +19,27 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Log is where events are kept. The Machine is its only writer. Append must be durable against the death of the
+// Log is where events are kept: of each author one log, or several if it has lost what it had said (see wire.LogID). The Machine is its only writer. Append must be durable against the death of the
 // process before it returns, because a sequence number that was sent must never be used again.
 type Log interface {
-	// Append adds events, each the next of its author in its room, all or none. It keeps no reference to them.
+	// Append adds events, each the next of its log, all or none. It keeps no reference to them.
 	Append(events []wire.Event) error
 	// Prepend puts events of one author, in order, before its log, which begins after the last of them: all, or none and an error. Where
 	// a room is full it may keep fewer, or none; Base tells. The log then begins before them, or even earlier, where it finds more that
 	// Rebase had parted from it.
 	Prepend(events []wire.Event) error
-	// Range returns up to limit events of author in room with from <= Seq <= to, in order.
+	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs to.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
-	// Heads returns how far each author's log of room goes, and the highest Lamport clock in it.
+	// Heads returns how far each log of room goes, and the highest Lamport clock in it.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
-	// Base returns after which event author's log of room begins, as Heads does. It rises when old events are pruned or lost.
-	Base(room wire.Room, author wire.PeerID) uint64
-	// Rebase says that author's log of room goes on after base, which is above its head: what is between is given up.
-	Rebase(room wire.Room, author wire.PeerID, base uint64) error
-	// Parted returns the number of the last event that is still held of what a Rebase has parted from author's log; 0 if there is none.
-	Parted(room wire.Room, author wire.PeerID) (uint64, error)
+	// Base returns after which event a log of room begins, as Heads does. It rises when old events are pruned or lost.
+	Base(room wire.Room, log wire.LogID) uint64
+	// Rebase says that a log of room goes on after base, which is above its head: what is between is given up.
+	Rebase(room wire.Room, log wire.LogID, base uint64) error
+	// Parted returns the number of the last event that is still held of what a Rebase has parted from a log; 0 if there is none.
+	Parted(room wire.Room, log wire.LogID) (uint64, error)
+	// Forget removes a log with all its events.
+	Forget(room wire.Room, log wire.LogID) error
 }
 
 // Refusal is an error of Append and Rebase, wrapped or not, that is about one author alone: the Log begins no more logs in this
@@ -61,9 +63,9 @@ type Config struct {
 	Log Log
 	// NewID makes the IDs of own events (UUIDv7).
 	NewID func() uuid.UUID
-	// Fresh says that Log lost what it held, while Key has been in use before. Own logs that are empty then go on after
-	// the time of Subscribe in milliseconds since 1970, so that no number is used again that is out there already.
-	Fresh bool
+	// Run is the run in which own events are numbered: 0, or if Log lost what it held while Key has been in use before, one that was never
+	// used (see wire.RunAt). It stays the same as long as Log loses nothing.
+	Run uint32
 	// Window is how much of a room that is new here is fetched.
 	Window Window
 	// Verify returns nil if the author signed the event; nil: a wire.Verifier. A simulator of thousands of peers in one
@@ -175,7 +177,7 @@ type Deliver struct {
 	Event   wire.Event
 	From    wire.PeerID // the neighbour it came from; the own ID for own events
 	History bool        // it was fetched, not broadcast live
-	Older   bool        // it was put before the start of its log
+	Older   bool        // it was put before the start of its log, or its author has gone on in another
 	Asked   bool        // and is here because of a FetchOlder
 	Hops    uint8       // links that it travelled; 0: it is an own one
 	Ref     any         // own events: Draft.Ref
@@ -216,7 +218,7 @@ type Fault struct {
 	Peer   wire.PeerID // the neighbour it came from
 	Author wire.PeerID // whose event or log it is about; zero: no author's
 	Room   wire.Room
-	Code   string // "forged", "equivocation", "flood", "sequence", "clock", "claims", "silent", "log"
+	Code   string // "forged", "equivocation", "flood", "sequence", "runs", "clock", "claims", "silent", "log"
 	Text   string
 	Drop   bool
 }

@@ -52,7 +52,7 @@ func TestAnEmptyDigestIsNoLever(t *testing.T) {
 	w, ann, bob := linked(t)
 	r := bob.machine.rooms[general]
 	for i := range 4000 {
-		a := r.add(wire.PeerID{byte(i), byte(i >> 8), 1})
+		a := r.add(wire.LogID{Author: wire.PeerID{byte(i), byte(i >> 8), 1}})
 		a.head = 1
 	}
 	frames := 0
@@ -107,7 +107,7 @@ func TestARoomFullOfAuthorsStillTakesItsNeighbours(t *testing.T) {
 	w, ann, bob := linked(t)
 	r := bob.machine.rooms[general]
 	for i := range maxAuthors {
-		a := r.add(wire.PeerID{byte(i), byte(i >> 8), 1})
+		a := r.add(wire.LogID{Author: wire.PeerID{byte(i), byte(i >> 8), 1}})
 		a.head, a.recentFrom = 1, 1
 	}
 	w.receive(bob, ann, live(w.forge(w.add("cyd", 9), 1, "one more of ann's friends", nil)))

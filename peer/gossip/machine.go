@@ -35,8 +35,8 @@ type Machine struct {
 type room struct {
 	name    wire.Room
 	lamport uint64
-	logs    map[wire.PeerID]*authorLog
-	sorted  []*authorLog // by author
+	logs    map[wire.LogID]*authorLog
+	sorted  []*authorLog // by author and run
 	own     *authorLog
 
 	behind  []*authorLog // those that may lack events
@@ -65,10 +65,12 @@ type room struct {
 	look                        bool      // see Output.Looks
 }
 
-// authorLog is the log of one author in one room: events base+1 to head are in the Log.
+// authorLog is the log of one author in one room, or a run of it: events base+1 to head are in the Log.
 type authorLog struct {
-	author     wire.PeerID
-	base, head uint64
+	id         wire.LogID
+	author     wire.PeerID // that of id
+	base, head uint64      // both are what comes before all of the log as long as it has not begun
+	over       bool        // a later run of its author has begun
 
 	recent     [16][16]byte // hashes of the last events, by seq modulo 16
 	via        [16]int8     // and the places of the neighbours they came from, counted from 1; 0: none
@@ -109,6 +111,7 @@ type authorLog struct {
 
 	isBehind, isChanged                  bool
 	warnedClock, warnedSeq, warnedDouble bool
+	warnedRuns                           bool
 }
 
 // held is an event behind a gap.
@@ -174,7 +177,7 @@ type share struct {
 	link    *link
 	room    *room
 	slot    int8 // its place in the room; -1: none is left
-	known   map[wire.PeerID]span
+	known   map[wire.LogID]span
 	held    uint64       // own events that the neighbour is known to hold
 	spot    spot         // the event that was asked for to be compared
 	doubted bool         // it passed nothing on when it should have: see examine
@@ -332,23 +335,18 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 			Text: fmt.Sprintf("the log of room %s cannot be read: %v; nothing is sent or received there", name, err)})
 		return
 	}
-	r := &room{name: name, logs: make(map[wire.PeerID]*authorLog), fresh: true,
+	r := &room{name: name, logs: make(map[wire.LogID]*authorLog), fresh: true,
 		digestAt: now.Add(m.jitter(digestMin, digestMax))}
 	r.follow(now, lamport)
 	for _, h := range heads {
-		l := r.add(h.Author)
+		l := r.add(h.Log())
 		l.base, l.head, l.recentFrom, l.seen = h.Base, h.Seq, h.Seq, h.Base
 		m.findHole(r, l)
 		r.fresh = r.fresh && (h.Author == m.self || h.Seq == 0)
 	}
-	r.own = r.add(m.self)
-	if base := uint64(max(0, now.UnixMilli())); m.cfg.Fresh && r.own.head == 0 && base > 0 {
-		if err := m.cfg.Log.Rebase(name, m.self, base); err != nil {
-			out.Faults = append(out.Faults, Fault{Peer: m.self, Room: name, Code: "log",
-				Text: fmt.Sprintf("the own log of room %s cannot be begun anew: %v; nothing is sent or received there", name, err)})
-			return
-		}
-		r.own.base, r.own.head, r.own.recentFrom, r.own.seen = base, base, base, base
+	r.own = r.add(wire.LogID{Author: m.self, Run: m.cfg.Run})
+	for next := r.logs[r.own.after()]; next != nil; next = r.logs[r.own.after()] {
+		r.own = next
 	}
 	m.rooms[name] = r
 	at, _ := slices.BinarySearchFunc(m.roomList, name, func(r *room, n wire.Room) int { return cmp.Compare(r.name, n) })
@@ -359,24 +357,6 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 			m.begin(now, l, r, out)
 		}
 	}
-}
-
-// add returns the log of author, made if need be.
-func (r *room) add(author wire.PeerID) *authorLog {
-	if l := r.logs[author]; l != nil {
-		return l
-	}
-	l := &authorLog{author: author}
-	r.logs[author] = l
-	at, _ := r.find(author)
-	r.sorted = slices.Insert(r.sorted, at, l)
-	return l
-}
-
-func (r *room) find(author wire.PeerID) (int, bool) {
-	return slices.BinarySearchFunc(r.sorted, author, func(l *authorLog, id wire.PeerID) int {
-		return bytes.Compare(l.author[:], id[:])
-	})
 }
 
 func (m *Machine) unsubscribe(now time.Time, name wire.Room, out *Output) {
@@ -438,7 +418,7 @@ func (m *Machine) begin(now time.Time, l *link, r *room, out *Output) {
 	if l.share(r) != nil {
 		return
 	}
-	s := &share{link: l, room: r, known: make(map[wire.PeerID]span)}
+	s := &share{link: l, room: r, known: make(map[wire.LogID]span)}
 	r.seat(s)
 	at, _ := slices.BinarySearchFunc(l.shares, r.name, func(s *share, n wire.Room) int { return cmp.Compare(s.room.name, n) })
 	l.shares = slices.Insert(l.shares, at, s)
@@ -482,11 +462,11 @@ func (a *authorLog) real() {
 // forget removes the logs of which nothing is here and which no neighbour claims any more.
 func (m *Machine) forget(r *room) {
 	idle := func(a *authorLog) bool {
-		if a == r.own || a.head > 0 || len(a.pending) > 0 || a.ask != nil {
+		if a == r.own || a.begun() || len(a.pending) > 0 || a.ask != nil {
 			return false
 		}
 		for _, l := range m.linkList {
-			if s := l.share(r); s != nil && s.known[a.author].seq > 0 {
+			if s := l.share(r); s != nil && s.known[a.id].seq > 0 {
 				return false
 			}
 		}
@@ -497,11 +477,11 @@ func (m *Machine) forget(r *room) {
 			return false
 		}
 		a.real()
-		delete(r.logs, a.author)
+		delete(r.logs, a.id)
 		a.isBehind = false
 		return true
 	})
-	r.sorted = slices.DeleteFunc(r.sorted, func(a *authorLog) bool { return r.logs[a.author] != a })
+	r.sorted = slices.DeleteFunc(r.sorted, func(a *authorLog) bool { return r.logs[a.id] != a })
 }
 
 func (m *Machine) linkDown(now time.Time, peer wire.PeerID, out *Output) {
@@ -576,9 +556,9 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 				if i < len(f.Ways) {
 					k.hops = min(f.Ways[i].Hops, unknownHops-1)
 				}
-				m.learn(now, l, s, h.Author, k, true, out)
+				m.learn(now, l, s, h.Log(), k, true, out)
 				if i < len(f.Ways) {
-					m.compare(now, s, h.Author, k, time.Duration(f.Ways[i].Age)*time.Millisecond, out)
+					m.compare(now, s, h.Log(), k, time.Duration(f.Ways[i].Age)*time.Millisecond, out)
 				}
 			}
 		}

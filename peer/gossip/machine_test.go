@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"peerchat/peer/history"
 	"peerchat/peer/wire"
 )
 
@@ -52,7 +51,7 @@ func TestAnotherIsAskedWhenTheOneAskedGoes(t *testing.T) {
 	w.link(bob, dan)
 	w.link(cyd, dan)
 	w.run(60 * time.Millisecond) // the question is on its way
-	asked := dan.machine.rooms[general].logs[ann.id].ask
+	asked := dan.machine.rooms[general].logs[wire.LogID{Author: ann.id}].ask
 	if asked == nil {
 		t.Fatal("dan does not ask for what bob and cyd say they have")
 	}
@@ -107,7 +106,7 @@ func TestALogGoesOnWhereNobodyHasMore(t *testing.T) {
 	w.say(ann, "one")
 	w.run(time.Second)
 	w.unlink(ann, bob)
-	if err := ann.store.Rebase(general, ann.id, 500); err != nil { // as if 2 to 500 had been pruned
+	if err := ann.store.Rebase(general, wire.LogID{Author: ann.id}, 500); err != nil { // as if 2 to 500 had been pruned
 		t.Fatal(err)
 	}
 	w.restart(ann)
@@ -124,48 +123,12 @@ func TestALogGoesOnWhereNobodyHasMore(t *testing.T) {
 	}
 }
 
-func TestALostLogUsesNoNumberAgain(t *testing.T) {
-	w, ann, bob := linked(t, "cyd")
-	w.say(ann, "one", "two", "three")
-	w.run(time.Second)
-	for _, n := range w.nodes {
-		w.unlink(ann, n)
-	}
-	ann.store = history.NewMemory()
-	ann.fresh = true
-	w.start(ann)
-	for _, n := range w.nodes {
-		clear(n.delivered) // numbers jump here
-	}
-	w.say(ann, "where was I?")
-	w.link(ann, bob)
-	w.run(5 * time.Second)
-	w.say(ann, "ah")
-	w.run(5 * time.Second)
-	for _, n := range []*node{bob, w.node("cyd")} {
-		if got := n.delivered[ann.id]; len(got) != 2 || len(n.faults) > n.faults["sequence"] {
-			t.Errorf("%s has %v of what ann said after her log was lost, faults %v: want 2 lines and no equivocation", n.name,
-				got, n.faults)
-		}
-	}
-	w.restart(ann) // the log is not empty any more: it goes on
-	for _, n := range w.nodes {
-		clear(n.delivered)
-	}
-	w.link(ann, bob)
-	w.say(ann, "again")
-	w.run(5 * time.Second)
-	if got := bob.delivered[ann.id]; len(got) != 1 || got[0] != ann.machine.rooms[general].own.base+3 {
-		t.Errorf("after a restart bob has %v", got)
-	}
-}
-
 func TestALogThatIsPrunedToItsHeadIsNotAskedFor(t *testing.T) {
 	w, ann, bob := linked(t)
 	cyd := wire.PeerID{9}
 	w.receive(bob, ann, wire.Digest{Room: general, Heads: []wire.Head{{Author: cyd, Base: 7, Seq: 7}}})
 	w.run(20 * time.Second) // world.send fails on a question that cannot be encoded
-	if bob.machine.rooms[general].logs[cyd] != nil {
+	if bob.machine.rooms[general].logs[wire.LogID{Author: cyd}] != nil {
 		t.Error("a log of which nobody has an event is kept")
 	}
 }

@@ -18,13 +18,13 @@ func (m *Machine) Missing(name wire.Room) int {
 		top, least := a.head, uint64(math.MaxUint64)
 		for _, l := range m.linkList {
 			if s := l.share(r); s != nil && !l.cut {
-				if k := s.known[a.author]; k.seq > max(a.head, k.base) {
+				if k := s.known[a.id]; k.seq > max(a.head, k.base) {
 					top, least = max(top, k.seq), min(least, k.base)
 				}
 			}
 		}
 		missing := top - max(a.head, min(least, top))
-		if a.head == 0 {
+		if !a.begun() {
 			most := uint64(max(1, m.windowed()))
 			if a.joined {
 				most = min(most, endOfLog)

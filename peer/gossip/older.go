@@ -146,7 +146,7 @@ func (m *Machine) fill(now time.Time, r *room, out *Output) {
 	if contact && !now.Before(r.contact) {
 		contact, r.fresh = false, false
 	} else if contact {
-		contact = slices.ContainsFunc(r.behind, func(a *authorLog) bool { return a.joined && a.head == 0 })
+		contact = slices.ContainsFunc(r.behind, func(a *authorLog) bool { return a.joined && !a.begun() })
 		m.fillSoon(r, r.contact)
 	}
 	lacks, open := m.lacks(now, r)
@@ -173,7 +173,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 	for _, a := range r.sorted {
 		c := lack{log: a, least: a.base}
 		switch {
-		case a.base == 0 || a.head == 0 || a.barred:
+		case a.whole() || !a.begun() || a.barred:
 			continue
 		case a.hole.open:
 			c.why, c.floor = forHole, a.hole.from
@@ -187,7 +187,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		believed := a.base // by neighbours that have not failed to show what they claim
 		for _, l := range m.linkList {
 			if s := l.share(r); s != nil && !l.cut {
-				if k := s.known[a.author]; a.reaches(k) {
+				if k := s.known[a.id]; a.reaches(k) {
 					c.least = min(c.least, k.base)
 					if l.silent == 0 {
 						believed = min(believed, k.base)
@@ -230,7 +230,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		}
 	}
 	for _, a := range r.behind {
-		if a.head == 0 && a.ask != nil {
+		if !a.begun() && a.ask != nil {
 			open -= int(a.ask.up - a.ask.from + 1)
 		}
 	}
@@ -267,7 +267,7 @@ func (a *authorLog) compareFirst(b *authorLog) int {
 		}
 		return a.first.lamport
 	}
-	return cmp.Or(cmp.Compare(key(a), key(b)), bytes.Compare(a.author[:], b.author[:]))
+	return cmp.Or(cmp.Compare(key(a), key(b)), a.compare(b))
 }
 
 // askOlder asks for what is lacking. For the window and a demand it asks one question at a time, because which log is next is known
@@ -328,7 +328,7 @@ func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Out
 	var able []*link
 	for _, l := range m.linkList {
 		s := l.share(r)
-		if s == nil || l.busy || l.cut || !a.reaches(s.known[a.author]) {
+		if s == nil || l.busy || l.cut || !a.reaches(s.known[a.id]) {
 			continue
 		}
 		if l.asks >= maxAsks {
@@ -346,7 +346,7 @@ func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Out
 		return false
 	}
 	l := able[m.cfg.Rand.Uint64()%uint64(len(able))]
-	start := max(c.floor, l.share(r).known[a.author].base, a.base-min(a.base, size))
+	start := max(c.floor, l.share(r).known[a.id].base, a.base-min(a.base, size))
 	a.older = &olderAsk{to: l, why: c.why, from: start + 1, up: a.base, deadline: now.Add(askTimeout), end: now.Add(olderTime)}
 	r.asked = append(r.asked, a)
 	l.asks++
@@ -355,9 +355,12 @@ func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Out
 	return true
 }
 
-// whole tells whether every log of the room begins here with its author's first event.
+// whole tells whether the log begins here with its first event, if it has begun.
+func (a *authorLog) whole() bool { return a.base == a.id.Start() }
+
+// whole tells that of every log of the room.
 func (r *room) whole() bool {
-	return !slices.ContainsFunc(r.sorted, func(a *authorLog) bool { return a.base > 0 })
+	return !slices.ContainsFunc(r.sorted, func(a *authorLog) bool { return !a.whole() })
 }
 
 // supply answers the demand of a room when there is nothing more to be done about it. More says that somebody has older events.
@@ -390,9 +393,9 @@ func (m *Machine) unanswered(r *room, a *authorLog) {
 	q := a.older
 	q.to.silent++
 	if s := q.to.share(r); s != nil {
-		if k, ok := s.known[a.author]; ok && k.base < a.base {
+		if k, ok := s.known[a.id]; ok && k.base < a.base {
 			k.base = a.base
-			s.known[a.author] = k
+			s.known[a.id] = k
 		}
 	}
 	a.step = max(1, q.len()/2)
@@ -493,7 +496,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 			"%d older events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
 		return
 	}
-	a.base = min(m.cfg.Log.Base(r.name, a.author), a.head)
+	a.base = min(m.cfg.Log.Base(r.name, a.id), a.head)
 	first := &events[0]
 	if a.base >= first.Seq { // not all were kept
 		r.full = true
@@ -538,7 +541,7 @@ func lastIndex(events []wire.Event, is func(*wire.Event) bool) int {
 // tellBase tells the neighbours whose log begins later that this one begins earlier now: they may be waiting for it.
 func (m *Machine) tellBase(r *room, a *authorLog, out *Output) {
 	for _, l := range m.linkList {
-		if s := l.share(r); s != nil && !l.busy && s.known[a.author].base > a.base {
+		if s := l.share(r); s != nil && !l.busy && s.known[a.id].base > a.base {
 			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name,
 				Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
 		}
@@ -547,7 +550,7 @@ func (m *Machine) tellBase(r *room, a *authorLog, out *Output) {
 
 // rebased looks where a log begins in the Log, which may have lost its oldest events, or all.
 func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
-	base := min(m.cfg.Log.Base(r.name, a.author), a.head)
+	base := min(m.cfg.Log.Base(r.name, a.id), a.head)
 	if base == a.base {
 		return
 	}
@@ -565,17 +568,17 @@ func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
 // findHole finds the hole again that a log had gone on past before a restart. If it cannot be read now it is not filled, and what
 // is wrong with the Log shows elsewhere.
 func (m *Machine) findHole(r *room, a *authorLog) {
-	if a.base == 0 {
+	if a.whole() {
 		return
 	}
-	if last, err := m.cfg.Log.Parted(r.name, a.author); err == nil && last > 0 && last < a.base {
+	if last, err := m.cfg.Log.Parted(r.name, a.id); err == nil && last > 0 && last < a.base {
 		a.hole = hole{open: true, from: last, seen: math.MaxUint64} // what is before it was in the Log, too
 	}
 }
 
 // tear remembers that a log goes on after base, past what nobody has.
 func (m *Machine) tear(r *room, a *authorLog, base uint64) {
-	if a.head > a.base || a.head > 0 && !a.joined { // what is older than the window is no hole
+	if a.head > a.base || a.begun() && !a.joined { // what is older than the window is no hole
 		a.hole = hole{open: true, from: a.head, seen: a.seen}
 	}
 	a.seen = base

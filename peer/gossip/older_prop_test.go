@@ -27,7 +27,7 @@ func (w *world) lose(n *node, before func(h wire.Head) uint64) {
 		}
 		base := max(h.Base, min(before(h), h.Seq))
 		if base > 0 {
-			if err := left.Rebase(general, h.Author, base); err != nil {
+			if err := left.Rebase(general, h.Log(), base); err != nil {
 				w.t.Fatalf("%v", err)
 			}
 		}
@@ -143,7 +143,7 @@ func TestWhateverIsLostComesBackFromWhoeverHasIt(t *testing.T) {
 				continue
 			}
 			for _, n := range w.nodes {
-				base, got := n.store.Base(general, author.id), n.delivered[author.id]
+				base, got := n.store.Base(general, wire.LogID{Author: author.id}), n.delivered[author.id]
 				if head > 0 && !slices.Contains(w.headsOf(n), wire.Head{Author: author.id, Base: base, Seq: head}) {
 					t.Fatalf("%s does not hold the end of the log of %s, who said %d lines", n.name, author.name, head)
 				}

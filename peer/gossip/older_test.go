@@ -154,7 +154,7 @@ func asking(t *testing.T) (w *world, ann, bob, dan *node, q *olderAsk) {
 	w.run(5 * time.Second)
 	w.drop = func(from, to *node, _ wire.Frame) bool { return to == dan }
 	w.step(dan, FetchOlder{general, 16})
-	q = dan.machine.rooms[general].logs[ann.id].older
+	q = dan.machine.rooms[general].logs[wire.LogID{Author: ann.id}].older
 	if q == nil || q.from != 175 || q.up != 190 || q.to.peer != bob.id {
 		t.Fatalf("dan asks for %+v: want 175 to 190 of bob", q)
 	}
@@ -298,7 +298,7 @@ func prunedAt(t *testing.T, w *world, n *node, base uint64) *history.Memory {
 		t.Fatal(err)
 	}
 	m := history.NewMemory()
-	if err := m.Rebase(general, n.id, base); err != nil {
+	if err := m.Rebase(general, wire.LogID{Author: n.id}, base); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Append(events); err != nil {

@@ -48,7 +48,8 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 
 // event takes one event in and reports whether it was of use.
 func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.Events, out *Output) bool {
-	s, a := l.share(r), r.logs[e.Author]
+	id := wire.LogOf(e.Author, e.Seq)
+	s, a := l.share(r), r.logs[id]
 	if e.Author != l.peer {
 		s.doubted, s.unshown = false, 0 // it does pass on what others say
 	}
@@ -69,11 +70,11 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		}
 		return false
 	}
-	if r.crowded && (a == nil || a.head == 0) {
+	if r.crowded && (a == nil || !a.begun()) {
 		return false
 	}
 	if a != nil && a.isBehind && !m.holds(a, e) {
-		m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: f.Hops}, false, out)
+		m.learn(now, l, s, id, span{seq: e.Seq, hops: f.Hops}, false, out)
 		return true // it will be asked for when its turn comes, and verified then
 	}
 	if a == nil && len(r.logs) >= maxAuthors && (e.Author != l.peer || len(r.logs) >= 2*maxAuthors) {
@@ -102,21 +103,24 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		m.forged(l, r, e, out)
 		return false
 	}
+	if (a == nil || a.claimed != nil) && !m.admit(now, l, r, id, out) {
+		return false
+	}
 	if a == nil {
-		a = r.add(e.Author)
+		a = r.add(id)
 		a.joined = r.fresh
 	}
 	m.punctual(now, l, r, a, e, f.Live, out)
 	if m.skips(now, a, e) {
 		a.real()
-		m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: f.Hops}, false, out)
+		m.learn(now, l, s, id, span{seq: e.Seq, hops: f.Hops}, false, out)
 		return m.skip(now, l, r, a, e, out)
 	}
 	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from && !m.rebase(l, r, a, e.Seq-1, out) {
 		return false
 	}
 	a.real()
-	m.learn(now, l, s, e.Author, span{seq: e.Seq, hops: f.Hops}, false, out)
+	m.learn(now, l, s, id, span{seq: e.Seq, hops: f.Hops}, false, out)
 	h := held{event: *e, hash: hash, from: l.peer, live: f.Live, hops: f.Hops}
 	if e.Seq != a.head+1 {
 		m.hold(now, l, r, a, h, out)
@@ -159,7 +163,9 @@ func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wir
 // accept puts an event, the next of its log, among the fresh ones. The log's head goes on at once, so that the next in the
 // same frame fits; settle takes it back if the Log does not take the events.
 func (m *Machine) accept(r *room, a *authorLog, h held, slot int8) {
-	a.head++
+	if a.head++; a.head == a.id.Start()+1 {
+		r.endOthers(a)
+	}
 	copy(a.recent[a.head%16][:], h.hash[:])
 	a.via[a.head%16] = slot + 1
 	m.fresh = append(m.fresh, arrival{held: h, room: r, log: a})
@@ -200,7 +206,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		a.stranded = time.Time{}
 		if a.ask != nil {
 			to := a.ask.to
-			if s := to.share(r); x.live && to.peer == x.from && !a.ask.graft && a.parent == nil && s.bit() != 0 && to.peer != a.author {
+			if s := to.share(r); x.live && !a.over && to.peer == x.from && !a.ask.graft && a.parent == nil && s.bit() != 0 && to.peer != a.author {
 				// A digest told of what was not offered yet. Who answered is the parent, and has to know.
 				m.graft(s, []*authorLog{a}, out)
 			}
@@ -293,14 +299,14 @@ func travelled(hops uint8) uint8 { return min(hops, wire.MaxHops) + 1 }
 // hold keeps an event whose predecessors are missing, and has them asked for.
 func (m *Machine) hold(now time.Time, l *link, r *room, a *authorLog, h held, out *Output) {
 	e := &h.event
-	if a.head > 0 && e.Seq > a.head+farAhead && !a.warnedSeq {
+	if a.begun() && e.Seq > a.head+farAhead && !a.warnedSeq {
 		a.warnedSeq = true
 		m.fault(l, r.name, e.Author, "sequence", false, out, "event %d of %s came after its event %d", e.Seq, a.author.Tag(), a.head)
 	}
 	if !a.gap {
 		a.gap = true
 		switch {
-		case a.head == 0 && e.Seq > maxPending:
+		case !a.begun() && e.Seq > a.head+maxPending:
 			a.askAt = now.Add(contactDelay)
 		case l.peer != a.author:
 			a.askAt = now.Add(gapDelay)
@@ -329,7 +335,7 @@ func (m *Machine) holds(a *authorLog, e *wire.Event) bool {
 	if _, held := a.pending[e.Seq]; held {
 		return true
 	}
-	return len(a.pending) < maxPending && (a.head == 0 || e.Seq <= a.head+maxAhead) && m.heldBytes+heldSize(e) <= maxHeldBytes
+	return len(a.pending) < maxPending && (!a.begun() || e.Seq <= a.head+maxAhead) && m.heldBytes+heldSize(e) <= maxHeldBytes
 }
 
 // rebase lets a log go on after base. The caller has a verified event that follows it.
@@ -337,7 +343,7 @@ func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Outpu
 	if base <= a.head {
 		return true
 	}
-	if err := m.cfg.Log.Rebase(r.name, a.author, base); err != nil {
+	if err := m.cfg.Log.Rebase(r.name, a.id, base); err != nil {
 		if _, _, refused := m.refused(err, out); refused {
 			return false
 		}
@@ -346,6 +352,7 @@ func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Outpu
 	}
 	m.tear(r, a, base)
 	a.base, a.head, a.recentFrom = base, base, base
+	r.endOthers(a)
 	a.ask.adopt = false
 	for seq, h := range a.pending {
 		if seq <= base {
@@ -370,7 +377,7 @@ func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *w
 	hash := e.Hash()
 	if e.Seq+16 > a.head && e.Seq > a.recentFrom {
 		if bytes.Equal(a.recent[e.Seq%16][:], hash[:16]) {
-			m.learn(now, l, s, a.author, span{seq: e.Seq, hops: unknownHops}, false, out)
+			m.learn(now, l, s, a.id, span{seq: e.Seq, hops: unknownHops}, false, out)
 			if live {
 				m.redundant(now, s, a, a.via[e.Seq%16]-1, out)
 			}

@@ -155,6 +155,23 @@ func TestPlays(t *testing.T) {
 			w.link(b, c)
 			w.run(time.Second)
 		}},
+		"a lost log": {"ann bob cyd", func(w *world) {
+			a, b, c := w.node("ann"), w.node("bob"), w.node("cyd")
+			w.unlogged(func() {
+				w.link(a, b)
+				w.say(a, "one", "two")
+				w.run(time.Second)
+				w.forgets(a)
+			})
+			w.logf("— ann, who said 1 and 2, was killed, lost its log and started again —")
+			w.say(a, "where was I?")
+			w.link(a, b)
+			w.run(time.Second)
+			w.say(a, "ah")
+			w.run(100 * time.Millisecond)
+			w.link(c, b)
+			w.run(time.Second)
+		}},
 		"equivocation": {"ann bob cyd", func(w *world) {
 			a, b := w.node("ann"), w.node("bob")
 			w.link(a, b)

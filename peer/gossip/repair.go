@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -17,7 +16,7 @@ func (m *Machine) digest(now time.Time, l *link, s *share, reply bool, only []*a
 	}
 	heads := make([]wire.Head, 0, len(logs))
 	for _, a := range logs {
-		if m.rebased(now, s.room, a); a.head > 0 {
+		if m.rebased(now, s.room, a); a.begun() {
 			heads = append(heads, wire.Head{Author: a.author, Base: a.base, Seq: a.head})
 		}
 	}
@@ -38,14 +37,14 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 		m.greet(now, s.room)
 	}
 	for _, h := range f.Heads {
-		m.learn(now, l, s, h.Author, span{base: h.Base, seq: h.Seq, hops: unknownHops}, true, out)
+		m.learn(now, l, s, h.Log(), span{base: h.Base, seq: h.Seq, hops: unknownHops}, true, out)
 	}
 	if f.Reply || len(f.Heads) == wire.MaxHeads || l.busy { // one that was busy gets a digest afterwards
 		return
 	}
 	var better []*authorLog
 	for _, a := range s.room.sorted {
-		if a.head > s.known[a.author].seq {
+		if a.begun() && a.head > s.known[a.id].seq {
 			better = append(better, a)
 		}
 	}
@@ -81,7 +80,7 @@ func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 		a := r.sorted[i]
 		// Who gets a log from others was told of its head, and would ask.
 		told := a != r.own && a.told&s.bit() != 0 && a.eager&s.bit() == 0
-		news = !told && a.head > a.base && a.head > s.known[a.author].seq
+		news = !told && a.head > a.base && a.head > s.known[a.id].seq
 	}
 	if news {
 		m.digest(now, l, s, false, nil, out)
@@ -90,14 +89,16 @@ func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 
 // learn notes what a neighbour holds of a log. Told means that it said so, base included, as opposed to that it sent the
 // event up to which it is now known to go.
-func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k span, told bool, out *Output) {
-	was, ok := s.known[author]
+func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span, told bool, out *Output) {
+	was, ok := s.known[id]
 	if !ok {
 		if l.known >= maxKnown {
 			return
 		}
 		l.known++
+		was.base = id.Start()
 	}
+	k.base = max(k.base, id.Start())
 	if !told {
 		k.base = was.base
 	}
@@ -106,24 +107,24 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 	}
 	if k == was {
 		if told && l.doubt.share != nil {
-			m.ackedAgain(now, l, s, author, k.seq)
+			m.ackedAgain(now, l, s, id.Author, k.seq)
 		}
 		return
 	}
-	s.known[author] = k
+	s.known[id] = k
 	r := s.room
-	if author == m.self {
+	if id == r.own.id {
 		m.acked(l, s, k.seq, out)
 	}
 	if len(l.hedges) > 0 {
-		m.unwatch(now, l, s, author, k.seq)
+		m.unwatch(now, l, s, id.Author, k.seq)
 	}
-	a := r.logs[author]
+	a := r.logs[id]
 	if told && a != nil && a.ask != nil && a.ask.to == l && k.base >= a.ask.from {
 		a.drop() // it cannot answer: ask for what it has, or ask another
 		m.resume(now, l)
 	}
-	if told && s.spot.author == author && k.base >= s.spot.seq {
+	if told && wire.LogOf(s.spot.author, s.spot.seq) == id && k.base >= s.spot.seq {
 		s.spot = spot{} // it has lost it, and says so
 	}
 	if told && a != nil && a.older != nil && a.older.to == l && k.base >= a.older.from {
@@ -133,15 +134,15 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 	if told && a != nil && (a.reaches(k) || a.reaches(was)) {
 		m.showsOlder(now, r, a)
 	}
-	if a != nil && k.seq <= a.head || r.crowded && (a == nil || a.head == 0) {
+	if a != nil && k.seq <= a.head || r.crowded && (a == nil || !a.begun()) {
 		return
 	}
 	if told {
 		if a == nil {
-			if k.base == k.seq || len(r.logs) >= maxAuthors/2 || l.claims >= maxClaims || l.lies() && l.claims >= fewClaims {
+			if k.base == k.seq || !r.admits(id) || len(r.logs) >= maxAuthors/2 || l.claims >= maxClaims || l.lies() && l.claims >= fewClaims {
 				return
 			}
-			a = r.add(author)
+			a = r.add(id)
 			a.joined = r.fresh
 			a.claimed = l
 			l.claims++
@@ -151,7 +152,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, author wire.PeerID, k 
 			switch live := k.hops != unknownHops; {
 			case live && a.parent != nil && a.parent != s:
 				a.askAt = now.Add(max(gapDelay, 3*a.parent.link.trip())) // the parent's copy is likely on its way
-			case m.links[author] != nil && author != l.peer:
+			case m.links[id.Author] != nil && id.Author != l.peer:
 				a.askAt = now.Add(gapDelay) // or the author's own
 			}
 			a.late = a.late || k.hops != unknownHops
@@ -234,8 +235,8 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 				if a.late && s.bit() != 0 {
 					a.failed = s
 				}
-				if _, ok := s.known[a.author]; ok {
-					delete(s.known, a.author)
+				if _, ok := s.known[a.id]; ok {
+					delete(s.known, a.id)
 					to.known--
 				}
 			}
@@ -248,7 +249,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 			return false
 		}
 		quota, skip := uint64(max(1, m.windowed())), false
-		if a.head == 0 && a.joined {
+		if !a.begun() && a.joined {
 			quota = places.next()
 			quota, skip = max(1, quota), quota == 0
 		}
@@ -271,7 +272,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 			a.ask.deadline = now.Add(min(askTimeout, max(firstTimeout, 3*l.trip())))
 		}
 		l.asks++
-		if a.head == 0 && a.joined && !skip {
+		if !a.begun() && a.joined && !skip {
 			places.open -= int(to - from + 1)
 		}
 		m.repairSoon(r, a.ask.deadline)
@@ -296,12 +297,12 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	}
 	if len(unreal) > 0 {
 		for _, a := range unreal {
-			delete(r.logs, a.author)
+			delete(r.logs, a.id)
 		}
-		r.sorted = slices.DeleteFunc(r.sorted, func(a *authorLog) bool { return r.logs[a.author] != a })
+		r.sorted = slices.DeleteFunc(r.sorted, func(a *authorLog) bool { return r.logs[a.id] != a })
 	}
 	for _, q := range questions {
-		slices.SortFunc(q.ranges, func(a, b wire.Range) int { return bytes.Compare(a.Author[:], b.Author[:]) })
+		slices.SortFunc(q.ranges, func(a, b wire.Range) int { return wire.LogOf(a.Author, a.From).Compare(wire.LogOf(b.Author, b.From)) })
 		f := wire.Frame(wire.Want{Room: r.name, Ranges: q.ranges})
 		if q.graft {
 			f = wire.Graft{Room: r.name, Ranges: q.ranges}
@@ -310,13 +311,13 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	}
 }
 
-// most is the highest sequence number of an event of a log that a neighbour claims to hold. The word of one of which nothing comes
+// most is the highest sequence number of an event of a log that a neighbour claims to hold, or what comes before all. The word of one of which nothing comes
 // counts only where there is no other.
 func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 	var word uint64
 	for _, l := range m.linkList {
 		if s := l.share(r); s != nil {
-			if k := s.known[a.author]; k.seq > k.base && l.lies() {
+			if k := s.known[a.id]; k.seq > k.base && l.lies() {
 				word = max(word, k.seq)
 			} else if k.seq > k.base {
 				seq = max(seq, k.seq)
@@ -324,9 +325,9 @@ func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 		}
 	}
 	if seq == 0 {
-		return word
+		seq = word
 	}
-	return seq
+	return max(seq, a.id.Start())
 }
 
 // choose finds whom to ask for which events of a log. behind is false if nothing is missing; l is nil if nobody can be
@@ -334,13 +335,13 @@ func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 // goes on (adopt) at the first that is: at once if it is empty here, within quota events of its head, and after
 // strandedDelay if not.
 func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l *link, from, to uint64, adopt, behind bool) {
-	if a.head == 0 && r.crowded {
+	if !a.begun() && r.crowded {
 		return nil, 0, 0, false, false
 	}
 	behind = len(a.pending) > 0
 	start := a.head // questions begin after it
-	if a.head == 0 {
-		if top := m.most(r, a); top > quota {
+	if !a.begun() {
+		if top := m.most(r, a); top > a.head+quota {
 			start = top - quota
 		}
 	}
@@ -352,7 +353,7 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 		if s == nil {
 			continue
 		}
-		k := s.known[a.author]
+		k := s.known[a.id]
 		if k.seq <= max(a.head, k.base) { // nothing new, or nothing at all: a log may be pruned to its head
 			continue
 		}
@@ -373,17 +374,17 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 		l = m.ablest(now, r, a, able)
 	case next == nil:
 		return nil, 0, 0, false, behind
-	case a.head > 0 && a.stranded.IsZero():
+	case a.begun() && a.stranded.IsZero():
 		a.stranded = now
 		fallthrough
-	case a.head > 0 && now.Sub(a.stranded) < strandedDelay:
+	case a.begun() && now.Sub(a.stranded) < strandedDelay:
 		m.repairSoon(r, a.stranded.Add(strandedDelay))
 		return nil, 0, 0, false, true
 	default:
 		l, start = next, base
 	}
 	from = start + 1
-	to = min(l.share(r).known[a.author].seq, from+maxWant-1)
+	to = min(l.share(r).known[a.id].seq, from+maxWant-1)
 	for seq := range a.pending {
 		if seq > from {
 			to = min(to, seq-1)
@@ -407,7 +408,7 @@ func (m *Machine) ablest(now time.Time, r *room, a *authorLog, able []*link) *li
 		case l.struck(now) >= maxStrikes || l.lies():
 			return 1 << 8
 		}
-		return int(s.known[a.author].hops)
+		return int(s.known[a.id].hops)
 	}
 	n, least := 0, 1<<9
 	for _, l := range able {
@@ -432,7 +433,7 @@ type serve struct {
 // wanted takes a question in.
 func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, out *Output) {
 	for _, q := range ranges {
-		a := s.room.logs[q.Author]
+		a := s.room.logs[wire.LogOf(q.Author, q.From)]
 		if a == nil || q.From > a.head {
 			continue
 		}

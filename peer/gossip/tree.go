@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"bytes"
 	"cmp"
 	"math/bits"
 	"slices"
@@ -104,7 +103,7 @@ func (m *Machine) relay(now time.Time, r *room, a *authorLog, from *share, event
 		if l := s.link; l.busy || l.cut || l.peer == a.author {
 			continue // a busy one gets a digest afterwards
 		}
-		if s.known[a.author].seq >= events[len(events)-1].Seq { // it was faster another way
+		if s.known[a.id].seq >= events[len(events)-1].Seq { // it was faster another way
 			m.prune(now, s, a, out)
 			continue
 		}
@@ -149,14 +148,12 @@ func (m *Machine) prune(now time.Time, s *share, a *authorLog, out *Output) {
 func (m *Machine) pruned(now time.Time, s *share, f wire.Prune, out *Output) {
 	var orphans []*authorLog
 	for _, author := range f.Authors {
-		a := s.room.logs[author]
-		if a == nil {
-			continue
-		}
-		a.eager &^= s.bit()
-		if a.parent == s {
-			a.parent = nil
-			orphans = append(orphans, a)
+		for _, a := range s.room.runs(author) { // of which one has a tree
+			a.eager &^= s.bit()
+			if a.parent == s {
+				a.parent = nil
+				orphans = append(orphans, a)
+			}
 		}
 	}
 	m.adopt(now, s.room, orphans, out)
@@ -166,7 +163,7 @@ func (m *Machine) pruned(now time.Time, s *share, f wire.Prune, out *Output) {
 // is, it is offered.
 func (m *Machine) grafted(now time.Time, s *share, f wire.Graft) {
 	for _, q := range f.Ranges {
-		if a := s.room.logs[q.Author]; a != nil && (a == s.room.own || a.grown(now)) {
+		if a := s.room.logs[wire.LogOf(q.Author, q.From)]; a != nil && (a == s.room.own || a.grown(now)) {
 			a.eager |= s.bit()
 			if q.From <= a.head && !a.isYoung {
 				s.room.troubled = now
@@ -179,9 +176,9 @@ func (m *Machine) grafted(now time.Time, s *share, f wire.Graft) {
 // sent it no later than the parent did. It is called with the offer, which says for how long it has been there. So what is
 // gained in links is never paid for in time, and what a slow parent loses by an offer (see learn) is not won back by this.
 // Of old events nobody knows any more who had them sooner: there it takes a gain that time is likely to follow.
-func (m *Machine) compare(now time.Time, s *share, author wire.PeerID, k span, age time.Duration, out *Output) {
+func (m *Machine) compare(now time.Time, s *share, id wire.LogID, k span, age time.Duration, out *Output) {
 	r := s.room
-	a := r.logs[author]
+	a := r.logs[id]
 	if a == nil || a == r.own || s.bit() == 0 || k.seq != a.head || a.parent == s || !a.grown(now) {
 		return
 	}
@@ -208,7 +205,7 @@ func (m *Machine) introduce(now time.Time, s *share, out *Output) {
 		if a.told&s.bit() != 0 || s.bit() == 0 || a.author == s.link.peer || a.parent == s || a.parent == nil && a != r.own || !a.grown(now) {
 			continue
 		}
-		if k := s.known[a.author]; k.seq == a.head && k.hops == unknownHops {
+		if k := s.known[a.id]; k.seq == a.head && k.hops == unknownHops {
 			logs = append(logs, a)
 		}
 	}
@@ -225,16 +222,16 @@ func (m *Machine) introduce(now time.Time, s *share, out *Output) {
 	out.Sends = append(out.Sends, Send{To: s.link.peer, Frame: f})
 }
 
-// latest are those of logs, in ascending order of author, that were heard last, if they are more than are to be looked after at once.
+// latest are those of logs, in their order, that were heard last, if they are more than are to be looked after at once.
 func latest(logs []*authorLog) []*authorLog {
 	if len(logs) <= maxAdopted {
 		return logs
 	}
 	slices.SortFunc(logs, func(a, b *authorLog) int {
-		return cmp.Or(b.liveAt.Compare(a.liveAt), bytes.Compare(a.author[:], b.author[:]))
+		return cmp.Or(b.liveAt.Compare(a.liveAt), a.compare(b))
 	})
 	logs = logs[:maxAdopted]
-	slices.SortFunc(logs, func(a, b *authorLog) int { return bytes.Compare(a.author[:], b.author[:]) })
+	slices.SortFunc(logs, (*authorLog).compare)
 	return logs
 }
 
@@ -249,7 +246,7 @@ func (m *Machine) shorten(now time.Time, r *room, a *authorLog, out *Output) {
 	hops := a.depth - 1
 	for mask &^= a.parent.bit(); mask != 0; mask &= mask - 1 {
 		s := r.slots[bits.TrailingZeros64(mask)]
-		if k := s.known[a.author]; k.seq >= a.head && k.hops < hops {
+		if k := s.known[a.id]; k.seq >= a.head && k.hops < hops {
 			best, hops = s, k.hops
 		}
 	}
@@ -271,7 +268,7 @@ func (m *Machine) move(now time.Time, a *authorLog, s *share, hops uint8, out *O
 	m.graft(s, []*authorLog{a}, out)
 }
 
-// graft makes a neighbour the parent of logs, in ascending order of author.
+// graft makes a neighbour the parent of logs, in their order.
 func (m *Machine) graft(s *share, logs []*authorLog, out *Output) {
 	for part := range slices.Chunk(logs, wire.MaxRanges) {
 		f := wire.Graft{Room: s.room.name, Ranges: make([]wire.Range, 0, len(part))}
@@ -292,7 +289,7 @@ func (m *Machine) graft(s *share, logs []*authorLog, out *Output) {
 // farther one may get its events from here. The rest is grafted when it is offered. So many and no more are done at once that
 // the end of a link costs a frame or two; they are those that were heard last.
 func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, out *Output) {
-	orphans = slices.DeleteFunc(orphans, func(a *authorLog) bool { return a.head == 0 || !a.grown(now) })
+	orphans = slices.DeleteFunc(orphans, func(a *authorLog) bool { return !a.begun() || !a.grown(now) })
 	if len(orphans) == 0 {
 		return
 	}
@@ -303,7 +300,7 @@ func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, out *Outpu
 		for mask := r.seats; mask != 0; mask &= mask - 1 {
 			i := bits.TrailingZeros64(mask)
 			s := r.slots[i]
-			k := s.known[a.author]
+			k := s.known[a.id]
 			near := k.hops < least || k.hops == least && best < 0
 			if k.seq > 0 && near && !s.link.busy && !s.link.cut && !s.link.suspected && s.link.struck(now) < maxStrikes {
 				best, least = i, k.hops

@@ -138,7 +138,7 @@ func ladder(t *testing.T) (w *world, ann, mel, bob, x *node) {
 
 // parentOf is the neighbour that n gets the events of author from.
 func (n *node) parentOf(author *node) (id wire.PeerID) {
-	if a := n.machine.rooms[general].logs[author.id]; a != nil && a.parent != nil {
+	if a := n.machine.rooms[general].logs[wire.LogID{Author: author.id}]; a != nil && a.parent != nil {
 		id = a.parent.link.peer
 	}
 	return id
@@ -419,7 +419,7 @@ func TestAThousandAuthorsCostAWordEach(t *testing.T) {
 	w, ann, bob := linked(t)
 	r := bob.machine.rooms[general]
 	for i := range 4000 {
-		a := r.add(wire.PeerID{byte(i), byte(i >> 8), 1})
+		a := r.add(wire.LogID{Author: wire.PeerID{byte(i), byte(i >> 8), 1}})
 		a.head, a.hasTree, a.liveAt, a.parent, a.depth = 1, true, w.now, r.slots[0], 2
 	}
 	var out Output

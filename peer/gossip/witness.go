@@ -45,7 +45,7 @@ func (s *share) compare(a *authorLog, out *Output) {
 
 // comparable tells whether a neighbour says to hold the last event of a log that is neither's own.
 func (s *share) comparable(a *authorLog) bool {
-	k := s.known[a.author]
+	k := s.known[a.id]
 	return a != s.room.own && a.author != s.link.peer && a.head > a.base && k.seq >= a.head && k.base < a.head
 }
 

@@ -46,6 +46,7 @@ type world struct {
 	drop       func(from, to *node, f wire.Frame) bool // what never arrives; nil: nothing
 	honest     bool                                    // whoever is blamed without a reason is a failure; see wantExcuse
 	suspicions []Suspicion                             // of all, in order
+	spoken     map[number]string                       // what was said under each number
 	proven     map[proof]bool
 
 	payloads map[wire.PeerID]map[uuid.UUID]int // event copies that reached each peer
@@ -96,7 +97,7 @@ type node struct {
 	older     int // events that were delivered as older ones
 	fetched   []Fetched
 	window    Window
-	fresh     bool  // the store lost what it held
+	run       uint32
 	broken    error // of the store: Append returns it
 }
 
@@ -128,18 +129,19 @@ func (l nodeLog) Range(room wire.Room, author wire.PeerID, from, to uint64, limi
 }
 
 func (l nodeLog) Heads(room wire.Room) ([]wire.Head, uint64, error) { return l.store.Heads(room) }
-func (l nodeLog) Base(room wire.Room, author wire.PeerID) uint64    { return l.store.Base(room, author) }
-func (l nodeLog) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
-	return l.store.Rebase(room, author, base)
+func (l nodeLog) Base(room wire.Room, log wire.LogID) uint64        { return l.store.Base(room, log) }
+func (l nodeLog) Rebase(room wire.Room, log wire.LogID, base uint64) error {
+	return l.store.Rebase(room, log, base)
 }
-func (l nodeLog) Parted(room wire.Room, author wire.PeerID) (uint64, error) {
-	return l.store.Parted(room, author)
+func (l nodeLog) Parted(room wire.Room, log wire.LogID) (uint64, error) {
+	return l.store.Parted(room, log)
 }
+func (l nodeLog) Forget(room wire.Room, log wire.LogID) error { return l.store.Forget(room, log) }
 
 func newWorld(t failer, seed uint64, names ...string) *world {
 	w := &world{t: t, now: epoch, rand: rand.New(rand.NewPCG(seed, 1)), payloads: make(map[wire.PeerID]map[uuid.UUID]int),
-		proven: make(map[proof]bool),
-		delay:  func() time.Duration { return 5 * time.Millisecond }, rto: time.Second}
+		proven: make(map[proof]bool), spoken: make(map[number]string),
+		delay: func() time.Duration { return 5 * time.Millisecond }, rto: time.Second}
 	for i, name := range names {
 		w.add(name, byte(i+1))
 	}
@@ -164,7 +166,7 @@ func (w *world) addKey(name string, key ed25519.PrivateKey) *node {
 // start gives a node a new machine over its store.
 func (w *world) start(n *node) {
 	w.t.Helper()
-	m, err := New(Config{Key: n.key, Log: nodeLog{n}, Fresh: n.fresh, Window: n.window, Verify: w.verify, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
+	m, err := New(Config{Key: n.key, Log: nodeLog{n}, Run: n.run, Window: n.window, Verify: w.verify, Rand: rand.New(rand.NewPCG(w.rand.Uint64(), 2)),
 		NewID: func() (id uuid.UUID) {
 			n.ids++
 			copy(id[:], n.id[:6])
@@ -244,7 +246,7 @@ func (w *world) step(n *node, in Input) {
 	}
 	for _, h := range out.Held {
 		n.held[h.Peer] = h.Seq
-		w.logf("%s knows that %s holds its events up to %d", n.name, w.name(h.Peer), h.Seq)
+		w.logf("%s knows that %s holds its events up to %d", n.name, w.name(h.Peer), h.Seq-wire.LogOf(n.id, h.Seq).Start())
 	}
 	for _, s := range out.Sends {
 		w.send(n, s)
@@ -268,7 +270,7 @@ func (w *world) deliver(n *node, d Deliver) {
 		n.older++
 		n.delivered[e.Author] = slices.Insert(had, at, e.Seq)
 	} else {
-		goesOn := n.store.Base(general, e.Author) == e.Seq-1 // past what nobody has
+		goesOn := n.store.Base(general, wire.LogOf(e.Author, e.Seq)) == e.Seq-1 // past what nobody has
 		if len(had) > 0 && had[len(had)-1]+1 != e.Seq && !(goesOn && had[len(had)-1] < e.Seq) {
 			w.t.Fatalf("%s is delivered %d of %s after %d", n.name, e.Seq, w.name(e.Author), had[len(had)-1])
 		}
@@ -278,6 +280,7 @@ func (w *world) deliver(n *node, d Deliver) {
 	w.hops = max(w.hops, d.Hops)
 	if e.Author == n.id && d.From == n.id {
 		n.said = append(n.said, string(e.Body))
+		w.speaks(n, &e)
 	}
 	how := ""
 	switch {
@@ -286,7 +289,7 @@ func (w *world) deliver(n *node, d Deliver) {
 	case d.History:
 		how = ", as history"
 	}
-	w.logf("%s is delivered %s:%d %q from %s%s", n.name, w.name(e.Author), e.Seq, e.Body, w.name(d.From), how)
+	w.logf("%s is delivered %s %q from %s%s", n.name, w.number(e.Author, e.Seq), e.Body, w.name(d.From), how)
 }
 
 func (w *world) send(n *node, s Send) {
@@ -348,7 +351,7 @@ func (w *world) describe(f wire.Frame) string {
 	case wire.Events:
 		b.WriteString("events")
 		for _, e := range f.Events {
-			fmt.Fprintf(&b, " %s:%d", w.name(e.Author), e.Seq)
+			fmt.Fprintf(&b, " %s", w.number(e.Author, e.Seq))
 		}
 		if f.Live {
 			fmt.Fprintf(&b, " (live, %d hops)", f.Hops)
@@ -360,12 +363,12 @@ func (w *world) describe(f wire.Frame) string {
 	case wire.Want:
 		b.WriteString("want")
 		for _, r := range f.Ranges {
-			fmt.Fprintf(&b, " %s:%d-%d", w.name(r.Author), r.From, r.To)
+			fmt.Fprintf(&b, " %s-%d", w.number(r.Author, r.From), r.To-wire.LogOf(r.Author, r.From).Start())
 		}
 	case wire.Graft:
 		b.WriteString("graft")
 		for _, r := range f.Ranges {
-			fmt.Fprintf(&b, " %s:%d-%d", w.name(r.Author), r.From, r.To)
+			fmt.Fprintf(&b, " %s-%d", w.number(r.Author, r.From), r.To-wire.LogOf(r.Author, r.From).Start())
 		}
 	case wire.Prune:
 		b.WriteString("prune")
@@ -379,9 +382,9 @@ func (w *world) describe(f wire.Frame) string {
 func (w *world) heads(heads []wire.Head) string {
 	var b strings.Builder
 	for _, h := range heads {
-		fmt.Fprintf(&b, " %s:%d", w.name(h.Author), h.Seq)
-		if h.Base > 0 {
-			fmt.Fprintf(&b, "(after %d)", h.Base)
+		fmt.Fprintf(&b, " %s", w.number(h.Author, h.Seq))
+		if start := h.Log().Start(); h.Base > start {
+			fmt.Fprintf(&b, "(after %d)", h.Base-start)
 		}
 	}
 	if len(heads) == 0 {

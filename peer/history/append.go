@@ -12,7 +12,7 @@ import (
 type change struct {
 	room    *sqliteRoom
 	name    wire.Room
-	author  wire.PeerID
+	id      wire.LogID
 	log     sqliteLog
 	lamport uint64
 	count   int
@@ -64,9 +64,9 @@ func (s *SQLite) append(events []wire.Event) error {
 		var c *change
 		for i := range events {
 			e := &events[i]
-			if c == nil || c.author != e.Author || c.name != e.Room {
+			if c == nil || c.id != logOf(e) || c.name != e.Room {
 				var err error
-				if c, err = s.change(&changes, e); err != nil {
+				if c, err = s.change(&changes, e.Room, logOf(e)); err != nil {
 					return err
 				}
 			}
@@ -82,7 +82,7 @@ func (s *SQLite) append(events []wire.Event) error {
 		}
 		for _, c := range changes {
 			if c.begun {
-				if err := s.saveLog(c.name, c.room.id, c.author, c.log); err != nil {
+				if err := s.saveLog(c.name, c.room.id, c.id, c.log); err != nil {
 					return err
 				}
 				c.log.saved = c.log.head
@@ -135,64 +135,64 @@ func (s *SQLite) insert(x *journaled, data []byte) error {
 // known reports whether the log of e has its row.
 func (s *SQLite) known(e *wire.Event) bool {
 	r := s.rooms[e.Room]
-	return r != nil && r.logs[e.Author] != nil
+	return r != nil && r.logs[logOf(e)] != nil
 }
 
 // apply brings the mirror up to date with a committed change.
 func (s *SQLite) apply(c *change) {
 	s.rooms[c.name] = c.room
-	s.ids[c.author] = c.log.id
-	if l := c.room.logs[c.author]; l != nil {
+	s.ids[c.id.Author] = c.log.id
+	if l := c.room.logs[c.id]; l != nil {
 		*l = c.log
 	} else {
 		l := c.log
-		c.room.logs[c.author] = &l
+		c.room.logs[c.id] = &l
 	}
 	c.room.lamport = max(c.room.lamport, c.lamport)
 	s.grow(c.name, c.room, c.count, c.encoded)
 	s.waiting += c.waiting
 }
 
-// change finds the change for the log of e, made with its room and author if they are new.
-func (s *SQLite) change(changes *[]*change, e *wire.Event) (*change, error) {
-	c := &change{name: e.Room, author: e.Author, room: s.rooms[e.Room]}
+// change finds the change for a log, made with its room and author if they are new.
+func (s *SQLite) change(changes *[]*change, room wire.Room, id wire.LogID) (*change, error) {
+	c := &change{name: room, id: id, room: s.rooms[room], log: sqliteLog{base: id.Start(), head: id.Start()}}
 	for _, x := range *changes {
-		if x.name == e.Room {
-			if x.author == e.Author {
+		if x.name == room {
+			if x.id == id {
 				return x, nil
 			}
 			c.room = x.room
 		}
-		if x.author == e.Author {
+		if x.id.Author == id.Author {
 			c.log.id = x.log.id
 		}
 	}
 	if c.room == nil {
-		c.room = &sqliteRoom{logs: make(map[wire.PeerID]*sqliteLog)}
-		if err := s.query(sqlRoom, first(&c.room.id), string(e.Room)); err != nil {
+		c.room = &sqliteRoom{logs: make(map[wire.LogID]*sqliteLog)}
+		if err := s.query(sqlRoom, first(&c.room.id), string(room)); err != nil {
 			return nil, err
 		}
 	}
 	c.lamport = c.room.lamport
-	c.begun = !s.known(e)
-	if l := c.room.logs[e.Author]; l != nil {
+	c.begun = c.room.logs[id] == nil
+	if l := c.room.logs[id]; l != nil {
 		c.log = *l
-	} else if id, ok := s.ids[e.Author]; ok {
-		c.log.id = id
+	} else if author, ok := s.ids[id.Author]; ok {
+		c.log.id = author
 	} else if c.log.id == 0 {
-		if err := s.query(sqlAuthor, first(&c.log.id), e.Author[:]); err != nil {
+		if err := s.query(sqlAuthor, first(&c.log.id), id.Author[:]); err != nil {
 			return nil, err
 		}
 	}
 	if c.begun {
-		authors := len(c.room.logs)
+		logs := len(c.room.logs)
 		for _, x := range *changes {
 			if x.begun && x.name == c.name {
-				authors++
+				logs++
 			}
 		}
-		if authors >= 2*s.cfg.Limits.Authors {
-			return nil, &crowdError{e.Room, e.Author}
+		if logs >= 2*s.cfg.Limits.Authors {
+			return nil, &crowdError{room, id.Author}
 		}
 	}
 	*changes = append(*changes, c)
@@ -200,22 +200,25 @@ func (s *SQLite) change(changes *[]*change, e *wire.Event) (*change, error) {
 }
 
 // Rebase implements Store.
-func (s *SQLite) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
+func (s *SQLite) Rebase(room wire.Room, log wire.LogID, base uint64) error {
+	if err := checkRebase(room, log, base); err != nil {
+		return err
+	}
 	return s.guard(func() error {
 		if err := s.settle(); err != nil {
 			return err
 		}
 		var changes []*change
 		err := s.transact(func() error {
-			c, err := s.change(&changes, &wire.Event{Room: room, Author: author})
+			c, err := s.change(&changes, room, log)
 			if err != nil {
 				return err
 			}
 			if base <= c.log.head {
-				return rebaseError(room, author, base, c.log.head)
+				return rebaseError(room, log, base, c.log.head)
 			}
 			c.log.base, c.log.head, c.log.saved = base, base, base
-			return s.saveLog(room, c.room.id, author, c.log)
+			return s.saveLog(room, c.room.id, log, c.log)
 		})
 		if err != nil {
 			return err
@@ -244,21 +247,21 @@ func (s *SQLite) Prepend(events []wire.Event) error {
 
 func (s *SQLite) prepend(events []wire.Event) error {
 	e := &events[len(events)-1]
-	base := uint64(0)
+	id, base := logOf(e), uint64(0)
 	if s.known(e) {
-		base = s.rooms[e.Room].logs[e.Author].base
+		base = s.rooms[e.Room].logs[id].base
 	}
 	if err := checkPrepend(events, base); err != nil {
 		return err
 	}
 	r := s.rooms[e.Room]
-	c := &change{room: r, name: e.Room, author: e.Author, log: *r.logs[e.Author]}
+	c := &change{room: r, name: e.Room, id: id, log: *r.logs[id]}
 	err := s.transact(func() error {
 		held := make(map[uint64]bool) // from before a base that Rebase has raised
 		if err := s.query(sqlBelow, func(row []driver.Value) error {
 			held[uint64(num(row[0]))] = true
 			return nil
-		}, r.id, c.log.id, int64(base)); err != nil {
+		}, r.id, c.log.id, int64(id.Start()), int64(base)); err != nil {
 			return err
 		}
 		for i := range events {
@@ -273,7 +276,7 @@ func (s *SQLite) prepend(events []wire.Event) error {
 		for c.log.base = events[0].Seq - 1; held[c.log.base]; c.log.base-- {
 		}
 		c.log.saved = c.log.head
-		return s.saveLog(c.name, r.id, c.author, c.log)
+		return s.saveLog(c.name, r.id, id, c.log)
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,9 @@
 package history
 
 import (
+	"cmp"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -109,14 +111,14 @@ func (s *SQLite) settleAnd(f func() error) error {
 
 // prune removes a room's oldest events so that no more than these remain.
 func (s *SQLite) prune(name wire.Room, r *sqliteRoom, events int, bytes int64) error {
-	upTo := make(map[int64]uint64) // by author
+	upTo := make(map[logKey]uint64)
 	count, encoded := r.count, r.encoded
 	err := s.query(sqlOldest, func(row []driver.Value) error {
 		if count <= events && sizeOf(count, encoded) <= bytes {
 			return errEnough
 		}
-		author, seq := num(row[0]), uint64(num(row[1]))
-		upTo[author] = max(upTo[author], seq)
+		k, seq := keyOf(num(row[0]), uint64(num(row[1]))), uint64(num(row[1]))
+		upTo[k] = max(upTo[k], seq)
 		count--
 		encoded -= num(row[2])
 		return nil
@@ -127,35 +129,46 @@ func (s *SQLite) prune(name wire.Room, r *sqliteRoom, events int, bytes int64) e
 	return s.drop(name, r, upTo)
 }
 
-// drop removes the events of logs up to a number each, by author.
-func (s *SQLite) drop(name wire.Room, r *sqliteRoom, upTo map[int64]uint64) error {
+// logKey names a log of a room by the number of its author.
+type logKey struct {
+	author int64
+	run    uint32
+}
+
+func keyOf(author int64, seq uint64) logKey {
+	return logKey{author, wire.LogOf(wire.PeerID{}, seq).Run}
+}
+
+// drop removes the events of logs up to a number each.
+func (s *SQLite) drop(name wire.Room, r *sqliteRoom, upTo map[logKey]uint64) error {
 	if len(upTo) == 0 {
 		return nil
 	}
 	count, encoded, waiting := 0, int64(0), int64(0)
 	err := s.transact(func() error {
-		for author, l := range r.logs {
-			seq := int64(upTo[l.id])
+		for id, l := range r.logs {
+			seq := int64(upTo[logKey{l.id, id.Run}])
 			if seq == 0 {
 				continue
 			}
+			start := int64(id.Start())
 			if err := s.query(sqlHeld, func(row []driver.Value) error {
 				count += int(num(row[0]))
 				encoded += num(row[1])
 				return nil
-			}, r.id, l.id, seq); err != nil {
+			}, r.id, l.id, start, seq); err != nil {
 				return err
 			}
-			if err := s.exec(sqlUnindex, r.id, l.id, seq); err != nil {
+			if err := s.exec(sqlUnindex, r.id, l.id, start, seq); err != nil {
 				return inIndex(err)
 			}
 			for _, sql := range []string{sqlUnwait, sqlPrune} {
-				if err := s.exec(sql, r.id, l.id, seq); err != nil {
+				if err := s.exec(sql, r.id, l.id, start, seq); err != nil {
 					return err
 				}
 			}
 			pruned := sqliteLog{id: l.id, base: max(uint64(seq), l.base), head: l.head}
-			if err := s.saveLog(name, r.id, author, pruned); err != nil {
+			if err := s.saveLog(name, r.id, id, pruned); err != nil {
 				return err
 			}
 		}
@@ -167,8 +180,8 @@ func (s *SQLite) drop(name wire.Room, r *sqliteRoom, upTo map[int64]uint64) erro
 	if err != nil {
 		return fmt.Errorf("prune room %s: %w", name, err)
 	}
-	for _, l := range r.logs {
-		if seq := upTo[l.id]; seq > 0 {
+	for id, l := range r.logs {
+		if seq := upTo[logKey{l.id, id.Run}]; seq > 0 {
 			l.base, l.saved = max(l.base, seq), l.head
 		}
 	}
@@ -184,9 +197,9 @@ func (s *SQLite) Expire(now time.Time) error {
 	}
 	for name := range s.rooms {
 		if err := s.look(name, "remove old events", func(r *sqliteRoom) error {
-			a := newAging[int64](now.Add(-s.cfg.Limits.Age))
+			a := newAging[logKey](now.Add(-s.cfg.Limits.Age))
 			if err := s.query(sqlOldest, func(row []driver.Value) error {
-				a.see(num(row[0]), uint64(num(row[1])), time.UnixMilli(num(row[3])))
+				a.see(keyOf(num(row[0]), uint64(num(row[1]))), uint64(num(row[1])), time.UnixMilli(num(row[3])))
 				return nil
 			}, r.id); err != nil {
 				return err
@@ -195,6 +208,67 @@ func (s *SQLite) Expire(now time.Time) error {
 		}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// erase removes logs with all their events, those below a base that Rebase has raised included.
+func (s *SQLite) erase(name wire.Room, r *sqliteRoom, logs []wire.LogID) error {
+	count, encoded, waiting := 0, int64(0), int64(0)
+	err := s.transact(func() error {
+		for _, id := range logs {
+			start, head := int64(id.Start()), int64(r.logs[id].head)
+			author := r.logs[id].id
+			if err := s.query(sqlHeld, func(row []driver.Value) error {
+				count += int(num(row[0]))
+				encoded += num(row[1])
+				return nil
+			}, r.id, author, start, head); err != nil {
+				return err
+			}
+			if err := s.exec(sqlUnindex, r.id, author, start, head); err != nil {
+				return inIndex(err)
+			}
+			for _, sql := range []string{sqlUnwait, sqlPrune} {
+				if err := s.exec(sql, r.id, author, start, head); err != nil {
+					return err
+				}
+			}
+			if err := s.exec(sqlForget, r.id, author, int64(id.Run)); err != nil {
+				return err
+			}
+		}
+		// Who has no log in any room has no number any more.
+		return errors.Join(s.exec(sqlOrphans), s.query(sqlWaiting, first(&waiting)))
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range logs {
+		delete(r.logs, id)
+	}
+	s.grow(name, r, -count, -encoded)
+	s.waiting = int(waiting)
+	clear(s.ids)
+	for _, r := range s.rooms {
+		for id, l := range r.logs {
+			s.ids[id.Author] = l.id
+		}
+	}
+	return nil
+}
+
+// Forget implements Store.
+func (s *SQLite) Forget(room wire.Room, log wire.LogID) error {
+	err := s.guard(func() error {
+		r := s.rooms[room]
+		if r == nil || r.logs[log] == nil {
+			return nil
+		}
+		return s.settleAnd(func() error { return s.erase(room, r, []wire.LogID{log}) })
+	})
+	if err != nil {
+		return fmt.Errorf("forget a log of %s: %w", room, explain(err))
 	}
 	return nil
 }
@@ -210,49 +284,17 @@ func (s *SQLite) forget() error {
 		if surplus <= 0 {
 			continue
 		}
-		var empty []wire.PeerID
-		for author, l := range r.logs {
-			if author != s.cfg.Self && l.base == l.head {
-				empty = append(empty, author)
+		var empty []wire.LogID
+		for id, l := range r.logs {
+			if id.Author != s.cfg.Self && l.base == l.head {
+				empty = append(empty, id)
 			}
 		}
-		slices.SortFunc(empty, func(a, b wire.PeerID) int {
-			if x, y := r.logs[a].head, r.logs[b].head; x != y {
-				return int(min(x, y)) - int(y)
-			}
-			return slices.Compare(a[:], b[:])
+		slices.SortFunc(empty, func(a, b wire.LogID) int {
+			return cmp.Or(cmp.Compare(r.logs[a].head-a.Start(), r.logs[b].head-b.Start()), a.Compare(b))
 		})
-		err := s.transact(func() error {
-			for _, author := range empty[:min(surplus, len(empty))] {
-				l := r.logs[author]
-				// What lies below a base that Rebase has raised goes with it.
-				if err := s.query(sqlHeld, func(row []driver.Value) error {
-					s.grow(name, r, -int(num(row[0])), -num(row[1]))
-					return nil
-				}, r.id, l.id, int64(l.head)); err != nil {
-					return err
-				}
-				for _, sql := range []string{sqlUnindex, sqlUnwait, sqlPrune} {
-					if err := s.exec(sql, r.id, l.id, int64(l.head)); err != nil {
-						return err
-					}
-				}
-				if err := s.exec(sqlForget, r.id, l.id); err != nil {
-					return err
-				}
-				delete(r.logs, author)
-			}
-			return s.exec(sqlOrphans)
-		})
-		if err != nil {
+		if err := s.erase(name, r, empty[:min(surplus, len(empty))]); err != nil {
 			return fmt.Errorf("forget authors of %s: %w", name, err)
-		}
-	}
-	// Those that have no log in any room have no number any more.
-	clear(s.ids)
-	for _, r := range s.rooms {
-		for author, l := range r.logs {
-			s.ids[author] = l.id
 		}
 	}
 	return nil

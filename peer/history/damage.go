@@ -166,7 +166,7 @@ func (s *SQLite) guard(op func() error) error {
 // replace begins a new file in place of a damaged one. Its logs go on where they were, because their heads are known: no number is used
 // twice. The events are gone from here, but for those that wait in the journal.
 func (s *SQLite) replace(cause error) error {
-	rooms, fresh := s.rooms, s.fresh
+	rooms, run := s.rooms, s.run
 	s.cfg.NewIdentity = false // if this process ends before restore is done, nobody knows the numbers that were used
 	lines, err := s.journal.events()
 	_ = s.release() // of a file that is damaged
@@ -178,7 +178,7 @@ func (s *SQLite) replace(cause error) error {
 		err = s.open()
 	}
 	if err == nil {
-		err = s.transact(func() error { return s.restore(rooms, fresh) })
+		err = s.transact(func() error { return s.restore(rooms, run) })
 	}
 	for len(lines) > 0 && err == nil {
 		last := len(lines) - 1 // Prepend takes each log from its end
@@ -197,29 +197,26 @@ func (s *SQLite) replace(cause error) error {
 }
 
 // restore writes logs without events into a new file and its mirror.
-func (s *SQLite) restore(rooms map[wire.Room]*sqliteRoom, fresh bool) error {
+func (s *SQLite) restore(rooms map[wire.Room]*sqliteRoom, run uint32) error {
 	for name, old := range rooms {
-		r := &sqliteRoom{lamport: old.lamport, logs: make(map[wire.PeerID]*sqliteLog)}
+		r := &sqliteRoom{lamport: old.lamport, logs: make(map[wire.LogID]*sqliteLog)}
 		if err := errors.Join(s.query(sqlRoom, first(&r.id), string(name)), s.exec(sqlLamport, int64(r.lamport), r.id)); err != nil {
 			return err
 		}
-		for author, was := range old.logs {
+		for id, was := range old.logs {
 			l := &sqliteLog{base: was.head, head: was.head, saved: was.head}
-			if err := s.query(sqlAuthor, first(&l.id), author[:]); err != nil {
+			if err := s.query(sqlAuthor, first(&l.id), id.Author[:]); err != nil {
 				return err
 			}
-			if err := s.saveLog(name, r.id, author, *l); err != nil {
+			if err := s.saveLog(name, r.id, id, *l); err != nil {
 				return err
 			}
-			r.logs[author], s.ids[author] = l, l.id
+			r.logs[id], s.ids[id.Author] = l, l.id
 		}
 		s.rooms[name] = r
 	}
-	s.fresh = fresh
-	if fresh {
-		return s.exec(sqlMeta, metaFresh, int64(1))
-	}
-	return s.exec("DELETE FROM meta WHERE key = ?", metaFresh)
+	s.run = run
+	return s.exec(sqlMeta, metaRun, int64(run))
 }
 
 // setAside moves the file at path and its journals out of the way, and removes the oldest of those that were moved before. The

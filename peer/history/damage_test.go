@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -33,7 +34,7 @@ func filled(t *testing.T, path string) []wire.Event {
 	}
 	all = append(all, said("dev", 1, 1, 1, "something else")...)
 	mustAppend(t, s, all...)
-	if err := s.Rebase("pruned", wire.IDOf(testKey(1)), 77); err != nil {
+	if err := s.Rebase("pruned", wire.LogID{Author: wire.IDOf(testKey(1))}, 77); err != nil {
 		t.Fatal(err)
 	}
 	for s.waiting > 100 {
@@ -135,8 +136,8 @@ func TestDamageIsFoundAtTheStart(t *testing.T) {
 			wantAside(t, path, 1)
 			s = openAt(t, path, Config{}) // the second time there is a new one
 			defer s.Close()
-			if rooms, _ := s.Rooms(); len(rooms) > 0 || !s.Fresh() {
-				t.Errorf("the new history has rooms %v, fresh %v: want none, and fresh", rooms, s.Fresh())
+			if rooms, _ := s.Rooms(); len(rooms) > 0 || s.Run() == 0 {
+				t.Errorf("the new history has rooms %v, run %d: want none, and a run of its own", rooms, s.Run())
 			}
 			mustAppend(t, s, said("general", 1, 1, 1, "on we go")...)
 		})
@@ -366,7 +367,7 @@ func TestDamageIsFoundAtRunTime(t *testing.T) {
 			wantHead(t, s2, "general", 1, next-1-map[bool]uint64{true: 2}[what == "storing"], next, 600)
 			wantHead(t, s2, "general", 3, 150, 150, 600)
 			wantHead(t, s2, "pruned", 1, 77, 77, 0)
-			if s2.Fresh() {
+			if s2.Run() != 0 {
 				t.Error("the new file is fresh, though no number was lost")
 			}
 			wantAside(t, path, 1)
@@ -442,32 +443,49 @@ func TestAReaderFollowsToTheNewFile(t *testing.T) {
 	wantTexts(t, "the reader", got, err, "one", "two")
 }
 
-func TestFresh(t *testing.T) {
+func TestWhoseHistoryWasLostBeginsANewRun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
-	check := func(what string, cfg Config, want bool) {
+	check := func(what string, cfg Config) uint32 {
 		t.Helper()
 		s := openAt(t, path, cfg)
-		if s.Fresh() != want {
-			t.Errorf("%s is fresh: %v, want %v", what, s.Fresh(), want)
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		defer s.Close()
+		return s.Run()
 	}
-	check("the first file of a new identity", Config{NewIdentity: true}, false)
-	check("a file that is there", Config{}, false)
+	if run := check("the first file of a new identity", Config{NewIdentity: true}); run != 0 {
+		t.Errorf("the first file of a new identity has run %d: want 0", run)
+	}
+	if run := check("a file that is there", Config{}); run != 0 {
+		t.Errorf("a file that was closed empty has run %d: want 0", run)
+	}
 	if err := errors.Join(os.Remove(path), os.Remove(path+journalSuffix)); err != nil {
 		t.Fatal(err)
 	}
-	check("a file in place of a lost one", Config{}, true)
-	check("one whose process ended before it said anything", Config{}, true)
+	before := wire.RunAt(time.Now())
+	run := check("a file in place of a lost one", Config{})
+	if after := wire.RunAt(time.Now()); run < before || run > after {
+		t.Errorf("a file in place of a lost one has run %d: want the present one, from %d to %d", run, before, after)
+	}
+	if again := check("one whose process ended before it said anything", Config{}); again != run {
+		t.Errorf("opened again it has run %d: want %d", again, run)
+	}
 	s := openAt(t, path, Config{})
-	mustAppend(t, s, said("general", 1, 1, 1, "hello", "again")...)
+	start := wire.LogID{Run: run}.Start()
+	mustAppend(t, s, said("general", 1, 1, 1, "what others had")...)
+	mustAppend(t, s, said("general", 1, start+1, 1, "hello", "again")...)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	check("one in which something was said", Config{}, true)
+	if again := check("one in which something was said", Config{}); again != run {
+		t.Errorf("after something was said it has run %d: want %d", again, run)
+	}
 	writeFile(t, path, nil)
 	writeFile(t, path+journalSuffix, nil)
-	check("one that was emptied", Config{}, true)
+	if again := check("one that was emptied", Config{}); again < run || again == 0 {
+		t.Errorf("a file that was emptied has run %d: want %d or a later one", again, run)
+	}
+	for _, never := range []time.Time{{}, time.UnixMilli(0), time.UnixMilli(1 << 50)} {
+		if run := newRun(never); run == 0 || run > 1<<26 {
+			t.Errorf("at %v the run is %d: want one from before 2020 was half over", never, run)
+		}
+	}
 }

@@ -33,7 +33,7 @@ func TestGapsAreWhatIsMissingBetweenWhatIsHeld(t *testing.T) {
 		of []wire.Event
 		to uint64
 	}{{a, 5}, {b, 2}} {
-		if err := s.Rebase("general", rebase.of[0].Author, rebase.to); err != nil {
+		if err := s.Rebase("general", logOf(&rebase.of[0]), rebase.to); err != nil {
 			t.Fatal(err)
 		}
 	}

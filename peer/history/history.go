@@ -18,31 +18,33 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Store keeps the logs of rooms: per room and author the events base+1 to head without gaps, of whatever kind. It is a
-// gossip.Log. Once Append has returned, the events survive the death of the process (of the machine: all but perhaps the
+// Store keeps the logs of rooms: of each the events base+1 to head without gaps, of whatever kind. An author that has lost what it
+// had said has several in a room (wire.LogID). It is a gossip.Log. Once Append has returned, the events survive the death of the process (of the machine: all but perhaps the
 // last ones).
 //
 // How much is kept, Limits say. What goes are the oldest events in display order, always whole prefixes of their
 // authors' logs, which raises bases and never moves heads.
 type Store interface {
 	View
-	// Append adds events, each the next of its author in its room: all, or none and an error.
+	// Append adds events, each the next of its log: all, or none and an error.
 	Append(events []wire.Event) error
-	// Prepend adds events of one author in one room that end at the base of its log, in order, and lowers the base to before them,
+	// Prepend adds events of one log that end at its base, in order, and lowers the base to before them,
 	// and further where older events are held already: all, or none and an error. Where a room is full it keeps none of them, because
 	// they are the oldest.
 	Prepend(events []wire.Event) error
-	// Range returns up to limit events of author in room with from <= Seq <= to, in order.
+	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs to.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
-	// Heads returns the logs of room in ascending order of author, and the highest Lamport clock ever appended.
+	// Heads returns the logs of room in ascending order, and the highest Lamport clock ever appended.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
-	// Base returns after which event author's log of room begins.
-	Base(room wire.Room, author wire.PeerID) uint64
-	// Rebase says that author's log goes on after base, which is above its head. Events below stay where a View finds
+	// Base returns after which event a log of room begins.
+	Base(room wire.Room, log wire.LogID) uint64
+	// Rebase says that a log goes on after base, which is above its head. Events below stay where a View finds
 	// them, until they are pruned; Range returns them no more.
-	Rebase(room wire.Room, author wire.PeerID, base uint64) error
-	// Parted returns the number of the last event below the base of author's log; 0 if there is none.
-	Parted(room wire.Room, author wire.PeerID) (uint64, error)
+	Rebase(room wire.Room, log wire.LogID, base uint64) error
+	// Parted returns the number of the last event below the base of a log; 0 if there is none.
+	Parted(room wire.Room, log wire.LogID) (uint64, error)
+	// Forget removes a log with all its events, also for a View.
+	Forget(room wire.Room, log wire.LogID) error
 	// Expire removes what is older at the time now than Limits.Age.
 	Expire(now time.Time) error
 	Close() error
@@ -90,7 +92,7 @@ type Limits struct {
 	Room   int64         // bytes of a room; default 64 MiB; when it has more, an eighth goes
 	File   int64         // bytes of all rooms; default 1 GiB; when there are more, the biggest rooms shrink until an eighth is free
 	Age    time.Duration // since the time that an event's author gave it; default: no bound
-	// Authors are how many logs of a room are kept when a file is opened: beyond, those that hold no event any more are forgotten, the
+	// Authors are how many logs of a room, mostly one of each author, are kept when a file is opened: beyond, those that hold no event any more are forgotten, the
 	// shortest first. Twice as many can be there until then, and no others are begun. Default 65,536.
 	Authors int
 }
@@ -144,8 +146,16 @@ func gapError(e *wire.Event, head uint64) error {
 		head, head+1)
 }
 
-func rebaseError(room wire.Room, author wire.PeerID, base, head uint64) error {
-	return fmt.Errorf("let the log of %s in %s go on at %d: it stands at %d already", author.Tag(), room, base, head)
+func rebaseError(room wire.Room, log wire.LogID, base, head uint64) error {
+	return fmt.Errorf("let the log of %s in %s go on at %d: it stands at %d already", log.Author.Tag(), room, base, head)
+}
+
+// checkRebase reports whether a log can begin after base at all.
+func checkRebase(room wire.Room, log wire.LogID, base uint64) error {
+	if wire.LogOf(log.Author, base) != log {
+		return fmt.Errorf("let the log of %s in %s go on at %d: that is a number of another log", log.Author.Tag(), room, base)
+	}
+	return nil
 }
 
 // crowdError is ErrTooManyAuthors of a log.
@@ -163,6 +173,9 @@ func (e *crowdError) Unwrap() error { return ErrTooManyAuthors }
 // Refused tells whose log is not begun, and where.
 func (e *crowdError) Refused() (wire.Room, wire.PeerID) { return e.room, e.author }
 
+// logOf names the log that an event is of.
+func logOf(e *wire.Event) wire.LogID { return wire.LogOf(e.Author, e.Seq) }
+
 // checkPrepend reports what is wrong with events to be put before a log that begins after base.
 func checkPrepend(events []wire.Event, base uint64) error {
 	last := &events[len(events)-1]
@@ -175,7 +188,7 @@ func checkPrepend(events []wire.Event, base uint64) error {
 			return fmt.Errorf("put events before the log of %s in %s: after %d comes %d", e.Author.Tag(), e.Room, events[i-1].Seq, e.Seq)
 		}
 	}
-	if base == 0 || last.Seq != base || events[0].Seq == 0 {
+	if base == 0 || last.Seq != base || events[0].Seq <= logOf(last).Start() {
 		return fmt.Errorf("put events %d to %d before the log of %s in %s: it holds what comes after %d", events[0].Seq, last.Seq,
 			last.Author.Tag(), last.Room, base)
 	}

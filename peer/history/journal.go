@@ -61,7 +61,7 @@ func (s *SQLite) openJournal() error {
 	}
 	for i := range events {
 		e := &events[i]
-		if !s.known(e) || e.Seq != s.rooms[e.Room].logs[e.Author].head+1 {
+		if !s.known(e) || e.Seq != s.rooms[e.Room].logs[logOf(e)].head+1 {
 			continue // it is in SQLite, or of a log that was begun anew
 		}
 		if err := s.append(events[i : i+1]); err != nil {
@@ -135,7 +135,7 @@ func appendRecord(b []byte, e *wire.Event) []byte {
 // note writes an event, the next of a log that has its row, into the journal.
 func (s *SQLite) note(e *wire.Event) error {
 	j, r := &s.journal, s.rooms[e.Room]
-	l := r.logs[e.Author]
+	l := r.logs[logOf(e)]
 	if e.Seq != l.head+1 {
 		return gapError(e, l.head)
 	}

@@ -22,7 +22,7 @@ type Memory struct {
 
 type memoryRoom struct {
 	lamport uint64
-	logs    map[wire.PeerID]*memoryLog
+	logs    map[wire.LogID]*memoryLog
 	count   int // events, those below bases included
 	encoded int64
 }
@@ -43,10 +43,10 @@ func NewMemoryWith(limits Limits) *Memory {
 	return &Memory{limits: limits.filled(), rooms: make(map[wire.Room]*memoryRoom)}
 }
 
-// logName names a log.
+// logName names a log of any room.
 type logName struct {
-	room   wire.Room
-	author wire.PeerID
+	room wire.Room
+	log  wire.LogID
 }
 
 // Append implements Store.
@@ -55,18 +55,18 @@ func (m *Memory) Append(events []wire.Event) error {
 	var begun map[wire.Room]int
 	for i := range events {
 		e := &events[i]
-		if i > 0 && e.Author == events[i-1].Author && e.Room == events[i-1].Room && e.Seq == events[i-1].Seq+1 && heads == nil {
+		if i > 0 && e.Author == events[i-1].Author && e.Room == events[i-1].Room && e.Seq == events[i-1].Seq+1 && logOf(e) == logOf(&events[0]) && heads == nil {
 			continue
 		}
 		if i > 0 && heads == nil { // more than one log: follow them all
 			heads = make(map[logName]uint64)
 			last := &events[i-1]
-			heads[logName{last.Room, last.Author}] = last.Seq
+			heads[logName{last.Room, logOf(last)}] = last.Seq
 		}
-		h, followed := heads[logName{e.Room, e.Author}]
+		h, followed := heads[logName{e.Room, logOf(e)}]
 		if !followed {
 			var err error
-			if h, err = m.head(e, &begun); err != nil {
+			if h, err = m.head(e.Room, logOf(e), &begun); err != nil {
 				return err
 			}
 		}
@@ -74,13 +74,13 @@ func (m *Memory) Append(events []wire.Event) error {
 			return gapError(e, h)
 		}
 		if heads != nil {
-			heads[logName{e.Room, e.Author}] = e.Seq
+			heads[logName{e.Room, logOf(e)}] = e.Seq
 		}
 	}
 	for i := range events {
 		e := cloned(&events[i])
 		r := m.room(e.Room)
-		l := r.log(e.Author)
+		l := r.log(logOf(&e))
 		l.events = append(l.events, e)
 		l.head = e.Seq
 		m.add(r, &e, 1)
@@ -93,23 +93,23 @@ func (m *Memory) Append(events []wire.Event) error {
 	return nil
 }
 
-// head is where the log of e stands. begun counts, by room, those that are made for the same Append.
-func (m *Memory) head(e *wire.Event, begun *map[wire.Room]int) (uint64, error) {
-	logs := (*begun)[e.Room]
-	if r := m.rooms[e.Room]; r != nil {
-		if l := r.logs[e.Author]; l != nil {
+// head is where a log stands. begun counts, by room, those that are made for the same Append.
+func (m *Memory) head(room wire.Room, log wire.LogID, begun *map[wire.Room]int) (uint64, error) {
+	logs := (*begun)[room]
+	if r := m.rooms[room]; r != nil {
+		if l := r.logs[log]; l != nil {
 			return l.head, nil
 		}
 		logs += len(r.logs)
 	}
 	if logs >= 2*m.limits.Authors {
-		return 0, &crowdError{e.Room, e.Author}
+		return 0, &crowdError{room, log.Author}
 	}
 	if *begun == nil {
 		*begun = make(map[wire.Room]int)
 	}
-	(*begun)[e.Room]++
-	return 0, nil
+	(*begun)[room]++
+	return log.Start(), nil
 }
 
 // cloned is a copy of e that shares no memory with it.
@@ -123,17 +123,17 @@ func cloned(e *wire.Event) wire.Event {
 func (m *Memory) room(name wire.Room) *memoryRoom {
 	r := m.rooms[name]
 	if r == nil {
-		r = &memoryRoom{logs: make(map[wire.PeerID]*memoryLog)}
+		r = &memoryRoom{logs: make(map[wire.LogID]*memoryLog)}
 		m.rooms[name] = r
 	}
 	return r
 }
 
-func (r *memoryRoom) log(author wire.PeerID) *memoryLog {
-	l := r.logs[author]
+func (r *memoryRoom) log(id wire.LogID) *memoryLog {
+	l := r.logs[id]
 	if l == nil {
-		l = &memoryLog{}
-		r.logs[author] = l
+		l = &memoryLog{base: id.Start(), head: id.Start()}
+		r.logs[id] = l
 	}
 	return l
 }
@@ -157,7 +157,7 @@ func (m *Memory) Prepend(events []wire.Event) error {
 	base := uint64(0)
 	r := m.rooms[last.Room]
 	if r != nil {
-		if l = r.logs[last.Author]; l != nil {
+		if l = r.logs[logOf(last)]; l != nil {
 			base = l.base
 		}
 	}
@@ -177,7 +177,7 @@ func (m *Memory) Prepend(events []wire.Event) error {
 		}
 		before = append(before, e)
 	}
-	for l.base = events[0].Seq - 1; l.base > 0; l.base-- {
+	for l.base = events[0].Seq - 1; l.base > 0; l.base-- { // what was held is of the same log
 		e, ok := held[l.base]
 		if !ok {
 			break
@@ -217,7 +217,7 @@ func (m *Memory) bound(r *memoryRoom) {
 
 // prune removes the oldest events so that no more than these remain.
 func (m *Memory) prune(r *memoryRoom, events int, bytes int64) {
-	upTo := make(map[wire.PeerID]uint64)
+	upTo := make(map[wire.LogID]uint64)
 	count, encoded := r.count, r.encoded
 	oldest := r.all(nil)
 	for i := range oldest {
@@ -225,7 +225,7 @@ func (m *Memory) prune(r *memoryRoom, events int, bytes int64) {
 			break
 		}
 		e := &oldest[i]
-		upTo[e.Author] = max(upTo[e.Author], e.Seq)
+		upTo[logOf(e)] = max(upTo[logOf(e)], e.Seq)
 		count--
 		encoded -= int64(len(wire.AppendEvent(m.buf[:0], e)))
 	}
@@ -233,9 +233,9 @@ func (m *Memory) prune(r *memoryRoom, events int, bytes int64) {
 }
 
 // drop removes the events of logs up to a number each.
-func (m *Memory) drop(r *memoryRoom, upTo map[wire.PeerID]uint64) {
-	for author, seq := range upTo {
-		l := r.logs[author]
+func (m *Memory) drop(r *memoryRoom, upTo map[wire.LogID]uint64) {
+	for id, seq := range upTo {
+		l := r.logs[id]
 		gone := func(e wire.Event) bool {
 			if e.Seq > seq {
 				return false
@@ -255,9 +255,9 @@ func (m *Memory) Expire(now time.Time) error {
 		return nil
 	}
 	for _, r := range m.rooms {
-		a := newAging[wire.PeerID](now.Add(-m.limits.Age))
+		a := newAging[wire.LogID](now.Add(-m.limits.Age))
 		for _, e := range r.all(nil) {
-			a.see(e.Author, e.Seq, e.Time)
+			a.see(logOf(&e), e.Seq, e.Time)
 		}
 		m.drop(r, a.upTo)
 	}
@@ -282,11 +282,11 @@ func (r *memoryRoom) all(pass func(*wire.Event) bool) []wire.Event {
 
 // Range implements Store.
 func (m *Memory) Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error) {
-	r := m.rooms[room]
-	if r == nil || r.logs[author] == nil {
+	r, id := m.rooms[room], wire.LogOf(author, from)
+	if r == nil || r.logs[id] == nil {
 		return nil, nil
 	}
-	l := r.logs[author]
+	l := r.logs[id]
 	from = max(from, l.base+1)
 	to = min(to, l.head)
 	if from > to || limit < 1 {
@@ -301,44 +301,56 @@ func (m *Memory) Heads(room wire.Room) (heads []wire.Head, lamport uint64, err e
 	if r == nil {
 		return nil, 0, nil
 	}
-	for author, l := range r.logs {
-		heads = append(heads, wire.Head{Author: author, Base: l.base, Seq: l.head})
+	for id, l := range r.logs {
+		heads = append(heads, wire.Head{Author: id.Author, Base: l.base, Seq: l.head})
 	}
-	slices.SortFunc(heads, func(a, b wire.Head) int { return bytes.Compare(a.Author[:], b.Author[:]) })
+	slices.SortFunc(heads, func(a, b wire.Head) int { return a.Log().Compare(b.Log()) })
 	return heads, r.lamport, nil
 }
 
 // Base implements Store.
-func (m *Memory) Base(room wire.Room, author wire.PeerID) uint64 {
-	if r := m.rooms[room]; r != nil && r.logs[author] != nil {
-		return r.logs[author].base
+func (m *Memory) Base(room wire.Room, log wire.LogID) uint64 {
+	if r := m.rooms[room]; r != nil && r.logs[log] != nil {
+		return r.logs[log].base
 	}
-	return 0
+	return log.Start()
 }
 
 // Rebase implements Store.
-func (m *Memory) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
-	head, err := m.head(&wire.Event{Room: room, Author: author}, new(map[wire.Room]int))
+func (m *Memory) Rebase(room wire.Room, log wire.LogID, base uint64) error {
+	if err := checkRebase(room, log, base); err != nil {
+		return err
+	}
+	head, err := m.head(room, log, new(map[wire.Room]int))
 	if err != nil {
 		return err
 	}
 	if base <= head {
-		return rebaseError(room, author, base, head)
+		return rebaseError(room, log, base, head)
 	}
-	l := m.room(room).log(author)
+	l := m.room(room).log(log)
 	l.old = append(l.old, l.events...)
 	l.events, l.base, l.head = nil, base, base
 	return nil
 }
 
 // Parted implements Store.
-func (m *Memory) Parted(room wire.Room, author wire.PeerID) (last uint64, err error) {
-	if r := m.rooms[room]; r != nil && r.logs[author] != nil {
-		for i := range r.logs[author].old {
-			last = max(last, r.logs[author].old[i].Seq)
+func (m *Memory) Parted(room wire.Room, log wire.LogID) (last uint64, err error) {
+	if r := m.rooms[room]; r != nil && r.logs[log] != nil {
+		for i := range r.logs[log].old {
+			last = max(last, r.logs[log].old[i].Seq)
 		}
 	}
 	return last, nil
+}
+
+// Forget implements Store.
+func (m *Memory) Forget(room wire.Room, log wire.LogID) error {
+	if r := m.rooms[room]; r != nil && r.logs[log] != nil {
+		m.drop(r, map[wire.LogID]uint64{log: math.MaxUint64})
+		delete(r.logs, log)
+	}
+	return nil
 }
 
 // Recent implements View.
@@ -380,11 +392,20 @@ func (m *Memory) Stats(room wire.Room) (Stats, error) {
 	if r == nil {
 		return Stats{}, nil
 	}
-	st := Stats{Events: r.count, Bytes: r.size(), Authors: len(r.logs)}
+	st := Stats{Events: r.count, Bytes: r.size(), Authors: authorsOf(r.logs)}
 	if events := r.all(nil); len(events) > 0 {
 		st.Oldest, st.Newest = events[0].Time, events[len(events)-1].Time
 	}
 	return st, nil
+}
+
+// authorsOf is how many authors logs have.
+func authorsOf[Log any](logs map[wire.LogID]Log) int {
+	authors := make(map[wire.PeerID]bool, len(logs))
+	for id := range logs {
+		authors[id.Author] = true
+	}
+	return len(authors)
 }
 
 // Search implements View.

@@ -27,7 +27,7 @@ type model struct {
 	clocks map[wire.Room]uint64
 }
 
-func (m *model) log(e *wire.Event) *wire.Head { return m.logs[logName{e.Room, e.Author}] }
+func (m *model) log(e *wire.Event) *wire.Head { return m.logs[logName{e.Room, logOf(e)}] }
 
 func (m *model) add(events []wire.Event) {
 	for _, e := range events {
@@ -41,9 +41,12 @@ func (m *model) append(events []wire.Event) bool {
 	heads := map[logName]uint64{}
 	for i := range events {
 		e := &events[i]
-		name := logName{e.Room, e.Author}
-		if _, ok := heads[name]; !ok && m.logs[name] != nil {
-			heads[name] = m.logs[name].Seq
+		name := logName{e.Room, logOf(e)}
+		if _, ok := heads[name]; !ok {
+			heads[name] = name.log.Start()
+			if m.logs[name] != nil {
+				heads[name] = m.logs[name].Seq
+			}
 		}
 		if e.Seq != heads[name]+1 {
 			return false
@@ -52,7 +55,7 @@ func (m *model) append(events []wire.Event) bool {
 	}
 	for name, seq := range heads {
 		if m.logs[name] == nil {
-			m.logs[name] = &wire.Head{Author: name.author}
+			m.logs[name] = &wire.Head{Author: name.log.Author, Base: name.log.Start()}
 		}
 		m.logs[name].Seq = seq
 	}
@@ -63,7 +66,8 @@ func (m *model) append(events []wire.Event) bool {
 func (m *model) prepend(events []wire.Event) bool {
 	first, last := &events[0], &events[len(events)-1]
 	l := m.log(last)
-	if l == nil || l.Base == 0 || l.Base != last.Seq || first.Seq == 0 {
+	start := logOf(last).Start()
+	if l == nil || l.Base == start || l.Base != last.Seq || first.Seq == start {
 		return false
 	}
 	held := func(seq uint64) bool {
@@ -75,16 +79,16 @@ func (m *model) prepend(events []wire.Event) bool {
 			missing = append(missing, e)
 		}
 	}
-	for l.Base = first.Seq - 1; held(l.Base); l.Base-- {
+	for l.Base = first.Seq - 1; l.Base > start && held(l.Base); l.Base-- {
 	}
 	m.add(missing)
 	return true
 }
 
-func (m *model) rebase(room wire.Room, author wire.PeerID, base uint64) bool {
-	name := logName{room, author}
-	if m.logs[name] == nil && base > 0 {
-		m.logs[name] = &wire.Head{Author: author}
+func (m *model) rebase(room wire.Room, log wire.LogID, base uint64) bool {
+	name := logName{room, log}
+	if m.logs[name] == nil && base > log.Start() {
+		m.logs[name] = &wire.Head{Author: log.Author}
 		m.clocks[room] += 0
 	}
 	if m.logs[name] == nil || base <= m.logs[name].Seq {
@@ -94,12 +98,17 @@ func (m *model) rebase(room wire.Room, author wire.PeerID, base uint64) bool {
 	return true
 }
 
+func (m *model) forget(room wire.Room, log wire.LogID) {
+	delete(m.logs, logName{room, log})
+	m.events = slices.DeleteFunc(m.events, func(e wire.Event) bool { return e.Room == room && logOf(&e) == log })
+}
+
 // drop removes events with those before them in their logs.
 func (m *model) drop(old []wire.Event) {
 	for _, x := range old {
 		l := m.log(&x)
 		l.Base = max(l.Base, x.Seq)
-		m.events = slices.DeleteFunc(m.events, func(e wire.Event) bool { return e.Room == x.Room && e.Author == x.Author && e.Seq <= x.Seq })
+		m.events = slices.DeleteFunc(m.events, func(e wire.Event) bool { return e.Room == x.Room && logOf(&e) == logOf(&x) && e.Seq <= x.Seq })
 	}
 }
 
@@ -159,7 +168,7 @@ func (m *model) expire(now time.Time) {
 	young := map[logName]bool{}
 	var old []wire.Event
 	for _, e := range m.events {
-		name := logName{e.Room, e.Author}
+		name := logName{e.Room, logOf(&e)}
 		young[name] = young[name] || !e.Time.Before(now.Add(-m.limits.Age))
 		if !young[name] {
 			old = append(old, e)
@@ -167,6 +176,14 @@ func (m *model) expire(now time.Time) {
 	}
 	m.drop(old)
 }
+
+// who writes a log.
+type who struct {
+	key byte
+	run uint32
+}
+
+func (w who) log() wire.LogID { return wire.LogID{Author: wire.IDOf(testKey(w.key)), Run: w.run} }
 
 // TestStoresDoWhatTheModelDoes runs the same random calls on the model and on every store, and compares all that they can be asked.
 func TestStoresDoWhatTheModelDoes(t *testing.T) {
@@ -193,21 +210,21 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 		start := time.UnixMilli(1_790_000_000_000).UTC()
 
 		rooms := rapid.SampledFrom([]wire.Room{"general", "dev", "tea"})
-		authors := rapid.ByteRange(1, 3)
+		authors := rapid.SampledFrom([]who{{1, 0}, {2, 0}, {3, 0}, {2, 5}, {3, 5}, {3, 6}})
 		vocabulary := rapid.SliceOfN(rapid.SampledFrom([]string{"apple", "pie", "Äpfel", "東京", "app", strings.Repeat("long ", 300)}), 1, 4)
-		event := func(room wire.Room, author byte, seq uint64) wire.Event {
-			e := said(room, author, seq, rapid.Uint64Range(1, 60).Draw(rt, "lamport"), strings.Join(vocabulary.Draw(rt, "text"), " "))[0]
+		event := func(room wire.Room, author who, seq uint64) wire.Event {
+			e := said(room, author.key, seq, rapid.Uint64Range(1, 60).Draw(rt, "lamport"), strings.Join(vocabulary.Draw(rt, "text"), " "))[0]
 			e.Time = start.Add(time.Duration(rapid.IntRange(0, 300).Draw(rt, "minute")) * time.Minute)
 			if rapid.IntRange(0, 9).Draw(rt, "odd") == 0 {
 				e.Kind = 99
 			}
 			return e
 		}
-		next := func(room wire.Room, author byte) uint64 {
-			if l := m.logs[logName{room, wire.IDOf(testKey(author))}]; l != nil {
+		next := func(room wire.Room, author who) uint64 {
+			if l := m.logs[logName{room, author.log()}]; l != nil {
 				return l.Seq + 1
 			}
-			return 1
+			return author.log().Start() + 1
 		}
 		agree := func(what string, want bool, errs ...error) {
 			for i, err := range errs {
@@ -253,13 +270,13 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 			},
 			"prepend": func(rt *rapid.T) {
 				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
-				l := m.logs[logName{room, wire.IDOf(testKey(author))}]
-				last := rapid.Uint64Range(1, 20).Draw(rt, "last")
-				if l != nil && l.Base > 0 && rapid.IntRange(0, 3).Draw(rt, "right") > 0 {
+				l, start := m.logs[logName{room, author.log()}], author.log().Start()
+				last := start + rapid.Uint64Range(1, 20).Draw(rt, "last")
+				if l != nil && l.Base > start && rapid.IntRange(0, 3).Draw(rt, "right") > 0 {
 					last = l.Base
 				}
 				var events []wire.Event
-				for seq := last - min(last-1, rapid.Uint64Range(0, 5).Draw(rt, "n")); seq <= last; seq++ {
+				for seq := last - min(last-start-1, rapid.Uint64Range(0, 5).Draw(rt, "n")); seq <= last; seq++ {
 					events = append(events, event(room, author, seq))
 				}
 				ok := m.prepend(events)
@@ -270,8 +287,15 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 			},
 			"rebase": func(rt *rapid.T) {
 				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
-				base, id := next(room, author)+rapid.Uint64Range(0, 10).Draw(rt, "base")-1, wire.IDOf(testKey(author))
+				base, id := next(room, author)+rapid.Uint64Range(0, 10).Draw(rt, "base")-1, author.log()
 				agree("rebase", m.rebase(room, id, base), lite.Rebase(room, id, base), memory.Rebase(room, id, base))
+			},
+			"forget": func(rt *rapid.T) {
+				room, id := rooms.Draw(rt, "room"), authors.Draw(rt, "author").log()
+				if rapid.IntRange(0, 3).Draw(rt, "do") == 0 {
+					m.forget(room, id)
+					agree("forget", true, lite.Forget(room, id), memory.Forget(room, id))
+				}
 			},
 			"expire": func(rt *rapid.T) {
 				now := start.Add(time.Duration(rapid.IntRange(0, 240).Draw(rt, "now")) * time.Minute)
@@ -305,7 +329,11 @@ func compare(rt *rapid.T, m *model, lite *SQLite, memory *Memory, reader *Reader
 			heads = append(heads, *h)
 		}
 	}
-	slices.SortFunc(heads, func(a, b wire.Head) int { return slices.Compare(a.Author[:], b.Author[:]) })
+	slices.SortFunc(heads, func(a, b wire.Head) int { return a.Log().Compare(b.Log()) })
+	authors := map[wire.PeerID]bool{}
+	for _, h := range heads {
+		authors[h.Author] = true
+	}
 	author := wire.IDOf(testKey(rapid.ByteRange(1, 3).Draw(rt, "by")))
 	lamport := rapid.Uint64Range(0, 61).Draw(rt, "at")
 	limit := rapid.IntRange(0, 12).Draw(rt, "limit")
@@ -358,7 +386,7 @@ func compare(rt *rapid.T, m *model, lite *SQLite, memory *Memory, reader *Reader
 				}
 				log = append(log, held[i])
 			}
-			events, err := s.Range(room, h.Author, 0, 1<<50, 1000)
+			events, err := s.Range(room, h.Author, h.Log().Start()+1, 1<<50, 1000)
 			want(what+": range", events, err, log)
 		}
 	}
@@ -378,9 +406,9 @@ func compare(rt *rapid.T, m *model, lite *SQLite, memory *Memory, reader *Reader
 		want(what+": around", events, err, around(slices.Clone(before), from, limit))
 	}
 	st, err := v.Stats(room)
-	if err != nil || st.Events != len(held) || st.Bytes != m.size(room) || st.Authors != len(heads) ||
+	if err != nil || st.Events != len(held) || st.Bytes != m.size(room) || st.Authors != len(authors) ||
 		len(held) > 0 && (!st.Oldest.Equal(held[0].Time) || !st.Newest.Equal(held[len(held)-1].Time)) {
-		rt.Fatalf("%s has stats %+v of %s, %v: want %d events, %d bytes, %d authors", what, st, room, err, len(held), m.size(room), len(heads))
+		rt.Fatalf("%s has stats %+v of %s, %v: want %d events, %d bytes, %d authors", what, st, room, err, len(held), m.size(room), len(authors))
 	}
 	var found []wire.Event
 	for c := (Cursor{}); ; {

@@ -102,12 +102,12 @@ func (r *Reader) at(f func(*snapshot) error) error {
 	sn := &snapshot{Reader: r}
 	err = r.within(sqlLook, func() error {
 		for i := range lines {
-			next, err := r.head(lines[i].Room, lines[i].Author)
+			next, err := r.head(lines[i].Room, logOf(&lines[i]))
 			if err != nil {
 				return err
 			}
 			for j := range sn.lines {
-				if sn.lines[j].Room == lines[i].Room && sn.lines[j].Author == lines[i].Author {
+				if sn.lines[j].Room == lines[i].Room && logOf(&sn.lines[j]) == logOf(&lines[i]) {
 					next = max(next, sn.lines[j].Seq)
 				}
 			}
@@ -137,14 +137,15 @@ func (r *Reader) follow() error {
 }
 
 // head is how far a log goes in the file; a log that is not there is at the end of all numbers, because a store puts none of it into the journal.
-func (r *Reader) head(room wire.Room, author wire.PeerID) (uint64, error) {
+func (r *Reader) head(room wire.Room, log wire.LogID) (uint64, error) {
 	head := uint64(math.MaxUint64 - 1)
-	err := r.query(`SELECT max(l.head, coalesce((SELECT max(seq) FROM events e WHERE e.room = l.room AND e.author = l.author), 0))
-		FROM logs l JOIN rooms r ON r.id = l.room JOIN authors a ON a.id = l.author WHERE r.name = ? AND a.peer = ?`,
+	err := r.query(`SELECT max(l.head, coalesce((SELECT max(seq) FROM events e
+		WHERE e.room = l.room AND e.author = l.author AND e.seq > ? AND e.seq <= ?), 0))
+		FROM logs l JOIN rooms r ON r.id = l.room JOIN authors a ON a.id = l.author WHERE r.name = ? AND a.peer = ? AND l.run = ?`,
 		func(row []driver.Value) error {
 			head = uint64(num(row[0]))
 			return nil
-		}, string(room), author[:])
+		}, int64(log.Start()), int64(log.End()), string(room), log.Author[:], int64(log.Run))
 	return head, err
 }
 
@@ -277,7 +278,7 @@ func (r *Reader) Stats(room wire.Room) (st Stats, err error) {
 				encoded += num(row[1])
 				return nil
 			}, id),
-			sn.query("SELECT count(*) FROM logs WHERE room = ?", first(&authors), id))
+			sn.query("SELECT count(DISTINCT author) FROM logs WHERE room = ?", first(&authors), id))
 		if err != nil {
 			return err
 		}

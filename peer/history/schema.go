@@ -1,10 +1,13 @@
 package history
 
 import (
+	"cmp"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -40,6 +43,11 @@ var migrations = [...]migration{
 	ALTER TABLE logs ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE rooms ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE rooms ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;` + sqlWords, then: (*SQLite).fromSchema1},
+
+	// An author may have a log for each run of its numbers, see wire.LogID. Events need no column for that, because their numbers tell it.
+	{sql: `ALTER TABLE logs RENAME TO logs_2;
+	CREATE TABLE logs (room INTEGER NOT NULL, author INTEGER NOT NULL, run INTEGER NOT NULL, base INTEGER NOT NULL, head INTEGER NOT NULL,
+		sum INTEGER NOT NULL, PRIMARY KEY (room, author, run)) WITHOUT ROWID;`, then: (*SQLite).fromSchema2},
 }
 
 // A doc is 10 bits of its room's number, 41 of its Lamport clock, and 12 of a slot among those of the same clock. So what belongs together
@@ -78,8 +86,8 @@ const (
 	sqlAuthor   = `INSERT INTO authors (peer) VALUES (?) ON CONFLICT (peer) DO UPDATE SET peer = peer RETURNING id`
 	sqlLamport  = `UPDATE rooms SET lamport = ? WHERE id = ?`
 	sqlTotals   = `UPDATE rooms SET events = ?, bytes = ? WHERE id = ?`
-	sqlLog      = `INSERT INTO logs (room, author, base, head, sum) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (room, author) DO UPDATE SET base = excluded.base, head = excluded.head, sum = excluded.sum`
+	sqlLog      = `INSERT INTO logs (room, author, run, base, head, sum) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (room, author, run) DO UPDATE SET base = excluded.base, head = excluded.head, sum = excluded.sum`
 	sqlMeta    = `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`
 	sqlGetMeta = `SELECT value FROM meta WHERE key = ?`
 
@@ -100,18 +108,18 @@ const (
 		ORDER BY e.lamport, a.peer, e.seq LIMIT ?4`
 	sqlOldest = `SELECT e.author, e.seq, length(e.data), e.time FROM events e CROSS JOIN authors a ON a.id = e.author
 		WHERE e.room = ? ORDER BY e.lamport, a.peer, e.seq`
-	sqlBelow = `SELECT seq FROM events WHERE room = ? AND author = ? AND seq <= ? ORDER BY seq DESC`
+	sqlBelow = `SELECT seq FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ? ORDER BY seq DESC`
 
-	sqlHeld    = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ? AND author = ? AND seq <= ?`
-	sqlUnwait  = `DELETE FROM waiting WHERE doc IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq <= ?)`
-	sqlUnindex = `DELETE FROM words WHERE rowid IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq <= ?)`
-	sqlPrune   = `DELETE FROM events WHERE room = ? AND author = ? AND seq <= ?`
-	sqlForget  = `DELETE FROM logs WHERE room = ? AND author = ?`
+	sqlHeld    = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
+	sqlUnwait  = `DELETE FROM waiting WHERE doc IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?)`
+	sqlUnindex = `DELETE FROM words WHERE rowid IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?)`
+	sqlPrune   = `DELETE FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
+	sqlForget  = `DELETE FROM logs WHERE room = ? AND author = ? AND run = ?`
 	sqlOrphans = `DELETE FROM authors WHERE id NOT IN (SELECT author FROM logs)`
 
 	sqlCount   = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ?`
-	sqlParted  = `SELECT max(seq) FROM events WHERE room = ? AND author = ? AND seq <= ?`
-	sqlHead    = `SELECT max(seq) FROM events WHERE room = ? AND author = ?`
+	sqlParted  = `SELECT max(seq) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
+	sqlHead    = `SELECT max(seq) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
 	sqlClock   = `SELECT max(lamport) FROM events WHERE room = ?`
 	sqlWaiting = `SELECT count(*) FROM waiting`
 	sqlTidy    = `PRAGMA wal_checkpoint(PASSIVE)`
@@ -125,7 +133,7 @@ func sumOf(room wire.Room, author wire.PeerID, base, head uint64) int64 {
 
 // The keys of meta.
 const (
-	metaFresh  = "fresh"  // the file was begun in place of one that was lost
+	metaRun    = "run"    // see SQLite.Run
 	metaClosed = "closed" // it was closed, and nothing was written since
 	metaSchema = "schema" // schemaSum when the tables were made
 )
@@ -212,14 +220,103 @@ func (s *SQLite) fromSchema1() error {
 			return &damageError{err: errors.New("a log has no author")}
 		}
 		sum := sumOf(wire.Room(l.name), wire.PeerID(l.peer), uint64(l.base), uint64(l.head))
-		if err := s.exec(sqlLog, l.room, l.author, l.base, l.head, sum); err != nil {
+		if err := s.exec("UPDATE logs SET sum = ? WHERE room = ? AND author = ?", sum, l.room, l.author); err != nil {
 			return err
 		}
 	}
 	if len(logs) == 0 && !s.cfg.NewIdentity {
-		if err := s.exec(sqlMeta, metaFresh, int64(1)); err != nil {
+		if err := s.exec(sqlMeta, fresh2, int64(1)); err != nil {
 			return err
 		}
 	}
 	return s.script("DROP TABLE events_1")
+}
+
+// fresh2 was the key of meta, in schema 2, that said that a file was begun in place of one that was lost.
+const fresh2 = "fresh"
+
+// fromSchema2 parts the logs into runs. An author that had lost its log went on far beyond in the same one, and what came before was
+// given up; where that is still here, it is a log again.
+func (s *SQLite) fromSchema2() error {
+	type log struct {
+		room, author int64
+		base, head   uint64
+		name         wire.Room
+		peer         wire.PeerID
+	}
+	var logs []log
+	if err := s.query(`SELECT l.room, l.author, l.base, l.head, l.sum, r.name, a.peer FROM logs_2 l JOIN rooms r ON r.id = l.room
+		JOIN authors a ON a.id = l.author`, func(row []driver.Value) error {
+		peer := blob(row[6])
+		if len(peer) != len(wire.PeerID{}) {
+			return &damageError{err: errors.New("a log has no author")}
+		}
+		l := log{num(row[0]), num(row[1]), uint64(num(row[2])), uint64(num(row[3])), wire.Room(str(row[5])), wire.PeerID(peer)}
+		if sumOf(l.name, l.peer, l.base, l.head) != num(row[4]) || l.base > l.head || l.head > wire.MaxCounter {
+			return &damageError{err: fmt.Errorf("the log of %s in %s has a wrong checksum", l.peer.Tag(), l.name)}
+		}
+		logs = append(logs, l)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, l := range logs {
+		// The row may be late, see Append.
+		if err := s.raise(&l.head, sqlHead, l.room, l.author, int64(0), int64(wire.MaxCounter)); err != nil {
+			return err
+		}
+		runs := map[uint32]bool{wire.LogOf(l.peer, l.head).Run: true}
+		if err := s.query("SELECT DISTINCT (seq - 1) >> ? FROM events WHERE room = ? AND author = ?", func(row []driver.Value) error {
+			runs[uint32(num(row[0]))] = true
+			return nil
+		}, int64(wire.RunBits), l.room, l.author); err != nil {
+			return err
+		}
+		for run := range runs {
+			id := wire.LogID{Author: l.peer, Run: run}
+			base, head := max(l.base, id.Start()), min(l.head, id.End())
+			if base > head {
+				var err error
+				if base, head, err = s.last(l.room, l.author, id); err != nil {
+					return err
+				}
+			}
+			if err := s.saveLog(l.name, l.room, id, sqliteLog{id: l.author, base: base, head: head}); err != nil {
+				return err
+			}
+		}
+	}
+	var fresh int64
+	if err := s.query(sqlGetMeta, first(&fresh), fresh2); err != nil {
+		return err
+	}
+	if fresh != 0 {
+		if err := errors.Join(s.exec(sqlMeta, metaRun, int64(newRun(time.Now()))), s.exec("DELETE FROM meta WHERE key = ?", fresh2)); err != nil {
+			return err
+		}
+	}
+	return s.script("DROP TABLE logs_2")
+}
+
+// last finds the last events of a log that follow each other.
+func (s *SQLite) last(room, author int64, id wire.LogID) (base, head uint64, err error) {
+	err = s.query(sqlBelow, func(row []driver.Value) error {
+		switch seq := uint64(num(row[0])); {
+		case head == 0:
+			base, head = seq-1, seq
+		case seq == base:
+			base--
+		default:
+			return errEnough
+		}
+		return nil
+	}, room, author, int64(id.Start()), int64(id.End()))
+	return base, head, err
+}
+
+// newRun is a run that was never used. A clock that was never set knows none, so one of those is taken by chance that would have been
+// the present one before this program was there.
+func newRun(now time.Time) uint32 {
+	const long = 1 << 26 // 194 days
+	return cmp.Or(wire.RunAt(now), 1+rand.Uint32N(long))
 }

@@ -10,8 +10,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -49,8 +51,8 @@ func TestAFileOfSchema1IsBroughtUpToDate(t *testing.T) {
 	}
 	s := openAt(t, path, Config{})
 	defer s.Close()
-	if s.Fresh() {
-		t.Error("a file with logs is fresh")
+	if s.Run() != 0 {
+		t.Error("the author of a file with logs begins anew")
 	}
 	for range 2 {
 		wantHead(t, s, "general", 1, 0, 5, 22)
@@ -96,8 +98,67 @@ func TestAnEmptyFileOfSchema1MayBeInPlaceOfALostOne(t *testing.T) {
 	}
 	s := openAt(t, path, Config{})
 	defer s.Close()
-	if !s.Fresh() {
-		t.Error("it is not fresh: want it to be")
+	if s.Run() == 0 {
+		t.Error("its author goes on where it may have been: want it to begin anew")
+	}
+}
+
+// In schema 2 an author had one log, which began anew far beyond when it was lost.
+func TestAFileOfSchema2IsBroughtUpToDate(t *testing.T) {
+	path := fromSQL(t, "schema2.sql")
+	s := openAt(t, path, Config{})
+	defer s.Close()
+	run := s.Run()
+	if now := wire.RunAt(time.Now()); run == 0 || run > now {
+		t.Errorf("a file that was begun in place of a lost one has run %d: want one up to %d", run, now)
+	}
+	const far = 1790000000000
+	b, c := wire.IDOf(testKey(2)), wire.IDOf(testKey(3))
+	for range 2 {
+		heads, _, err := s.Heads("general")
+		want := []wire.Head{{Author: wire.IDOf(testKey(1)), Seq: 3}, {Author: b, Seq: 2}, {Author: b, Base: far, Seq: far + 2},
+			{Author: c, Base: 4, Seq: 6}, {Author: c, Base: far, Seq: far}}
+		slices.SortFunc(want, func(a, b wire.Head) int { return a.Log().Compare(b.Log()) })
+		if err != nil || !slices.Equal(heads, want) {
+			t.Errorf("the heads are %v, %v: want %v", heads, err, want)
+		}
+		got, err := s.Range("general", b, 1, 100, 100)
+		wantTexts(t, "what was given up", got, err, "old one", "old two")
+		got, err = s.Range("general", b, far, far+100, 100)
+		wantTexts(t, "what came after it", got, err, "new one", "new two")
+		got, err = s.Range("general", c, 1, 100, 100)
+		wantTexts(t, "the last part of what was given up", got, err, "e", "f")
+		if parted, err := s.Parted("general", wire.LogID{Author: c}); err != nil || parted != 2 {
+			t.Errorf("the part before that ends at %d, %v: want 2", parted, err)
+		}
+		got, err = s.Recent("general", 100)
+		wantTexts(t, "the room", got, err, "one", "two", "three", "old one", "old two", "new one", "new two", "a", "b", "e", "f")
+		s = reopened(t, s, path)
+		if s.Run() != run {
+			t.Errorf("opened again it has run %d: want %d", s.Run(), run)
+		}
+	}
+	if err := s.Prepend(said("general", 3, 3, 9, "c", "d")); err != nil {
+		t.Error(err)
+	}
+	mustAppend(t, s, said("general", 2, 3, 20, "old three")...)
+	got, err := s.Range("general", c, 1, 100, 100)
+	wantTexts(t, "a log that was filled", got, err, "a", "b", "c", "d", "e", "f")
+}
+
+func TestADamagedRowOfSchema2IsNotTakenOver(t *testing.T) {
+	path := fromSQL(t, "schema2.sql")
+	d, err := connect(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.script("UPDATE logs SET head = 1"), d.close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenSQLite(path, Config{})
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) {
+		t.Errorf("open gave %v: want a CorruptError", err)
 	}
 }
 
@@ -139,8 +200,8 @@ func TestNoQueryReadsATable(t *testing.T) {
 		sort bool // some columns are sorted, within one Lamport clock
 	}{
 		"range": {sqlRange, 5, false}, "before": {sqlBefore, 4, true}, "after": {sqlAfter, 4, true}, "from": {sqlFrom, 4, true},
-		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 3, false}, "held": {sqlHeld, 3, false}, "unwait": {sqlUnwait, 3, false},
-		"unindex": {sqlUnindex, 3, false}, "prune": {sqlPrune, 3, false}, "head": {sqlHead, 2, false}, "parted": {sqlParted, 3, false}, "clock": {sqlClock, 1, false},
+		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 4, false}, "held": {sqlHeld, 4, false}, "unwait": {sqlUnwait, 4, false},
+		"unindex": {sqlUnindex, 4, false}, "prune": {sqlPrune, 4, false}, "head": {sqlHead, 4, false}, "parted": {sqlParted, 4, false}, "clock": {sqlClock, 1, false},
 		"taken": {sqlTaken, 2, false}, "next waiting": {sqlNextWaiting, 1, false}, "scan": {sqlScan, 3, false}, "by doc": {sqlByDoc, 2, false},
 	} {
 		args := []driver.Value{int64(1), int64(1), int64(1), int64(1), int64(1)}[:q.args]

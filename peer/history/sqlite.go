@@ -21,7 +21,7 @@ type Config struct {
 	Limits Limits
 	// Self is the author whose log is never forgotten; if it is zero none is.
 	Self wire.PeerID
-	// NewIdentity says that Self has never said anything: a file that is begun now is not in place of a lost one. See Fresh.
+	// NewIdentity says that Self has never said anything: a file that is begun now is not in place of a lost one. See Run.
 	NewIdentity bool
 	// OnDamage is called by the goroutine that uses the store when its file turned out to be damaged and was replaced.
 	OnDamage func(*CorruptError)
@@ -38,7 +38,7 @@ type SQLite struct {
 	ids    map[wire.PeerID]int64 // of authors
 	bytes  int64                 // of all rooms, as Limits count them
 	grown  map[wire.Room]bool    // rooms whose bounds were not looked at since
-	fresh  bool
+	run    uint32
 	buf    []byte
 
 	journal journal
@@ -51,7 +51,7 @@ type SQLite struct {
 type sqliteRoom struct {
 	id      int64
 	lamport uint64
-	logs    map[wire.PeerID]*sqliteLog // each has its row in the table logs
+	logs    map[wire.LogID]*sqliteLog // each has its row in the table logs
 	count   int
 	encoded int64 // bytes of the events
 }
@@ -195,15 +195,15 @@ func (s *SQLite) connect(locking string) error {
 
 // load reads the tables that are mirrored.
 func (s *SQLite) load() error {
-	var fresh, closed, schema int64
-	if err := errors.Join(s.query(sqlGetMeta, first(&fresh), metaFresh), s.query(sqlGetMeta, first(&closed), metaClosed),
+	var run, closed, schema int64
+	if err := errors.Join(s.query(sqlGetMeta, first(&run), metaRun), s.query(sqlGetMeta, first(&closed), metaClosed),
 		s.query(sqlGetMeta, first(&schema), metaSchema)); err != nil {
 		return err
 	}
 	if sum, err := s.schemaSum(); err != nil || sum != schema {
 		return &damageError{err: fmt.Errorf("its schema has a wrong checksum (%v)", err)}
 	}
-	s.fresh = fresh != 0
+	s.run = uint32(run)
 	names := make(map[int64]wire.Room)
 	err := s.query("SELECT id, name, lamport, events, bytes FROM rooms", func(row []driver.Value) error {
 		name, err := wire.ParseRoom(str(row[1]))
@@ -211,7 +211,7 @@ func (s *SQLite) load() error {
 			return &damageError{err: err}
 		}
 		names[num(row[0])] = name
-		s.rooms[name] = &sqliteRoom{id: num(row[0]), lamport: uint64(num(row[2])), logs: make(map[wire.PeerID]*sqliteLog),
+		s.rooms[name] = &sqliteRoom{id: num(row[0]), lamport: uint64(num(row[2])), logs: make(map[wire.LogID]*sqliteLog),
 			count: int(num(row[3])), encoded: num(row[4])}
 		return nil
 	})
@@ -234,8 +234,8 @@ func (s *SQLite) load() error {
 		if err := s.raise(&r.lamport, sqlClock, r.id); err != nil {
 			return err
 		}
-		for _, l := range r.logs {
-			if err := s.raise(&l.head, sqlHead, r.id, l.id); err != nil {
+		for id, l := range r.logs {
+			if err := s.raise(&l.head, sqlHead, r.id, l.id, int64(id.Start()), int64(id.End())); err != nil {
 				return err
 			}
 		}
@@ -254,19 +254,19 @@ func (s *SQLite) load() error {
 }
 
 func (s *SQLite) loadLogs(rooms map[int64]wire.Room) error {
-	return s.query("SELECT l.room, l.author, l.base, l.head, l.sum, a.peer FROM logs l LEFT JOIN authors a ON a.id = l.author",
+	return s.query("SELECT l.room, l.author, l.base, l.head, l.sum, a.peer, l.run FROM logs l LEFT JOIN authors a ON a.id = l.author",
 		func(row []driver.Value) error {
 			room, peer := rooms[num(row[0])], blob(row[5])
 			if room == "" || len(peer) != len(wire.PeerID{}) {
 				return &damageError{err: errors.New("a log has no room or no author")}
 			}
-			author := wire.PeerID(peer)
+			id := wire.LogOf(wire.PeerID(peer), uint64(num(row[3])))
 			l := &sqliteLog{id: num(row[1]), base: uint64(num(row[2])), head: uint64(num(row[3])), saved: uint64(num(row[3]))}
-			if sumOf(room, author, l.base, l.head) != num(row[4]) || l.base > l.head {
-				return &damageError{err: fmt.Errorf("the log of %s in %s has a wrong checksum", author.Tag(), room)}
+			if sumOf(room, id.Author, l.base, l.head) != num(row[4]) || l.base > l.head || int64(id.Run) != num(row[6]) {
+				return &damageError{err: fmt.Errorf("the log of %s in %s has a wrong checksum", id.Author.Tag(), room)}
 			}
-			s.rooms[room].logs[author] = l
-			s.ids[author] = l.id
+			s.rooms[room].logs[id] = l
+			s.ids[id.Author] = l.id
 			return nil
 		})
 }
@@ -281,10 +281,9 @@ func (s *SQLite) raise(n *uint64, sql string, args ...driver.Value) error {
 	}, args...)
 }
 
-// Fresh reports whether the file was begun anew though its author may have said something before: own logs that are empty must go on
-// beyond all numbers that may be out there, as gossip.Config.Fresh makes them. It stays so, because a process may end before it has
-// said anything.
-func (s *SQLite) Fresh() bool { return s.fresh }
+// Run is the run of own events: 0, or if the file was begun anew though its author may have said something before, one that was not used
+// yet. It stays the same as long as the file does, because a process may end before it has said anything.
+func (s *SQLite) Run() uint32 { return s.run }
 
 // Limits are what the store was opened with, defaults filled in.
 func (s *SQLite) Limits() Limits { return s.cfg.Limits }
@@ -364,7 +363,7 @@ func (s *SQLite) Rooms() ([]wire.Room, error) {
 func (s *SQLite) Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) (events []wire.Event, err error) {
 	err = s.look(room, "read a log", func(r *sqliteRoom) error {
 		events = nil
-		l := r.logs[author]
+		l := r.logs[wire.LogOf(author, from)]
 		if l == nil {
 			return nil
 		}
@@ -413,7 +412,7 @@ func (s *SQLite) Around(room wire.Room, lamport uint64, author wire.PeerID, limi
 // Stats implements View.
 func (s *SQLite) Stats(room wire.Room) (st Stats, err error) {
 	err = s.look(room, "count what is held", func(r *sqliteRoom) error {
-		st = Stats{Events: r.count, Bytes: r.size(), Authors: len(r.logs)}
+		st = Stats{Events: r.count, Bytes: r.size(), Authors: authorsOf(r.logs)}
 		st.Oldest, st.Newest, err = s.ends(room, r.id)
 		return err
 	})
@@ -469,27 +468,27 @@ func (s *SQLite) Heads(room wire.Room) (heads []wire.Head, lamport uint64, err e
 	if r == nil {
 		return nil, 0, nil
 	}
-	for author, l := range r.logs {
-		heads = append(heads, wire.Head{Author: author, Base: l.base, Seq: l.head})
+	for id, l := range r.logs {
+		heads = append(heads, wire.Head{Author: id.Author, Base: l.base, Seq: l.head})
 	}
-	slices.SortFunc(heads, func(a, b wire.Head) int { return slices.Compare(a.Author[:], b.Author[:]) })
+	slices.SortFunc(heads, func(a, b wire.Head) int { return a.Log().Compare(b.Log()) })
 	return heads, r.lamport, nil
 }
 
 // Base implements Store.
-func (s *SQLite) Base(room wire.Room, author wire.PeerID) uint64 {
-	if r := s.rooms[room]; r != nil && r.logs[author] != nil {
-		return r.logs[author].base
+func (s *SQLite) Base(room wire.Room, log wire.LogID) uint64 {
+	if r := s.rooms[room]; r != nil && r.logs[log] != nil {
+		return r.logs[log].base
 	}
-	return 0
+	return log.Start()
 }
 
 // Parted implements Store.
-func (s *SQLite) Parted(room wire.Room, author wire.PeerID) (last uint64, err error) {
+func (s *SQLite) Parted(room wire.Room, log wire.LogID) (last uint64, err error) {
 	err = s.look(room, "look for parts of a log", func(r *sqliteRoom) error {
 		last = 0
-		if l := r.logs[author]; l != nil && l.base > 0 {
-			return s.raise(&last, sqlParted, r.id, l.id, int64(l.base))
+		if l := r.logs[log]; l != nil {
+			return s.raise(&last, sqlParted, r.id, l.id, int64(log.Start()), int64(l.base))
 		}
 		return nil
 	})
@@ -518,9 +517,9 @@ func (s *SQLite) save() error {
 			if err := errors.Join(s.exec(sqlTotals, int64(r.count), r.encoded, r.id), s.exec(sqlLamport, int64(r.lamport), r.id)); err != nil {
 				return err
 			}
-			for author, l := range r.logs {
+			for id, l := range r.logs {
 				if l.head != l.saved {
-					if err := s.saveLog(name, r.id, author, *l); err != nil {
+					if err := s.saveLog(name, r.id, id, *l); err != nil {
 						return err
 					}
 				}
@@ -531,8 +530,8 @@ func (s *SQLite) save() error {
 }
 
 // saveLog writes the row of a log.
-func (s *SQLite) saveLog(name wire.Room, room int64, author wire.PeerID, l sqliteLog) error {
-	return s.exec(sqlLog, room, l.id, int64(l.base), int64(l.head), sumOf(name, author, l.base, l.head))
+func (s *SQLite) saveLog(name wire.Room, room int64, id wire.LogID, l sqliteLog) error {
+	return s.exec(sqlLog, room, l.id, int64(id.Run), int64(l.base), int64(l.head), sumOf(name, id.Author, l.base, l.head))
 }
 
 // release closes the file and its journal as they are.

@@ -71,12 +71,12 @@ func TestEventsWithOneSlot(t *testing.T) {
 	defer s.Close()
 	author := wire.IDOf(testKey(1))
 	mustAppend(t, s, said("general", 1, 1, 7, "hello")...)
-	id := s.rooms["general"].logs[author].id
+	id := s.rooms["general"].logs[wire.LogID{Author: author}].id
 	for seq := uint64(2); seq < 1<<24; seq++ {
 		if slotOf(id, seq) != slotOf(id, 1) {
 			continue
 		}
-		if err := s.Rebase("general", author, seq-1); err != nil {
+		if err := s.Rebase("general", wire.LogOf(author, seq), seq-1); err != nil {
 			t.Fatal(err)
 		}
 		mustAppend(t, s, said("general", 1, seq, 7, "hello", "there")...)
@@ -93,7 +93,7 @@ func TestEmptyLogsAreForgotten(t *testing.T) {
 	self := wire.IDOf(testKey(1))
 	cfg := Config{Self: self, Limits: Limits{Events: 10, Authors: 5}}
 	s := openAt(t, path, cfg)
-	if err := s.Rebase("general", self, 3); err != nil {
+	if err := s.Rebase("general", wire.LogID{Author: self}, 3); err != nil {
 		t.Fatal(err)
 	}
 	mustAppend(t, s, said("general", 2, 1, 1, make([]string, 9)...)...)
@@ -101,7 +101,7 @@ func TestEmptyLogsAreForgotten(t *testing.T) {
 		mustAppend(t, s, said("general", author, 1, 1000+uint64(author), "x")...)
 	}
 	mustAppend(t, s, said("general", 10, 2, 2000, strings.Split(strings.Repeat("y ", 10), " ")...)...)
-	if err := s.Rebase("general", wire.IDOf(testKey(9)), 4); err != nil {
+	if err := s.Rebase("general", wire.LogID{Author: wire.IDOf(testKey(9))}, 4); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := s.Stats("general")

@@ -71,6 +71,7 @@ type peer struct {
 	lives int
 	born  time.Duration // since the start of the world, in its last life
 	store *store        // nil: it has none, or lost it
+	run   uint32        // of what it says: how often it lost that
 }
 
 // event names one.
@@ -130,16 +131,12 @@ func (r *Room) Fill(n int, gap time.Duration) {
 // born makes a life of peer i.
 func (r *Room) born(i int, seed uint64) member.Rider {
 	p := &r.peers[i]
-	fresh := p.store == nil && p.lives > 0
 	if p.store == nil {
 		p.store = &store{Memory: history.NewMemory(), room: r, i: i}
 	}
 	p.lives++
 	p.born = r.Elapsed()
-	if s := r.cfg.spoil; s != nil && s.careless {
-		fresh = false
-	}
-	return newParticipant(r, i, seed, fresh)
+	return newParticipant(r, i, seed)
 }
 
 // tune completes what the member that carries a participant starts with.
@@ -240,7 +237,13 @@ func (r *Room) Leave(i int) {
 }
 
 // Forget takes the log from peer i, which is dead: its next life knows that it had one.
-func (r *Room) Forget(i int) { r.peers[i].store = nil }
+func (r *Room) Forget(i int) {
+	p := &r.peers[i]
+	p.store = nil
+	if s := r.cfg.spoil; s == nil || !s.careless {
+		p.run++
+	}
+}
 
 // proof verifies an event once for all.
 func (r *Room) proof(e *wire.Event) error {

@@ -279,7 +279,7 @@ func TestJudge(t *testing.T) {
 	r.stored(0, &e)
 	r.durable(0, &wire.Event{Author: r.ID(0), Seq: 9})
 	x.blame("flood", "it talks too much", true)
-	x.blame("sequence", "it is far ahead", false)
+	x.blame("claims", "it offers what it does not have", false)
 	var got []Invariant
 	for _, b := range r.Breaches() {
 		got = append(got, b.Invariant)

@@ -2,6 +2,8 @@ package chat
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"peerchat/peer/gossip"
@@ -49,13 +51,12 @@ const maxBreaches = 20
 
 // judge knows what was said, and what went wrong.
 type judge struct {
-	said     map[event][32]byte   // in its author's log, at that moment
-	anew     map[wire.PeerID]bool // who has lost its log and began anew beyond all numbers
+	said     map[event][32]byte // in its author's log, at that moment
 	breaches []Breach
 }
 
 func newJudge() judge {
-	return judge{said: make(map[event][32]byte), anew: make(map[wire.PeerID]bool)}
+	return judge{said: make(map[event][32]byte)}
 }
 
 // Breaches are what did not hold so far, the first ones.
@@ -178,40 +179,40 @@ func (r *Room) lacking() string {
 		who        int
 		base, head uint64
 	}
-	best := make(map[wire.PeerID]end) // the log that goes farthest, and of these the one that begins first
-	logs := make(map[int]map[wire.PeerID]wire.Head)
+	best := make(map[wire.LogID]end) // of each log the one that goes farthest, and of these the one that begins first
+	logs := make(map[int]map[wire.LogID]wire.Head)
 	for i := range r.Len() {
 		if !r.Alive(i) {
 			continue
 		}
 		heads, _, err := r.peers[i].store.Heads(name)
 		must(err)
-		logs[i] = make(map[wire.PeerID]wire.Head, len(heads))
+		logs[i] = make(map[wire.LogID]wire.Head, len(heads))
 		for _, h := range heads {
-			logs[i][h.Author] = h
-			b, ok := best[h.Author]
+			log := h.Log()
+			logs[i][log] = h
+			b, ok := best[log]
 			if h.Seq > h.Base && (!ok || h.Seq > b.head || h.Seq == b.head && h.Base < b.base) {
-				best[h.Author] = end{i, h.Base, h.Seq}
+				best[log] = end{i, h.Base, h.Seq}
 			}
 		}
 	}
-	var authors []int
-	for k := range r.Len() {
-		if _, ok := best[r.ID(k)]; ok {
-			authors = append(authors, k)
-		}
-	}
+	all := slices.SortedFunc(maps.Keys(best), wire.LogID.Compare)
 	for i := range r.Len() {
 		if !r.Alive(i) {
 			continue
 		}
-		for _, k := range authors {
-			most, h := best[r.ID(k)], logs[i][r.ID(k)]
-			if h.Seq < most.head {
-				return fmt.Sprintf("peer %d lacks %d to %d of peer %d, which peer %d has", i, h.Seq+1, most.head, k, most.who)
+		for _, log := range all {
+			most, h := best[log], logs[i][log]
+			author, _ := r.Index(log.Author)
+			lacks := func(from, to uint64) string {
+				return fmt.Sprintf("peer %d lacks %d to %d of run %d of peer %d, which peer %d has", i, from-log.Start(), to-log.Start(), log.Run, author, most.who)
 			}
-			if h.Base > most.base && h.Base < most.head { // beyond it is who has lost its own log, and began anew
-				return fmt.Sprintf("peer %d lacks %d to %d of peer %d, which peer %d has", i, most.base+1, h.Base, k, most.who)
+			if h.Seq < most.head {
+				return lacks(max(h.Seq, log.Start())+1, most.head)
+			}
+			if h.Base > most.base {
+				return lacks(most.base+1, h.Base)
 			}
 		}
 	}

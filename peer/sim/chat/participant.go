@@ -66,14 +66,14 @@ type spoil struct {
 	lonely      bool // who is alone is told of nobody
 }
 
-func newParticipant(r *Room, i int, seed uint64, fresh bool) *participant {
+func newParticipant(r *Room, i int, seed uint64) *participant {
 	p := &r.peers[i]
 	x := &participant{room: r, i: i, life: p.lives, self: r.ID(i), store: p.store, near: make(map[wire.PeerID]bool),
 		busy: make(map[wire.PeerID]bool), delivered: make(map[event]bool), shown: make(map[wire.PeerID]uint64)}
 	heads, _, err := x.store.Heads(name)
 	must(err)
 	for _, h := range heads {
-		x.shown[h.Author] = h.Seq
+		x.shown[h.Author] = max(x.shown[h.Author], h.Seq)
 	}
 	events, err := x.store.Recent(name, math.MaxInt) // the user sees them first
 	must(err)
@@ -82,7 +82,7 @@ func newParticipant(r *Room, i int, seed uint64, fresh bool) *participant {
 	}
 	ids := uint64(0)
 	chance := sim.Source(seed)
-	cfg := gossip.Config{Key: p.key, Log: x.store, Fresh: fresh, Rand: chance, Verify: r.proof,
+	cfg := gossip.Config{Key: p.key, Log: x.store, Run: p.run, Rand: chance, Verify: r.proof,
 		NewID: func() (id uuid.UUID) {
 			ids++
 			binary.BigEndian.PutUint64(id[:], seed)
@@ -218,10 +218,10 @@ func (x *participant) stepPresence(now time.Time, in presence.Input, out *sim.Ou
 }
 
 // blame takes a machine's word that another peer did what it should not. What it only remarks on, honest peers may do: they come in crowds,
-// number on far ahead where they lost their log, and, while something is wrong with the network, do not get through with what they offered.
+// and, while something is wrong with the network, do not get through with what they offered.
 func (x *participant) blame(code, text string, drop bool) {
 	unheard := code == "claims" || code == "silent"
-	if drop || unheard && x.room.calm || !unheard && code != string(presence.Crowd) && code != "sequence" {
+	if drop || unheard && x.room.calm || !unheard && code != string(presence.Crowd) {
 		x.room.breach(Blameless, "peer %d reports %s: %s", x.i, code, text)
 	}
 }

@@ -159,10 +159,6 @@ func (s *schedule) calm() {
 		return
 	}
 	i := s.alive()
-	if r.judge.anew[r.ID(i)] { // its first line waits at each peer until it is clear that nobody has what is missing
-		r.Say(i)
-		r.Run(time.Minute)
-	}
 	r.Probe(i, trip)
 	_, err = r.Settle(time.Minute) // which it still is, but for a neighbour that somebody is just making
 	s.tell("settled still: %v", err)
@@ -232,11 +228,14 @@ func (s *schedule) act() {
 			r.Begin(k)
 		}
 	case 12:
-		if k := s.dead(); k >= 0 {
-			s.tell("peer %d comes back, and has lost its log", k)
-			r.Forget(k)
-			r.Begin(k)
+		k := s.dead()
+		if k < 0 {
+			k = i
+			r.Kill(k)
 		}
+		s.tell("peer %d comes back, and has lost its log", k)
+		r.Forget(k)
+		r.Begin(k)
 	case 13:
 		s.tell("peer %d dies and is back at once", i)
 		r.Kill(i)

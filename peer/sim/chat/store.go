@@ -6,7 +6,7 @@ import (
 )
 
 // store is a peer's log, which outlives its lives. It tells the judge what its owner has stored of its own, because nothing else may be
-// sent, and that its owner begins anew.
+// sent.
 type store struct {
 	*history.Memory
 	room *Room
@@ -24,12 +24,4 @@ func (s *store) Append(events []wire.Event) error {
 		}
 	}
 	return nil
-}
-
-// Rebase is gossip.Log's.
-func (s *store) Rebase(room wire.Room, author wire.PeerID, base uint64) error {
-	if author == s.room.ID(s.i) {
-		s.room.judge.anew[author] = true
-	}
-	return s.Memory.Rebase(room, author, base)
 }
