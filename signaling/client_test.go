@@ -366,6 +366,15 @@ func TestFollow(t *testing.T) {
 	}
 	p.Follow(Target{URLs: []string{home.URL()}, Jitter: time.Millisecond})
 	await(p, "it goes home again", connected)
+	// The same where both led by one term, and the one that is wanted stands by for the other.
+	low, high := testTracker(t, led(5, 7)), testTracker(t, led(6, 7))
+	low.MoveTo(Move{Tracker: high.URL(), Term: 7, Leader: wire.IDOf(testKey(6))})
+	p.Follow(Target{Leader: wire.IDOf(testKey(5)), Term: 7, URLs: []string{low.URL()}})
+	if s := await(p, "it goes where the one of the same term is", connected); s.URL != high.URL() {
+		t.Errorf("that one is at %s, got %+v", high.URL(), s)
+	}
+	p.Follow(Target{URLs: []string{home.URL()}, Jitter: time.Millisecond})
+	await(p, "it goes home once more", connected)
 	// Nobody is there: it is tried again and again, and counted.
 	home.Shutdown(context.Background())
 	p.Follow(Target{Leader: to.Leader, URLs: []string{gone.URL()}})

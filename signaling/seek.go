@@ -99,6 +99,9 @@ func (p *plan) round(ctx context.Context, trying func(candidate)) (found *sessio
 			// Who stands by and has not yet heard of the tracker that we want would send us to the one before.
 			(want == nil || gone.note.Term >= want.Term) {
 			hops++
+			if want != nil && !want.Leader.IsZero() { // it stands by for another of its term, or a later one: that one counts for more
+				want = &Target{Leader: gone.note.Leader, Term: gone.note.Term}
+			}
 			return attempt(candidate{gone.note.Tracker, "moved there"}, want, nil)
 		}
 		return nil
