@@ -206,8 +206,9 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		a.stranded = time.Time{}
 		if a.ask != nil {
 			to := a.ask.to
-			if s := to.share(r); x.live && !a.over && to.peer == x.from && !a.ask.graft && a.parent == nil && s.bit() != 0 && to.peer != a.author {
-				// A digest told of what was not offered yet. Who answered is the parent, and has to know.
+			if s := to.share(r); x.live && !a.over && to.peer == x.from && !a.ask.graft && a.parent != s && s.bit() != 0 && to.peer != a.author {
+				// A digest told of it sooner than the tree. Who answered is the parent now, and has to know: the copy that the tree brings is the second, and its way is
+				// pruned.
 				m.graft(s, []*authorLog{a}, out)
 			}
 			switch {

@@ -68,6 +68,36 @@ func TestALineCostsOneCopyPerPeerInALargeRoom(t *testing.T) {
 	}
 }
 
+// Nor does a digest that tells of a line before the tree brings it leave its reader without a parent that knows of it: the next line is pushed, by one.
+func TestALineThatADigestTellsOfMovesItsReaderInTheTree(t *testing.T) {
+	w, ann, mel, bob, x := ladder(t)
+	lost := false
+	w.drop = func(from, to *node, f wire.Frame) bool {
+		_, is := f.(wire.Events)
+		first := is && !lost && from == mel && to == x
+		lost = lost || first
+		return first
+	}
+	w.say(ann, "sooner by digest")
+	w.run(6 * time.Millisecond) // bob has it
+	w.receive(x, bob, wire.Digest{Room: general, Heads: []wire.Head{{Author: ann.id, Seq: 3}}})
+	w.run(time.Second) // and mel has sent it again
+	if p := x.parentOf(ann); !lost || p != bob.id {
+		t.Fatalf("the parent of x is %s: want bob", w.name(p))
+	}
+	w.drop = func(from, _ *node, f wire.Frame) bool {
+		switch f.(type) {
+		case wire.Want, wire.Graft:
+			t.Errorf("%s sends %q", from.name, w.describe(f))
+		}
+		return false
+	}
+	if more := w.redundancy(func() { w.say(ann, "pushed"); w.run(time.Second) }); more != 0 {
+		t.Errorf("the next line has a redundancy of %.2f", more)
+	}
+	w.converged()
+}
+
 // A line that a digest tells of before it is offered makes a tree like any other: the next is pushed.
 func TestALineThatADigestTellsOfMakesATree(t *testing.T) {
 	w := newWorld(t, 2, "ann", "bob", "cyd")
