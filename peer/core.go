@@ -87,7 +87,8 @@ type Core struct {
 	granting bool      // they are being done
 	retryAt  time.Time // when to look for links that are lacking; zero: none is, or something else will tell
 	lacking  bool      // some link found no place
-	trails   trails    // of signals that were passed on
+	pace     negotiate.Pace
+	trails   trails // of signals that were passed on
 
 	conduct    map[wire.PeerID]*conduct
 	complaints map[string]*complaint // by code

@@ -106,7 +106,7 @@ func (c *Core) wantLink(now time.Time, id wire.PeerID, eager bool, out *CoreOutp
 
 func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
 	l := &link{peer: id, since: now, pair: negotiate.New(negotiate.Config{
-		Self: c.self, Remote: id, Instance: c.run, NewID: c.cfg.NewID, Rand: c.rand,
+		Self: c.self, Remote: id, Instance: c.run, NewID: c.cfg.NewID, Pace: &c.pace, Rand: c.rand,
 	})}
 	c.links[id] = l
 	return l

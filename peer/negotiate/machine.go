@@ -35,8 +35,10 @@ type session struct {
 	id         uuid.UUID
 	own        bool // we offered it
 	began      time.Time
-	described  bool // our description went out
-	exchanged  bool // both descriptions are known here
+	described  bool      // our description went out
+	settled    time.Time // when the last of the two descriptions went out or came
+	toldAt     time.Time // when ours went out
+	exchanged  bool      // both descriptions are known here
 	open       bool
 	replaces   bool      // the remote peer offered it when the link was settled
 	instance   uuid.UUID // of the remote peer; zero until both descriptions are known
@@ -53,6 +55,9 @@ func (s *session) since(o *session) bool {
 
 // New makes a Machine that wants no link yet.
 func New(cfg Config) *Machine {
+	if cfg.Pace == nil {
+		cfg.Pace = &Pace{}
+	}
 	m := &Machine{cfg: cfg, canOffer: cfg.MustOffer || !cfg.RemoteMustOffer, offers: offerBurst}
 	m.impolite = cfg.Remote.Less(cfg.Self)
 	if cfg.MustOffer != cfg.RemoteMustOffer {
@@ -180,9 +185,9 @@ func (m *Machine) described(now time.Time, in Described, out *Output) {
 		m.drop(s, out) // another one was faster
 		return
 	}
-	s.described = true
+	s.described, s.toldAt, s.settled = true, now, now
 	if s.own && m.newest(true) == s {
-		m.offerAt = now.Add(m.grown(SignalTimeout))
+		m.offerAt = now.Add(m.grown(m.cfg.Pace.signalTimeout()))
 	}
 	msg := Message{
 		Kind: KindOffer, Session: s.id, Instance: m.cfg.Instance,
@@ -207,11 +212,13 @@ func (m *Machine) remote(now time.Time, msg Message, out *Output) {
 			m.reject(msg.Session, out)
 		case s.own && s.described && !s.exchanged:
 			m.exchanged(s, msg.Instance)
+			m.cfg.Pace.answered(now.Sub(s.toldAt))
+			s.settled = now
 			out.Actions = append(out.Actions, Answer{
 				Session: s.id, Answer: Description{SDP: msg.SDP, Fingerprint: msg.Fingerprint},
 			})
 			if m.link == nil && m.newest(true) == s {
-				m.offerAt = now.Add(m.grown(OpenTimeout))
+				m.offerAt = now.Add(m.grown(m.cfg.Pace.openTimeout()))
 			}
 		}
 	case KindCandidate:
@@ -307,6 +314,7 @@ func (m *Machine) opened(now time.Time, id uuid.UUID, out *Output) {
 		return
 	}
 	s.open = true
+	m.cfg.Pace.opened(now.Sub(s.settled))
 	m.graceAt = now.Add(Grace)
 	for _, o := range slices.Clone(m.sessions) {
 		if s.since(o) {
@@ -355,7 +363,7 @@ func (m *Machine) closed(now time.Time, in Closed, out *Output) {
 	}
 	m.end(s)
 	if m.link == nil && s.own && !s.described && m.wanted {
-		m.offerAt = now.Add(m.grown(SignalTimeout)) // it came to nothing here
+		m.offerAt = now.Add(m.grown(m.cfg.Pace.signalTimeout())) // it came to nothing here
 	}
 	if s != m.link || m.choose(out) {
 		return
@@ -372,7 +380,7 @@ func (m *Machine) closed(now time.Time, in Closed, out *Output) {
 	switch {
 	case now.Sub(m.upSince) < Well:
 		// It comes up and breaks: no haste.
-		m.offerAt = now.Add(m.grown(SignalTimeout))
+		m.offerAt = now.Add(m.grown(m.cfg.Pace.signalTimeout()))
 		m.attempts++
 	case m.impolite:
 		m.attempts = 0

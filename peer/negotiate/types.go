@@ -57,6 +57,8 @@ type Config struct {
 	MustOffer, RemoteMustOffer bool
 	// NewID makes session IDs (UUIDv7).
 	NewID func() uuid.UUID
+	// Pace is shared by the Machines of all remote peers; nil: this one goes by its own.
+	Pace *Pace
 	// Rand spreads delays; seeded by the caller.
 	Rand interface{ Uint64() uint64 }
 }
