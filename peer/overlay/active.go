@@ -271,7 +271,7 @@ func (m *Machine) add(l *link, out *Output) {
 
 // remove takes l from the active view, and nothing else.
 func (m *Machine) remove(l *link, out *Output) {
-	l.active, l.suspect, l.ping = false, false, 0
+	l.active, l.suspect, l.missed, l.ping = false, false, false, 0
 	m.active = slices.DeleteFunc(m.active, func(o *link) bool { return o == l })
 	m.settled()
 	out.Actions = append(out.Actions, NeighborDown{Peer: l.peer})

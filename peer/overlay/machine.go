@@ -55,13 +55,16 @@ type Machine struct {
 	told   telling // the last own shuffle
 	relays []relay // of others, a ring
 
-	probes  bucket // of all neighbours
-	looks   bucket // of them for no reason but caution
-	alerts  bucket // told to them
-	alarms  bucket // acted upon at once
-	admits  bucket // Joins and Neighbors of high priority, from all
-	walks   bucket // links asked for because a walk ended here
-	origins []originBucket
+	probes bucket // of all neighbours
+	// mistakes is what strain was at mistaken, when a neighbour was last taken for silent by mistake.
+	mistakes int
+	mistaken time.Time
+	looks    bucket // of them for no reason but caution
+	alerts   bucket // told to them
+	alarms   bucket // acted upon at once
+	admits   bucket // Joins and Neighbors of high priority, from all
+	walks    bucket // links asked for because a walk ended here
+	origins  []originBucket
 }
 
 // link is a peer with a link, or one that a link was asked for.
@@ -75,6 +78,8 @@ type link struct {
 	ping     uint32    // the nonce of a Ping that was not answered yet; 0: none
 	pings    int       // how often that was sent
 	pingAt   time.Time // when to send it again
+	putOff   int       // how often that was put off
+	missed   bool      // it is suspected because it left Pings unanswered
 	rtt      time.Duration
 	dialing  bool      // LinkUp or LinkFailed must follow
 	ask      uint32    // the nonce that was not answered yet; 0: none

@@ -1,6 +1,10 @@
 package overlay
 
-import "peerchat/peer/wire"
+import (
+	"time"
+
+	"peerchat/peer/wire"
+)
 
 // A broadcast sees within a fraction of a second that a neighbour is silent, of which the link tells after seconds. One that is silent
 // may be slow, or its link bad. So then a peer looks after all its neighbours (Ping, Pong). Who finds most of them silent is in a room where
@@ -13,6 +17,12 @@ import "peerchat/peer/wire"
 const (
 	pings     = 3
 	morePings = 16
+	// maxPutOff is how often a neighbour is given more time because this machine itself was late.
+	maxPutOff = 3
+	// Each neighbour that was taken for silent by mistake doubles the time that all have to answer, up to maxStrain times; that
+	// fades by one each strainFade.
+	maxStrain  = 4
+	strainFade = 15 * time.Second
 )
 
 // doubted takes the word of the broadcast that a neighbour is silent.
@@ -31,7 +41,7 @@ func (m *Machine) probe(out *Output) {
 	}
 	for _, l := range m.active {
 		if l.ping == 0 {
-			l.ping, l.pings, l.pingAt = m.number(), 0, m.now
+			l.ping, l.pings, l.putOff, l.pingAt = m.number(), 0, 0, m.now
 		}
 	}
 	m.ping(out)
@@ -44,15 +54,20 @@ func (m *Machine) ping(out *Output) {
 		if l.ping == 0 {
 			continue
 		}
+		if late := m.now.Sub(l.pingAt); late > m.timing.Ping/2 && l.pings > 0 && l.putOff < maxPutOff {
+			// This machine has had no time to look. Then it has had none to take in an answer either.
+			l.putOff++
+			l.pingAt = m.now.Add(max(m.timing.Ping, late))
+		}
 		if !l.pingAt.After(m.now) {
 			if l.pings >= pings && !l.suspect {
-				l.suspect, silent = true, true
+				l.suspect, l.missed, silent = true, true, true
 			}
 			if l.pings == morePings {
 				l.ping = 0
 				continue
 			}
-			wait := max(m.timing.Ping, l.rtt*5/4)
+			wait := max(m.timing.Ping, l.rtt*5/4) << m.strain()
 			if l.pings++; l.pings > pings {
 				wait *= 4
 			}
@@ -112,7 +127,10 @@ func (m *Machine) trust(l *link, out *Output) {
 	if l == nil || !l.suspect {
 		return
 	}
-	l.suspect, l.ping = false, 0
+	if l.missed { // it was there all the time, and so may be the others
+		m.mistakes, m.mistaken = min(m.strain()+1, maxStrain), m.now
+	}
+	l.suspect, l.missed, l.ping = false, false, 0
 	for alarm := m.alarm; alarm && m.sound() > m.target+m.cfg.Slack; {
 		for i := len(m.active) - 1; ; i-- {
 			if v := m.active[i]; !v.suspect && v != l {
@@ -122,6 +140,13 @@ func (m *Machine) trust(l *link, out *Output) {
 		}
 	}
 	m.settled()
+}
+
+// strain is how often the time to answer a Ping is doubled. Where answers were late of late, because machines or links have too much to do, an alarm would
+// only add to it, and bring about the next. (This is the local health of Lifeguard: Dadgar, Phillips, Currey, Lifeguard: local health
+// awareness for more accurate failure detection, 2018.)
+func (m *Machine) strain() int {
+	return max(0, m.mistakes-int(m.now.Sub(m.mistaken)/strainFade))
 }
 
 // settled ends the alarm when nobody is suspected any more.
