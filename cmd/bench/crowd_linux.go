@@ -84,11 +84,11 @@ func crowdCommand(args []string) error {
 		}
 	}
 	built, err := c.build(*n, *within)
+	if *profile != "" {
+		pprof.StopCPUProfile() // one of a room that did not form is what is wanted most
+	}
 	if err != nil {
 		return err
-	}
-	if *profile != "" {
-		pprof.StopCPUProfile()
 	}
 	if err := out.Encode(built); err != nil {
 		return err
