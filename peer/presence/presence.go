@@ -39,11 +39,11 @@ type Timing struct {
 	Refresh   time.Duration // 30 s: how often a member says again that it is there, at least 5 s
 	PerMember time.Duration // 60 ms: and this long for each member, if that is longer
 	Suspect   time.Duration // 3 s: how long who is said to be dead has to contradict
-	Batch     time.Duration // 40 ms: the least time between two messages of news to a neighbour
+	Batch     time.Duration // 40 ms: the least time between two messages of news to a neighbour; up to four times as long in a large room
 	Lazy      time.Duration // 2 s: how long a refresh may wait at each member for others to travel with; less where periods are short
 	Compare   time.Duration // 15 s: how often one random neighbour is compared with
 	Hurry     time.Duration // 1 s: the same just after the tree or a neighbour broke, doubling up to Compare
-	Offer     time.Duration // 250 ms: how long those who are not on the tree wait until they are offered news
+	Offer     time.Duration // 250 ms: how long those who are not on the tree wait until they are offered news; as above
 	Ask       time.Duration // 10 s: how long a neighbour that is asked may say nothing
 	First     time.Duration // 300 ms: how long the first word waits to hear how large the room is
 }

@@ -111,6 +111,13 @@ func (m *Machine) queue(n *neighbour, id wire.PeerID, what uint8, at time.Durati
 	m.hasten(n, at)
 }
 
+// crowded is how long something waits for company in a room of this size: where many are, many come and go, and each of them would otherwise
+// be a packet on each link of the tree, and an offer on each of the others.
+func (m *Machine) crowded(d time.Duration) time.Duration {
+	const few, most = 150, 4
+	return d * time.Duration(min(max(m.table.members, few), most*few)) / few
+}
+
 // queueBulk has a neighbour told something behind everything else.
 func (m *Machine) queueBulk(n *neighbour, id wire.PeerID, what uint8) {
 	q := n.queued[id]
@@ -129,7 +136,7 @@ func (m *Machine) queueMessage(n *neighbour, msg message, last bool) {
 
 func (m *Machine) hasten(n *neighbour, at time.Duration) {
 	if n.sentAt != never {
-		at = max(at, n.sentAt+m.timing.Batch)
+		at = max(at, n.sentAt+m.crowded(m.timing.Batch))
 	}
 	if n.sendAt == never || at < n.sendAt {
 		n.sendAt = at

@@ -131,7 +131,7 @@ func (m *Machine) offer(n *neighbour, id wire.PeerID) {
 	}
 	n.queued[id] |= inOffers
 	if n.offers.len() == 0 {
-		n.offerAt = m.now + m.spread(m.timing.Offer)
+		n.offerAt = m.now + m.spread(m.crowded(m.timing.Offer))
 	}
 	n.offers.push(id)
 	m.hasten(n, n.offerAt)
