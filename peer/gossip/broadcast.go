@@ -103,9 +103,10 @@ func (m *Machine) sendLive(now time.Time, s *share, a *authorLog, events []wire.
 }
 
 // takesLight tells whether live events go to a neighbour on the fast channel alone: one by one they cost half as much there, and what is lost is
-// soon sent again. What is more than a few lines, or on a link that loses packets, is the reliable channel's.
+// soon sent again; on a link that loses packets the reliable channel would send more again than that, and be slower. What is more than a few lines is
+// the reliable channel's.
 func (l *link) takesLight(events []wire.Event) bool {
-	return len(events) == 1 && len(l.hedges) < maxLight && l.loss <= leastLoss && !l.suspected && events[0].EncodedSize()+frameHead <= wire.MaxFastFrame
+	return len(events) == 1 && len(l.hedges) < maxLight && !l.suspected && events[0].EncodedSize()+frameHead <= wire.MaxFastFrame
 }
 
 // sendEvents sends events in as few frames as they need, and returns their number.
