@@ -36,8 +36,7 @@ type session struct {
 	own        bool // we offered it
 	began      time.Time
 	described  bool      // our description went out
-	settled    time.Time // when the last of the two descriptions went out or came
-	toldAt     time.Time // when ours went out
+	stepAt     time.Time // when the latest of the two descriptions went out or came
 	exchanged  bool      // both descriptions are known here
 	open       bool
 	replaces   bool      // the remote peer offered it when the link was settled
@@ -185,7 +184,7 @@ func (m *Machine) described(now time.Time, in Described, out *Output) {
 		m.drop(s, out) // another one was faster
 		return
 	}
-	s.described, s.toldAt, s.settled = true, now, now
+	s.described, s.stepAt = true, now
 	if s.own && m.newest(true) == s {
 		m.offerAt = now.Add(m.grown(m.cfg.Pace.signalTimeout()))
 	}
@@ -212,8 +211,8 @@ func (m *Machine) remote(now time.Time, msg Message, out *Output) {
 			m.reject(msg.Session, out)
 		case s.own && s.described && !s.exchanged:
 			m.exchanged(s, msg.Instance)
-			m.cfg.Pace.answered(now.Sub(s.toldAt))
-			s.settled = now
+			m.cfg.Pace.answered(now.Sub(s.stepAt))
+			s.stepAt = now
 			out.Actions = append(out.Actions, Answer{
 				Session: s.id, Answer: Description{SDP: msg.SDP, Fingerprint: msg.Fingerprint},
 			})
@@ -314,7 +313,7 @@ func (m *Machine) opened(now time.Time, id uuid.UUID, out *Output) {
 		return
 	}
 	s.open = true
-	m.cfg.Pace.opened(now.Sub(s.settled))
+	m.cfg.Pace.opened(now.Sub(s.stepAt))
 	m.graceAt = now.Add(Grace)
 	for _, o := range slices.Clone(m.sessions) {
 		if s.since(o) {
@@ -461,7 +460,7 @@ func (m *Machine) newest(own bool) *session {
 // grown is a delay after the attempts made so far, and more where this machine is slow itself: another attempt beside the first
 // would only take processor time from it.
 func (m *Machine) grown(d time.Duration) time.Duration {
-	d += toilFactor * m.toil
+	d += min(toilFactor*m.toil, paceMost)
 	for range m.attempts - 1 {
 		if d *= 2; d >= MaxDelay {
 			d = MaxDelay

@@ -7,7 +7,7 @@ import "time"
 // The quickest: a lost packet delays one, not all. The zero value knows nothing yet. Like a Machine it belongs to one goroutine.
 type Pace struct{ answers, openings last }
 
-// paceMost bounds what those who answer late can make us wait.
+// paceMost bounds what those who answer late, or a moment in which this machine stood still, can make us wait.
 const paceMost = 5 * time.Second
 
 // last are the last few of some times, and how many of them there are.

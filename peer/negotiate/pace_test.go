@@ -73,3 +73,17 @@ func TestPairsLearnFromEachOther(t *testing.T) {
 		}
 	}
 }
+
+// A machine that stood still while it made a description does not wait for a multiple of that.
+func TestOneSlowDescriptionIsNotWaitedForLong(t *testing.T) {
+	m := New(Config{Self: wire.PeerID{1}, Remote: wire.PeerID{2}, NewID: uuid.New})
+	now := time.Unix(1e9, 0)
+	var out Output
+	m.Step(now, Want{Eager: true}, &out)
+	now = now.Add(AttemptLife - time.Second)
+	m.Step(now, Described{Session: out.Actions[0].(Offer).Session}, &out)
+	m.Step(now.Add(time.Second), Tick{}, &out) // its life is over
+	if wait, want := out.Wake.Sub(now), SignalTimeout+paceMost; wait != want {
+		t.Errorf("the next attempt is %v after the description, want %v", wait, want)
+	}
+}

@@ -111,3 +111,50 @@ func TestNeighboursThatNeverAnswer(t *testing.T) {
 	}
 	t.Logf("%d neighbours at most, %d links asked for within a minute", most, dials)
 }
+
+// A machine that finds the time to look only now and then suspects nobody for that: the answers wait, too.
+func TestWhoIsLateItselfBlamesNobody(t *testing.T) {
+	a := surrounded(t)
+	a.step(overlay.Suspect{Peer: sim.ID(0)})
+	for range 3 {
+		a.now = a.now.Add(400 * time.Millisecond)
+		a.step(overlay.Tick{})
+	}
+	if n := a.Sound(); n != 4 {
+		t.Errorf("after three looks that came late %d of 5 neighbours are not suspected, want all but the one that the broadcast misses", n)
+	}
+}
+
+// Where neighbours were taken for silent that only answered late, all are given more time, until that was long ago.
+func TestMistakesTeachPatience(t *testing.T) {
+	a := surrounded(t)
+	sound := func() int { // a second after the broadcast missed one of them, when nobody answers
+		a.step(overlay.Suspect{Peer: sim.ID(0)})
+		for range 12 {
+			a.now = a.now.Add(80 * time.Millisecond)
+			a.step(overlay.Tick{})
+		}
+		n := a.Sound()
+		for range 30 { // then all do
+			a.now = a.now.Add(80 * time.Millisecond)
+			for _, s := range a.step(overlay.Tick{}).Sends {
+				for i := range 5 {
+					if ping, ok := s.Message.(overlay.Ping); ok && s.To == sim.ID(i) {
+						a.hear(i, overlay.Pong{Nonce: ping.Nonce})
+					}
+				}
+			}
+		}
+		return n
+	}
+	if n := sound(); n != 0 {
+		t.Fatalf("%d of 5 neighbours that do not answer are not suspected, want none", n)
+	}
+	if n := sound(); n != 4 {
+		t.Errorf("after five mistakes %d of 5 neighbours are not suspected for being late, want 4", n)
+	}
+	a.now = a.now.Add(2 * time.Minute)
+	if n := sound(); n != 0 {
+		t.Errorf("two minutes later %d of 5 neighbours that do not answer are not suspected, want none", n)
+	}
+}
