@@ -27,7 +27,7 @@ func (m *Machine) greet(now time.Time, r *room) {
 func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, out *Output) bool {
 	r.follow(now, e.Lamport)
 	q := a.ask
-	a.ended = a.ended || !q.skip
+	a.ended, a.before = a.ended || !q.skip, !e.Time.After(r.entered)
 	if e.Seq < q.up {
 		q.from++
 		q.deadline = now.Add(askTimeout)
@@ -46,7 +46,7 @@ func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Ev
 // skips tells whether an event is one to skip.
 func (m *Machine) skips(now time.Time, a *authorLog, e *wire.Event) bool {
 	q := a.ask
-	return a.joined && a.head == a.base && q != nil && q.adopt && e.Seq == q.from && (q.skip || m.tooOld(now, e.Time))
+	return a.joined && a.head == a.base && q != nil && q.adopt && e.Seq == q.from && e.Seq <= a.old() && (q.skip || m.tooOld(now, e.Time))
 }
 
 // places are what the logs that a room has on its first contact share.

@@ -2,7 +2,7 @@
 //
 // The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
 // are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, suspect.go tells
-// who is silent, runs.go follows an author that begins anew, repair.go compares logs and fetches what is missing, contact.go begins with a room that is new here, older.go fetches
+// who is silent, runs.go follows an author that begins anew, repair.go compares logs and fetches what is missing, ask.go decides how long to wait for that, contact.go begins with a room that is new here, present.go tells what was said since this peer came, older.go fetches
 // what comes before the start of a log. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to

@@ -61,6 +61,10 @@ const (
 	contactTime   = 2 * time.Second       // how long a new room's first contact lasts
 	askTimeout    = 2 * time.Second
 	firstTimeout  = 150 * time.Millisecond // of the first question after a gap, which may be lost
+	askTime       = 10 * time.Second       // for one question, as long as answers to others come from who was asked
+	askLate       = 50 * time.Millisecond  // by so much the end of a question's time may be seen late, before it is put off
+	vainPause     = 250 * time.Millisecond // before a question is put again to who did not answer it; it doubles
+	maxVain       = 7                      // questions for one log without an answer, until a claim is forgotten
 	strandedDelay = 2 * time.Second        // how long nobody has the next event before a log goes on without it
 
 	ackDelay    = time.Millisecond     // when the caller sends no Flush

@@ -43,6 +43,7 @@ type room struct {
 	changed []*authorLog // those that went on since the last offer
 	fresh   bool         // nothing of others was here, and the first contact is not over
 	contact time.Time    // the end of that; zero: it has not begun
+	entered time.Time    // when this peer came
 	crowded bool         // the Log begins no new logs
 
 	// See older.go.
@@ -107,6 +108,10 @@ type authorLog struct {
 
 	claimed *link // nothing of the log is here yet: this neighbour said that it exists
 
+	// Events after mark were said while this peer was here, whether or not they are here; see meet.
+	mark   uint64
+	marked bool
+
 	past
 
 	isBehind, isChanged                  bool
@@ -123,16 +128,6 @@ type held struct {
 	hops  uint8
 }
 
-// ask is a question for events that is out.
-type ask struct {
-	to       *link
-	from, up uint64
-	adopt    bool // from is beyond the head: the log goes on at from
-	skip     bool // there is no place for the events: the log is to begin after them
-	graft    bool // it makes who is asked the parent
-	deadline time.Time
-}
-
 // link is a neighbour.
 type link struct {
 	peer   wire.PeerID
@@ -147,6 +142,7 @@ type link struct {
 	waste  bucket
 	silent int // questions for older events that it has not answered, since the last that it has
 
+	answered time.Time // when an event came that it was asked for
 	unkept   int       // moments at which what it offered did not come, since a question was answered
 	unkeptAt time.Time // the last of them
 
@@ -178,12 +174,14 @@ type share struct {
 	room    *room
 	slot    int8 // its place in the room; -1: none is left
 	known   map[wire.LogID]span
-	held    uint64       // own events that the neighbour is known to hold
-	spot    spot         // the event that was asked for to be compared
-	doubted bool         // it passed nothing on when it should have: see examine
-	unshown int          // questions for what it says to hold that it did not answer since then
-	lagging bool         // a live event was not sent: nothing live is, until the neighbour has caught up
-	acks    []*authorLog // of which events are to be acknowledged
+	vain    map[wire.LogID]vain // of known: what it was asked for and did not send
+	greeted bool                // it has told all that it held when the share began
+	held    uint64              // own events that the neighbour is known to hold
+	spot    spot                // the event that was asked for to be compared
+	doubted bool                // it passed nothing on when it should have: see examine
+	unshown int                 // questions for what it says to hold that it did not answer since then
+	lagging bool                // a live event was not sent: nothing live is, until the neighbour has caught up
+	acks    []*authorLog        // of which events are to be acknowledged
 	acked   time.Time
 	ackAt   time.Time
 }
@@ -335,7 +333,7 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 			Text: fmt.Sprintf("the log of room %s cannot be read: %v; nothing is sent or received there", name, err)})
 		return
 	}
-	r := &room{name: name, logs: make(map[wire.LogID]*authorLog), fresh: true,
+	r := &room{name: name, logs: make(map[wire.LogID]*authorLog), fresh: true, entered: now,
 		digestAt: now.Add(m.jitter(digestMin, digestMax))}
 	r.follow(now, lamport)
 	for _, h := range heads {

@@ -12,8 +12,9 @@ import (
 )
 
 // What lies below the base of a log is fetched from its end, a run of events at a time, each of which joins up to the base. It is
-// wanted for one of three reasons:
+// wanted for one of four reasons:
 //
+//   - it was said while this peer was here, by the author's clock, and heard of so late that it was taken for what the window is about;
 //   - the window: less of the room is here than Config.Window says, because it is new here, or was lost;
 //   - a hole: the log went on past events that nobody had, and now somebody has them;
 //   - a demand: the user asked for more.
@@ -27,6 +28,7 @@ type purpose uint8
 const (
 	forWindow purpose = iota
 	forHole
+	forNow
 	forDemand
 )
 
@@ -38,6 +40,7 @@ type past struct {
 	hole   hole
 	joined bool // it was first heard of on the first contact with the room, and shares its window
 	ended  bool // what is below is older than the window
+	before bool // and than this peer's being here
 	barred bool // what is below cannot be taken in
 
 	first struct { // event that is held
@@ -107,7 +110,7 @@ func (m *Machine) fillSoon(r *room, t time.Time) {
 
 // showsOlder is told that a neighbour's log begins before the own one, or no longer does.
 func (m *Machine) showsOlder(now time.Time, r *room, a *authorLog) {
-	if a.hole.open || r.demand != nil || !r.filled && !a.ended {
+	if a.hole.open || r.demand != nil || !r.filled && !a.ended || m.misses(r, a) {
 		t := r.looked.Add(lookPause) // a neighbour may say so as often as it likes
 		if t.Before(now) {
 			t = now
@@ -177,6 +180,8 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 			continue
 		case a.hole.open:
 			c.why, c.floor = forHole, a.hole.from
+		case m.misses(r, a):
+			c.why = forNow
 		case !r.filled && !a.ended:
 			c.why = forWindow
 		case r.demand != nil:
@@ -210,7 +215,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		}
 		c.claim = believed == a.base
 		switch missing := a.base - max(c.floor, believed); c.why {
-		case forHole:
+		case forHole, forNow:
 			r.lacking += missing
 		case forWindow:
 			window += missing
@@ -237,9 +242,12 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 	return lacks, open
 }
 
-// rank puts holes first: they are in the middle of what is here.
+// fixed tells whether events are wanted wherever the window ends.
+func (p purpose) fixed() bool { return p == forHole || p == forNow }
+
+// rank puts first what is in the middle of what is here.
 func (c *lack) rank() (n int) {
-	if c.why != forHole {
+	if !c.why.fixed() {
 		n++
 	}
 	if c.claim {
@@ -278,7 +286,7 @@ func (m *Machine) askOlder(now time.Time, r *room, lacks []lack, open int, out *
 		left = r.demand.goal - r.demand.got
 	}
 	for _, a := range r.asked {
-		if left -= int(a.older.len()); a.older.why != forHole {
+		if left -= int(a.older.len()); !a.older.why.fixed() {
 			turn = false
 		}
 	}
@@ -291,7 +299,7 @@ func (m *Machine) askOlder(now time.Time, r *room, lacks []lack, open int, out *
 			continue
 		}
 		size := cmp.Or(a.step, firstStep)
-		if c.why != forHole {
+		if !c.why.fixed() {
 			room := open
 			if c.why == forDemand {
 				room = left
@@ -483,6 +491,10 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 		if i := lastIndex(events, func(e *wire.Event) bool { return m.tooOld(now, e.Time) }); i >= 0 {
 			events, a.ended = events[i+1:], true
 		}
+	} else if q.why == forNow {
+		if i := lastIndex(events, func(e *wire.Event) bool { return !e.Time.After(r.entered) }); i >= 0 {
+			events, a.before = events[i+1:], true
+		}
 	}
 	if len(events) == 0 {
 		return
@@ -555,7 +567,7 @@ func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
 		return
 	}
 	if base > a.base {
-		a.hole.open, a.ended, r.filled = false, false, false
+		a.hole.open, a.ended, a.before, r.filled = false, false, false, false
 		m.fillSoon(r, now)
 	}
 	a.base = base

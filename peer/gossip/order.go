@@ -53,6 +53,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	if e.Author != l.peer {
 		s.doubted, s.unshown = false, 0 // it does pass on what others say
 	}
+	s.answers(now, a, e)
 	if a != nil && e.Seq <= a.head {
 		if e.Seq <= a.base && m.olderEvent(now, l, r, a, e, f, out) {
 			return true

@@ -38,7 +38,11 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 	}
 	for _, h := range f.Heads {
 		m.learn(now, l, s, h.Log(), span{base: h.Base, seq: h.Seq, hops: unknownHops}, true, out)
+		if a := s.room.logs[h.Log()]; a != nil {
+			s.room.meet(s, a, h.Seq, true)
+		}
 	}
+	s.greeted = s.greeted || !f.Reply && len(f.Heads) < wire.MaxHeads
 	if f.Reply || len(f.Heads) == wire.MaxHeads || l.busy { // one that was busy gets a digest afterwards
 		return
 	}
@@ -105,6 +109,9 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	if k.seq < was.seq || k.seq == was.seq && k.hops == unknownHops {
 		k.seq, k.hops = was.seq, was.hops
 	}
+	if told {
+		s.claimsAgain(id)
+	}
 	if k == was {
 		if told && l.doubt.share != nil {
 			m.ackedAgain(now, l, s, id.Author, k.seq)
@@ -134,6 +141,9 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	if told && a != nil && (a.reaches(k) || a.reaches(was)) {
 		m.showsOlder(now, r, a)
 	}
+	if a != nil {
+		r.meet(s, a, k.seq, false)
+	}
 	if a != nil && k.seq <= a.head || r.crowded && (a == nil || !a.begun()) {
 		return
 	}
@@ -144,6 +154,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 			}
 			a = r.add(id)
 			a.joined = r.fresh
+			r.meet(s, a, k.seq, false)
 			a.claimed = l
 			l.claims++
 		}
@@ -225,24 +236,11 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 				m.repairSoon(r, a.ask.deadline)
 				return false
 			}
-			// No answer: it may not have what it claimed. It is asked again when it claims it again.
-			to := a.ask.to
-			m.unkept(now, r, to, out)
-			if s := to.share(r); s != nil && !(a.gap && to.peer == a.author) {
-				if a.parent == s {
-					a.parent = nil
-				}
-				if a.late && s.bit() != 0 {
-					a.failed = s
-				}
-				if _, ok := s.known[a.id]; ok {
-					delete(s.known, a.id)
-					to.known--
-				}
+			if a.ask.waits(now) {
+				m.repairSoon(r, a.ask.deadline)
+				return false
 			}
-			a.drop()
-			m.resume(now, to)
-			a.gap = false
+			m.inVain(now, r, a, out)
 		}
 		if a.askAt.After(now) {
 			m.repairSoon(r, a.askAt)
@@ -251,11 +249,12 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		quota, skip := uint64(max(1, m.windowed())), false
 		if !a.begun() && a.joined {
 			quota = places.next()
-			quota, skip = max(1, quota), quota == 0
+			quota, skip = max(1, quota), quota == 0 && m.most(r, a) <= a.old()
 		}
 		l, from, to, adopt, behind := m.choose(now, r, a, quota)
 		if !behind {
 			a.isBehind, a.gap, a.late, a.ahead, a.failed = false, false, false, 0, nil
+			m.pardon(r, a)
 			if a.claimed != nil { // nobody could show an event of it
 				a.real()
 				unreal = append(unreal, a)
@@ -265,10 +264,12 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		if l == nil {
 			return false
 		}
-		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == a.base && a.joined, skip: skip, graft: a.late, deadline: now.Add(askTimeout)}
-		fast := (a.gap || a.late) && to-from < 16
+		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == a.base && a.joined, skip: skip, since: now, deadline: now.Add(askTimeout)}
+		first := l.share(r).vain[a.id].tries == 0
+		fast := (a.gap || a.late) && to-from < 16 && first
+		a.ask.graft = a.late && first
 		graft := a.ask.graft
-		if fast {
+		if a.ask.fast = fast; fast {
 			a.ask.deadline = now.Add(min(askTimeout, max(firstTimeout, 3*l.trip())))
 		}
 		l.asks++
@@ -332,8 +333,8 @@ func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 
 // choose finds whom to ask for which events of a log. behind is false if nothing is missing; l is nil if nobody can be
 // asked now. A neighbour can give the next event if its log begins before it. If the next event is had by nobody, the log
-// goes on (adopt) at the first that is: at once if it is empty here, within quota events of its head, and after
-// strandedDelay if not.
+// goes on (adopt) at the first that is: at once if it is empty here, within quota events of its head or with what was said since this
+// peer came, and after strandedDelay if not.
 func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l *link, from, to uint64, adopt, behind bool) {
 	if !a.begun() && r.crowded {
 		return nil, 0, 0, false, false
@@ -342,7 +343,7 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 	start := a.head // questions begin after it
 	if !a.begun() {
 		if top := m.most(r, a); top > a.head+quota {
-			start = top - quota
+			start = min(top-quota, max(a.head, a.old()))
 		}
 	}
 	var able []*link
@@ -358,7 +359,9 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 			continue
 		}
 		behind = true
-		switch {
+		switch until := s.vain[a.id].until; {
+		case until.After(now):
+			m.repairSoon(r, until)
 		case x.asks >= maxAsks:
 			x.short = true
 		case x.busy || x.cut || k.seq <= start:

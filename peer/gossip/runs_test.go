@@ -189,7 +189,7 @@ func TestRunsThatNobodyBegan(t *testing.T) {
 	if got := w.texts(bob, cyd); !slices.Equal(got, []string{"one", "anew"}) {
 		t.Errorf("bob holds %q of cyd", got)
 	}
-	w.run(30 * time.Second)
+	w.run(40 * time.Second)
 	if got := w.texts(cyd, cyd); !slices.Equal(got, []string{"one", "anew"}) {
 		t.Errorf("cyd holds %q of its own", got)
 	}

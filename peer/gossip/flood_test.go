@@ -1,0 +1,121 @@
+package gossip
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// chain links nodes of a new world in a row, each with a window of so many events.
+func chain(t *testing.T, seed uint64, events int, names ...string) *world {
+	w := newWorld(t, seed, names...)
+	for i, n := range w.nodes {
+		n.window = Window{Events: events}
+		w.start(n)
+		if i > 0 {
+			w.link(w.nodes[i-1], n)
+		}
+	}
+	w.run(time.Second)
+	return w
+}
+
+// flood has authors say lines as fast as they are read: rounds of so many.
+func (w *world) flood(rounds, lines int, authors ...*node) {
+	w.t.Helper()
+	for range rounds {
+		for _, a := range authors {
+			texts := make([]string, lines)
+			for i := range texts {
+				texts[i] = fmt.Sprintf("%s %d", a.name, len(a.said)+i)
+			}
+			w.say(a, texts...)
+		}
+		w.run(5 * time.Millisecond)
+	}
+}
+
+// truly lets the network run for d, and fails when somebody knows of an event that is not there and says that nothing is missing.
+func (w *world) truly(d time.Duration) {
+	w.t.Helper()
+	for end := w.now.Add(d); w.now.Before(end); w.run(2 * time.Millisecond) {
+		for _, n := range w.nodes {
+			r := n.machine.rooms[general]
+			for _, l := range n.machine.linkList {
+				for id, k := range l.share(r).known {
+					head := id.Start()
+					if a := r.logs[id]; a != nil {
+						head = a.head
+					}
+					if k.seq > max(head, k.base) && n.machine.Missing(general) == 0 {
+						w.t.Fatalf("%s knows that %s holds %d of %s, of which it has %d, and says that nothing is missing", n.name, w.name(l.peer), k.seq,
+							w.name(id.Author), head)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Those who are in a room get all that is said there, also if that is far more than the window of a newcomer and more than was said there before.
+func TestAFloodThatBeginsARoomReachesAllWhoAreThere(t *testing.T) {
+	for seed := range uint64(5) {
+		w := chain(t, seed, 50, "ann", "bob", "cyd", "dan", "eve", "fay")
+		w.flood(4, 100, w.nodes[0], w.nodes[2], w.nodes[5])
+		w.truly(10 * time.Second)
+		w.converged()
+		if late := w.nodes[1]; late.machine.Missing(general) != 0 {
+			t.Errorf("seed %d: %d are missing, it says, when all are here", seed, late.machine.Missing(general))
+		}
+	}
+}
+
+// So it is later on, when somebody says his first words, and whatever his clock shows.
+func TestTheFirstWordsOfAnAuthorAreNotCutToTheWindow(t *testing.T) {
+	for _, off := range []time.Duration{0, -30 * 24 * time.Hour} {
+		w := chain(t, 1, 50, "ann", "bob", "cyd", "dan")
+		ann, dan := w.nodes[0], w.nodes[3]
+		w.talk(60, 10*time.Millisecond, ann)
+		w.run(5 * time.Second)
+		w.at(off, func() {
+			for range 4 {
+				lines := make([]string, 100)
+				for i := range lines {
+					lines[i] = fmt.Sprintf("dan %d", len(dan.said)+i)
+				}
+				w.say(dan, lines...)
+			}
+		})
+		w.run(10 * time.Second)
+		w.converged()
+	}
+}
+
+// at does something at another time by the clocks, as one whose clock is off does.
+func (w *world) at(off time.Duration, f func()) {
+	now := w.now
+	w.now = now.Add(off)
+	f()
+	w.now = now
+}
+
+// Who gets another link in the middle of a flood first hears of its authors in the digest of a new neighbour. It has been here all the time.
+func TestALinkInTheMiddleOfAFloodLosesNothing(t *testing.T) {
+	w := chain(t, 3, 50, "ann", "bob", "cyd", "dan")
+	ann, bob, dan := w.nodes[0], w.nodes[1], w.nodes[3]
+	w.drop = func(from, to *node, f wire.Frame) bool { return to.name == "cyd" } // who is slow, and tells dan nothing
+	w.flood(4, 100, ann, bob)
+	w.run(time.Second)
+	w.link(dan, bob)
+	w.truly(time.Second)
+	for _, author := range []*node{ann, bob} {
+		if got := len(dan.delivered[author.id]); got != 400 {
+			t.Errorf("dan has %d of %s's 400 lines", got, author.name)
+		}
+	}
+	w.drop = nil
+	w.truly(time.Minute)
+	w.converged()
+}
