@@ -125,7 +125,7 @@ func (m *Machine) onBeat(n *neighbour, b *beat, msg *records, out *Output) {
 		return
 	case b.beat == e.rec.Beat && !(direct && e.state == expired):
 		m.shown(n, e, msg)
-		m.repeated(n, e, b.age, direct, out)
+		m.repeated(n, e, msg, b.age, direct, out)
 		return
 	case !e.rec.reaches(b.beat): // it goes on from another signature
 		m.missing(n, b.key, version{}, out)

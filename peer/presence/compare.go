@@ -261,6 +261,7 @@ func (m *Machine) onList(n *neighbour, l *list, out *Output) {
 			case c > 0 || c == 0 && theirs[0].doubted && e.state == here:
 				lack(e.key, e.rec.version)
 			case c == 0 && e.state == expired:
+				m.vote(n, e)
 				m.accuse(n, e)
 			case c < 0 || e.gone() || e.state == suspect && !theirs[0].doubted:
 				m.queueBulk(n, e.rec.peer, tellRecord|tellDown)
@@ -291,7 +292,13 @@ func (m *Machine) onWant(n *neighbour, w *want, out *Output) {
 	}
 	for _, i := range w.items {
 		e := m.table.findKey(i.key)
-		if e == nil || e.state == expired {
+		if e == nil {
+			continue
+		}
+		if e.rec.peer != m.self && e.rec.compare(i.version) == 0 {
+			m.vote(n, e)
+		}
+		if e.state == expired {
 			continue
 		}
 		if e.rec.peer == m.self && e.rec.compare(i.version) == 0 {

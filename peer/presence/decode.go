@@ -26,7 +26,7 @@ func decodeMessage(data []byte, scratch *records) (message, error) {
 	}
 	r := &reader{b: data}
 	items := r.array("presence message", 2, 5)
-	kind := r.uint("type of presence message", kindRecords, kindHave)
+	kind := r.uint("type of presence message", kindRecords, kindVote)
 	var m message
 	switch kind {
 	case kindRecords:
@@ -44,9 +44,11 @@ func decodeMessage(data []byte, scratch *records) (message, error) {
 	case kindBranch:
 		m = &branch{share(r.uint("share", 0, uint64(parent)))}
 	case kindHave:
-		m = r.have()
+		m = &have{r.offered()}
+	case kindVote:
+		m = &vote{here: r.bool("here"), items: r.offered()}
 	}
-	if r.err == nil && items != [...]int{0, 5, 4, 5, 3, 2, 2, 2, 2}[kind] {
+	if r.err == nil && items != [...]int{0, 5, 4, 5, 3, 2, 2, 2, 2, 3}[kind] {
 		r.fail(fmt.Errorf("type %d has %d items", kind, items))
 	}
 	if r.err == nil && len(r.b) > 0 {
@@ -240,14 +242,13 @@ func (r *reader) want() *want {
 	return m
 }
 
-func (r *reader) have() *have {
-	m := &have{}
+func (r *reader) offered() (items []offered) {
 	for range r.array("items", 1, maxWants) {
 		if r.err != nil {
-			return m
+			return items
 		}
 		r.items("item", 2)
-		m.items = append(m.items, offered{key: r.u64("key"), gist: uint32(r.uint("gist", 0, math.MaxUint32))})
+		items = append(items, offered{key: r.u64("key"), gist: uint32(r.uint("gist", 0, math.MaxUint32))})
 	}
-	return m
+	return items
 }

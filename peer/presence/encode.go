@@ -50,10 +50,17 @@ func appendMessage(b []byte, m message) []byte {
 	case *branch:
 		b = appendUint(appendUint(appendArray(b, 2), kindBranch), uint64(m.share))
 	case *have:
-		b = appendArray(appendUint(appendArray(b, 2), kindHave), len(m.items))
-		for _, o := range m.items {
-			b = appendUint(appendKey(appendArray(b, 2), o.key), uint64(o.gist))
-		}
+		b = appendOffered(appendUint(appendArray(b, 2), kindHave), m.items)
+	case *vote:
+		b = appendOffered(appendBool(appendUint(appendArray(b, 3), kindVote), m.here), m.items)
+	}
+	return b
+}
+
+func appendOffered(b []byte, items []offered) []byte {
+	b = appendArray(b, len(items))
+	for _, o := range items {
+		b = appendUint(appendKey(appendArray(b, 2), o.key), uint64(o.gist))
 	}
 	return b
 }

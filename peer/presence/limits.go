@@ -43,6 +43,7 @@ var (
 	wondered    = limit{5, 50}           // reports and beats of one neighbour about records that are not known, which are asked for
 	downsTaken  = limit{200, 2_000}      // reports of deaths by one neighbour's hand
 	accusations = limit{0.1, 8}          // of members that did not answer a roll call; less than the others take
+	votesTaken  = limit{20, 20_000}      // votes of one neighbour
 	reports     = limit{0.5, 64}         // by one reporter
 )
 
@@ -83,7 +84,7 @@ func (b *bucket) ready(now time.Duration, l limit) time.Duration {
 
 // conduct is what a neighbour did lately. It outlives its links, so that nobody can wipe it out by making a new one.
 type conduct struct {
-	news, waste, checks, hashed, asked, wanted, listed, reported, unknown bucket
+	news, waste, checks, hashed, asked, wanted, listed, reported, unknown, voted bucket
 
 	blamed map[Code]time.Duration // when it was told of last
 	seen   time.Duration          // when its link went down

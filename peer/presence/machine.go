@@ -219,9 +219,16 @@ func (m *Machine) due(out *Output) {
 	if past(&m.roll.endAt) {
 		m.dismiss(out)
 	}
+	if past(&m.roll.heedAt) {
+		m.heed(out)
+	}
+	if past(&m.roll.settleAt) {
+		m.settle(out)
+	}
 	m.ask(out)
 	m.crown()
 	m.branches(out)
+	m.poll()
 	for _, n := range m.neighbours {
 		m.flush(n, out)
 	}
@@ -237,7 +244,7 @@ func (m *Machine) wake(out *Output) {
 	if len(m.suspects) > 0 {
 		sooner(m.suspects[0].until)
 	}
-	for _, at := range [...]time.Duration{m.scanAt, m.refresh, m.sayAt, m.compareAt, m.askAt, m.branchAt, m.roll.sayAt, m.roll.askAt, m.roll.endAt} {
+	for _, at := range [...]time.Duration{m.scanAt, m.refresh, m.sayAt, m.compareAt, m.askAt, m.branchAt, m.roll.sayAt, m.roll.askAt, m.roll.endAt, m.roll.heedAt, m.roll.settleAt} {
 		sooner(at)
 	}
 	for _, n := range m.neighbours {
@@ -283,6 +290,10 @@ type neighbour struct {
 	replied  time.Duration // when a summary of its was answered last
 	ahead    bool          // it knew of many more than this peer when it sent its summary
 
+	// Who is here and who is gone, in vote.go.
+	votes      map[uint64]ballot // as it says, by key
+	gone, here []offered         // as it is to be told
+
 	*conduct
 }
 
@@ -307,6 +318,7 @@ func (m *Machine) up(id wire.PeerID, out *Output) {
 	m.neighbours = slices.Insert(m.neighbours, i, n)
 	alone := len(m.neighbours) == 1
 	if alone {
+		m.roll.since = m.now
 		m.forgive()
 	}
 	m.summarize(n, false, out)
@@ -373,6 +385,8 @@ func (m *Machine) receive(in Receive, out *Output) {
 		m.onBranch(n, msg, out)
 	case *have:
 		m.onHave(n, msg, out)
+	case *vote:
+		m.onVote(n, msg)
 	}
 }
 

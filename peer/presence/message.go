@@ -11,6 +11,7 @@ package presence
 //	want    [6, [[key, run, seq, beat] ...]]                       1 to 256 items
 //	branch  [7, share]
 //	have    [8, [[key, gist] ...]]                                 1 to 256 items
+//	vote    [9, here, [[key, gist] ...]]                           1 to 256 items
 //
 //	record = [age, peer, run, seq, base, period, left, voice, name, status, anchor, sig, more, proof]
 //	beat   = [age, key, beat, proof]
@@ -20,7 +21,7 @@ package presence
 // writes its own. run, seq, base and beat are 1, 1, 0 and 0 or more, up to 2^53-1 (of a want, 0 or more). more is how many beats were said
 // since base, at most 128; proof is a byte string of 16, empty if more is 0. period is in seconds, 5 to 1200. left is 0 or 1. voice is 0, or 1 plus 2 if muted plus 4 if deaf. name is a username, status the same or empty. peer and
 // by are byte strings of 32, sig of 64; key is the first 8 bytes of a peer, and from and to are such keys, inclusive. bits is
-// at most 8, chunk below 16: the first four bits of a peer. answer, reply and doubted are booleans. share is 0 to 2, see there. gist is a number below 2^32, see entry.gist.
+// at most 8, chunk below 16: the first four bits of a peer. answer, reply, doubted and here are booleans. share is 0 to 2, see there. gist is a number below 2^32, see entry.gist and, of a vote, record.gist.
 //
 // A record's signature is its peer's, Ed25519 over "peerchat presence v2", 0x00 and the CBOR array
 //
@@ -48,6 +49,7 @@ const (
 	kindWant    = 6
 	kindBranch  = 7
 	kindHave    = 8
+	kindVote    = 9
 
 	chunks    = 16 // parts of the room that are compared one by one, by the first chunkBits of the peer
 	chunkBits = 4
@@ -130,6 +132,12 @@ type offered struct {
 	gist uint32
 }
 
+// vote tells who is here and who is gone as far as the sender knows, and has said nothing since what was asked about.
+type vote struct {
+	here  bool
+	items []offered
+}
+
 func (*records) kind() uint64 { return kindRecords }
 func (*summary) kind() uint64 { return kindSummary }
 func (*compare) kind() uint64 { return kindCompare }
@@ -138,3 +146,4 @@ func (*done) kind() uint64    { return kindDone }
 func (*want) kind() uint64    { return kindWant }
 func (*branch) kind() uint64  { return kindBranch }
 func (*have) kind() uint64    { return kindHave }
+func (*vote) kind() uint64    { return kindVote }

@@ -78,6 +78,7 @@ func one() []message {
 		&branch{},
 		&branch{parent},
 		&have{items: []offered{{0, 0}, {math.MaxUint64, math.MaxUint32}}},
+		&vote{here: true, items: []offered{{0, 0}, {math.MaxUint64, math.MaxUint32}}},
 	}
 }
 
@@ -178,6 +179,8 @@ func TestBadMessagesAreRefused(t *testing.T) {
 		"too much wanted":         &want{items: make([]wanted, maxWants+1)},
 		"nothing offered":         &have{},
 		"too much offered":        &have{items: make([]offered, maxWants+1)},
+		"no votes":                &vote{},
+		"too many votes":          &vote{items: make([]offered, maxWants+1)},
 		"an unknown share":        &branch{parent + 1},
 		"a message that is long":  &records{answer: true, records: slicesRepeat(aged{0, good}, maxRecords)},
 	} {

@@ -3,7 +3,7 @@
 // protocol on two pages.
 //
 // The parts: machine.go holds the state, the clock and the entry; self.go says what this peer says of itself; take.go takes
-// records in, down.go deaths, and roll.go those that nobody reports; table.go keeps them; spread.go sends them on, at a bounded rate; tree.go says to whom; compare.go finds and mends
+// records in, down.go deaths, roll.go those that nobody reports, and vote.go what neighbours say of these; table.go keeps them; spread.go sends them on, at a bounded rate; tree.go says to whom; compare.go finds and mends
 // differences between neighbours; record.go, message.go, encode.go, decode.go and cbor.go are what travels; limits.go bounds
 // what others can make a Machine do. shared.go and check.go are for simulations.
 //

@@ -1,9 +1,6 @@
 package presence
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // This file is the roll call after many have died at once. Who died together with all its neighbours is reported by nobody, and
 // would be shown until it expires. So whoever sees a good part of the room die says something soon, and expects the same of the
@@ -23,21 +20,29 @@ const (
 	// rollLag is how much sooner or later than here the roll may be called elsewhere, rollWay how long an answer may be on its way.
 	rollLag = 5 * time.Second
 	rollWay = 3 * time.Second
+	// rollKnown is how long a member must have been linked, and the time that answers are spread over besides, to wait for answers to a roll:
+	// until then it may be told of those who died before it came.
+	rollKnown = 2*rollLag + rollWay + rollWindow
 	// rollAgain is the least time between the end of a roll call and the next.
 	rollAgain = time.Minute
 )
 
 // roll is the state of the roll call.
 type roll struct {
+	since time.Duration // when the first link came up
 	from  time.Duration // since when deaths are counted
 	dead  int
 	back  int           // of them
 	began time.Duration // of the last one
 	spell time.Duration // over which its answers are spread
 	sayAt time.Duration // when to answer
+	dueAt time.Duration // when all have answered; never: none was called, or it was called off
 	askAt time.Duration // when to ask the neighbours that were not heard of
 	endAt time.Duration // when it ends; never: there is none
 	ended time.Duration // of the last one
+
+	heedAt   time.Duration // when to ask about those whom a neighbour says to be gone, in vote.go
+	settleAt time.Duration // when all neighbours have answered that
 
 	accused bucket // those who were silent and are said to be dead
 }
@@ -54,9 +59,13 @@ func (m *Machine) mourn() {
 	}
 	r.began = m.now
 	r.spell = min(max(time.Duration(m.table.members)*rollMember, rollLeast), rollMost)
-	last := m.now + rollLag + r.spell // answers come from rollLag before that one's call to rollLag after
-	r.askAt, r.endAt = last+rollLag, last+rollLag+rollWay
 	r.sayAt = m.now + rollLag + time.Duration(m.rand.Int64N(int64(r.spell)))
+	if m.now-r.since < r.spell+rollKnown {
+		r.ended = m.now // the others have called it already, and answered, most likely
+		return
+	}
+	r.dueAt = m.now + rollLag + r.spell // answers come from rollLag before that one's call to rollLag after
+	r.askAt, r.endAt = r.dueAt+rollLag, r.dueAt+rollLag+rollWay
 }
 
 // rise counts a member that died and is back. When many are it was a partition, and those deep in the other part, who are not known
@@ -64,7 +73,7 @@ func (m *Machine) mourn() {
 func (m *Machine) rise() {
 	r := &m.roll
 	if r.back++; r.endAt != never && r.back*rollPart >= r.dead {
-		r.askAt, r.endAt, r.ended = never, never, m.now
+		r.dueAt, r.askAt, r.endAt, r.ended = never, never, never, m.now
 	}
 }
 
@@ -73,46 +82,27 @@ func (m *Machine) silent(e *entry) bool {
 	return !e.gone() && e.rec.peer != m.self && e.heard < uint32(m.roll.began/(100*time.Millisecond))
 }
 
-// urge asks all neighbours for those that were not heard of, and the neighbours that were not heard of for themselves. A link may be
+// urge asks the neighbours for those that were not heard of, and the neighbours that were not heard of for themselves. A link may be
 // new, and lead to where they were.
 func (m *Machine) urge(out *Output) {
-	ask := &want{}
-	send := func() {
-		for _, n := range m.neighbours {
-			m.send(n, ask, out)
-		}
-		ask = &want{}
-	}
-	for e := range m.table.all() {
-		if !m.silent(e) {
-			continue
-		}
-		item := wanted{e.key, e.rec.version}
-		if n := m.neighbour(e.rec.peer); n != nil {
-			m.send(n, &want{items: []wanted{item}}, out)
-		} else if ask.items = append(ask.items, item); len(ask.items) == maxWants {
-			send()
+	for _, n := range m.neighbours {
+		if e := m.table.find(n.id); e != nil && m.silent(e) {
+			m.send(n, &want{items: []wanted{{e.key, e.rec.version}}}, out)
 		}
 	}
-	if len(ask.items) > 0 {
-		send()
-	}
+	m.canvass(m.absentee, out)
 }
 
-// dismiss ends the roll call: who is silent still is gone.
+// dismiss ends the roll call: who is silent still is gone, unless neighbours heard of it. Who is all alone has nobody to ask.
 func (m *Machine) dismiss(out *Output) {
 	m.roll.ended = m.now
-	m.hurry() // others may know better
-	for _, id := range m.table.peers(m.silent) {
-		if e := m.table.find(id); e != nil && m.neighbour(id) == nil {
-			m.lose(e, e.rec.member(), expired, Expired, out)
-		}
-	}
+	m.bury(func(e *entry) bool { return m.absentee(e) && (len(m.neighbours) == 0 || m.doomed(e)) }, out)
 }
 
 // shown is called when a neighbour shows in a message what is known of a member here.
 func (m *Machine) shown(n *neighbour, e *entry, msg *records) {
-	if e.state == expired && !slices.ContainsFunc(msg.downs, func(d down) bool { return d.peer == e.rec.peer }) {
+	if e.state == expired && !msg.buries(e) {
+		m.vote(n, e)
 		m.accuse(n, e)
 	}
 }

@@ -33,6 +33,7 @@ type entry struct {
 	by    uint16 // who introduced it: an index into introducers
 	state state
 	spent uint8 // changes lately
+	live  bool  // it said this while this peer was there, as far as that can be known
 }
 
 func (e *entry) gone() bool { return e.state >= left }

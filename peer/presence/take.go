@@ -2,6 +2,7 @@ package presence
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -94,7 +95,7 @@ func (m *Machine) onRecord(n *neighbour, a *aged, msg *records, out *Output) {
 			return
 		case c == 0 && !(direct && e.state == expired):
 			m.shown(n, e, msg)
-			m.repeated(n, e, a.age, direct, out)
+			m.repeated(n, e, msg, a.age, direct, out)
 			return
 		case c > 0 && !m.follows(n, e, direct, out):
 			return
@@ -115,10 +116,15 @@ func (m *Machine) onRecord(n *neighbour, a *aged, msg *records, out *Output) {
 	m.accept(n, e, rec, a.age, msg.answer, out)
 }
 
+// buries tells whether a message has a report of the death of a member, too.
+func (r *records) buries(e *entry) bool {
+	return slices.ContainsFunc(r.downs, func(d down) bool { return d.peer == e.rec.peer })
+}
+
 // repeated takes a record that is known already. Ages are not signed: the youngest counts, so that one who exaggerates makes
 // nobody expire, but none is younger than the first copy, so that one who plays them down keeps nobody for ever.
-func (m *Machine) repeated(n *neighbour, e *entry, age uint32, direct bool, out *Output) {
-	if m.wasted(n, 1, out) && e.state == died {
+func (m *Machine) repeated(n *neighbour, e *entry, msg *records, age uint32, direct bool, out *Output) {
+	if m.wasted(n, 1, out) && e.state == died && !msg.buries(e) { // else the two would tell each other without end
 		m.queue(n, e.rec.peer, tellDown, m.now)
 	}
 	if direct {
@@ -131,6 +137,7 @@ func (m *Machine) repeated(n *neighbour, e *entry, age uint32, direct bool, out 
 func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer bool, out *Output) {
 	now := m.stamp()
 	was, there, urgent, what := Member{}, false, true, uint8(tellRecord)
+	again := e != nil
 	if e == nil {
 		by := m.introduced(n.id)
 		m.intro[by].count++
@@ -148,6 +155,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 		m.table.replace(e, rec)
 	}
 	e.first, e.heard = now, now-age
+	e.live = !answer && (again || age <= fresh)
 	switch {
 	case rec.left && there:
 		m.lose(e, was, left, Said, out)

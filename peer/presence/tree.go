@@ -159,7 +159,7 @@ func (m *Machine) offered(n *neighbour) *have {
 
 // gist stands for what is known of a member, where it need not be known in full that two know the same.
 func (e *entry) gist() uint32 {
-	g := uint32(e.rec.mark>>32) ^ uint32(e.rec.mark) + uint32(e.rec.Beat)*0x9e3779b1
+	g := e.rec.gist()
 	if e.state == suspect || e.state == died {
 		g = ^g
 	}

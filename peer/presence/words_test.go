@@ -82,6 +82,11 @@ func (w *world) put(m message) string {
 		for _, i := range m.items {
 			b.WriteString(" " + w.keyed(i.key))
 		}
+	case *vote:
+		b.WriteString(map[bool]string{true: "here are", false: "gone are"}[m.here])
+		for _, i := range m.items {
+			b.WriteString(" " + w.keyed(i.key))
+		}
 	case *want:
 		b.WriteString("want")
 		for _, i := range m.items {

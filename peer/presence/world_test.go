@@ -291,7 +291,7 @@ func (n *node) send(s Send) {
 	w.push(event{at: at, via: l, data: s.Data})
 }
 
-var kinds = []string{"", "records", "summary", "compare", "list", "done", "want", "branch", "have"}
+var kinds = []string{"", "records", "summary", "compare", "list", "done", "want", "branch", "have", "vote"}
 
 func (n *node) linkTo(o *node) *link {
 	for _, l := range n.links {
