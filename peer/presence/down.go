@@ -46,7 +46,7 @@ func (m *Machine) doubt(e *entry, d *down, from *neighbour) {
 	m.table.set(e, suspect)
 	m.downs[d.peer] = d
 	m.suspects = append(m.suspects, suspicion{d, m.now + m.timing.Suspect})
-	m.relay(from, d.peer, tellDown, m.now, false)
+	m.relay(from, d.peer, tellDown, spreading{at: m.now})
 }
 
 // believe ends the oldest suspicion: who did not contradict is dead, unless there is a link to it.

@@ -262,11 +262,12 @@ type neighbour struct {
 	has  int // the number of the own signing that it was told of
 
 	// Its place on the tree, in tree.go.
-	pulls  share         // as it was told
-	pushes share         // as it told
-	keep   time.Duration // it is asked until then in any case
-	helped time.Duration // until then, news in an answer was offered
-	missed bucket        // how often that was so
+	pulls   share         // as it was told
+	pushes  share         // as it told
+	keep    time.Duration // it is asked until then in any case
+	standIn bool          // it is asked until there is a parent
+	helped  time.Duration // until then, news in an answer was offered
+	missed  bucket        // how often that was so
 
 	// What waits to be sent, in spread.go.
 	queued  map[wire.PeerID]uint8
@@ -277,6 +278,8 @@ type neighbour struct {
 	sendAt  time.Duration
 	sentAt  time.Duration
 	pace    bucket // bytes
+
+	messages bucket // sent of late
 
 	// What it is compared by, in compare.go.
 	compared bool // it has sent a summary

@@ -89,8 +89,8 @@ func (m *Machine) following(changed bool) *record {
 	case changed:
 		return m.sign(version{Run: m.run, Seq: m.said.Seq + 1}, period, false)
 	}
-	// A period that differs by an eighth is still as good.
-	if p := m.said.period; m.run == m.said.Run && max(p, period)-min(p, period) <= p/8 {
+	// A period that is half or twice as long as it might be does: another would be a signature that all members have to check.
+	if p := m.said.period; m.run == m.said.Run && p <= 2*period && period <= 2*p {
 		if r, ok := m.said.next(m.cfg.Key, m.cfg.Room); ok {
 			return r
 		}

@@ -60,21 +60,36 @@ func (f *fifo[T]) pop() T {
 	return v
 }
 
+// spreading is how news goes to the neighbours.
+type spreading struct {
+	at      time.Duration // when
+	answer  bool          // it came in answer to a question
+	arrival bool          // it is of a member that nobody here knew
+}
+
 // relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from; the others are offered
 // it. What the root says goes to all, and a report of a death to its subject, too. What came in answer to a question is told only to
-// those who may not know it: not to those who knew of many more than this peer.
-func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, at time.Duration, answer bool) {
+// those who may not know it: not to those who knew of many more than this peer. While a large room fills, those who arrive travel together,
+// and are offered late.
+func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreading) {
 	all := m.treeless() || what&(tellRecord|tellBeat) != 0 && id == m.root
 	for _, n := range m.neighbours {
 		switch {
 		case n == from:
 		case what == tellDown && n.id == id:
-			m.queue(n, id, what, at)
-		case answer && n.ahead:
+			m.queue(n, id, what, how.at)
+		case how.answer && n.ahead:
 		case all || n.onTree():
+			at := how.at
+			if how.arrival {
+				at = max(at, n.messages.ready(m.now, m.together()))
+			}
 			m.queue(n, id, what, at)
-		case at == m.now: // it is urgent
-			m.offer(n, id)
+		case how.at > m.now: // it is not urgent
+		case how.arrival && m.table.members > fewMembers:
+			m.offer(n, id, slowOffer*m.timing.Offer)
+		default:
+			m.offer(n, id, m.timing.Offer)
 		}
 	}
 }
@@ -111,11 +126,23 @@ func (m *Machine) queue(n *neighbour, id wire.PeerID, what uint8, at time.Durati
 	m.hasten(n, at)
 }
 
+// slowOffer is how much longer offers of those who arrive wait.
+const slowOffer = 4
+
+// fewMembers is up to how many members news waits for no company.
+const fewMembers = 150
+
 // crowded is how long something waits for company in a room of this size: where many are, many come and go, and each of them would otherwise
 // be a packet on each link of the tree, and an offer on each of the others.
 func (m *Machine) crowded(d time.Duration) time.Duration {
-	const few, most = 150, 4
-	return d * time.Duration(min(max(m.table.members, few), most*few)) / few
+	const most = 4
+	return d * time.Duration(min(max(m.table.members, fewMembers), most*fewMembers)) / fewMembers
+}
+
+// together is how many messages a neighbour gets before those who arrive wait for each other: when many come, they come one after the other for
+// a while.
+func (m *Machine) together() limit {
+	return limit{rate: 1 / m.crowded(m.timing.Offer).Seconds(), burst: 8}
 }
 
 // queueBulk has a neighbour told something behind everything else.
@@ -189,6 +216,7 @@ func (m *Machine) flush(n *neighbour, out *Output) {
 			data = m.batch(n, true)
 		}
 		if data != nil {
+			n.messages.take(m.now, m.together(), 1)
 			n.sentAt = m.now
 			m.emit(n, data, out)
 		}

@@ -171,16 +171,16 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 		if !answer {
 			m.adopt(n)
 		}
-	case answer && urgent:
+	case answer && urgent && again:
 		m.missed(n)
-	case answer: // who lacks it asks for it, too
+	case answer && !urgent: // who lacks it asks for it, too
 		return
 	}
-	at := m.now
+	how := spreading{at: m.now, answer: answer, arrival: !again}
 	if !urgent && rec.peer != m.root {
-		at += m.patience(rec, age)
+		how.at += m.patience(rec, age)
 	}
-	m.relay(n, rec.peer, what, at, answer)
+	m.relay(n, rec.peer, what, how)
 }
 
 func (m *Machine) tellChange(there bool, was, is Member, out *Output) {

@@ -11,7 +11,7 @@ import (
 // This file is the tree that news takes. It is that of the paths which the records of one member, the root, take when they are told
 // to everybody by everybody (reverse path forwarding: Dalal and Metcalfe 1978): where one came from first is the parent, which is
 // asked to tell news (branch), and told it in turn. The root is the first of the members, so that all agree on it, and says something every
-// half a minute, so that the tree is as good as new by then. Who has no parent does as everybody would without a tree.
+// half a minute, so that the tree is as good as new by then. Who has lost its parent asks two others until then.
 //
 // A tree is only as good as those on it. So who is not told news along it is offered what is urgent a little later (have). If offers
 // of a neighbour help again and again, the link with it is taken to the tree for a while.
@@ -85,16 +85,46 @@ func (m *Machine) graft() {
 	m.parent, m.leaf = m.neighbours[m.rand.IntN(len(m.neighbours))], true
 }
 
+// standIns are how many neighbours take the place of the parent of who has lost it and is one itself, until the root says something. One might
+// be among those below it, which are few for nearly all members.
+const standIns = 2
+
+// standIn chooses them.
+func (m *Machine) standIn() {
+	orphan := m.parent == nil && m.root != m.self
+	var free []*neighbour
+	lacking := standIns
+	for _, n := range m.neighbours {
+		switch {
+		case !orphan:
+			n.standIn = false
+		case n.standIn:
+			lacking--
+		case n.pushes != parent:
+			free = append(free, n)
+		}
+	}
+	if !orphan {
+		return
+	}
+	for ; lacking > 0 && len(free) > 0; lacking-- {
+		i := m.rand.IntN(len(free))
+		free[i].standIn = true
+		free = slices.Delete(free, i, i+1)
+	}
+}
+
 // branches tells the neighbours which of them are on the tree as far as this peer is concerned.
 func (m *Machine) branches(out *Output) {
 	m.graft()
+	m.standIn()
 	m.branchAt = never
 	for _, n := range m.neighbours {
 		pulls := none
 		switch {
 		case n == m.parent:
 			pulls = parent
-		case n.keep > m.now, m.parent == nil && m.root != m.self:
+		case n.keep > m.now, n.standIn:
 			pulls = spare
 		}
 		if n.keep > m.now && (m.branchAt == never || n.keep < m.branchAt) {
@@ -124,14 +154,14 @@ func (m *Machine) treeless() bool {
 	return !slices.ContainsFunc(m.neighbours, func(n *neighbour) bool { return n.onTree() })
 }
 
-// offer has a neighbour that is not on the tree told later that there is news of a member.
-func (m *Machine) offer(n *neighbour, id wire.PeerID) {
+// offer has a neighbour that is not on the tree told later that there is news of a member. What waits already goes with it.
+func (m *Machine) offer(n *neighbour, id wire.PeerID, after time.Duration) {
 	if n.queued[id]&(inOffers|inLive) != 0 || n.offers.len() >= maxWaiting {
 		return
 	}
 	n.queued[id] |= inOffers
-	if n.offers.len() == 0 {
-		n.offerAt = m.now + m.spread(m.crowded(m.timing.Offer))
+	if at := m.now + m.spread(m.crowded(after)); n.offers.len() == 0 || at < n.offerAt {
+		n.offerAt = at
 	}
 	n.offers.push(id)
 	m.hasten(n, n.offerAt)
