@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"hash/crc32"
+	"math/rand/v2"
 
 	"peerchat/peer/wire"
 )
@@ -106,28 +107,27 @@ func rowOf(room *sqliteRoom, author int64, e *wire.Event) *journaled {
 }
 
 // insert writes the row of an event, and lets it wait for the index. data is its encoding.
-func (s *SQLite) insert(x *journaled, data []byte) error {
-	doc := docOf(x.room.id, x.lamport)
-	row := func(doc int64) error {
-		return s.exec(sqlEvent, doc, x.room.id, x.author, int64(x.seq), int64(x.lamport), x.time.UnixMilli(),
-			int64(crc32.Checksum(data, castagnoli)), data)
-	}
-	err := row(doc + slotOf(x.author, x.seq))
-	if codeOf(err) == codeConstraint { // another event has the slot: take the next that is free
-		last, end := int64(0), doc+1<<slotBits-1
-		if err := s.query(sqlTaken, first(&last), doc, end); err != nil {
+func (s *SQLite) insert(x *journaled, data []byte) (err error) {
+	g := &x.room.gap
+	if !g.holds(x.lamport) {
+		if *g, err = s.gapAt(x.room.id, x.lamport); err != nil {
 			return err
 		}
-		if last == end { // thousands of events have this clock: no search will find them in order
-			if err := s.query(sqlLeast, first(&last)); err != nil {
-				return err
-			}
-			last -= 2
-		}
-		err = row(last + 1)
 	}
-	if err == nil && x.spoken {
-		err = s.exec(sqlWait)
+	second := g.put(x.lamport, x.time, s.cfg.now())
+	for tries := 0; tries == 0 || codeOf(err) == codeConstraint && s.lastDoc == maxDoc && tries < 100; tries++ {
+		doc := s.lastDoc + 1
+		if s.lastDoc == maxDoc { // after years of floods: one of those that were pruned
+			doc = 1 + rand.Int64N(maxDoc)
+		}
+		if err = s.exec(sqlEvent, doc, x.room.id, x.author, int64(x.seq), int64(x.lamport), x.time.UnixMilli(), second,
+			int64(crc32.Checksum(data, castagnoli)), data); err != nil {
+			continue
+		}
+		s.lastDoc = max(s.lastDoc, doc)
+		if x.spoken {
+			err = s.exec(sqlWait, doc, x.room.id, second)
+		}
 	}
 	return err
 }

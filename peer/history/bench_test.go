@@ -99,7 +99,7 @@ func BenchmarkMillion(b *testing.B) {
 		total = 100_000
 	}
 	path := filepath.Join(b.TempDir(), "history.db")
-	cfg := Config{Limits: Limits{Events: -1, Room: -1, File: -1}}
+	cfg := Config{Limits: Limits{Events: -1, Room: -1, File: -1}, now: func() time.Time { return time.UnixMilli(1_800_000_000_000) }} // when all was said
 	s := openAt(b, path, cfg)
 	talk := newSpeech()
 	batches := make([][]wire.Event, 0, total/32)
@@ -176,7 +176,8 @@ func BenchmarkMillion(b *testing.B) {
 	for _, q := range []struct{ name, query string }{
 		{"rare-word", talk.words[20_000]}, {"common-word", talk.words[0]}, {"two-words", talk.words[3] + " " + talk.words[500]},
 		{"two-common-words", talk.words[0] + " " + talk.words[1]},
-		{"phrase", `"` + talk.words[0] + " " + talk.words[1] + `"`}, {"prefix", talk.words[100][:2] + "*"}, {"nothing", "doesnotoccur"},
+		{"phrase", `"` + talk.words[0] + " " + talk.words[1] + `"`}, {"prefix", talk.words[100][:2] + "*"}, {"one-letter", "a*"}, {"every-letter", "a* b* c* d* e* f* g* h* i* j* k* l* m* n* o* p* q* r* s* t* u* v* w* x* y* z*"},
+		{"nothing", "doesnotoccur"},
 	} {
 		for _, room := range []wire.Room{"room7", ""} {
 			where := "one-room"

@@ -16,7 +16,7 @@ import (
 type db struct {
 	conn  driver.Conn // nil once it is closed
 	stmts map[string]driver.Stmt
-	args  [8]driver.NamedValue
+	args  [9]driver.NamedValue
 }
 
 // connect opens the file at path; query is that of SQLite's URI.

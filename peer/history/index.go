@@ -1,11 +1,12 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 	"fmt"
-	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"peerchat/peer/wire"
@@ -21,15 +22,16 @@ const (
 )
 
 const (
-	sqlNextWaiting = `SELECT w.doc, r.name, e.data, e.sum FROM waiting w CROSS JOIN events e ON e.doc = w.doc
-		CROSS JOIN rooms r ON r.id = e.room ORDER BY w.doc LIMIT ?` // ascending: for anything else FTS5 writes a segment for each
+	sqlNextWaiting = `SELECT w.doc, w.second, r.id, r.name, e.data, e.sum FROM waiting w CROSS JOIN events e ON e.doc = w.doc
+		CROSS JOIN rooms r ON r.id = e.room ORDER BY w.doc LIMIT ?`
 	sqlIndex   = `INSERT INTO words (rowid, text) VALUES (?, ?)`
 	sqlIndexed = `DELETE FROM waiting WHERE doc = ?`
-	sqlMatch   = `SELECT rowid FROM words WHERE words MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC`
-	sqlByDoc   = `SELECT data, sum FROM events WHERE doc = ? AND room = ?`
-	sqlScan    = `SELECT w.doc, e.data, e.sum FROM waiting w CROSS JOIN events e ON e.doc = w.doc
-		WHERE e.room = ?1 AND w.doc BETWEEN ?2 AND ?3 ORDER BY w.doc DESC`
-	sqlAllWait = `INSERT INTO waiting (doc) SELECT doc FROM events WHERE true ON CONFLICT DO NOTHING`
+	// FTS5 gives rows by descending rowid without sorting them.
+	sqlMatch = `SELECT e.second, e.room, e.data, e.sum FROM words CROSS JOIN events e ON e.doc = words.rowid & 0xffffffff
+		WHERE words MATCH ?1 AND words.rowid <= ?2 ORDER BY words.rowid DESC`
+	sqlScan    = `SELECT doc, second FROM waiting w WHERE (?1 = 0 OR room = ?1) AND second BETWEEN ?2 AND ?3`
+	sqlByDoc   = `SELECT second, room, data, sum FROM events WHERE doc = ?`
+	sqlAllWait = `INSERT INTO waiting (doc, room, second) SELECT doc, room, second FROM events WHERE true ON CONFLICT DO NOTHING`
 )
 
 // index puts the words of up to n events into the index, and tells how many.
@@ -38,10 +40,16 @@ func (s *SQLite) index(n int) (done int, err error) {
 		return 0, nil
 	}
 	err = s.transact(func() error {
+		type entry struct {
+			stamp int64
+			words string
+		}
+		var entries []entry
+		var docs []int64
 		bytes := 0
-		return s.query(sqlNextWaiting, func(row []driver.Value) error {
-			doc := num(row[0])
-			e, err := decode(wire.Room(str(row[1])), blob(row[2]), num(row[3]))
+		if err := s.query(sqlNextWaiting, func(row []driver.Value) error {
+			doc, second := num(row[0]), num(row[1])
+			e, err := decode(wire.Room(str(row[3])), blob(row[4]), num(row[5]))
 			if err == errUnreadable {
 				err = nil // it says nothing
 			}
@@ -49,20 +57,30 @@ func (s *SQLite) index(n int) (done int, err error) {
 				return err
 			}
 			if text := spoken(&e); len(text) > 0 {
-				s.buf = appendWords(s.buf[:0], text)
-				if err := s.exec(sqlIndex, doc, string(s.buf)); err != nil {
-					return inIndex(err)
-				}
+				s.buf = appendWords(append(append(s.buf[:0], anyRoom+" "...), roomWord(num(row[2]))...), text)
+				entries = append(entries, entry{stampOf(second) | doc, string(s.buf)})
 			}
-			if err := s.exec(sqlIndexed, doc); err != nil {
-				return err
-			}
-			done++
+			docs = append(docs, doc)
 			if bytes += len(e.Body); bytes > indexBytes {
 				return errEnough
 			}
 			return nil
-		}, int64(n))
+		}, int64(n)); err != nil {
+			return err
+		}
+		slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.stamp, b.stamp) }) // for anything else FTS5 writes a segment for each
+		for _, x := range entries {
+			if err := s.exec(sqlIndex, x.stamp, x.words); err != nil {
+				return inIndex(err)
+			}
+		}
+		for _, doc := range docs {
+			if err := s.exec(sqlIndexed, doc); err != nil {
+				return err
+			}
+		}
+		done = len(docs)
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("put words into the index: %w", err)
@@ -92,83 +110,112 @@ func (s *SQLite) reindex() error {
 	return err
 }
 
-// find finds terms in a room: the newest hits before a place, at most limit.
-func (d *db) find(ctx context.Context, room wire.Room, id int64, terms []term, before *place, limit int) ([]Hit, error) {
-	from, to := docOf(id, 0), docOf(id, maxClock)+1<<slotBits-1
-	if before != nil && before.lamport < maxClock {
-		to = docOf(id, before.lamport+1) - 1
+// anyRoom is a word that everything in the index has. § is in no word of a text.
+const anyRoom = "§"
+
+// roomWord is a word that everything of a room has.
+func roomWord(room int64) string { return anyRoom + strconv.FormatInt(room, 10) }
+
+// find finds what f looks for, in one of its rooms or in all that there are.
+func (d *db) find(ctx context.Context, f *finder, one bool) error {
+	if len(f.terms) == 0 || f.limit < 1 || len(f.rooms) == 0 {
+		return ctx.Err()
 	}
-	f := finder{room: room, terms: terms, before: before, limit: limit, clock: math.MaxInt64}
-	for _, part := range [...]struct{ from, to int64 }{{from, to}, {math.MinInt64, -1}} { // below 0 is what had no slot
-		err := d.queryContext(ctx, sqlMatch, func(row []driver.Value) error {
-			doc := num(row[0])
-			if f.enough(doc) {
+	room, to := int64(0), int64(maxSecond)
+	if one {
+		for room = range f.rooms {
+		}
+	}
+	if f.from.at != nil {
+		to = f.from.second
+	}
+	quick, full := matchOf(f.terms, room)
+	rows, whole := 0, quick != full
+	if whole {
+		if err := d.queryContext(ctx, sqlMatch, func(row []driver.Value) error {
+			if rows++; rows > quickRows+quickRate*f.n {
+				whole = false
 				return errEnough
 			}
-			return d.query(sqlByDoc, func(row []driver.Value) error { return f.see(blob(row[0]), num(row[1])) }, doc, id)
-		}, matchOf(terms), part.from, part.to)
-		if err != nil {
-			return nil, inIndex(err)
+			return f.see(row)
+		}, quick, stampOf(to)|maxDoc); err != nil {
+			return inIndex(err)
 		}
-		f.next()
-		err = d.queryContext(ctx, sqlScan, func(row []driver.Value) error {
-			if f.enough(num(row[0])) {
-				return errEnough
-			}
-			return f.see(blob(row[1]), num(row[2]))
-		}, id, part.from, part.to)
-		if err != nil {
-			return nil, err
-		}
-		f.next()
 	}
-	return newest(f.all, limit), nil
+	if !whole {
+		f.hits, f.n, f.last = nil, 0, maxSecond
+		if err := d.queryContext(ctx, sqlMatch, f.see, full, stampOf(to)|maxDoc); err != nil {
+			return inIndex(err)
+		}
+	}
+	f.next()
+	return d.scan(ctx, f, room, to)
 }
 
-// finder takes hits in descending order of doc.
-type finder struct {
-	room   wire.Room
-	terms  []term
-	before *place
-	limit  int
-	hits   []Hit
-	clock  int64 // of the last doc seen
-	all    []Hit // of the queries before this one
-}
-
-// next is called between two queries.
-func (f *finder) next() {
-	f.all = append(f.all, f.hits...)
-	f.hits, f.clock = nil, math.MaxInt64
-}
-
-// enough reports whether doc and what comes after it are not needed. Those with one clock come in any order, so all of them are.
-func (f *finder) enough(doc int64) bool {
-	clock := doc >> slotBits
-	done := len(f.hits) >= f.limit && clock < f.clock
-	f.clock = clock
-	return done
-}
-
-// see takes an event if it is a hit. The index may say so of one that is none, if it is damaged.
-func (f *finder) see(data []byte, sum int64) error {
-	e, err := decode(f.room, data, sum)
-	if err == errUnreadable {
+// scan finds what f looks for among the events that wait for the index.
+func (d *db) scan(ctx context.Context, f *finder, room, to int64) error {
+	type waiting struct{ doc, second int64 }
+	var all []waiting
+	if err := d.queryContext(ctx, sqlScan, func(row []driver.Value) error {
+		all = append(all, waiting{num(row[0]), num(row[1])})
 		return nil
-	}
-	if err != nil {
+	}, room, f.floor, to); err != nil {
 		return err
 	}
-	f.hits = take(f.hits, &e, f.terms, f.before)
+	slices.SortFunc(all, func(a, b waiting) int { return cmp.Compare(b.second, a.second) })
+	for _, w := range all {
+		err := ctx.Err()
+		if err == nil && f.enough(w.second) {
+			break
+		}
+		if err == nil {
+			err = d.query(sqlByDoc, f.see, w.doc)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// matchOf is what SQLite's index is asked for: https://sqlite.org/fts5.html#full_text_query_syntax. The words have neither quotes nor
-// anything else that means something there.
-func matchOf(terms []term) string {
-	var b strings.Builder
-	for i, t := range terms {
-		if i > 0 {
+// What the index is asked for may be less than what is looked for, because all that it finds is looked at. It costs the more the more
+// is written of a word that has many: the beginning of one with a single letter, in a million lines, a fifth of a second.
+const (
+	quickRows  = 32 // how many events are looked at before the index is asked for beginnings of words,
+	quickRate  = 10 // and how many more for each hit among them
+	mostWords  = 8  // that the index is asked for at once, at most
+	mostPhrase = 4  // words in a row likewise
+	mostStars  = 4  // beginnings of words likewise
+)
+
+// matchOf is what SQLite's index is asked for, in a room or, if that is 0, in all: https://sqlite.org/fts5.html#full_text_query_syntax. The words
+// have neither quotes nor anything else that means something there. quick asks for no beginnings of words, so it may find many more; it is full
+// if there are none in that either.
+func matchOf(terms []term, room int64) (quick, full string) {
+	var asked []term
+	for _, t := range terms {
+		if len(t.words) > mostPhrase {
+			t = term{words: t.words[:mostPhrase]}
+		}
+		if !slices.ContainsFunc(asked, t.equal) {
+			asked = append(asked, t)
+		}
+	}
+	// An x* follows from any word that begins so.
+	asked = slices.DeleteFunc(slices.Clone(asked), func(t term) bool {
+		return t.prefix && len(t.words) == 1 && slices.ContainsFunc(asked, func(other term) bool {
+			return !t.equal(other) && slices.ContainsFunc(other.words, func(w string) bool { return strings.HasPrefix(w, t.words[0]) })
+		})
+	})
+	// Long words are seldom.
+	slices.SortStableFunc(asked, func(a, b term) int { return cmp.Compare(b.longest(), a.longest()) })
+	var q, f strings.Builder
+	if room != 0 {
+		f.WriteString(`"` + roomWord(room) + `"`)
+		q.WriteString(`"` + roomWord(room) + `"`)
+	}
+	and := func(b *strings.Builder, t term) {
+		if b.Len() > 0 {
 			b.WriteString(" AND ")
 		}
 		b.WriteString(`"` + strings.Join(t.words, " ") + `"`)
@@ -176,11 +223,39 @@ func matchOf(terms []term) string {
 			b.WriteString(" *")
 		}
 	}
-	return b.String()
+	words, stars := 0, 0
+	for i, t := range asked {
+		if words += len(t.words); words > mostWords && i > 0 {
+			break
+		}
+		plain := t
+		if t.prefix {
+			plain = term{words: t.words[:len(t.words)-1]}
+			if stars++; stars > mostStars {
+				t = plain
+			}
+		}
+		if len(plain.words) > 0 {
+			and(&q, plain)
+		}
+		if len(t.words) > 0 {
+			and(&f, t)
+		}
+	}
+	if q.Len() == 0 {
+		and(&q, term{words: []string{anyRoom}})
+	}
+	return q.String(), f.String()
 }
 
-// newest sorts hits, the newest first, and takes limit.
-func newest(hits []Hit, limit int) []Hit {
-	slices.SortFunc(hits, func(a, b Hit) int { return order(&b.Event, &a.Event) })
-	return hits[:min(len(hits), limit)]
+func (t term) equal(other term) bool {
+	return t.prefix == other.prefix && slices.Equal(t.words, other.words)
+}
+
+// longest is how many bytes the longest word has.
+func (t term) longest() (n int) {
+	for _, w := range t.words {
+		n = max(n, len(w))
+	}
+	return n
 }

@@ -198,13 +198,15 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 			rt.Fatal(err)
 		}
 		path := filepath.Join(dir, fmt.Sprint(time.Now().UnixNano()))
-		lite := openAt(t, path, Config{Limits: limits})
+		now := func() time.Time { return time.UnixMilli(1_790_000_000_000).Add(4 * time.Hour) }
+		lite := openAt(t, path, Config{Limits: limits, now: now})
 		defer func() { _ = lite.Close() }()
 		reader, err := OpenReader(path)
 		if err != nil {
 			rt.Fatal(err)
 		}
 		defer reader.Close()
+		reader.now = now
 		memory := NewMemoryWith(limits)
 		m := &model{limits: limits.filled(), logs: map[logName]*wire.Head{}, clocks: map[wire.Room]uint64{}}
 		start := time.UnixMilli(1_790_000_000_000).UTC()
@@ -302,9 +304,12 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 				m.expire(now)
 				agree("expire", true, lite.Expire(now), memory.Expire(now))
 			},
-			"tidy":   func(rt *rapid.T) { agree("tidy", true, lite.Settle(), lite.tidy(start)) },
-			"reopen": func(rt *rapid.T) { agree("close", true, lite.Close()); lite = openAt(t, path, Config{Limits: limits}) },
-			"":       func(rt *rapid.T) { compare(rt, m, lite, memory, reader) },
+			"tidy": func(rt *rapid.T) { agree("tidy", true, lite.Settle(), lite.tidy(start)) },
+			"reopen": func(rt *rapid.T) {
+				agree("close", true, lite.Close())
+				lite = openAt(t, path, Config{Limits: limits, now: now})
+			},
+			"": func(rt *rapid.T) { compare(rt, m, lite, memory, reader) },
 		})
 	})
 }
@@ -410,20 +415,39 @@ func compare(rt *rapid.T, m *model, lite *SQLite, memory *Memory, reader *Reader
 		len(held) > 0 && (!st.Oldest.Equal(held[0].Time) || !st.Newest.Equal(held[len(held)-1].Time)) {
 		rt.Fatalf("%s has stats %+v of %s, %v: want %d events, %d bytes, %d authors", what, st, room, err, len(held), m.size(room), len(authors))
 	}
-	var found []wire.Event
-	for c := (Cursor{}); ; {
-		res, err := v.Search(context.Background(), room, query, c, 5)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		for _, h := range res.Hits {
-			found = append(found, h.Event)
-		}
-		if c = res.Next; !res.More {
-			break
+	find := func(room wire.Room) (found []wire.Event) {
+		for c := (Cursor{}); ; {
+			res, err := v.Search(context.Background(), room, query, c, 5)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			for _, h := range res.Hits {
+				found = append(found, h.Event)
+			}
+			if c = res.Next; !res.More {
+				return found
+			}
 		}
 	}
-	want(what+": search for "+query, found, nil, hits)
+	want(what+": search for "+query, find(room), nil, hits)
+	// Clocks are wrong here, so all that is known of the order is that each room has its own.
+	all := find("")
+	for _, name := range names {
+		hits = nil
+		for _, e := range m.in(name) {
+			if says(&e, query) {
+				hits = append(hits, e)
+			}
+		}
+		slices.Reverse(hits)
+		var of []wire.Event
+		for _, e := range all {
+			if e.Room == name {
+				of = append(of, e)
+			}
+		}
+		want(what+": search for "+query+" in all rooms, what is of "+string(name), of, nil, hits)
+	}
 }
 
 // says is what a query finds, said otherwise than in match.

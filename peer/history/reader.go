@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -21,11 +22,12 @@ type Reader struct {
 	db
 	path string
 	file fs.FileInfo // what was opened
+	now  func() time.Time
 }
 
 // OpenReader opens the history at path for reading. It does not make one: where there is none the error is fs.ErrNotExist.
 func OpenReader(path string) (*Reader, error) {
-	r := &Reader{path: path}
+	r := &Reader{path: path, now: time.Now}
 	if err := r.open(); err != nil {
 		return nil, err
 	}
@@ -300,28 +302,28 @@ func (r *Reader) Stats(room wire.Room) (st Stats, err error) {
 // Search implements View.
 func (r *Reader) Search(ctx context.Context, room wire.Room, query string, from Cursor, limit int) (res Results, err error) {
 	err = r.at(func(sn *snapshot) error {
-		rooms := []wire.Room{room}
-		if room == "" {
-			if rooms, err = sn.rooms(); err != nil {
+		f := newFinder(query, from, limit)
+		if err := sn.query("SELECT id, name FROM rooms WHERE ?1 = '' OR name = ?1", func(row []driver.Value) error {
+			f.rooms[num(row[0])] = wire.Room(str(row[1]))
+			return nil
+		}, string(room)); err != nil {
+			return err
+		}
+		if err := sn.find(ctx, f, room != ""); err != nil {
+			return err
+		}
+		for id, name := range f.rooms {
+			lines := sn.of(name, nil)
+			seconds, err := sn.seconds(id, lines, r.now())
+			if err != nil {
 				return err
 			}
-		}
-		res, err = search(rooms, parseQuery(query), from, limit, func(room wire.Room, terms []term, before *place, limit int) ([]Hit, error) {
-			id, err := sn.id(room)
-			if err != nil || id == 0 {
-				return nil, err
-			}
-			hits, err := sn.find(ctx, room, id, terms, before, limit)
-			if err != nil {
-				return nil, err
-			}
-			lines := sn.of(room, nil)
 			for i := range lines {
-				hits = take(hits, &lines[i], terms, before)
+				f.take(&lines[i], seconds[i])
 			}
-			return newest(hits, limit), nil
-		})
-		return err
+		}
+		res = f.results()
+		return nil
 	})
 	return res, err
 }

@@ -29,7 +29,7 @@ var migrations = [...]migration{
 		data BLOB NOT NULL, PRIMARY KEY (room, author, seq)) WITHOUT ROWID;
 	CREATE INDEX events_by_lamport ON events (room, lamport, author);`},
 
-	// An event gets a number, doc, by which the index of words knows it, see docOf. time is the author's, in milliseconds; sum is the
+	// An event gets a number, doc. time is the author's, in milliseconds; sum is the
 	// CRC-32C of data. waiting are events whose words are not in the index yet. sum of a log is that of its row, see sumOf. events and bytes
 	// of a room hold if meta says that the file was closed.
 	{sql: `ALTER TABLE events RENAME TO events_1;
@@ -48,33 +48,23 @@ var migrations = [...]migration{
 	{sql: `ALTER TABLE logs RENAME TO logs_2;
 	CREATE TABLE logs (room INTEGER NOT NULL, author INTEGER NOT NULL, run INTEGER NOT NULL, base INTEGER NOT NULL, head INTEGER NOT NULL,
 		sum INTEGER NOT NULL, PRIMARY KEY (room, author, run)) WITHOUT ROWID;`, then: (*SQLite).fromSchema2},
+
+	// doc tells no more than in which order events came. second is when an event counts as said; with doc it makes the number by which the index
+	// of words knows it, see stampOf. The index is begun anew. What waits for it has its room, which is a word there.
+	{sql: `ALTER TABLE events RENAME TO events_3;
+	DROP INDEX events_by_author;
+	DROP INDEX events_by_lamport;
+	CREATE TABLE events (doc INTEGER PRIMARY KEY, room INTEGER NOT NULL, author INTEGER NOT NULL, seq INTEGER NOT NULL, lamport INTEGER NOT NULL,
+		time INTEGER NOT NULL, second INTEGER NOT NULL, sum INTEGER NOT NULL, data BLOB NOT NULL);
+	CREATE UNIQUE INDEX events_by_author ON events (room, author, seq);
+	CREATE INDEX events_by_lamport ON events (room, lamport, author);
+	DROP TABLE waiting;
+	CREATE TABLE waiting (doc INTEGER PRIMARY KEY, room INTEGER NOT NULL, second INTEGER NOT NULL);
+	DROP TABLE words;` + sqlWords, then: (*SQLite).fromSchema3},
 }
 
-// A doc is 10 bits of its room's number, 41 of its Lamport clock, and 12 of a slot among those of the same clock. So what belongs together
-// lies together, the index has a range for a room, and gives the newest first. Rooms whose numbers have the same last bits share a
-// range, which costs time and nothing else.
-const (
-	slotBits  = 12
-	clockBits = 41
-	roomBits  = 10
-	// maxClock is to what clocks are cut. Honest ones count events; gossip takes none that counts more than the milliseconds since
-	// 1970, which get there in 2039.
-	maxClock = 1<<clockBits - 1
-)
-
-// docOf is the first doc of a room and a Lamport clock.
-func docOf(room int64, lamport uint64) int64 {
-	return (room&(1<<roomBits-1)<<clockBits | int64(min(lamport, maxClock))) << slotBits
-}
-
-// slotOf is where an event is put, in the lower half of the slots of its clock, if nothing is there.
-func slotOf(author int64, seq uint64) int64 {
-	h := (uint64(author)*0x9e3779b97f4a7c15 + seq) * 0x9e3779b97f4a7c15
-	return int64(h >> (64 - (slotBits - 1)))
-}
-
-// sqlWords makes the index of words. It holds no text, only where words are. They come folded (text.go), separated by spaces; the tokenizer
-// ascii leaves them as they are.
+// sqlWords makes the index of words. It holds no text, only where words are. They come folded (text.go), separated by spaces, after a word
+// for the room (roomWord); the tokenizer ascii leaves them as they are.
 const sqlWords = `CREATE VIRTUAL TABLE words USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');`
 
 const (
@@ -91,10 +81,9 @@ const (
 	sqlMeta    = `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`
 	sqlGetMeta = `SELECT value FROM meta WHERE key = ?`
 
-	sqlEvent = `INSERT INTO events (doc, room, author, seq, lamport, time, sum, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
-	sqlTaken = `SELECT max(doc) FROM events WHERE doc BETWEEN ? AND ?`
-	sqlLeast = `SELECT min(doc) FROM events WHERE doc < 0`
-	sqlWait  = `INSERT INTO waiting (doc) VALUES (last_insert_rowid())`
+	sqlEvent = `INSERT INTO events (doc, room, author, seq, lamport, time, second, sum, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	sqlLast  = `SELECT max(doc) FROM events`
+	sqlWait  = `INSERT INTO waiting (doc, room, second) VALUES (?, ?, ?)`
 	sqlRange = `SELECT data, sum FROM events WHERE room = ? AND author = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?`
 	// The order of joins is given because the planner knows nothing of how many authors there are.
 	sqlBefore = `SELECT e.data, e.sum FROM events e CROSS JOIN authors a ON a.id = e.author
@@ -112,7 +101,7 @@ const (
 
 	sqlHeld    = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
 	sqlUnwait  = `DELETE FROM waiting WHERE doc IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?)`
-	sqlUnindex = `DELETE FROM words WHERE rowid IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?)`
+	sqlUnindex = `DELETE FROM words WHERE rowid IN (SELECT second << 32 | doc FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?)`
 	sqlPrune   = `DELETE FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
 	sqlForget  = `DELETE FROM logs WHERE room = ? AND author = ? AND run = ?`
 	sqlOrphans = `DELETE FROM authors WHERE id NOT IN (SELECT author FROM logs)`
@@ -197,7 +186,8 @@ func (s *SQLite) fromSchema1() error {
 		if err != nil {
 			return &damageError{err: err}
 		}
-		return s.insert(rowOf(&sqliteRoom{id: num(row[0])}, num(row[1]), &e), data)
+		return s.exec("INSERT INTO events (room, author, seq, lamport, time, sum, data) VALUES (?, ?, ?, ?, ?, ?, ?)", row[0], row[1], int64(e.Seq),
+			int64(e.Lamport), e.Time.UnixMilli(), int64(crc32.Checksum(data, castagnoli)), data)
 	})
 	if err != nil {
 		return err
@@ -296,6 +286,29 @@ func (s *SQLite) fromSchema2() error {
 		}
 	}
 	return s.script("DROP TABLE logs_2")
+}
+
+// fromSchema3 copies the events. They come by doc, which is room by room, and in each by Lamport clock.
+func (s *SQLite) fromSchema3() error {
+	s.lastDoc = 0
+	rooms := make(map[int64]*sqliteRoom)
+	err := s.query("SELECT room, author, seq, lamport, time, sum, data FROM events_3 ORDER BY doc", func(row []driver.Value) error {
+		r, data := rooms[num(row[0])], blob(row[6])
+		if r == nil {
+			r = &sqliteRoom{id: num(row[0])}
+			rooms[r.id] = r
+		}
+		if int64(crc32.Checksum(data, castagnoli)) != num(row[5]) {
+			return &damageError{err: fmt.Errorf("event %d of author %d has a wrong checksum", num(row[2]), num(row[1]))}
+		}
+		e, err := wire.DecodeEvent(data)
+		return s.insert(&journaled{room: r, author: num(row[1]), seq: uint64(num(row[2])), lamport: uint64(num(row[3])),
+			time: time.UnixMilli(num(row[4])), spoken: err == nil && len(spoken(&e)) > 0}, data)
+	})
+	if err != nil {
+		return err
+	}
+	return s.script("DROP TABLE events_3")
 }
 
 // last finds the last events of a log that follow each other.

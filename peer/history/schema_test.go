@@ -162,6 +162,71 @@ func TestADamagedRowOfSchema2IsNotTakenOver(t *testing.T) {
 	}
 }
 
+// In schema 3 the index had the events by room and clock, and one of them could be in it or wait.
+func TestAFileOfSchema3IsBroughtUpToDate(t *testing.T) {
+	path := fromSQL(t, "schema3.sql")
+	s := openAt(t, path, Config{now: func() time.Time { return time.UnixMilli(1_800_000_000_000) }})
+	defer func() { _ = s.Close() }()
+	second := []string{"two lines", "late line"} // with one clock; that of the latter's author is a year behind
+	if a, b := wire.IDOf(testKey(1)), wire.IDOf(testKey(2)); b.Less(a) {
+		slices.Reverse(second)
+	}
+	general := append(append([]string{"one line"}, second...), "three lines", "fourth line", "last line")
+	slices.Reverse(second)
+	for range 2 {
+		wantHead(t, s, "general", 1, 0, 3, 5)
+		wantHead(t, s, "general", 2, 3, 5, 5)
+		got, err := s.Recent("general", 10)
+		wantTexts(t, "the room", got, err, general...)
+		got, err = s.Recent("dev", 10)
+		wantTexts(t, "the other room", got, err, "dev line one", "dev line two", "line of a machine")
+		wantTexts(t, "a search of both", pages(t, s, "line*", 3), nil,
+			append(append([]string{"last line", "fourth line", "three lines", "dev line two"}, second...), "dev line one", "one line")...)
+		for s.waiting > 0 {
+			if err := s.Tidy(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustTell(t, s)
+		s = reopened(t, s, path)
+	}
+	fresh := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{})
+	defer fresh.Close()
+	old, err := s.schemaSum()
+	if made, err2 := fresh.schemaSum(); err != nil || err2 != nil || old != made {
+		t.Errorf("the tables of a file that was brought up to date differ from those of a new one: %v, %v", err, err2)
+	}
+}
+
+// mustTell checks what SQLite can say of the index of words: that it is whole, and that nothing else is in it.
+func mustTell(t *testing.T, s *SQLite) {
+	t.Helper()
+	if err := s.script("INSERT INTO words (words) VALUES ('integrity-check')"); err != nil {
+		t.Errorf("the index is not whole: %v", err)
+	}
+	var indexed, spoken int64
+	if err := errors.Join(s.query("SELECT count(*) FROM words_docsize", first(&indexed)),
+		s.query("SELECT count(*) FROM words_docsize WHERE id IN (SELECT second << 32 | doc FROM events)", first(&spoken))); err != nil || indexed != spoken {
+		t.Errorf("the index has %d events, of which %d are in the file, %v", indexed, spoken, err)
+	}
+}
+
+func TestADamagedEventOfSchema3IsNotTakenOver(t *testing.T) {
+	path := fromSQL(t, "schema3.sql")
+	d, err := connect(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.script("UPDATE events SET data = x'00' WHERE seq = 2"), d.close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenSQLite(path, Config{})
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) {
+		t.Errorf("open gave %v: want a CorruptError", err)
+	}
+}
+
 func TestADamagedFileOfSchema1IsSetAside(t *testing.T) {
 	path := fromSQL(t, "schema1.sql")
 	d, err := connect(path, "")
@@ -202,7 +267,8 @@ func TestNoQueryReadsATable(t *testing.T) {
 		"range": {sqlRange, 5, false}, "before": {sqlBefore, 4, true}, "after": {sqlAfter, 4, true}, "from": {sqlFrom, 4, true},
 		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 4, false}, "held": {sqlHeld, 4, false}, "unwait": {sqlUnwait, 4, false},
 		"unindex": {sqlUnindex, 4, false}, "prune": {sqlPrune, 4, false}, "head": {sqlHead, 4, false}, "parted": {sqlParted, 4, false}, "clock": {sqlClock, 1, false},
-		"taken": {sqlTaken, 2, false}, "next waiting": {sqlNextWaiting, 1, false}, "scan": {sqlScan, 3, false}, "by doc": {sqlByDoc, 2, false},
+		"last": {sqlLast, 0, false}, "by doc": {sqlByDoc, 1, false}, "next waiting": {sqlNextWaiting, 1, false}, "scan": {sqlScan, 3, false}, "up to": {sqlUpTo, 2, false},
+		"above": {sqlAbove, 2, false}, "match": {sqlMatch, 2, false},
 	} {
 		args := []driver.Value{int64(1), int64(1), int64(1), int64(1), int64(1)}[:q.args]
 		if err := s.query("EXPLAIN QUERY PLAN "+q.sql, func(row []driver.Value) error {

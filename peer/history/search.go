@@ -1,9 +1,10 @@
 package history
 
 import (
+	"cmp"
+	"database/sql/driver"
 	"maps"
 	"slices"
-	"time"
 
 	"peerchat/peer/wire"
 )
@@ -31,129 +32,116 @@ type Results struct {
 }
 
 // Cursor is where a search goes on; the zero Cursor begins. It belongs to the room and the query that it came of. In one room the
-// hits come in reverse display order. Of many rooms it is merged by the time that the authors gave, in each room in its order, so
-// a wrong clock moves nothing but what is next to it.
-type Cursor struct{ at map[wire.Room]place }
+// hits come in reverse display order. Of many rooms the one that counts as said last comes first, to the second, and within a second
+// they come room by room; those of a room stay in its order, so a wrong clock moves nothing but what is next to it (order.go).
+type Cursor struct {
+	second int64               // of the last hit that was taken
+	at     map[wire.Room]place // that of each room
+}
 
 // place is where an event stands in a room.
 type place struct {
 	lamport uint64
 	author  wire.PeerID
 	seq     uint64
-	end     bool // there is nothing before it
 }
 
-func placeOf(e *wire.Event) place { return place{lamport: e.Lamport, author: e.Author, seq: e.Seq} }
-
-// isBefore reports whether e comes before p in display order.
-func (p *place) holds(e *wire.Event) bool {
-	return p == nil || order(e, &wire.Event{Lamport: p.lamport, Author: p.author, Seq: p.seq}) < 0
+// passes reports whether e was not taken yet.
+func (c *Cursor) passes(e *wire.Event) bool {
+	p, ok := c.at[e.Room]
+	return !ok || order(e, &wire.Event{Lamport: p.lamport, Author: p.author, Seq: p.seq}) < 0
 }
 
-// take appends e to hits if it is one and stands before a place.
-func take(hits []Hit, e *wire.Event, terms []term, before *place) []Hit {
-	if !before.holds(e) {
-		return hits
-	}
-	if spans, ok := match(terms, spoken(e)); ok {
-		hits = append(hits, Hit{Event: *e, Spans: spans})
-	}
-	return hits
+// finder gathers the hits of a search.
+type finder struct {
+	terms []term
+	from  Cursor
+	limit int                 // one more than are asked for
+	rooms map[int64]wire.Room // those that are searched, by their numbers
+	hits  []found
+	n     int   // hits of the present query, which gives them by descending second
+	last  int64 // the second of its last row
+	floor int64 // no hit of a second before this is needed
 }
 
-// search is the search of every store; find finds in one room the newest hits before a place.
-func search(rooms []wire.Room, terms []term, from Cursor, limit int,
-	find func(room wire.Room, terms []term, before *place, limit int) ([]Hit, error)) (Results, error) {
-	limit = min(limit, MaxHits)
-	if limit < 1 || len(terms) == 0 {
-		return Results{}, nil
-	}
-	m := merger{terms: terms, chunk: limit, find: find, at: maps.Clone(from.at)}
-	if m.at == nil {
-		m.at = make(map[wire.Room]place)
-	}
-	if len(rooms) > 1 {
-		m.chunk = min(limit, limit/len(rooms)+2)
-	}
-	for _, room := range rooms {
-		if !m.at[room].end {
-			m.streams = append(m.streams, &stream{room: room})
-		}
-	}
-	var res Results
-	for len(res.Hits) < limit {
-		h, err := m.next()
-		if err != nil {
-			return Results{}, err
-		}
-		if h == nil {
-			break
-		}
-		res.Hits = append(res.Hits, *h)
-	}
-	res.Next, res.More = Cursor{m.at}, len(m.streams) > 0
-	return res, nil
+// found is a hit with the second at which it counts as said.
+type found struct {
+	Hit
+	second int64
 }
 
-// merger merges the hits of rooms.
-type merger struct {
-	terms   []term
-	chunk   int
-	find    func(wire.Room, []term, *place, int) ([]Hit, error)
-	at      map[wire.Room]place // behind what was taken
-	streams []*stream           // that are not at their end
+func newFinder(query string, from Cursor, limit int) *finder {
+	f := &finder{terms: parseQuery(query), from: from, rooms: make(map[int64]wire.Room), last: maxSecond}
+	if limit > 0 {
+		f.limit = min(limit, MaxHits) + 1
+	}
+	return f
 }
 
-type stream struct {
-	room  wire.Room
-	hits  []Hit
-	times []time.Time // the latest of each hit and those after it
-	last  bool        // there are no more behind them
+// enough reports whether what is of a second is not needed. Those of one second come in any order, so all of them are.
+func (f *finder) enough(second int64) bool {
+	done := second < f.floor || f.n >= f.limit && second < f.last
+	f.last = second
+	return done
 }
 
-// next takes the newest hit; nil is the end.
-func (m *merger) next() (*Hit, error) {
-	var best *stream
-	for _, s := range slices.Clone(m.streams) {
-		if len(s.hits) == 0 && !s.last {
-			if err := m.fill(s); err != nil {
-				return nil, err
-			}
-		}
-		if len(s.hits) == 0 {
-			m.at[s.room] = place{end: true}
-			m.streams = slices.DeleteFunc(m.streams, func(x *stream) bool { return x == s })
-			continue
-		}
-		if best == nil || s.times[0].After(best.times[0]) {
-			best = s
-		}
+// see takes the event of a row (second, room, data, sum) if it is a hit. The index may say so of one that is none, if it is damaged.
+func (f *finder) see(row []driver.Value) error {
+	second := num(row[0])
+	if f.enough(second) {
+		return errEnough
 	}
-	if best == nil {
-		return nil, nil
+	room, ok := f.rooms[num(row[1])]
+	if !ok {
+		return nil
 	}
-	h := &best.hits[0]
-	best.hits, best.times = best.hits[1:], best.times[1:]
-	m.at[best.room] = placeOf(&h.Event)
-	return h, nil
+	e, err := decode(room, blob(row[2]), num(row[3]))
+	if err == nil && f.take(&e, second) {
+		f.n++
+	}
+	if err == errUnreadable {
+		err = nil
+	}
+	return err
 }
 
-func (m *merger) fill(s *stream) error {
-	var before *place
-	if p, ok := m.at[s.room]; ok {
-		before = &p
+// next is called between two queries.
+func (f *finder) next() {
+	if f.n >= f.limit {
+		f.floor = f.hits[f.limit-1].second
 	}
-	hits, err := m.find(s.room, m.terms, before, m.chunk)
-	if err != nil {
-		return err
+	f.n, f.last = 0, maxSecond
+}
+
+// take takes e if it is a hit that was not taken before.
+func (f *finder) take(e *wire.Event, second int64) bool {
+	if !f.from.passes(e) {
+		return false
 	}
-	s.hits, s.last = hits, len(hits) < m.chunk
-	s.times = make([]time.Time, len(hits))
-	for i := len(hits) - 1; i >= 0; i-- {
-		s.times[i] = hits[i].Event.Time
-		if i+1 < len(hits) && s.times[i+1].After(s.times[i]) {
-			s.times[i] = s.times[i+1]
-		}
+	spans, ok := match(f.terms, spoken(e))
+	if ok {
+		f.hits = append(f.hits, found{Hit{Event: *e, Spans: spans}, second})
 	}
-	return nil
+	return ok
+}
+
+// results are the newest of the hits.
+func (f *finder) results() Results {
+	slices.SortFunc(f.hits, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.second, a.second), cmp.Compare(a.Event.Room, b.Event.Room), order(&b.Event, &a.Event))
+	})
+	res := Results{Next: f.from}
+	if f.limit == 0 || len(f.hits) == 0 {
+		return res
+	}
+	res.More = len(f.hits) >= f.limit
+	taken := f.hits[:min(len(f.hits), f.limit-1)]
+	res.Next = Cursor{second: taken[len(taken)-1].second, at: make(map[wire.Room]place, len(f.from.at)+1)}
+	maps.Copy(res.Next.at, f.from.at)
+	for i := range taken {
+		e := &taken[i].Event
+		res.Hits = append(res.Hits, taken[i].Hit)
+		res.Next.at[e.Room] = place{lamport: e.Lamport, author: e.Author, seq: e.Seq}
+	}
+	return res
 }

@@ -263,11 +263,8 @@ func TestSearchPages(t *testing.T) {
 							}
 							from = page.Next
 						}
-						if room != "" && !slices.Equal(got, want) {
+						if !slices.Equal(got, want) {
 							t.Errorf("%s gives pages of %d that differ from the whole in %q: %d and %d", name, size, room, len(got), len(want))
-						}
-						if room == "" && len(got) < len(want) {
-							t.Errorf("%s gives %d hits of all rooms in pages of %d: want at least %d", name, len(got), size, len(want))
 						}
 					}
 				}
@@ -286,7 +283,8 @@ func TestSearchPages(t *testing.T) {
 // FuzzQuery checks that no query fails, and that the index finds what a search without one finds.
 func FuzzQuery(f *testing.F) {
 	for _, q := range []string{"", "hello", `"`, `""`, `"a b"*`, "a*", "*", `a" OR "b`, "NEAR(a b)", "text:a", "a AND NOT b", "-a", "^a", "a + b", "{a b}:c",
-		"\x00", "\xff", "東京", "ﬁ", "e\u0301", "a'b", ";DROP TABLE events", strings.Repeat("(", 500), strings.Repeat("a ", 500), "\ue0001"} {
+		"\x00", "\xff", "東京", "ﬁ", "e\u0301", "a'b", ";DROP TABLE events", strings.Repeat("(", 500), strings.Repeat("a ", 500), "\ue0001",
+		"h* he* hel* w* wo* a* b* c* d*", `"hello world a b c"`, `"hello wor*" "a b c*" "b c*" c*`, "hello* hello", "§ §1", "a b c d e f g h i j k l"} {
 		f.Add(q, "hello world, a b c 東京都 café "+q)
 	}
 	m := NewMemory()

@@ -25,21 +25,24 @@ type Config struct {
 	NewIdentity bool
 	// OnDamage is called by the goroutine that uses the store when its file turned out to be damaged and was replaced.
 	OnDamage func(*CorruptError)
+
+	now func() time.Time // time.Now, but in tests
 }
 
 // SQLite is a Store in a file.
 type SQLite struct {
 	db
-	path   string
-	cfg    Config // Limits are filled
-	lock   *flock.Flock
-	broken error // why there is no file any more, though the store was not closed
-	rooms  map[wire.Room]*sqliteRoom
-	ids    map[wire.PeerID]int64 // of authors
-	bytes  int64                 // of all rooms, as Limits count them
-	grown  map[wire.Room]bool    // rooms whose bounds were not looked at since
-	run    uint32
-	buf    []byte
+	path    string
+	cfg     Config // Limits are filled
+	lock    *flock.Flock
+	broken  error // why there is no file any more, though the store was not closed
+	rooms   map[wire.Room]*sqliteRoom
+	ids     map[wire.PeerID]int64 // of authors
+	bytes   int64                 // of all rooms, as Limits count them
+	grown   map[wire.Room]bool    // rooms whose bounds were not looked at since
+	run     uint32
+	lastDoc int64 // the highest doc that was given
+	buf     []byte
 
 	journal journal
 	waiting int       // events whose words are not in the index yet
@@ -54,6 +57,7 @@ type sqliteRoom struct {
 	logs    map[wire.LogID]*sqliteLog // each has its row in the table logs
 	count   int
 	encoded int64 // bytes of the events
+	gap     gap   // where the last event was put; of one that was taken back, it still holds
 }
 
 func (r *sqliteRoom) size() int64 { return sizeOf(r.count, r.encoded) }
@@ -84,6 +88,9 @@ func Open(path string) (Store, error) {
 // returns a *CorruptError: open again for a new one. One that another has open gives an *InUseError.
 func OpenSQLite(path string, cfg Config) (_ *SQLite, err error) {
 	cfg.Limits = cfg.Limits.filled()
+	if cfg.now == nil {
+		cfg.now = time.Now
+	}
 	s := &SQLite{path: path, cfg: cfg, lock: flock.New(path+lockSuffix, flock.SetPermissions(0o600))}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("open history %s: it is no file (%v): move it away", path, info.Mode().Type())
@@ -241,7 +248,7 @@ func (s *SQLite) load() error {
 		}
 	}
 	var waiting int64
-	if err := s.query(sqlWaiting, first(&waiting)); err != nil {
+	if err := errors.Join(s.query(sqlWaiting, first(&waiting)), s.query(sqlLast, first(&s.lastDoc))); err != nil {
 		return err
 	}
 	s.waiting = int(waiting)
@@ -421,19 +428,24 @@ func (s *SQLite) Stats(room wire.Room) (st Stats, err error) {
 
 // Search implements View.
 func (s *SQLite) Search(ctx context.Context, room wire.Room, query string, from Cursor, limit int) (res Results, err error) {
-	rooms := []wire.Room{room}
-	if room == "" {
-		if rooms, err = s.Rooms(); err != nil {
-			return res, err
-		}
-	}
-	return search(rooms, parseQuery(query), from, limit, func(room wire.Room, terms []term, before *place, limit int) (hits []Hit, err error) {
-		err = s.look(room, "search in the log", func(r *sqliteRoom) error {
-			hits, err = s.find(ctx, room, r.id, terms, before, limit)
+	err = s.guard(func() error {
+		if err := s.settle(); err != nil {
 			return err
-		})
-		return hits, err
+		}
+		f := newFinder(query, from, limit)
+		for name, r := range s.rooms {
+			if room == "" || room == name {
+				f.rooms[r.id] = name
+			}
+		}
+		err := s.find(ctx, f, room != "")
+		res = f.results()
+		return err
 	})
+	if err != nil {
+		return Results{}, fmt.Errorf("search in the history: %w", explain(err))
+	}
+	return res, nil
 }
 
 // Export implements View.
