@@ -107,14 +107,11 @@ func rowOf(room *sqliteRoom, author int64, e *wire.Event) *journaled {
 }
 
 // insert writes the row of an event, and lets it wait for the index. data is its encoding.
-func (s *SQLite) insert(x *journaled, data []byte) (err error) {
-	g := &x.room.gap
-	if !g.holds(x.lamport) {
-		if *g, err = s.gapAt(x.room.id, x.lamport); err != nil {
-			return err
-		}
+func (s *SQLite) insert(x *journaled, data []byte) error {
+	second, err := s.second(x)
+	if err != nil {
+		return err
 	}
-	second := g.put(x.lamport, x.time, s.cfg.now())
 	for tries := 0; tries == 0 || codeOf(err) == codeConstraint && s.lastDoc == maxDoc && tries < 100; tries++ {
 		doc := s.lastDoc + 1
 		if s.lastDoc == maxDoc { // after years of floods: one of those that were pruned

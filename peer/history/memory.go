@@ -417,7 +417,7 @@ func (m *Memory) Search(ctx context.Context, room wire.Room, query string, from 
 			continue
 		}
 		for _, e := range r.all(nil) {
-			f.take(&e, g.put(e.Lamport, e.Time, e.Time))
+			f.take(&e, g.put(e.Lamport, counted(e.Time, e.Time)))
 		}
 	}
 	return f.results(), ctx.Err()

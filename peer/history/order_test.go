@@ -255,6 +255,84 @@ func secondsIn(t *testing.T, s *SQLite, now time.Time) map[string]int64 {
 	return seconds
 }
 
+// TestWhoSpeaksFirst checks that a newcomer's own lines, which have low Lamport clocks because it has heard nothing yet, do not drag what was said
+// before into the present; and that where they are many, the room keeps its order.
+func TestWhoSpeaksFirst(t *testing.T) {
+	for lines, moved := range map[int]bool{1: true, mostMove: true, mostMove + 1: false} {
+		path := filepath.Join(t.TempDir(), "history.db")
+		s := openAt(t, path, Config{now: func() time.Time { return time.UnixMilli(1_800_000_000_000) }})
+		for i := range uint64(lines) {
+			e := said("general", 1, i+1, i+1, "hi there")
+			e[0].Time = time.UnixMilli(1_799_999_000_000 + int64(i)*1000).UTC()
+			mustAppend(t, s, e...)
+		}
+		if err := s.Tidy(); err != nil { // they are in the index
+			t.Fatal(err)
+		}
+		mustAppend(t, s, said("dev", 1, 1, 2000, "hi dev")...)
+		old := append(said("general", 2, 1, 100, "hi one"), said("general", 2, 2, 500, "hi two")...)
+		if err := s.Rebase("general", logOf(&old[0]), 1); err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, s, old[1])
+		if err := s.Tidy(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Prepend(old[:1]); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			seconds := secondsIn(t, s, s.cfg.now())
+			for _, e := range old {
+				if right := seconds[names([]wire.Event{e})[0]] == e.Time.Unix()-epoch; right != moved {
+					t.Errorf("with %d lines before, %s counts as said at the time of its author: %v, want %v", lines, e.Body, right, moved)
+				}
+			}
+			want := []string{"hi dev", "hi two", "hi one"}
+			if !moved {
+				want = []string{"hi two", "hi one"}
+			}
+			for range lines {
+				want = append(want, "hi there")
+			}
+			if !moved {
+				want = append(want, "hi dev")
+			}
+			wantTexts(t, "the search", pages(t, s, "hi", 3), nil, want...)
+			for s.waiting > 0 {
+				if err := s.Tidy(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustTell(t, s)
+			s = reopened(t, s, path)
+			s.cfg.now = func() time.Time { return time.UnixMilli(1_800_000_000_000) }
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWhatWasTakenBackMovedNothing checks that an append that failed half-way leaves no trace in where the next events are put.
+func TestWhatWasTakenBackMovedNothing(t *testing.T) {
+	now := func() time.Time { return time.UnixMilli(1_800_000_000_000) }
+	s := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{now: now})
+	defer s.Close()
+	hi := said("general", 1, 1, 1, "hi")
+	hi[0].Time = now()
+	mustAppend(t, s, hi...)
+	old := said("general", 2, 1, 100, "old", "old", "old")
+	if err := s.Append([]wire.Event{old[0], old[2]}); err == nil {
+		t.Fatal("events with a gap between them are stored")
+	}
+	old[0].Lamport, old[0].Time = 101, now().Add(-drift*time.Second)
+	mustAppend(t, s, old[0])
+	if got := secondsIn(t, s, now()); len(got) != 2 {
+		t.Errorf("the file has %v", got)
+	}
+}
+
 // TestPagesWhileEventsCome checks that nothing is given twice or left out that was there when a search began.
 func TestPagesWhileEventsCome(t *testing.T) {
 	for seed := range uint64(8) {
@@ -355,6 +433,8 @@ func TestWhatTheIndexIsAskedFor(t *testing.T) {
 	}{
 		{"hello", 0, `"hello"`, ""},
 		{"hello", 7, `"§7" AND "hello"`, ""},
+		{`"hi there" hello`, 7, `"§7" AND "hi" AND "there" AND "hello"`, `"§7" AND "hi there" AND "hello"`},
+		{`"hi there" hello`, 0, `"hi there" AND "hello"`, ""},
 		{"hi hello hi", 0, `"hello" AND "hi"`, ""},
 		{"he*", 0, `"§"`, `"he" *`},
 		{"he*", 7, `"§7"`, `"§7" AND "he" *`},

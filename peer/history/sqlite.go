@@ -56,8 +56,9 @@ type sqliteRoom struct {
 	lamport uint64
 	logs    map[wire.LogID]*sqliteLog // each has its row in the table logs
 	count   int
-	encoded int64 // bytes of the events
-	gap     gap   // where the last event was put; of one that was taken back, it still holds
+	encoded int64          // bytes of the events
+	gap     gap            // where the last event was put
+	moved   map[int64]bool // docs, see moveBack
 }
 
 func (r *sqliteRoom) size() int64 { return sizeOf(r.count, r.encoded) }
@@ -335,6 +336,17 @@ func (s *SQLite) tidy(now time.Time) error {
 	if err == nil && now.Sub(s.expired) >= expireEvery {
 		s.expired = now
 		err = s.Expire(now)
+	}
+	return err
+}
+
+// transact runs f in a transaction that writes. Of one that failed nothing is true, and so of where its events were put.
+func (s *SQLite) transact(f func() error) error {
+	err := s.db.transact(f)
+	if err != nil {
+		for _, r := range s.rooms {
+			r.gap = gap{}
+		}
 	}
 	return err
 }
