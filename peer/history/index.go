@@ -181,7 +181,7 @@ func (d *db) scan(ctx context.Context, f *finder, room, to int64) error {
 // What the index is asked for may be less than what is looked for, because all that it finds is looked at. It costs the more the more
 // is written of a word that has many: the beginning of one with a single letter, in a million lines, a fifth of a second.
 const (
-	quickRows  = 32 // how many events are looked at before the index is asked for phrases and beginnings of words,
+	quickRows  = 32 // how many events are looked at before the index is asked for beginnings of words,
 	quickRate  = 10 // and how many more for each hit among them
 	mostWords  = 8  // that the index is asked for at once, at most
 	mostPhrase = 4  // words in a row likewise
@@ -189,8 +189,8 @@ const (
 )
 
 // matchOf is what SQLite's index is asked for, in a room or, if that is 0, in all: https://sqlite.org/fts5.html#full_text_query_syntax. The words
-// have neither quotes nor anything else that means something there. quick asks for no beginnings of words, and in a room for no phrases, so it may find
-// many more; it is full if there are none in that either.
+// have neither quotes nor anything else that means something there. quick asks for no beginnings of words, so it may find many more; it is full
+// if there are none in that either.
 func matchOf(terms []term, room int64) (quick, full string) {
 	var asked []term
 	for _, t := range terms {
@@ -218,10 +218,14 @@ func matchOf(terms []term, room int64) (quick, full string) {
 		if b.Len() > 0 {
 			b.WriteString(" AND ")
 		}
-		b.WriteString(`"` + strings.Join(t.words, " ") + `"`)
+		phrase := `"` + strings.Join(t.words, " ") + `"`
 		if t.prefix {
-			b.WriteString(" *")
+			phrase += " *"
 		}
+		if room != 0 && len(t.words) > 1 { // with AND, FTS5 looks for the phrase in all rooms
+			phrase = fmt.Sprintf(`NEAR("%s" %s, %d)`, roomWord(room), phrase, 2*wire.MaxText)
+		}
+		b.WriteString(phrase)
 	}
 	words, stars := 0, 0
 	for i, t := range asked {
@@ -235,11 +239,7 @@ func matchOf(terms []term, room int64) (quick, full string) {
 				t = plain
 			}
 		}
-		if room != 0 { // or FTS5 looks for the phrase in other rooms, too
-			for _, w := range plain.words {
-				and(&q, term{words: []string{w}})
-			}
-		} else if len(plain.words) > 0 {
+		if len(plain.words) > 0 {
 			and(&q, plain)
 		}
 		if len(t.words) > 0 {

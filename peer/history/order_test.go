@@ -433,7 +433,7 @@ func TestWhatTheIndexIsAskedFor(t *testing.T) {
 	}{
 		{"hello", 0, `"hello"`, ""},
 		{"hello", 7, `"§7" AND "hello"`, ""},
-		{`"hi there" hello`, 7, `"§7" AND "hi" AND "there" AND "hello"`, `"§7" AND "hi there" AND "hello"`},
+		{`"hi there" hello`, 7, `"§7" AND NEAR("§7" "hi there", 131072) AND "hello"`, ""},
 		{`"hi there" hello`, 0, `"hi there" AND "hello"`, ""},
 		{"hi hello hi", 0, `"hello" AND "hi"`, ""},
 		{"he*", 0, `"§"`, `"he" *`},
