@@ -42,6 +42,7 @@ func TestHostileNeighbourPassesNothingOn(t *testing.T) {
 		w := honestRoom(seed, crowd)
 		var v *simPeer
 		v = w.villain("mallory", w.hoards(func() *simPeer { return v }))
+		asked := w.asks(v)
 		w.run(20 * time.Second)
 		w.chat(100*time.Millisecond, time.Minute, 10*time.Second)
 		wantTalk(t, w, soon)
@@ -59,11 +60,34 @@ func TestHostileNeighbourPassesNothingOn(t *testing.T) {
 		if w.told(t, "silent", v, 2) > 0 {
 			told++
 		}
+		// Three questions in vain show that it is silent, if they are those that are put to find that out. Among six they are.
+		for _, p := range w.honest() {
+			if found := len(p.trouble("silent")) > 0; found && asked[p] < 3 || !found && asked[p] >= 6 {
+				t.Errorf("seed %d: %s asked mallory %d times in vain, and was told that it is silent: %v", seed, p.name, asked[p], found)
+			}
+		}
 	}
-	// Who finds it out is chance, and in a room now and then nobody does.
+	// Who needs it is chance: what it offers is first to come from others almost always, and then it is not asked. In 5 of 60 rooms, of the seeds
+	// 20 to 79, nobody asked often enough.
 	if told < 2 {
 		t.Errorf("in %d of 3 rooms somebody was told that it is silent, want 2", told)
 	}
+}
+
+// asks counts how often each of the honest asks v for events.
+func (w *world) asks(v *simPeer) map[*simPeer]int {
+	asked := map[*simPeer]int{}
+	for _, p := range w.honest() {
+		p.meddle = func(op opSend) bool {
+			if s := w.sessions[op.session]; s != nil && (s.ends[0] == v || s.ends[1] == v) {
+				if _, want := frameOf(op).(wire.Want); want {
+					asked[p]++
+				}
+			}
+			return true
+		}
+	}
+	return asked
 }
 
 // surrounded is how long a line may take among those most of whose neighbours pass nothing on: until logs are compared twice.
