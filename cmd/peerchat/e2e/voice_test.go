@@ -163,7 +163,7 @@ func (p *peer) wantTones(what string, tones ...tone) {
 }
 
 // What is spoken into one peer comes out of the other, and what that one says comes back. On a machine that is busy with other things
-// words may get lost, but not each time.
+// words may get lost: with a load of 8 on two cores the lowest of six correlations was 0.965. So there is one more try.
 func TestVoiceIsHeardAsItWasSpoken(t *testing.T) {
 	w := newWorld(t)
 	w.tracker()
@@ -177,7 +177,7 @@ func TestVoiceIsHeardAsItWasSpoken(t *testing.T) {
 
 	mark := alice.Mark()
 	likeness := map[*peer]float64{} // of what each hears to what the other says
-	for try := 0; try < 3 && (likeness[alice] < 0.95 || likeness[bob] < 0.95); try++ {
+	for try := 0; try < 2 && (likeness[alice] < 0.95 || likeness[bob] < 0.95); try++ {
 		from := map[*peer]int{alice: len(alice.heard()), bob: len(bob.heard())}
 		alice.input("wav:words.wav")
 		bob.input("wav:words.wav")
