@@ -1,6 +1,6 @@
 package peer
 
-// write sends a frame and watches the queue.
+// write sends a frame.
 func (s *rtcSession) write(frame []byte, fast bool) {
 	id, limit := rtcReliableID, uint64(rtcHardLimit)
 	if fast {
@@ -17,12 +17,15 @@ func (s *rtcSession) write(frame []byte, fast bool) {
 	}
 	if _, err := s.raw[id].WriteDataChannel(frame, false); err != nil {
 		s.rtc.dropped.Add(1) // closed under our feet, which its reader is about to tell
+	}
+}
+
+// press watches the queue. It is called after each frame, whatever became of it: the last one that waited may be one that does not go there.
+func (s *rtcSession) press() {
+	if s.state != rtcOpen {
 		return
 	}
-	if id == rtcFastID {
-		return
-	}
-	switch queued, waiting := s.dc[id].BufferedAmount(), uint64(s.posted.Load()); {
+	switch queued, waiting := s.dc[rtcReliableID].BufferedAmount(), uint64(s.posted.Load()); {
 	case !s.high && queued+waiting > rtcHighWater:
 		s.high = true
 		s.rtc.sink(Pressure{Session: s.id, High: true})

@@ -153,6 +153,7 @@ func (s *rtcSession) handle(op *rtcOp) {
 	if op.kind == rtcOpSend {
 		s.posted.Add(-int64(len(op.frame)))
 		s.write(op.frame, op.fast)
+		s.press()
 		return
 	}
 	if s.state == rtcClosed {

@@ -3,6 +3,7 @@ package peer
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -192,6 +193,36 @@ func TestRTCHoldsBackASlowReader(t *testing.T) {
 	}
 	for range 1000 {
 		p.a.Send(p.session, make([]byte, wire.MaxFastFrame), true)
+	}
+}
+
+// What waits for the session counts as pressure. When that ends with frames that do not go to the reliable channel, or are dropped, the end of the pressure
+// has to be told as well: nothing else may be sent before.
+func TestRTCTellsThatPressureIsOverAfterFastFrames(t *testing.T) {
+	blocked, release := make(chan struct{}), make(chan struct{})
+	cfg := rtcTestConfig()
+	cfg.MeasureInterval = 10 * time.Millisecond
+	p := newRTCPair(t, cfg, rtcTestConfig())
+	tell, once := p.a.sink, sync.OnceFunc(func() { close(blocked) })
+	p.a.sink = func(ev TransportEvent) {
+		if _, ok := ev.(Measured); ok {
+			once()
+			<-release
+		}
+		tell(ev)
+	}
+	p.open(5 * time.Second)
+	<-blocked // the session serves nothing now, as on a machine that has no time for it
+	p.a.Send(p.session, make([]byte, 1000), false)
+	for range rtcHighWater/wire.MaxFastFrame + 10 {
+		p.a.Send(p.session, make([]byte, wire.MaxFastFrame), true)
+	}
+	close(release)
+	if ev := rtcWait[Pressure](t, p.evA, 5*time.Second, "too much waits"); !ev.High {
+		t.Error("the first Pressure is not high")
+	}
+	if ev := rtcWait[Pressure](t, p.evA, 5*time.Second, "nothing waits any more"); ev.High {
+		t.Error("the second Pressure is high")
 	}
 }
 
