@@ -33,6 +33,9 @@ func (m *Machine) Check() error {
 		if len(r.asked) > maxOlderAsks || slices.ContainsFunc(r.asked, func(a *authorLog) bool { return a.older == nil }) {
 			return fmt.Errorf("it asks for older events of %d logs: at most %d are allowed", len(r.asked), maxOlderAsks)
 		}
+		if err := m.checkMissing(r); err != nil {
+			return err
+		}
 		if err := m.checkForest(r); err != nil {
 			return err
 		}
@@ -58,6 +61,25 @@ func (m *Machine) Check() error {
 		}
 		if known != l.known || known > maxKnown {
 			return fmt.Errorf("it knows %d heads of %s and counts %d", known, l.peer.Tag(), l.known)
+		}
+	}
+	return nil
+}
+
+// checkMissing says what is known to be missing in a room that is said to miss nothing.
+func (m *Machine) checkMissing(r *room) error {
+	if r.crowded || m.Missing(r.name) > 0 {
+		return nil
+	}
+	for _, a := range r.sorted {
+		for _, l := range m.linkList {
+			if s := l.share(r); s != nil && !l.cut {
+				k := s.known[a.id]
+				if _, waits := a.pending[max(a.head, k.base)+1]; k.seq > max(a.head, k.base) && !waits {
+					return fmt.Errorf("it holds %s up to %d and knows that %s holds %d, and says that nothing is missing", a.author.Tag(), a.head,
+						l.peer.Tag(), k.seq)
+				}
+			}
 		}
 	}
 	return nil

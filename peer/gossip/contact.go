@@ -22,12 +22,12 @@ func (m *Machine) greet(now time.Time, r *room) {
 	}
 }
 
-// skip takes an event in on the first contact that is not kept: it is older than the window, or there is no place for it there. The
-// log begins after it.
+// skip takes an event in on the first contact that is not kept: it is older than the window, or there is no place for it there, and it was said
+// before this peer came. The log begins after it.
 func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, out *Output) bool {
 	r.follow(now, e.Lamport)
 	q := a.ask
-	a.ended, a.before = a.ended || !q.skip, !e.Time.After(r.entered)
+	a.ended, a.before = a.ended || !q.skip, true
 	if e.Seq < q.up {
 		q.from++
 		q.deadline = now.Add(askTimeout)
@@ -44,9 +44,9 @@ func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Ev
 }
 
 // skips tells whether an event is one to skip.
-func (m *Machine) skips(now time.Time, a *authorLog, e *wire.Event) bool {
+func (m *Machine) skips(now time.Time, r *room, a *authorLog, e *wire.Event) bool {
 	q := a.ask
-	return a.joined && a.head == a.base && q != nil && q.adopt && e.Seq == q.from && e.Seq <= a.old() && (q.skip || m.tooOld(now, e.Time))
+	return a.joined && a.head == a.base && q != nil && q.adopt && e.Seq == q.from && e.Seq <= a.old() && !e.Time.After(r.entered) && (q.skip || m.tooOld(now, e.Time))
 }
 
 // places are what the logs that a room has on its first contact share.

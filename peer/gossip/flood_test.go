@@ -119,3 +119,30 @@ func TestALinkInTheMiddleOfAFloodLosesNothing(t *testing.T) {
 	w.truly(time.Minute)
 	w.converged()
 }
+
+// An honest neighbour may need longer for its answers than they are waited for, as all that it sends stands behind a flood. What it holds stays known as
+// missing, and it is asked until all is here.
+func TestWhatASlowNeighbourHoldsStaysMissing(t *testing.T) {
+	w := newWorld(t, 7, "ann", "bob")
+	ann, bob := w.nodes[0], w.nodes[1]
+	bob.window = Window{Events: 1 << 20, Age: -1}
+	w.start(bob)
+	w.flood(20, 100, ann)
+	w.delay = func() time.Duration { return askTimeout * 5 / 8 }
+	w.mesh()
+	w.run(askTimeout)
+	if bob.machine.Missing(general) == 0 {
+		t.Fatal("bob has heard of ann's lines, and says that nothing is missing")
+	}
+	for start := w.now; len(bob.delivered[ann.id]) < 2000; w.run(50 * time.Millisecond) {
+		if got := len(bob.delivered[ann.id]); bob.machine.Missing(general) == 0 && got < 2000 {
+			t.Fatalf("%v after it heard of 2000 lines bob has %d and says that nothing is missing", w.now.Sub(start), got)
+		}
+		if w.now.Sub(start) > time.Minute {
+			t.Fatalf("a minute after it heard of 2000 lines bob has %d", len(bob.delivered[ann.id]))
+		}
+	}
+	if len(bob.faults) > 0 {
+		t.Errorf("bob reports %v of an honest neighbour", bob.faults)
+	}
+}

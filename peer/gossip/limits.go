@@ -32,6 +32,7 @@ const (
 	maxOlderBytes    = 1 << 20               // of one answer that is not whole yet
 	maxAllOlderBytes = 8 << 20               // of all
 	olderTime        = 10 * time.Second      // for one answer
+	maxSilent        = 3                     // questions for older events without an answer, until what was claimed is not believed
 	stuckTime        = 10 * time.Second      // when older events could not be stored
 	lookPause        = 50 * time.Millisecond // between two looks at what is older, by what neighbours say
 	lookAgain        = time.Second           // and while something is lacking for which nobody could be asked

@@ -23,7 +23,13 @@ func (m *Machine) Missing(name wire.Room) int {
 				}
 			}
 		}
-		missing := top - max(a.head, min(least, top))
+		from := max(a.head, min(least, top))
+		missing := top - min(from, top)
+		for seq := range a.pending {
+			if from < seq && seq <= top {
+				missing--
+			}
+		}
 		if !a.begun() {
 			most := uint64(max(1, m.windowed()))
 			if a.joined {
@@ -31,7 +37,7 @@ func (m *Machine) Missing(name wire.Room) int {
 			}
 			missing = min(missing, most)
 		}
-		n += min(missing-min(missing, uint64(len(a.pending))), math.MaxInt32)
+		n += min(missing, math.MaxInt32)
 	}
 	return int(min(n, math.MaxInt32))
 }

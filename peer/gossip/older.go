@@ -62,10 +62,10 @@ type olderAsk struct {
 	why      purpose
 	from, up uint64
 	got      []wire.Event // verified, from the first on
-	size     int          // of these
-	hops     uint8        // that they had travelled, it says
-	deadline time.Time    // if nothing comes
-	end      time.Time    // in any case
+	size     int
+	hops     uint8     // that they had travelled, it says
+	deadline time.Time // if nothing comes
+	end      time.Time // in any case
 }
 
 // len is how many events are asked for.
@@ -111,12 +111,13 @@ func (m *Machine) fillSoon(r *room, t time.Time) {
 // showsOlder is told that a neighbour's log begins before the own one, or no longer does.
 func (m *Machine) showsOlder(now time.Time, r *room, a *authorLog) {
 	if a.hole.open || r.demand != nil || !r.filled && !a.ended || m.misses(r, a) {
-		t := r.looked.Add(lookPause) // a neighbour may say so as often as it likes
-		if t.Before(now) {
-			t = now
-		}
-		m.fillSoon(r, t)
+		m.lookSoon(now, r)
 	}
+}
+
+// lookSoon is fillSoon, now unless that was just done: a neighbour may cause it as often as it likes.
+func (m *Machine) lookSoon(now time.Time, r *room) {
+	m.fillSoon(r, later(now, r.looked.Add(lookPause)))
 }
 
 // reaches tells whether a neighbour that holds k has what comes before the log.
@@ -189,12 +190,15 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		default:
 			continue
 		}
-		believed := a.base // by neighbours that have not failed to show what they claim
+		proven, believed := a.base, a.base // by neighbours that have not failed to show what they claim, or not often
 		for _, l := range m.linkList {
 			if s := l.share(r); s != nil && !l.cut {
 				if k := s.known[a.id]; a.reaches(k) {
 					c.least = min(c.least, k.base)
 					if l.silent == 0 {
+						proven = min(proven, k.base)
+					}
+					if l.silent < maxSilent {
 						believed = min(believed, k.base)
 					}
 				}
@@ -213,7 +217,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		} else if c.why == forDemand {
 			m.begins(r, a)
 		}
-		c.claim = believed == a.base
+		c.claim = proven == a.base
 		switch missing := a.base - max(c.floor, believed); c.why {
 		case forHole, forNow:
 			r.lacking += missing
@@ -241,9 +245,6 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 	}
 	return lacks, open
 }
-
-// fixed tells whether events are wanted wherever the window ends.
-func (p purpose) fixed() bool { return p == forHole || p == forNow }
 
 // rank puts first what is in the middle of what is here.
 func (c *lack) rank() (n int) {
@@ -355,7 +356,8 @@ func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Out
 	}
 	l := able[m.cfg.Rand.Uint64()%uint64(len(able))]
 	start := max(c.floor, l.share(r).known[a.id].base, a.base-min(a.base, size))
-	a.older = &olderAsk{to: l, why: c.why, from: start + 1, up: a.base, deadline: now.Add(askTimeout), end: now.Add(olderTime)}
+	a.older = &olderAsk{to: l, why: c.why, from: start + 1, up: a.base,
+		deadline: now.Add(askTimeout * time.Duration(1+min(l.silent, maxSilent))), end: now.Add(olderTime)}
 	r.asked = append(r.asked, a)
 	l.asks++
 	out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Want{Room: r.name,
@@ -395,12 +397,12 @@ func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output
 	out.Fetched = append(out.Fetched, f)
 }
 
-// unanswered gives a question up that was not answered in time. The neighbour counts as not having what it claimed until it says so
-// again, and is asked only if nobody else can be; a question that was too big for its link is smaller the next time.
+// unanswered gives a question up that was not answered in time. The neighbour is asked only if nobody else can be, and waited for longer; one that was
+// silent maxSilent times counts as not having what it claimed until it says so again. A question that was too big for its link is smaller the next time.
 func (m *Machine) unanswered(r *room, a *authorLog) {
 	q := a.older
 	q.to.silent++
-	if s := q.to.share(r); s != nil {
+	if s := q.to.share(r); s != nil && q.to.silent >= maxSilent {
 		if k, ok := s.known[a.id]; ok && k.base < a.base {
 			k.base = a.base
 			s.known[a.id] = k

@@ -112,13 +112,16 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		a.joined = r.fresh
 	}
 	m.punctual(now, l, r, a, e, f.Live, out)
-	if m.skips(now, a, e) {
+	if m.skips(now, r, a, e) {
 		a.real()
 		m.learn(now, l, s, id, span{seq: e.Seq, hops: f.Hops}, false, out)
 		return m.skip(now, l, r, a, e, out)
 	}
-	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from && !m.rebase(l, r, a, e.Seq-1, out) {
-		return false
+	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from {
+		if !m.rebase(l, r, a, e.Seq-1, out) {
+			return false
+		}
+		m.lookSoon(now, r) // it may begin too late
 	}
 	a.real()
 	m.learn(now, l, s, id, span{seq: e.Seq, hops: f.Hops}, false, out)

@@ -39,3 +39,6 @@ func (m *Machine) misses(r *room, a *authorLog) bool {
 	m.begins(r, a)
 	return a.first.time.After(r.entered)
 }
+
+// fixed tells whether events are wanted wherever the window ends.
+func (p purpose) fixed() bool { return p == forHole || p == forNow }

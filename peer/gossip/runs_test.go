@@ -295,6 +295,13 @@ func TestWhoeverLosesItsLogGetsItBack(t *testing.T) {
 			for all[log.Author][base] && base > log.Start() {
 				base--
 			}
+			for _, n := range w.nodes { // what waited behind a gap, or was on its way, may have come back, too
+				for _, h := range w.headsOf(n) {
+					if h.Log() == log {
+						top = max(top, h.Seq)
+					}
+				}
+			}
 			for _, n := range w.nodes {
 				i := slices.IndexFunc(w.headsOf(n), func(h wire.Head) bool { return h.Log() == log })
 				if i < 0 {

@@ -37,6 +37,7 @@ type node struct {
 	life   uint32
 	group  int32
 	rate   float64 // toward it; 0: the network's
+	every  int64   // it does something at multiples of this only; 0: whenever there is something to do
 	wake   int64   // when it wants to be woken; 0: never
 	queued int64   // the evWake that is in the heap and counts; 0: none
 	links  []*link // by the other's number
@@ -152,7 +153,7 @@ func (w *World) setWake(i int32, t time.Time) {
 		n.wake = 0
 		return
 	}
-	n.wake = max(int64(t.Sub(w.start)), w.now, 1) // 0 is never
+	n.wake = n.turn(max(int64(t.Sub(w.start)), w.now, 1)) // 0 is never
 	// One event in the heap is enough: one that comes too early sets the next.
 	if n.queued == 0 || n.wake < n.queued {
 		n.queued = n.wake
@@ -164,8 +165,24 @@ func (w *World) push(e event) {
 	w.seq++
 	e.seq = w.seq
 	e.at = max(e.at, w.now)
+	switch e.kind {
+	case evUp, evDown, evDeliver, evDrained, evFailed:
+		e.at = w.nodes[e.to].turn(e.at)
+	}
 	w.heap.push(e)
 }
+
+// turn is when a node does what is to be done at a time.
+func (n *node) turn(at int64) int64 {
+	if n.every <= 0 {
+		return at
+	}
+	return (at + n.every - 1) / n.every * n.every
+}
+
+// Starve lets peer i do something only so often from now on, as on a machine that has no time for it, and then all that it has to; 0: at once, as
+// ever. What it is told to do by Do it does at once.
+func (w *World) Starve(i int, every time.Duration) { w.nodes[i].every = int64(every) }
 
 // Run lets the world go on for d.
 func (w *World) Run(d time.Duration) {

@@ -41,6 +41,8 @@ type Config struct {
 	// whether they are apart; 0 counts as 3. Alone says that it does so only to who comes.
 	Contacts int
 	Alone    bool
+	// Window is how much of the room newcomers fetch; zero fields are gossip's defaults.
+	Window gossip.Window
 	// Bare leaves presence out, until Acquaint. In a room of n it keeps n² entries of 32 bytes, which is most of the memory, and its refreshes
 	// are most of the time.
 	Bare bool

@@ -82,7 +82,7 @@ func newParticipant(r *Room, i int, seed uint64) *participant {
 	}
 	ids := uint64(0)
 	chance := sim.Source(seed)
-	cfg := gossip.Config{Key: p.key, Log: x.store, Run: p.run, Rand: chance, Verify: r.proof,
+	cfg := gossip.Config{Window: r.cfg.Window, Key: p.key, Log: x.store, Run: p.run, Rand: chance, Verify: r.proof,
 		NewID: func() (id uuid.UUID) {
 			ids++
 			binary.BigEndian.PutUint64(id[:], seed)
