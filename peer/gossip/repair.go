@@ -517,9 +517,11 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 		}
 		sent += piece
 		frames := m.sendEvents(l, events, live, a.hops, out)
-		if live && a != r.own && l.timed {
+		switch news := v.share.known[a.id].seq < events[len(events)-1].Seq; {
+		case !live || a == r.own || !news: // who has it compares, and what it acknowledges again shows nothing
+		case l.timed:
 			m.watch(now, v.share, a, events, false, out)
-		} else if live && a != r.own {
+		default:
 			m.gauge(now, v.share, a, events)
 		}
 		if a == r.own && frames == 1 && sent+16 <= wire.MaxFastFrame && len(l.hedges) > 0 {

@@ -16,7 +16,7 @@ type hedge struct {
 	sent  time.Time     // the first copy
 	again time.Time     // the last
 	gap   time.Duration // between the first and the second
-	next  time.Time     // when to send another, or to give up; zero: now
+	next  time.Time     // when to send another, to judge the neighbour, or to give up; zero: now
 	count int           // copies sent, one after the other
 	last  bool          // no more will be
 	light bool          // no copy went on the reliable channel yet
@@ -145,12 +145,12 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 			h.next, h.late = now.Add(max(hedgeDelay, over)), true
 			continue
 		}
-		if next := h.again.Add(m.patience(now, l, h.count)); next.After(now) && !h.last && h.count < maxCopies {
-			h.next = next // it is known since that copy that more patience is needed
+		h.late = false
+		silent = silent || passed(m.mute(now, l, h), now) && now.Sub(h.next) <= hedgeDelay
+		if next := m.turn(now, l, h); next.After(now) && !h.last {
+			h.next = next // that was only to judge, or it is known since the last copy that more patience is needed
 			continue
 		}
-		h.late = false
-		silent = silent || l.mute(now, h)
 		if probe := l.suspected && i == len(l.hedges)-1 && h.count < maxProbes; h.count >= maxCopies && !probe {
 			h.next, h.last = h.sent.Add(hedgeMemory), true // kept on, to measure how long the acknowledgement takes
 		}
@@ -162,7 +162,8 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		}
 		if h.count > 1 && h.secure(out) {
 			h.count++
-			h.again, h.next = now, now.Add(m.patience(now, l, min(h.count, maxCopies)))
+			h.again = now
+			h.next = m.turn(now, l, h)
 			continue
 		}
 		n := h.event.EncodedSize()
@@ -174,13 +175,24 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		if h.count++; h.count == 2 {
 			h.gap = now.Sub(h.sent)
 		}
-		h.again, h.next = now, now.Add(m.patience(now, l, min(h.count, maxCopies)))
+		h.again = now
+		h.next = m.turn(now, l, h)
 	}
 	send()
 	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.next.IsZero() })
 	if silent && !l.suspected {
 		m.suspect(now, l, out)
 	}
+}
+
+// turn is when something is to be done about an event again: the next copy, or the neighbour's judgement, which comes before it if enough
+// copies are out.
+func (m *Machine) turn(now time.Time, l *link, h *hedge) time.Time {
+	next := h.again.Add(m.patience(now, l, min(h.count, maxCopies)))
+	if at := m.mute(now, l, h); at.After(now) && at.Before(next) {
+		return at
+	}
+	return next
 }
 
 // unwatch is told that a neighbour holds the events of an author up to seq.

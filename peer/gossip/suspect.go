@@ -6,14 +6,22 @@ import "time"
 // neighbour that several copies in a row got no word from is suspected, until it says anything at all. Nothing is taken from it but
 // its place as a parent; whoever keeps the links is told, and may look for others.
 
-// mute tells whether h, whose next copy is due, is enough to suspect its neighbour: so many copies are out, and for so long, that
-// chance is no explanation. If it is not this machine that was late: then acknowledgements may wait to be taken in.
-func (l *link) mute(now time.Time, h *hedge) bool {
+// mute is when the neighbour of h is to be suspected, if nothing is heard of it until then: when so many copies are out, and for so long, that
+// chance is no explanation, and the last of them has had the time that one is given; where packets are lost, all the time until the next. It is
+// zero if more copies are needed.
+func (m *Machine) mute(now time.Time, l *link, h *hedge) time.Time {
 	odds := 1.0
 	for range h.count {
 		odds *= max(l.loss, leastLoss)
 	}
-	return h.count > 1 && now.Sub(h.next) <= hedgeDelay && (odds <= doubtful || h.count >= maxCopies) && now.Sub(h.sent) >= max(suspectDelay, 5*l.trip())
+	if h.count < 2 || odds > doubtful && h.count < maxCopies {
+		return time.Time{}
+	}
+	copies := 1
+	if l.loss > leastLoss {
+		copies = min(h.count, maxCopies)
+	}
+	return later(h.again.Add(m.patience(now, l, copies)), h.sent.Add(max(suspectDelay, 5*l.trip())))
 }
 
 // suspect is told that a neighbour did not acknowledge several copies of an event.

@@ -387,42 +387,43 @@ func TestASlowNeighbourIsWaitedForByNobody(t *testing.T) {
 }
 
 func TestAfterMostHaveDiedTheFirstLineReachesAllThatAreConnected(t *testing.T) {
-	w := newWorld(t, 35)
-	w.sparse(200, 5)
-	w.run(time.Second)
-	for i := range 5 {
-		w.say(w.nodes[i], fmt.Sprint(i))
+	const rooms = 20
+	wasted := 0.0
+	for seed := range uint64(rooms) {
+		w := newWorld(t, seed)
+		w.sparse(200, 5)
 		w.run(time.Second)
-	}
-	author := w.nodes[2]
-	for i := 199; i >= 0 && len(w.nodes) > 40; i -= 1 {
-		if n := w.nodes[w.rand.IntN(len(w.nodes))]; n != author {
-			w.kill(n)
+		for i := range 5 {
+			w.say(w.nodes[i], fmt.Sprint(i))
+			w.run(time.Second)
 		}
-	}
-	w.say(author, "who is left?")
-	for _, n := range w.nodes { // what an overlay would do meanwhile
-		for len(n.links) < 3 {
-			if o := w.nodes[w.rand.IntN(len(w.nodes))]; o != n && n.links[o] == nil {
-				w.link(n, o)
+		author := w.nodes[2]
+		for len(w.nodes) > 40 {
+			if n := w.nodes[w.rand.IntN(len(w.nodes))]; n != author {
+				w.kill(n)
 			}
 		}
-		w.run(5 * time.Millisecond)
-	}
-	w.run(2 * time.Second)
-	for _, n := range w.nodes {
-		if got := n.delivered[author.id]; len(got) == 0 || got[len(got)-1] != 2 {
-			t.Errorf("2 s after 80 %% died %s does not have what was said then", n.name)
+		w.say(author, "who is left?")
+		for _, n := range w.nodes { // what an overlay would do meanwhile
+			for len(n.links) < 3 {
+				if o := w.nodes[w.rand.IntN(len(w.nodes))]; o != n && n.links[o] == nil {
+					w.link(n, o)
+				}
+			}
+			w.run(5 * time.Millisecond)
 		}
+		w.run(2 * time.Second)
+		for _, n := range w.nodes {
+			if got := n.delivered[author.id]; len(got) == 0 || got[len(got)-1] != 2 {
+				t.Errorf("room %d: 2 s after 80 %% died %s does not have what was said then", seed, n.name)
+			}
+		}
+		wasted += w.redundancy(func() { w.say(author, "and now?"); w.run(2 * time.Second) })
+		w.bounded()
 	}
-	r := 1.0
-	for range 3 { // the trees, and the round trips of new links, take a line or two
-		r = min(r, w.redundancy(func() { w.say(author, "and now?"); w.run(2 * time.Second) }))
+	if wasted/rooms > 0.005 {
+		t.Errorf("the next line costs %.3f copies too many for each that it reaches: want none", wasted/rooms)
 	}
-	if r > 0.02 {
-		t.Errorf("after that a line costs %.3f copies too many: want none", r)
-	}
-	w.bounded()
 }
 
 func TestManyNeighboursNeedNoPlace(t *testing.T) {
