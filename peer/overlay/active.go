@@ -106,6 +106,9 @@ func (m *Machine) receive(in Receive, out *Output) {
 		}
 		return
 	}
+	if pong, ok := in.Message.(Pong); ok { // before it is trusted, so that it is seen how late it was
+		m.ponged(l, pong)
+	}
 	if _, bye := in.Message.(Disconnect); !bye {
 		m.trust(l, out)
 	}
@@ -133,8 +136,6 @@ func (m *Machine) receive(in Receive, out *Output) {
 		m.replied(l, msg, out)
 	case Ping:
 		m.pinged(l, msg, out)
-	case Pong:
-		m.ponged(l, msg)
 	}
 }
 

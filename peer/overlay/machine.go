@@ -59,11 +59,12 @@ type Machine struct {
 	// mistakes is what strain was at mistaken, when a neighbour was last taken for silent by mistake.
 	mistakes int
 	mistaken time.Time
-	looks    bucket // of them for no reason but caution
-	alerts   bucket // told to them
-	alarms   bucket // acted upon at once
-	admits   bucket // Joins and Neighbors of high priority, from all
-	walks    bucket // links asked for because a walk ended here
+	tardy    time.Time // when a neighbour last took more than promptPings to answer
+	looks    bucket    // of them for no reason but caution
+	alerts   bucket    // told to them
+	alarms   bucket    // acted upon at once
+	admits   bucket    // Joins and Neighbors of high priority, from all
+	walks    bucket    // links asked for because a walk ended here
 	origins  []originBucket
 }
 

@@ -46,7 +46,7 @@ type Timing struct {
 	Hedge   time.Duration // 1 s: a newcomer that has no answer after this tries one more contact
 	Fill    time.Duration // 1 s: how long a free place waits for somebody to ask for it; doubled after each refusal
 	FillMax time.Duration // 1 min: the longest such wait
-	Ping    time.Duration // 80 ms: how long a neighbour may take to answer a Ping, or more if its round trip is longer; then another is sent
+	Ping    time.Duration // 80 ms: how long a neighbour may take to answer a Ping, or more if its round trip is longer; two are sent in this time
 	Bridge  time.Duration // 5 s: a neighbour whose link broke is tried again after this, doubled each time up to FillMax
 }
 

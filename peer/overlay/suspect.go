@@ -13,16 +13,22 @@ import (
 // far as there are dead, within the time of the first line. Nobody is given up for it: who is heard of again keeps the place, and those who
 // came last go.
 
-// pings is how many a neighbour may leave unanswered; one that is suspected gets some more, at a slower pace, up to morePings.
+// pings is how many a neighbour may leave unanswered, two in the time that one may take to answer; and mostPings how many if most of them do, and
+// none was late with an answer of late: together they are as sure a sign. One that is suspected gets some more, at a slower pace, up to morePings.
 const (
-	pings     = 3
-	morePings = 16
+	pings     = 6
+	mostPings = 4
+	morePings = 19
+	// promptPings is how many are out at most when an answer is not late.
+	promptPings = 2
 	// maxPutOff is how often a neighbour is given more time because this machine itself was late.
 	maxPutOff = 3
 	// Each neighbour that was taken for silent by mistake doubles the time that all have to answer, up to maxStrain times; that
 	// fades by one each strainFade.
 	maxStrain  = 4
 	strainFade = 15 * time.Second
+	// tardyLife is how long a late answer is reason to give all the full time, though most are silent.
+	tardyLife = time.Minute
 )
 
 // doubted takes the word of the broadcast that a neighbour is silent.
@@ -49,7 +55,7 @@ func (m *Machine) probe(out *Output) {
 
 // ping asks those who have not answered yet, again and again, and suspects them in the end.
 func (m *Machine) ping(out *Output) {
-	silent := false
+	var due []*link
 	for _, l := range m.active {
 		if l.ping == 0 {
 			continue
@@ -60,25 +66,56 @@ func (m *Machine) ping(out *Output) {
 			l.pingAt = m.now.Add(max(m.timing.Ping, late))
 		}
 		if !l.pingAt.After(m.now) {
-			if l.pings >= pings && !l.suspect {
-				l.suspect, l.missed, silent = true, true, true
-			}
-			if l.pings == morePings {
-				l.ping = 0
-				continue
-			}
-			wait := max(m.timing.Ping, l.rtt*5/4) << m.strain()
-			if l.pings++; l.pings > pings {
-				wait *= 4
-			}
-			l.pingAt = m.now.Add(wait)
-			out.Sends = append(out.Sends, Send{To: l.peer, Message: Ping{Nonce: l.ping}, Fast: true})
+			due = append(due, l)
 		}
-		m.soon(&m.pingAt, l.pingAt.Sub(m.now))
+	}
+	enough := pings
+	if m.many(m.answering()) && m.now.Sub(m.tardy) > tardyLife {
+		enough = mostPings
+	}
+	silent := false
+	for _, l := range due {
+		if l.pings >= enough && !l.suspect {
+			l.suspect, l.missed, silent = true, true, true
+		}
+		if l.pings == morePings {
+			l.ping = 0
+			continue
+		}
+		wait := max(m.timing.Ping, l.rtt*5/4) << m.strain() / 2
+		if l.pings++; l.pings > pings {
+			wait *= 8
+		}
+		l.pingAt = m.now.Add(wait)
+		out.Sends = append(out.Sends, Send{To: l.peer, Message: Ping{Nonce: l.ping}, Fast: true})
+	}
+	for _, l := range m.active {
+		if l.ping != 0 {
+			m.soon(&m.pingAt, l.pingAt.Sub(m.now))
+		}
 	}
 	if silent {
 		m.alert(out)
 	}
+}
+
+// answering is how many neighbours are neither suspected, nor have had the time for mostPings without an answer.
+func (m *Machine) answering() (n int) {
+	for _, l := range m.active {
+		asked := l.pings
+		if l.pingAt.After(m.now) {
+			asked-- // the last may be on its way
+		}
+		if !l.suspect && (l.ping == 0 || asked < mostPings) {
+			n++
+		}
+	}
+	return n
+}
+
+// many tells whether all but n neighbours are so many that there is reason for an alarm.
+func (m *Machine) many(n int) bool {
+	return 2*n < m.target && (len(m.active)-n > 1 || n == 0)
 }
 
 // pinged answers, and does the same if most of them are silent over there.
@@ -93,8 +130,11 @@ func (m *Machine) pinged(l *link, msg Ping, out *Output) {
 }
 
 func (m *Machine) ponged(l *link, msg Pong) {
-	if l.ping != 0 && l.ping == msg.Nonce {
-		l.ping = 0
+	if l.ping == 0 || l.ping != msg.Nonce {
+		return
+	}
+	if l.ping = 0; l.pings > promptPings {
+		m.tardy = m.now
 	}
 }
 
@@ -112,7 +152,7 @@ func (m *Machine) alert(out *Output) {
 			}
 		}
 	}
-	if !m.alarm && 2*sound < m.target && (silent > 1 || sound == 0) {
+	if !m.alarm && m.many(sound) {
 		m.alarm = true
 		if m.alarms.take(m.now) { // or else somebody could keep this peer looking for others
 			m.wait = 0
@@ -214,10 +254,11 @@ func (m *Machine) along(ok func(*link) bool) *link {
 	return m.pick(ok)
 }
 
-// wanted is how many peers to ask at once in an alarm. Most of those known are dead, too, so it is more than there are places; and who
-// takes long is not waited for.
+// wanted is how many peers to ask at once in an alarm: so many that the missing are among them, if of those known as large a part lives as of the
+// neighbours. Who takes long is not waited for.
 func (m *Machine) wanted() int {
-	return min(2*(m.target-m.sound()), maxDials) - m.recent()
+	sound := m.sound()
+	return min((m.target-sound)*len(m.active)/max(sound, 1), maxDials) - m.recent()
 }
 
 // recent counts those who were asked a moment ago to fill a place.

@@ -158,3 +158,63 @@ func TestMistakesTeachPatience(t *testing.T) {
 		t.Errorf("two minutes later %d of 5 neighbours that do not answer are not suspected, want none", n)
 	}
 }
+
+// Most neighbours together are given less time than one alone; but the full time where answers were late within the last minute. The fewer live, the more others
+// are asked at once.
+func TestMostAreMissedSooner(t *testing.T) {
+	probed := func(late bool) (a *alone, nonces map[int]uint32) {
+		a = surrounded(t)
+		nonces = make(map[int]uint32)
+		note := func(out overlay.Output) {
+			for _, s := range out.Sends {
+				for i := range 5 {
+					if ping, ok := s.Message.(overlay.Ping); ok && s.To == sim.ID(i) {
+						nonces[i] = ping.Nonce
+					}
+				}
+			}
+		}
+		if late { // by three pings
+			note(a.step(overlay.Look{}))
+			for range 3 {
+				a.now = a.now.Add(40 * time.Millisecond)
+				a.step(overlay.Tick{})
+			}
+			for i := range 5 {
+				a.hear(i, overlay.Pong{Nonce: nonces[i]})
+			}
+			a.now = a.now.Add(15 * time.Second)
+			a.step(overlay.Tick{})
+		}
+		note(a.step(overlay.Look{}))
+		return a, nonces
+	}
+	for _, x := range []struct {
+		what   string
+		late   bool
+		answer int // so many of the five
+		after  int // in steps of 40 ms: when those who do not are suspected
+		dials  int // links that are asked for then
+	}{
+		{"all are silent", false, 0, 4, 16},
+		{"four of five are silent", false, 1, 4, 16},
+		{"three of five are silent", false, 2, 4, 7},
+		{"two of five are silent", false, 3, 6, 0},
+		{"all are silent, and were late before", true, 0, 6, 16},
+	} {
+		a, nonces := probed(x.late)
+		for i := range x.answer {
+			a.hear(i, overlay.Pong{Nonce: nonces[i]})
+		}
+		after, dials := 0, 0
+		for a.Sound() == 5 && after < 20 {
+			a.now = a.now.Add(40 * time.Millisecond)
+			dials += dialed(a.step(overlay.Tick{}))
+			after++
+		}
+		if after != x.after || a.Sound() != x.answer || dials != x.dials {
+			t.Errorf("%s: after %d ms %d are not suspected, and %d are asked; want after %d ms %d, and %d", x.what, 40*after, a.Sound(), dials, 40*x.after,
+				x.answer, x.dials)
+		}
+	}
+}
