@@ -278,6 +278,9 @@ func (j *joining) openHistory(newIdentity bool) (err error) {
 		j.notes = append(j.notes, damaged(corrupt))
 		j.store, err = history.OpenSQLite(j.profile.HistoryFile(), cfg)
 	}
+	if err == nil { // or a history that is lost again at once would begin in the same run, and use its numbers for other lines
+		time.Sleep(wire.RunLeft(j.store.Run(), time.Now()))
+	}
 	return err
 }
 

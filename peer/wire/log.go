@@ -50,3 +50,12 @@ func RunAt(t time.Time) uint32 {
 	}
 	return 0
 }
+
+// RunLeft is for how long, from t on, RunAt still gives run: less than 250 ms, and 0 if it does not. Who begins anew in that run and says nothing
+// before that is over never shares it with a later loss.
+func RunLeft(run uint32, t time.Time) time.Duration {
+	if run == 0 || RunAt(t) != run {
+		return 0
+	}
+	return time.UnixMilli(runEpoch + (int64(run)+1)*runEvery).Sub(t)
+}

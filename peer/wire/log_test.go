@@ -63,3 +63,26 @@ func TestAnAuthorHasAHeadForEachRun(t *testing.T) {
 		t.Error("two heads of one run are decoded")
 	}
 }
+
+// Who waits for RunLeft does not get the same run again, and does not wait longer than it has to.
+func TestRunLeft(t *testing.T) {
+	start := time.Date(2026, 11, 22, 1, 2, 3, 250_000_000, time.UTC)
+	run := RunAt(start)
+	for after, want := range map[time.Duration]time.Duration{
+		-1: 0, 0: 250 * time.Millisecond, 1: 250*time.Millisecond - 1, 249 * time.Millisecond: time.Millisecond, 250 * time.Millisecond: 0, time.Hour: 0,
+	} {
+		at := start.Add(after)
+		left := RunLeft(run, at)
+		if left != want {
+			t.Errorf("%v after its beginning the run has %v left: want %v", after, left, want)
+		}
+		if RunAt(at.Add(left)) == run {
+			t.Errorf("%v later the run is still the present one", left)
+		}
+	}
+	for _, at := range []time.Time{{}, time.UnixMilli(0), start} {
+		if left := RunLeft(0, at); left != 0 {
+			t.Errorf("run 0, which no time gives, has %v left at %v", left, at)
+		}
+	}
+}
