@@ -28,7 +28,8 @@ import (
 // crowdRoom is the room that they are all in.
 const crowdRoom = wire.Room("general")
 
-// crowdAtOnce is how many of a crowd join at the same time: they all share a few processors.
+// crowdAtOnce is how many of a crowd join at the same time: they all share a few processors. Nor does anybody join while more links wait to be made
+// than are being made.
 const crowdAtOnce = 8
 
 // crowd is many peers in one process: whole Nodes with links over WebRTC on the loopback interface; their tracker and their
@@ -178,7 +179,7 @@ func (c *crowd) build(n int, within time.Duration) (crowdBuilt, error) {
 		if i > 0 && i%max(1, n/10) == 0 {
 			fmt.Fprintf(os.Stderr, "crowd: %d of %d peers after %v, %v of processor time; %s\n", i, n, time.Since(began).Round(time.Millisecond), ownTime(), c.state())
 		}
-		for c.lacking() > crowdAtOnce {
+		for c.lacking() > crowdAtOnce || c.gate.queued() > crowdLinks {
 			if time.Since(began) > within {
 				return crowdBuilt{}, lost(i)
 			}

@@ -43,7 +43,7 @@ type Timing struct {
 	Lazy      time.Duration // 2 s: how long a refresh may wait at each member for others to travel with; less where periods are short
 	Compare   time.Duration // 15 s: how often one random neighbour is compared with
 	Hurry     time.Duration // 1 s: the same just after the tree or a neighbour broke, doubling up to Compare
-	Offer     time.Duration // 250 ms: how long those who are not on the tree wait until they are offered news; as above, and again four times as long if somebody joined
+	Offer     time.Duration // 250 ms: how long those who are not on the tree wait until they are offered news; as above, and eight times as long if somebody joined
 	Ask       time.Duration // 10 s: how long a neighbour that is asked may say nothing
 	First     time.Duration // 300 ms: how long the first word waits to hear how large the room is
 }

@@ -127,7 +127,7 @@ func (m *Machine) queue(n *neighbour, id wire.PeerID, what uint8, at time.Durati
 }
 
 // slowOffer is how much longer offers of those who arrive wait.
-const slowOffer = 4
+const slowOffer = 8
 
 // fewMembers is up to how many members news waits for no company.
 const fewMembers = 150
