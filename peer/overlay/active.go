@@ -84,13 +84,19 @@ func (m *Machine) question(l *link, out *Output) {
 		return
 	}
 	m.send(l, Neighbor{Nonce: l.ask, High: l.why == toBridge || m.needy()}, out)
+	if m.lonely() { // the other may be no better off
+		m.send(l, Ping{Nonce: m.number(), Alarm: true}, out)
+	}
 }
+
+// lonely tells whether this peer has no neighbours, or most of them are silent.
+func (m *Machine) lonely() bool { return m.alarm || len(m.active) == 0 }
 
 // needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or most of them are silent, or it has only
 // a few and nothing but refusals for minutes. (The paper knows only the first. Without the last somebody always hangs on by a single
 // link, because all others have no place free.) With a slack two refusals are enough: who is full has more than it wants.
 func (m *Machine) needy() bool {
-	return m.alarm || len(m.active) == 0 || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
+	return m.lonely() || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
 }
 
 func (m *Machine) receive(in Receive, out *Output) {
@@ -117,9 +123,6 @@ func (m *Machine) receive(in Receive, out *Output) {
 		m.asked(l, msg.Nonce, true, true, out)
 	case Neighbor:
 		m.asked(l, msg.Nonce, msg.High, false, out)
-		if msg.High && l.active {
-			m.probe(out) // it may have lost its neighbours, and others with them
-		}
 	case NeighborAnswer:
 		m.answered(l, msg, out)
 	case Disconnect:
