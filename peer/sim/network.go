@@ -150,9 +150,9 @@ func (w *World) offered(i, j int32, dial uint32) {
 		w.fail(i, j, w.nodes[j].id, dial)
 		return
 	}
-	w.dialed(i, dial)
 	old, _ := w.find(j, i)
 	if old != nil && old.usable() {
+		w.dialed(i, dial)
 		return // both asked, and the other was first
 	}
 	l := &link{a: min(i, j), b: max(i, j)}
@@ -161,6 +161,9 @@ func (w *World) offered(i, j int32, dial uint32) {
 			old.dead = true
 			w.down(x, old, true)
 		}
+	}
+	if !w.dialed(i, dial) {
+		return // hearing that the old one is gone, it has changed its mind
 	}
 	trips := int64(max(w.net.RoundTrips, 1))*2 - 1 // one way has passed already
 	up := w.now
