@@ -41,8 +41,9 @@ type roll struct {
 	endAt time.Duration // when it ends; never: there is none
 	ended time.Duration // of the last one
 
-	heedAt   time.Duration // when to ask about those whom a neighbour says to be gone, in vote.go
-	settleAt time.Duration // when all neighbours have answered that
+	heedAt   time.Duration            // when to ask about those whom a neighbour says to be gone, in vote.go
+	settleAt time.Duration            // when all neighbours have answered the first of these questions
+	asked    map[uint64]time.Duration // whom they are asked about, at most voteMost, and until when
 
 	accused bucket // those who were silent and are said to be dead
 }
@@ -74,6 +75,7 @@ func (m *Machine) rise() {
 	r := &m.roll
 	if r.back++; r.endAt != never && r.back*rollPart >= r.dead {
 		r.dueAt, r.askAt, r.endAt, r.ended = never, never, never, m.now
+		m.forgetVotes()
 	}
 }
 
@@ -97,6 +99,7 @@ func (m *Machine) urge(out *Output) {
 func (m *Machine) dismiss(out *Output) {
 	m.roll.ended = m.now
 	m.bury(func(e *entry) bool { return m.absentee(e) && (len(m.neighbours) == 0 || m.doomed(e)) }, out)
+	m.forgetVotes()
 }
 
 // shown is called when a neighbour shows in a message what is known of a member here.

@@ -1,6 +1,9 @@
 package presence
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // This file is how neighbours agree on who is gone of whom nobody can report that, because all died who had a link to it. Silence means
 // little to one who was not there when the others were called: a newcomer that hears late of many deaths would wait for answers that were
@@ -15,6 +18,8 @@ const (
 	voteMost = 2 << 10
 	// fresh is how old the first word of a member may be to have been said while this peer was there, in tenths of a second.
 	fresh = 50
+	// votesKept is how many votes wait for a neighbour that is busy, of each kind. What is beyond it asks for again when it compares.
+	votesKept = 4 << 10
 	// voteMemory is how long after a roll call neighbours are told who did not answer it.
 	voteMemory = time.Minute
 )
@@ -46,15 +51,27 @@ func (m *Machine) absentee(e *entry) bool { return m.silent(e) && m.neighbour(e.
 func (m *Machine) vote(n *neighbour, e *entry) {
 	switch {
 	case m.misses(e):
-		n.gone = append(n.gone, offered{e.key, e.rec.gist()})
+		n.tellVote(&n.gone, e)
 	case e.live && e.state == here:
-		n.here = append(n.here, offered{e.key, e.rec.gist()})
+		n.tellVote(&n.here, e)
 	}
 }
+
+func (n *neighbour) tellVote(list *[]offered, e *entry) {
+	if len(*list) < votesKept || !n.stuck() {
+		*list = append(*list, offered{e.key, e.rec.gist()})
+	}
+}
+
+// stuck tells whether a neighbour does not take what waits for it.
+func (n *neighbour) stuck() bool { return n.busy || n.bulk.len() >= maxWaiting }
 
 // poll tells the neighbours what vote has collected.
 func (m *Machine) poll() {
 	for _, n := range m.neighbours {
+		if n.stuck() {
+			continue
+		}
 		m.queueVotes(n, false, &n.gone)
 		m.queueVotes(n, true, &n.here)
 	}
@@ -93,7 +110,7 @@ func (m *Machine) onVote(n *neighbour, v *vote) {
 			if v.here {
 				continue
 			}
-			if r.heedAt == never && r.settleAt == never && r.endAt == never {
+			if _, asked := r.asked[i.key]; !asked && r.heedAt == never && r.endAt == never {
 				r.heedAt = m.now + voteWait
 			}
 		}
@@ -125,15 +142,20 @@ func (m *Machine) doomed(e *entry) bool {
 
 // heed asks all neighbours for those of whom one says that they are gone.
 func (m *Machine) heed(out *Output) {
-	m.roll.settleAt = m.now + rollWay
-	asked := 0
+	r := &m.roll
+	if r.asked == nil {
+		r.asked = make(map[uint64]time.Duration)
+	}
 	m.canvass(func(e *entry) bool {
-		if asked == voteMost || !m.doomed(e) {
+		if _, asked := r.asked[e.key]; asked || len(r.asked) == voteMost || !m.doomed(e) {
 			return false
 		}
-		asked++
+		r.asked[e.key] = m.now + rollWay
 		return true
 	}, out)
+	if r.settleAt == never {
+		r.settleAt = m.now + rollWay
+	}
 }
 
 // canvass asks all neighbours for news of some members; who has none votes.
@@ -158,10 +180,36 @@ func (m *Machine) canvass(of func(*entry) bool, out *Output) {
 	}
 }
 
-// settle lets those go who are gone by the votes of the neighbours.
-func (m *Machine) settle(out *Output) { m.bury(m.doomed, out) }
+// settle lets those go who are gone by the votes of the neighbours, once all had the time to answer. Votes on those whom nobody was asked about yet
+// wait for a turn, but during a roll call, when all are asked about in the end.
+func (m *Machine) settle(out *Output) {
+	r := &m.roll
+	answered := make(map[uint64]bool)
+	for key, at := range r.asked {
+		if at <= m.now {
+			answered[key] = true
+			delete(r.asked, key)
+		} else if r.settleAt == never || at < r.settleAt {
+			r.settleAt = at
+		}
+	}
+	m.bury(func(e *entry) bool { return answered[e.key] && m.doomed(e) }, out)
+	for _, n := range m.neighbours {
+		maps.DeleteFunc(n.votes, func(key uint64, _ ballot) bool {
+			e := m.table.findKey(key)
+			_, asked := r.asked[key]
+			if answered[key] || !asked && (e == nil || !m.doomed(e)) {
+				return true
+			}
+			if !asked && r.heedAt == never && r.endAt == never {
+				r.heedAt = m.now
+			}
+			return false
+		})
+	}
+}
 
-// bury lets members go, tells so the neighbours that did not say it themselves, such as newcomers, and forgets the votes.
+// bury lets members go, and tells so the neighbours that did not say it themselves, such as newcomers.
 func (m *Machine) bury(of func(*entry) bool, out *Output) {
 	list := m.table.peers(of)
 	if len(list) > 0 {
@@ -174,11 +222,15 @@ func (m *Machine) bury(of func(*entry) bool, out *Output) {
 		}
 		for _, n := range m.neighbours {
 			if b, ok := n.votes[e.key]; !ok || b.here || b.gist != e.rec.gist() {
-				n.gone = append(n.gone, offered{e.key, e.rec.gist()})
+				n.tellVote(&n.gone, e)
 			}
 		}
 		m.lose(e, e.rec.member(), expired, Expired, out)
 	}
+}
+
+// forgetVotes forgets what the neighbours said in a roll call.
+func (m *Machine) forgetVotes() {
 	for _, n := range m.neighbours {
 		n.votes = nil
 	}

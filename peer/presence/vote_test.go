@@ -150,3 +150,110 @@ func TestTheDeathOfAMemberIsToldOnce(t *testing.T) {
 		}
 	}
 }
+
+// Nobody is gone by the votes of a neighbour before the others were asked, however many it votes on at once, and whenever. What was not asked
+// about in one turn is in the next.
+func TestNobodyIsGoneBeforeAllWereAsked(t *testing.T) {
+	l := alone(t, 2, 3)
+	for i := range voteMost + 1000 {
+		r := invented(i)
+		l.m.table.insert(entry{rec: &r, first: l.m.stamp(), heard: l.m.stamp()})
+	}
+	all := &vote{}
+	for e := range l.m.table.all() {
+		if e.rec.peer != l.m.self {
+			all.items = append(all.items, offered{e.key, e.rec.gist()})
+		}
+	}
+	flood := func() {
+		for i := 0; i < len(all.items); i += maxWants {
+			l.hear(2, &vote{items: all.items[i:min(i+maxWants, len(all.items))]})
+		}
+	}
+	check := func(when string, want int) {
+		t.Helper()
+		asked := map[uint64]bool{}
+		for _, i := range l.wants(3) {
+			asked[i.key] = true
+		}
+		gone, unasked := 0, 0
+		for _, c := range l.changes {
+			if c.What == Left {
+				gone++
+				if !asked[keyOf(c.Member.Peer)] {
+					unasked++
+				}
+			}
+		}
+		if gone != want || unasked > 0 {
+			t.Errorf("%s %d are gone, of whom %d nobody else was asked about; want %d and none", when, gone, unasked, want)
+		}
+	}
+	l.hear(2, &vote{items: all.items[:1]})
+	l.advance(voteWait)
+	flood() // while the others are asked about the first
+	l.advance(rollWay)
+	check("after the first turn", 1)
+	l.advance(rollWay)
+	check("after the second", 1+voteMost)
+	l.advance(2 * rollWay)
+	check("in the end", len(all.items))
+	if n := len(l.m.neighbours[0].votes) + len(l.m.neighbours[1].votes); n > 0 {
+		t.Errorf("%d votes are kept", n)
+	}
+}
+
+// The votes of a roll that is called off are worth nothing later: who was there may have been taken for silent by those in the other part.
+func TestVotesOfARollThatIsCalledOffAreForgotten(t *testing.T) {
+	l := alone(t, 2, 3)
+	var there []record
+	for i := range 8 {
+		there = append(there, person(10+i, 1, 0))
+	}
+	l.hearRecords(2, there...)
+	l.m.roll.since = l.m.now - time.Hour // it is no newcomer
+	for i := range rollDead {
+		l.m.lose(l.m.table.find(there[i].peer), there[i].member(), died, Died, &l.out)
+	}
+	if l.m.roll.endAt == never {
+		t.Fatal("the roll is not called")
+	}
+	l.hear(2, l.votes(false, 17))
+	l.hearRecords(3, person(10, 1, 1), person(11, 1, 1))
+	if l.m.roll.endAt != never {
+		t.Fatal("the roll is not called off though most of the dead are back")
+	}
+	for _, n := range l.m.neighbours {
+		if len(n.votes) > 0 {
+			t.Errorf("%d votes are kept", len(n.votes))
+		}
+	}
+}
+
+// What a busy neighbour is to be told of others is bounded, whatever it asks.
+func TestVotesForABusyNeighbourAreBounded(t *testing.T) {
+	l := alone(t, 2, 3)
+	l.hearRecords(3, person(10, 1, 0))
+	e := l.m.table.find(wire.IDOf(keyFor(10)))
+	l.m.table.set(e, expired)
+	l.step(Busy{Peer: wire.IDOf(keyFor(2)), Busy: true})
+	q := &want{items: slicesRepeat(wanted{e.key, e.rec.version}, maxWants)}
+	for range 1000 {
+		l.hear(2, q)
+		l.now = l.now.Add(maxWants * time.Millisecond)
+	}
+	if len(l.faults) > 0 {
+		t.Fatalf("it is blamed: %v", l.faults)
+	}
+	n := l.m.neighbours[0]
+	bytes := (cap(n.gone) + cap(n.here)) * 16
+	for _, b := range n.bulk.items {
+		bytes += len(b.msg)
+	}
+	if n.id != wire.IDOf(keyFor(2)) {
+		t.Fatal("the other neighbour was looked at")
+	}
+	if bytes > 256<<10 {
+		t.Errorf("%d bytes of votes wait for a busy neighbour", bytes)
+	}
+}
