@@ -65,15 +65,16 @@ func (s *sybil) Step(now time.Time, in sim.Input, out *sim.Output) {
 	out.Wake = now.Add(time.Second)
 }
 
-// An attacker with 150 names at one address in a room of 60 gets its share of everybody's neighbours, and no more: the honest reach each
-// other without it. In the moment at which it is looked at one may be on its way from one neighbour to the next.
+// An attacker with 150 names at one address in a room of 60 gets its share of everybody's neighbours, and no more: nearly all of the honest reach each
+// other without it. In one room in four there is one who has nobody but the attacker for neighbours, 14 of 3,600 in 60 rooms, and keeps it so: what is
+// told to it are the attacker's names only, so it finds nobody of another address in place of those that are too many.
 func TestEclipse(t *testing.T) {
 	apart := 0
-	for seed := range uint64(4) {
+	for seed := range uint64(12) {
 		apart += eclipse(t, seed+4)
 	}
-	if apart > 1 {
-		t.Errorf("without the attackers %d of 240 honest peers are apart from the others, want one at most", apart)
+	if apart > 3 {
+		t.Errorf("without the attackers %d of 720 honest peers are apart from the others, want three at most", apart)
 	}
 }
 
