@@ -460,3 +460,28 @@ func TestWhatTheIndexIsAskedFor(t *testing.T) {
 		}
 	}
 }
+
+// TestASearchKeepsFewHits checks that what a search keeps is bounded by what it is asked for, however many hits one second has, and that these are the newest.
+func TestASearchKeepsFewHits(t *testing.T) {
+	const n, limit = 5000, 10
+	f := newFinder("hello", Cursor{}, limit)
+	for i := range uint64(n) {
+		at := i * 7 % n // in any order
+		e := wire.Event{Room: "general", Author: wire.IDOf(testKey(1)), Seq: at + 1, Lamport: at + 1, Kind: wire.KindText, Body: []byte("hello")}
+		if !f.take(&e, 1000+int64(at)/1000) {
+			t.Fatal("a hit is not taken")
+		}
+		if len(f.hits) > 2*(limit+1)+cutAfter {
+			t.Fatalf("%d hits are kept for a search that gives %d", len(f.hits), limit)
+		}
+	}
+	res := f.results()
+	if len(res.Hits) != limit || !res.More {
+		t.Fatalf("%d hits, more: %v; want %d and more", len(res.Hits), res.More, limit)
+	}
+	for i, h := range res.Hits {
+		if want := uint64(n - i); h.Event.Seq != want {
+			t.Errorf("hit %d is number %d, want %d", i, h.Event.Seq, want)
+		}
+	}
+}

@@ -122,14 +122,27 @@ func (f *finder) take(e *wire.Event, second int64) bool {
 	if ok {
 		f.hits = append(f.hits, found{Hit{Event: *e, Spans: spans}, second})
 	}
+	if len(f.hits) >= 2*f.limit+cutAfter { // a flood may be of one second
+		f.sort()
+		clear(f.hits[f.limit:])
+		f.hits = f.hits[:f.limit]
+	}
 	return ok
+}
+
+// cutAfter is how many hits are kept at once besides twice the limit.
+const cutAfter = 64
+
+// sort puts the newest first.
+func (f *finder) sort() {
+	slices.SortFunc(f.hits, func(a, b found) int {
+		return cmp.Or(cmp.Compare(b.second, a.second), cmp.Compare(a.Event.Room, b.Event.Room), order(&b.Event, &a.Event))
+	})
 }
 
 // results are the newest of the hits.
 func (f *finder) results() Results {
-	slices.SortFunc(f.hits, func(a, b found) int {
-		return cmp.Or(cmp.Compare(b.second, a.second), cmp.Compare(a.Event.Room, b.Event.Room), order(&b.Event, &a.Event))
-	})
+	f.sort()
 	res := Results{Next: f.from}
 	if f.limit == 0 || len(f.hits) == 0 {
 		return res
