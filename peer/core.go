@@ -457,7 +457,7 @@ func (c *Core) failure(room wire.Room, code, text string, out *CoreOutput) {
 func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	o := &c.gout
 	*o = gossip.Output{Sends: o.Sends[:0], Delivers: o.Delivers[:0], Held: o.Held[:0], Faults: o.Faults[:0], Refused: o.Refused[:0],
-		Fetched: o.Fetched[:0], Suspicions: o.Suspicions[:0], Looks: o.Looks[:0]}
+		Fetched: o.Fetched[:0], Lost: o.Lost[:0], Suspicions: o.Suspicions[:0], Looks: o.Looks[:0]}
 	err := c.gossip.Step(now, in, o)
 	c.gossipWake = o.Wake
 	c.encoded = encodedFrame{}
@@ -474,6 +474,9 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	}
 	for _, f := range o.Fetched {
 		c.fetched(f, out)
+	}
+	for _, l := range o.Lost {
+		c.lost(now, l, out)
 	}
 	if n := len(o.Refused); n > 0 {
 		c.failure(o.Refused[0].Room, "log", fmt.Sprintf("not said, %d of what you wrote: it could not be kept (%v); free disk space or check the profile directory, then say it again", n, o.Refused[0].Err), out)

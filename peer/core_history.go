@@ -1,7 +1,10 @@
 package peer
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"peerchat/peer/gossip"
@@ -108,13 +111,45 @@ func (c *Core) missingBefore(e *wire.Event) uint64 {
 	return base - last
 }
 
+// lost tells what of a room nobody keeps any more. The most is lost of those who are named. Where an author's numbers go on by more than anybody can
+// have said, nobody knows how many there were.
+func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
+	const named, most = 3, 1_000_000_000
+	slices.SortStableFunc(l.Logs, func(a, b gossip.LostOf) int { return cmp.Compare(b.Events, a.Events) })
+	total, sure := uint64(0), true
+	for _, o := range l.Logs {
+		total += min(o.Events, most+1)
+		sure = sure && o.Events <= most
+	}
+	var whose []string
+	for i, o := range l.Logs {
+		switch {
+		case i == named:
+			whose = append(whose, fmt.Sprintf("others (%d)", len(l.Logs)-i))
+		case i < named && sure && len(l.Logs) > 1:
+			whose = append(whose, fmt.Sprintf("%s (%d)", c.called(o.Author), o.Events))
+		case i < named:
+			whose = append(whose, c.called(o.Author))
+		}
+	}
+	what := fmt.Sprintf("%d lines of %s in %s are lost", total, strings.Join(whose, ", "), l.Room)
+	switch {
+	case !sure:
+		what = fmt.Sprintf("lines of %s in %s may be lost", strings.Join(whose, ", "), l.Room)
+	case total == 1:
+		what = fmt.Sprintf("1 line of %s in %s is lost", whose[0], l.Room)
+	}
+	c.complain(now, wire.PeerID{}, Notice{Room: l.Room, Code: "lost", Text: what +
+		": nobody linked keeps them any more, and they had not come here yet. A larger history-events, also on the others' side, keeps more"}, out)
+}
+
 // older takes an event that was put before the start of its log. Its holders are not told: who has what is newer has it, too.
 func (c *Core) older(r *room, d gossip.Deliver, out *CoreOutput) {
 	if d.Asked { // it is read from the history, when somebody looks there
 		r.retitle(&d.Event)
 		return
 	}
-	c.show(r, &d.Event, true, out)
+	c.show(r, &d, true, out)
 }
 
 // retitle takes the room's topic from an event, if it is one that counts.

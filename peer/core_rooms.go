@@ -82,7 +82,7 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 	}
 	for i := range recent {
 		e := &recent[i]
-		c.show(r, e, true, out)
+		c.show(r, &gossip.Deliver{Event: *e}, true, out)
 		if e.Author == c.self && e.Seq == r.said { // whoever has the last has those before it
 			r.unclaimed = []unclaimed{{id: e.ID, seq: e.Seq}}
 		}
@@ -188,7 +188,7 @@ func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
 		c.older(r, d, out)
 		return
 	}
-	c.show(r, &d.Event, d.History, out)
+	c.show(r, &d, d.History, out)
 	c.owe(now, r, d)
 	if !d.History {
 		c.heed(now, r, d.Event.Author, out)
@@ -204,7 +204,8 @@ func (c *Core) deliver(now time.Time, d gossip.Deliver, out *CoreOutput) {
 }
 
 // show tells the user of an event, if it is of a kind that is shown.
-func (c *Core) show(r *room, e *wire.Event, history bool, out *CoreOutput) {
+func (c *Core) show(r *room, d *gossip.Deliver, history bool, out *CoreOutput) {
+	e := &d.Event
 	if e.Author == c.self {
 		r.said = max(r.said, e.Seq)
 	}
@@ -218,7 +219,7 @@ func (c *Core) show(r *room, e *wire.Event, history bool, out *CoreOutput) {
 	out.Events = append(out.Events, Message{
 		Room: e.Room, Person: Person{Peer: e.Author, Name: cmp.Or(e.Name, c.roster.name(e.Author))},
 		ID: e.ID, Seq: e.Seq, Lamport: e.Lamport, Kind: e.Kind, Text: string(e.Body), Sent: e.Time,
-		Self: e.Author == c.self, History: history, Missing: c.missingBefore(e),
+		Self: e.Author == c.self, History: history, Missing: max(c.missingBefore(e), d.Missing),
 	})
 }
 

@@ -203,3 +203,16 @@ func TestPlainLinesOfLinks(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsLostIsTold(t *testing.T) {
+	n := peer.Notice{Room: "dev", Code: "lost", Text: "5 lines of ann#k3fd in #dev are lost: nobody linked keeps them any more"}
+	clock := func() time.Time { return noon }
+	plain := string(newPlainPrinter(clock, true).event(nil, n, &view{}))
+	if want := "12:04 -!- " + n.Text + "\n"; plain != want {
+		t.Errorf("plain mode says %q: want %q", plain, want)
+	}
+	json := string((&jsonPrinter{now: clock}).event(nil, n, &view{}))
+	if !strings.Contains(json, `"type":"notice"`) || !strings.Contains(json, `"room":"dev"`) || !strings.Contains(json, `"code":"lost"`) {
+		t.Errorf("as JSON it is %s", json)
+	}
+}

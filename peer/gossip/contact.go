@@ -33,7 +33,7 @@ func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Ev
 		q.deadline = now.Add(askTimeout)
 		return true
 	}
-	if !m.rebase(l, r, a, e.Seq, out) {
+	if !m.rebase(now, l, r, a, e.Seq, e.Time, out) {
 		return false
 	}
 	a.drop()

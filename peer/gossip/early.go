@@ -91,7 +91,7 @@ func (m *Machine) show(x *arrival, out *Output) {
 	}
 	if !x.shown && !(shown && hash == x.hash) {
 		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live || x.log.over,
-			Older: x.log.over, Hops: travelled(x.hops)})
+			Older: x.log.over, Missing: x.log.missingBefore(x.event.Seq), Hops: travelled(x.hops)})
 	}
 }
 

@@ -3,7 +3,7 @@
 // The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
 // are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, suspect.go tells
 // who is silent, runs.go follows an author that begins anew, repair.go compares logs and fetches what is missing, ask.go decides how long to wait for that, contact.go begins with a room that is new here, present.go tells what was said since this peer came, older.go fetches
-// what comes before the start of a log. docs/gossip.md is the protocol on a page.
+// what comes before the start of a log, lost.go tells what nobody has any more. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
@@ -156,6 +156,7 @@ type Output struct {
 	Faults   []Fault
 	Refused  []Refused
 	Fetched  []Fetched
+	Lost     []Lost
 	// Suspicions tell whom to suspect, and whom no longer. Looks are rooms whose neighbours should be looked after by other means: a live
 	// event went to them by offers only, which nobody needs to answer.
 	Suspicions []Suspicion
@@ -179,6 +180,7 @@ type Deliver struct {
 	History bool        // it was fetched, not broadcast live
 	Older   bool        // it was put before the start of its log, or its author has gone on in another
 	Asked   bool        // and is here because of a FetchOlder
+	Missing uint64      // events that its log went on past just before it, and that were said while this peer was here
 	Hops    uint8       // links that it travelled; 0: it is an own one
 	Ref     any         // own events: Draft.Ref
 }

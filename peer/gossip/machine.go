@@ -56,6 +56,8 @@ type room struct {
 	looked  time.Time
 	stuck   time.Time // until when not, because it could not be stored
 
+	tornAt, loseAt time.Time // since when something was lost that was not told, and when to tell it
+
 	slots [64]*share // neighbours by their place in the masks of logs
 	seats uint64     // the places that are taken
 
@@ -288,6 +290,9 @@ func (m *Machine) run(now time.Time, out *Output) {
 		if passed(r.fillAt, now) {
 			m.fill(now, r, out)
 		}
+		if passed(r.loseAt, now) {
+			m.lose(now, r, out)
+		}
 		if passed(r.offerAt, now) {
 			m.offer(now, r, out)
 		}
@@ -307,6 +312,7 @@ func (m *Machine) run(now time.Time, out *Output) {
 	for _, r := range m.roomList {
 		m.at(r.repairAt)
 		m.at(r.fillAt)
+		m.at(r.loseAt)
 		m.at(r.offerAt)
 		m.at(r.digestAt)
 	}
@@ -339,6 +345,7 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 	for _, h := range heads {
 		l := r.add(h.Log())
 		l.base, l.head, l.recentFrom, l.seen = h.Base, h.Seq, h.Seq, h.Base
+		l.stored = h.Seq
 		m.findHole(r, l)
 		r.fresh = r.fresh && (h.Author == m.self || h.Seq == 0)
 	}

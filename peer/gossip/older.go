@@ -38,10 +38,12 @@ type past struct {
 	step   uint64    // how many events to ask for at once; 0: not known yet
 	seen   uint64    // what is above was delivered, or was in the Log when the room was joined
 	hole   hole
-	joined bool // it was first heard of on the first contact with the room, and shares its window
-	ended  bool // what is below is older than the window
-	before bool // and than this peer's being here
-	barred bool // what is below cannot be taken in
+	torn   torn   // see lost.go
+	stored uint64 // the head when the room was joined
+	joined bool   // it was first heard of on the first contact with the room, and shares its window
+	ended  bool   // what is below is older than the window
+	before bool   // and than this peer's being here
+	barred bool   // what is below cannot be taken in
 
 	first struct { // event that is held
 		seq, lamport uint64
@@ -511,6 +513,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 		return
 	}
 	a.base = min(m.cfg.Log.Base(r.name, a.id), a.head)
+	a.mend()
 	first := &events[0]
 	if a.base >= first.Seq { // not all were kept
 		r.full = true
@@ -533,7 +536,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 		}
 		if e.Seq <= a.seen {
 			out.Delivers = append(out.Delivers, Deliver{Event: *e, From: from.peer, History: true, Older: true, Asked: q.why == forDemand,
-				Hops: travelled(q.hops)})
+				Missing: a.missingBefore(e.Seq), Hops: travelled(q.hops)})
 		}
 	}
 	a.seen = min(a.seen, a.base)
@@ -588,13 +591,4 @@ func (m *Machine) findHole(r *room, a *authorLog) {
 	if last, err := m.cfg.Log.Parted(r.name, a.id); err == nil && last > 0 && last < a.base {
 		a.hole = hole{open: true, from: last, seen: math.MaxUint64} // what is before it was in the Log, too
 	}
-}
-
-// tear remembers that a log goes on after base, past what nobody has.
-func (m *Machine) tear(r *room, a *authorLog, base uint64) {
-	if a.head > a.base || a.begun() && !a.joined { // what is older than the window is no hole
-		a.hole = hole{open: true, from: a.head, seen: a.seen}
-	}
-	a.seen = base
-	m.dropOlder(r, a)
 }

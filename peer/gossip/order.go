@@ -118,7 +118,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		return m.skip(now, l, r, a, e, out)
 	}
 	if a.ask != nil && a.ask.adopt && e.Seq == a.ask.from {
-		if !m.rebase(l, r, a, e.Seq-1, out) {
+		if !m.rebase(now, l, r, a, e.Seq-1, e.Time, out) {
 			return false
 		}
 		m.lookSoon(now, r) // it may begin too late
@@ -343,8 +343,8 @@ func (m *Machine) holds(a *authorLog, e *wire.Event) bool {
 	return len(a.pending) < maxPending && (!a.begun() || e.Seq <= a.head+maxAhead) && m.heldBytes+heldSize(e) <= maxHeldBytes
 }
 
-// rebase lets a log go on after base. The caller has a verified event that follows it.
-func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Output) bool {
+// rebase lets a log go on after base. The caller has a verified event that follows it, or is the last before; it was said at said.
+func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uint64, said time.Time, out *Output) bool {
 	if base <= a.head {
 		return true
 	}
@@ -355,7 +355,7 @@ func (m *Machine) rebase(l *link, r *room, a *authorLog, base uint64, out *Outpu
 		m.fault(l, r.name, a.author, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
 		return false
 	}
-	m.tear(r, a, base)
+	m.tear(now, r, a, base, said)
 	a.base, a.head, a.recentFrom = base, base, base
 	r.endOthers(a)
 	a.ask.adopt = false

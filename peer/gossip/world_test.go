@@ -96,9 +96,10 @@ type node struct {
 	held      map[wire.PeerID]uint64
 	older     int // events that were delivered as older ones
 	fetched   []Fetched
-	window    Window
-	run       uint32
-	broken    error // of the store: Append returns it
+	losses
+	window Window
+	run    uint32
+	broken error // of the store: Append returns it
 }
 
 type wireLink struct {
@@ -241,6 +242,7 @@ func (w *world) step(n *node, in Input) {
 		n.fetched = append(n.fetched, f)
 		w.logf("%s has fetched %d older events, more %v, %v", n.name, f.Events, f.More, f.Err)
 	}
+	n.losses.tell(&out)
 	for _, r := range out.Refused {
 		w.logf("%s cannot say %q: %v", n.name, r.Ref, r.Err)
 	}
