@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,10 @@ type RTCConfig struct {
 	Logger *slog.Logger
 	// Certificate is the DTLS certificate of every session; nil: a fresh one.
 	Certificate *webrtc.Certificate
+	// ICE has the times of each session's ICE agent; zero fields get their defaults, by which a peer that vanished is found out within 5 s.
+	ICE ICETimes
+	// RTOMax is the longest that SCTP waits for an acknowledgement before it sends again (RFC 9260 section 6.3.1); zero: 330 ms.
+	RTOMax time.Duration
 	// OpenTimeout ends a session that is not open so long after its start; zero: 15 s.
 	OpenTimeout time.Duration
 	// MeasureInterval is the time between two Measured of an open session; zero: 5 s.
@@ -59,6 +64,10 @@ type RTCConfig struct {
 	// session. It must not wait; the payload is valid during the call only. The SSRC is another for each session. Nil: audio is ignored.
 	OnVoice func(from wire.PeerID, p VoicePacket, ssrc uint32)
 }
+
+// ICETimes are how long a session hears nothing until it is disconnected, and how much longer until it has failed; and how often it sends a
+// check of its own (RFC 7675).
+type ICETimes struct{ Disconnected, Failed, KeepAlive time.Duration }
 
 // RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with one negotiated data channel, or two, and
 // one audio transceiver.
@@ -117,6 +126,10 @@ func NewRTC(cfg RTCConfig, sink func(TransportEvent)) (*RTC, error) {
 	if cfg.MeasureInterval <= 0 {
 		cfg.MeasureInterval = rtcDefaultMeasure
 	}
+	cfg.RTOMax = cmp.Or(cfg.RTOMax, rtcRTO)
+	cfg.ICE.Disconnected = cmp.Or(cfg.ICE.Disconnected, rtcDisconnected)
+	cfg.ICE.Failed = cmp.Or(cfg.ICE.Failed, rtcFailed)
+	cfg.ICE.KeepAlive = cmp.Or(cfg.ICE.KeepAlive, rtcKeepAlive)
 	media, err := rtcMedia()
 	if err != nil {
 		return nil, fmt.Errorf("set up WebRTC: %w", err)

@@ -532,7 +532,7 @@ func within(d time.Duration, f func()) bool {
 // failure tells why pion gave up.
 func (s *rtcSession) failure() error {
 	if s.state == rtcOpen || s.state == rtcClosing {
-		return fmt.Errorf("nothing has come from the peer for %v", rtcDisconnected+rtcFailed)
+		return fmt.Errorf("nothing has come from the peer for %v", s.rtc.cfg.ICE.Disconnected+s.rtc.cfg.ICE.Failed)
 	}
 	return fmt.Errorf("open a link: failed: %s", s.stage())
 }

@@ -78,7 +78,7 @@ func rtcSettings(cfg RTCConfig) webrtc.SettingEngine {
 	if cfg.Net != nil {
 		e.SetNet(cfg.Net)
 	}
-	e.SetICETimeouts(rtcDisconnected, rtcFailed, rtcKeepAlive)
+	e.SetICETimeouts(cfg.ICE.Disconnected, cfg.ICE.Failed, cfg.ICE.KeepAlive)
 	e.SetICEMaxBindingRequests(rtcMaxChecks)
 	// A direct path is taken as soon as it is found. Others wait a little for a better one to turn up.
 	e.SetHostAcceptanceMinWait(0)
@@ -93,7 +93,7 @@ func rtcSettings(cfg RTCConfig) webrtc.SettingEngine {
 	e.DisableCloseByDTLS(true)
 	// The SCTP handshake travels in the descriptions (draft-hancke-tsvwg-snap): two round trips less to lose.
 	e.EnableSctpSnap(true)
-	e.SetSCTPRTOMax(rtcRTO)
+	e.SetSCTPRTOMax(cfg.RTOMax)
 	e.SetSCTPMinCwnd(rtcMinWindow)
 	e.SetSCTPMaxMessageSize(rtcMaxMessage)
 	e.SetSCTPMaxReceiveBufferSize(rtcReceiveWindow)

@@ -37,6 +37,8 @@ const crowdAtOnce = 8
 type crowd struct {
 	hub     *signalingtest.Hub
 	gate    gate
+	ice     peer.ICETimes
+	rto     time.Duration
 	members []*crowdMember
 	talk    atomic.Pointer[crowdTalk] // what is being measured
 }
@@ -72,11 +74,16 @@ func crowdCommand(args []string) error {
 	f := flag.NewFlagSet("crowd", flag.ContinueOnError)
 	n := f.Int("n", 100, "peers")
 	within := f.Duration("within", 5*time.Minute, "how long the room may take to form")
+	calm := f.Bool("calm", false, "wait longer, as far more peers than processors need, because one that waits for its turn is not dead: links may be silent for 10s, send a check every 2s, and wait for SCTP's acknowledgements for 1s and more")
 	profile := f.String("profile", "", "file for a profile of the processor time until the room has formed")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	c := &crowd{hub: signalingtest.New(signaling.HubConfig{Seed: 1}), gate: gate{under: map[uuid.UUID]bool{}}}
+	if *calm {
+		c.rto = 3 * time.Second // with less than pion's floor of 1 s that would be all there is
+		c.ice = peer.ICETimes{Disconnected: 5 * time.Second, Failed: 5 * time.Second, KeepAlive: 2 * time.Second}
+	}
 	defer c.stop()
 	out := json.NewEncoder(os.Stdout)
 	if *profile != "" {
@@ -273,7 +280,7 @@ func (c *crowd) add(i int) error {
 					sink(ev)
 				}
 			}
-			m.rtc, err = peer.NewRTC(peer.RTCConfig{Interfaces: []string{"lo"}}, report)
+			m.rtc, err = peer.NewRTC(peer.RTCConfig{Interfaces: []string{"lo"}, ICE: c.ice, RTOMax: c.rto}, report)
 			return tap{m.rtc, m, report}, err
 		},
 		NewSignaling: func(sink func(signaling.ClientEvent)) (peer.Signaling, error) {

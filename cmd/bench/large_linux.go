@@ -10,9 +10,9 @@ import (
 // Of the large crowd.
 const (
 	crowdGC       = "300"            // to collect the garbage of so many goroutines costs more than they do
-	crowdPatience = 10 * time.Minute // until it stands
+	crowdPatience = 20 * time.Minute // until it stands
 	largeLines    = 50               // in a round
-	largeEvery    = time.Second
+	largeEvery    = 2 * time.Second
 	largeSize     = 100
 	largeTalk     = 5 // senders
 	largeRounds   = 3
@@ -22,7 +22,7 @@ const (
 func large(b *bench) ([]table, error) {
 	n := fmt.Sprint(b.room)
 	p, err := b.gather(lab.Command{Name: "a crowd", Path: b.self, Env: []string{"GOGC=" + crowdGC},
-		Args: []string{"crowd", "-n", n, "-within", crowdPatience.String()}}, crowdPatience+patience)
+		Args: []string{"crowd", "-n", n, "-calm", "-within", crowdPatience.String()}}, crowdPatience+patience)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func large(b *bench) ([]table, error) {
 		return nil, err
 	}
 	var first, trees, flood talks
-	o := talkOrder{lines: largeTalk, senders: largeTalk, size: largeSize, every: 2 * largeEvery}
+	o := talkOrder{lines: largeTalk, senders: largeTalk, size: largeSize, every: largeEvery}
 	if err := first.talk(p, "talk", o); err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func large(b *bench) ([]table, error) {
 	if trees.lost+flood.lost > 0 {
 		t.note("Not delivered within %v of the last line: %d over the trees, %d by the flood.", talkPatience, trees.lost, flood.lost)
 	}
-	t.note("Whole Nodes over WebRTC on the loopback interface, with their tracker and their histories in memory, which join as fast as their links open, %d at a time, with %d links being made. Flooding is done "+
+	t.note("Whole Nodes over WebRTC on the loopback interface, with their tracker and their histories in memory, which join as fast as their links open, %d at a time, with %d links being made. A link may be silent for 10 s, and sends a check every 2 s, where a peer on a machine of its own allows 4 s and sends one every second. Flooding is done "+
 		"over the same links by the same process: the same signed event in a frame of the same size, verified once by each peer and sent on to all that it is linked with but the one it came from. "+
 		"%d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds. The process runs with GOGC=%s.", crowdAtOnce, crowdLinks, largeTalk, largeSize, largeEvery, largeLines, len(trees.p50), crowdGC)
 	return []table{made, t}, nil
