@@ -176,13 +176,13 @@ func (t *Tracker) touch(c *conn) {
 	}
 }
 
-// cut ends a connection for its own fault, with last, if that is not nil, and a bye. What waited for a slow reader is
-// dropped, and it has little time to take the rest.
+// cut ends a connection for its own fault, with last, if that is not nil, and a bye. If it is for reading slowly, what waited is dropped, and
+// there is little time to take the rest. All others have their answers first: that a writer is at work tells nothing about them.
 func (t *Tracker) cut(c *conn, last []byte, why *ByeNote) {
 	if c.final {
 		return
 	}
-	if c.writing && c.pending != nil {
+	if c.writing && c.pending != nil && len(c.pending.b) > t.cfg.Limits.Queue {
 		c.pending.b = c.pending.b[:0]
 		c.nc.SetWriteDeadline(t.now.Add(250 * time.Millisecond)) // a closed socket needs no deadline
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -162,6 +163,45 @@ func TestImpostorsAreRefused(t *testing.T) {
 		}
 	}
 	mute.ended("three requests before hello", Unauthorized)
+}
+
+// Whether the writer is still at work with the answer before is a matter of luck.
+func TestCutAfterItsAnswers(t *testing.T) {
+	tr := testTracker(t, nil)
+	waits := func(writing bool, waiting int) (got []Message) {
+		near, far := net.Pipe()
+		defer near.Close()
+		defer far.Close()
+		c := &conn{t: tr, nc: near, writing: writing}
+		owner := &Tracker{cfg: tr.cfg, log: tr.log, metrics: tr.metrics} // one that nobody runs
+		for range waiting {
+			owner.send(c, &Answer{Re: newID(), Op: "rooms", Status: Unauthorized})
+		}
+		owner.cut(c, nil, &ByeNote{Status: Unauthorized})
+		for b := c.pending.b; len(b) > 0; {
+			head, size := 2, int(b[1])
+			if size == 126 {
+				head, size = 4, int(binary.BigEndian.Uint16(b[2:]))
+			}
+			if b[0] == 0x80|opText {
+				m, err := DecodeReply(b[head : head+size])
+				if err != nil {
+					t.Fatalf("decode what waits for the writer: %v", err)
+				}
+				got = append(got, m)
+			}
+			b = b[head+size:]
+		}
+		return got
+	}
+	for _, writing := range []bool{false, true} {
+		if got := waits(writing, 3); len(got) != 4 {
+			t.Errorf("cut with three answers waiting, writer at work %v: want them and a bye, got %v", writing, got)
+		}
+	}
+	if got := waits(true, 1+tr.cfg.Limits.Queue/50); len(got) != 1 {
+		t.Errorf("a reader too slow for its queue gets the bye alone, got %d messages", len(got))
+	}
 }
 
 func TestHandshakeDeadline(t *testing.T) {
