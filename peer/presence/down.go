@@ -99,7 +99,7 @@ func (m *Machine) onDown(n *neighbour, d *down, out *Output) {
 		return
 	}
 	e := m.table.find(d.peer)
-	if e == nil || e.gone() && e.state != died || d.by == m.self {
+	if e == nil || e.gone() && e.state != died {
 		m.wasted(n, 1, out)
 		return
 	}
@@ -115,6 +115,8 @@ func (m *Machine) onDown(n *neighbour, d *down, out *Output) {
 		}
 	case e.state != here:
 		m.wasted(n, 1, out)
+	case m.table.find(d.by) == nil || d.by == m.self:
+		m.hearsay(n, e, out)
 	case m.credible(n, d, out):
 		m.doubt(m.table.find(d.peer), ptr(*d), n)
 	}
@@ -147,13 +149,16 @@ func (m *Machine) bearable(n *neighbour, d *down, out *Output) bool {
 	return false
 }
 
-// credible reports whether a report may be passed on: it is signed by somebody who is or was a member, and does not report too
-// much.
-func (m *Machine) credible(n *neighbour, d *down, out *Output) bool {
-	if m.table.find(d.by) == nil {
-		m.stats.Refused++
-		return false
+// hearsay takes a report by somebody whom nobody can be held to: who is not known here, because it went before this peer came or is still to be heard
+// of, or was this peer in an earlier life. So it is the word of the neighbour that shows it, and counts as its vote.
+func (m *Machine) hearsay(n *neighbour, e *entry, out *Output) {
+	if m.wasted(n, 1, out) && n.voted.take(m.now, votesTaken, 1) {
+		m.cast(n, e, false)
 	}
+}
+
+// credible reports whether a report by a member, or one who was a member, may be passed on: it is signed by it, and it does not report too much.
+func (m *Machine) credible(n *neighbour, d *down, out *Output) bool {
 	if !m.bearable(n, d, out) {
 		return false
 	}
@@ -168,8 +173,10 @@ func (m *Machine) credible(n *neighbour, d *down, out *Output) bool {
 		return false
 	}
 	if len(m.reporters) >= maxReporters && m.reporters[d.by] == nil {
-		m.stats.Refused++
-		return false
+		if m.forgetReporters(); len(m.reporters) >= maxReporters {
+			m.stats.Refused++
+			return false
+		}
 	}
 	if !m.verify(n, d.by, d.seal(m.scratch[:0], m.cfg.Room), d.sig[:], out) {
 		return false

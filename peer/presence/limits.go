@@ -11,7 +11,7 @@ import (
 const (
 	maxGone      = 16 << 10 // members that are remembered though they are gone
 	leastGone    = 1 << 10  // of them at least, however small the room
-	maxReporters = 1 << 10  // reporters of deaths whose conduct is known
+	maxReporters = 4 << 10  // reporters of deaths whose conduct is known; after a death each is one for 2 s
 	maxLies      = 32       // deaths that a reporter may report of the living before it is not believed
 	lieForgiven  = 10 * time.Second
 	maxFaults    = 16 // of one Step

@@ -104,7 +104,7 @@ func (m *Machine) dismiss(out *Output) {
 
 // shown is called when a neighbour shows in a message what is known of a member here.
 func (m *Machine) shown(n *neighbour, e *entry, msg *records) {
-	if e.state == expired && !msg.buries(e) {
+	if e.state == expired && !msg.buries(e.rec) {
 		m.vote(n, e)
 		m.accuse(n, e)
 	}

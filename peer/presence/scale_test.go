@@ -38,6 +38,7 @@ func TestScale(t *testing.T) {
 		if r.newcomer > 30*time.Second || r.leave > 5*time.Second || r.death > 10*time.Second {
 			t.Errorf("a room of %d: %+v", n, r)
 		}
+		r.book.judge(t)
 	}
 }
 
@@ -50,6 +51,7 @@ type result struct {
 	leave, death    time.Duration // until all know it
 	missing, ghosts float64       // under churn, members that are not known, and that are known though they are gone, on average
 	bytesPerRecord  int
+	book            *ledger // of the churn, and until 20 s after it
 }
 
 // cost is per member and second.
@@ -212,26 +214,21 @@ func measure(t *testing.T, n int) (r result) {
 		t.Errorf("faults were reported: %.5q", w.faults)
 	}
 
-	// A hundredth of all members go each second, half of them without a word, and as many come.
 	due := 0.0
 	clear(w.sent)
-	r.churn = w.during(*scaleChurn, func() {
-		for due += float64(n) / 200; due >= 1; due-- {
-			if o := w.nodes[w.rand.IntN(len(w.nodes))]; o.alive {
-				if w.rand.IntN(2) == 0 {
-					w.quit(o)
-				} else {
-					w.kill(o)
-				}
-			}
-			w.add(fmt.Sprintf("q%d", len(w.nodes))).run()
-		}
-		w.mesh(5, nil)
-	})
+	r.book = newLedger(w)
+	r.churn = w.during(*scaleChurn, func() { r.book.turn(&due, n) })
 	for k, v := range w.sent {
 		progress("churn %s: %.0f bytes, %.1f messages", k, float64(v.bytes)/scaleChurn.Seconds()/float64(n), float64(v.messages)/scaleChurn.Seconds()/float64(n))
 	}
 	r.missing, r.ghosts = w.errors()
+	progress("churn %+v, missing %v ghosts %v", r.churn, r.missing, r.ghosts)
+	for range 4 {
+		r.book.settle(5 * time.Second)
+		r.book.count()
+		progress("%v: %v", w.now.Sub(w.start), r.book)
+	}
+	w.onChange = nil
 	return r
 }
 

@@ -79,8 +79,8 @@ func (m *Machine) onRecord(n *neighbour, a *aged, msg *records, out *Output) {
 	direct := n.id == a.peer
 	switch {
 	case e == nil:
-		if a.left || !direct && float64(a.age) > late*10*float64(a.period) {
-			m.wasted(n, 1, out) // nobody knows it, and it is not there
+		if a.left || !direct && (float64(a.age) > late*10*float64(a.period) || msg.buries(&a.record)) {
+			m.wasted(n, 1, out) // nobody knows it, and it is not there; or if it is, it contradicts
 			return
 		}
 		if !m.admits(n, a.peer, out) {
@@ -116,15 +116,15 @@ func (m *Machine) onRecord(n *neighbour, a *aged, msg *records, out *Output) {
 	m.accept(n, e, rec, a.age, msg.answer, out)
 }
 
-// buries tells whether a message has a report of the death of a member, too.
-func (r *records) buries(e *entry) bool {
-	return slices.ContainsFunc(r.downs, func(d down) bool { return d.peer == e.rec.peer })
+// buries tells whether a message has a report of the death of a member, too, after what it said in a record.
+func (r *records) buries(rec *record) bool {
+	return slices.ContainsFunc(r.downs, func(d down) bool { return d.peer == rec.peer && d.compare(rec.version) >= 0 })
 }
 
 // repeated takes a record that is known already. Ages are not signed: the youngest counts, so that one who exaggerates makes
 // nobody expire, but none is younger than the first copy, so that one who plays them down keeps nobody for ever.
 func (m *Machine) repeated(n *neighbour, e *entry, msg *records, age uint32, direct bool, out *Output) {
-	if m.wasted(n, 1, out) && e.state == died && !msg.buries(e) { // else the two would tell each other without end
+	if m.wasted(n, 1, out) && e.state == died && !msg.buries(e.rec) { // else the two would tell each other without end
 		m.queue(n, e.rec.peer, tellDown, m.now)
 	}
 	if direct {

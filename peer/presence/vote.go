@@ -88,32 +88,40 @@ func (m *Machine) queueVotes(n *neighbour, here bool, items *[]offered) {
 
 // onVote takes a neighbour's word on members. What the others say of those who are gone for it is found out, unless the roll is called.
 func (m *Machine) onVote(n *neighbour, v *vote) {
-	r := &m.roll
 	if !n.voted.take(m.now, votesTaken, float64(len(v.items))) {
 		m.stats.Refused++
 		return
 	}
 	for _, i := range v.items {
-		e := m.table.findKey(i.key)
-		switch {
-		case e == nil || e.gone() || e.rec.gist() != i.gist || m.neighbour(e.rec.peer) != nil:
-		case e.rec.peer == m.self:
-			if !v.here {
-				m.contradict()
-			}
-		case v.here && r.settleAt == never && r.endAt == never: // nobody asked
-		default:
-			if n.votes == nil {
-				n.votes = map[uint64]ballot{}
-			}
-			n.votes[i.key] = ballot{i.gist, v.here}
-			if v.here {
-				continue
-			}
-			if _, asked := r.asked[i.key]; !asked && r.heedAt == never && r.endAt == never {
-				r.heedAt = m.now + voteWait
-			}
+		if e := m.table.findKey(i.key); e != nil && e.rec.gist() == i.gist {
+			m.cast(n, e, v.here)
 		}
+	}
+}
+
+// cast takes a neighbour's vote on a member as it is known here.
+func (m *Machine) cast(n *neighbour, e *entry, here bool) {
+	r := &m.roll
+	switch {
+	case e.gone() || m.neighbour(e.rec.peer) != nil:
+		return
+	case e.rec.peer == m.self:
+		if !here {
+			m.contradict()
+		}
+		return
+	case here && r.settleAt == never && r.endAt == never: // nobody asked
+		return
+	}
+	if n.votes == nil {
+		n.votes = map[uint64]ballot{}
+	}
+	n.votes[e.key] = ballot{e.rec.gist(), here}
+	if here {
+		return
+	}
+	if _, asked := r.asked[e.key]; !asked && r.heedAt == never && r.endAt == never {
+		r.heedAt = m.now + voteWait
 	}
 }
 
