@@ -112,14 +112,14 @@ func (c *Core) missingBefore(e *wire.Event) uint64 {
 }
 
 // lost tells what of a room nobody keeps any more. The most is lost of those who are named. Where an author's numbers go on by more than anybody can
-// have said, nobody knows how many there were.
+// have said, nobody knows how many there were, nor where some of them may have been said before this peer came.
 func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 	const named, most = 3, 1_000_000_000
 	slices.SortStableFunc(l.Logs, func(a, b gossip.LostOf) int { return cmp.Compare(b.Events, a.Events) })
-	total, sure := uint64(0), true
+	total, sure, perhaps := uint64(0), true, false
 	for _, o := range l.Logs {
 		total += min(o.Events, most+1)
-		sure = sure && o.Events <= most
+		sure, perhaps = sure && o.Events <= most, perhaps || o.Perhaps
 	}
 	var whose []string
 	for i, o := range l.Logs {
@@ -136,6 +136,10 @@ func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 	switch {
 	case !sure:
 		what = fmt.Sprintf("lines of %s in %s may be lost", strings.Join(whose, ", "), l.Room)
+	case perhaps && total == 1:
+		what = fmt.Sprintf("1 line of %s in %s may be lost", whose[0], l.Room)
+	case perhaps:
+		what = fmt.Sprintf("up to %d lines of %s in %s may be lost", total, strings.Join(whose, ", "), l.Room)
 	case total == 1:
 		what = fmt.Sprintf("1 line of %s in %s is lost", whose[0], l.Room)
 	}

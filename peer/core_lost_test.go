@@ -77,6 +77,8 @@ func TestANoticeOfLossesNamesThoseWithTheMost(t *testing.T) {
 		{[]gossip.LostOf{{Author: id(1), Events: 2}, {Author: id(2), Events: 30}}, "32 lines of #caaa (30), #baaa (2) in #general are lost: "},
 		{[]gossip.LostOf{{Author: id(1), Events: 1}, {Author: id(2), Events: 2}, {Author: id(3), Events: 3}, {Author: id(4), Events: 4}, {Author: id(5), Events: 5}},
 			"15 lines of #faaa (5), #eaaa (4), #daaa (3), others (2) in #general are lost: "},
+		{[]gossip.LostOf{{Author: id(1), Events: 12}, {Author: id(2), Events: 1, Perhaps: true}}, "up to 13 lines of #baaa (12), #caaa (1) in #general may be lost: "},
+		{[]gossip.LostOf{{Author: id(1), Events: 1, Perhaps: true}}, "1 line of #baaa in #general may be lost: "},
 		{[]gossip.LostOf{{Author: id(1), Events: 1 << 40}, {Author: id(2), Events: 1}}, "lines of #baaa, #caaa in #general may be lost: "},
 	} {
 		var out CoreOutput

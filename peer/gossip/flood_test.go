@@ -27,14 +27,20 @@ func (w *world) flood(rounds, lines int, authors ...*node) {
 	w.t.Helper()
 	for range rounds {
 		for _, a := range authors {
-			texts := make([]string, lines)
-			for i := range texts {
-				texts[i] = fmt.Sprintf("%s %d", a.name, len(a.said)+i)
-			}
-			w.say(a, texts...)
+			w.says(a, lines)
 		}
 		w.run(5 * time.Millisecond)
 	}
+}
+
+// says has a node say so many lines at once.
+func (w *world) says(n *node, lines int) {
+	w.t.Helper()
+	texts := make([]string, lines)
+	for i := range texts {
+		texts[i] = fmt.Sprintf("%s %d", n.name, len(n.said)+i)
+	}
+	w.say(n, texts...)
 }
 
 // truly lets the network run for d, and fails when somebody knows of an event that is not there and says that nothing is missing.

@@ -1,18 +1,23 @@
 package gossip
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"peerchat/peer/wire"
 )
 
 // In a flood of more than histories keep, all may have let go of what a slow peer has not fetched yet. Its log then goes on past that (see
-// choose), and what was said while it was here is told as lost, unless somebody who has it is known. What was said before it came, or was pruned
-// here, is not.
+// choose), or, if all of the log was driven out by others, stays behind. What was said while this peer was here is told as lost, unless somebody who
+// has it is known. What was said before it came, or was pruned here, is not. What came live when this peer had been here for a while tells that all after it
+// was said while it was here; so does the author's clock, if it is not ahead. Neighbours cannot tell: what one does not name may have been said before, if it was away
+// itself. So where nothing else is known, what no neighbour named at first counts as what may be lost.
 
 const (
 	lostQuiet = 5 * time.Second  // how long nothing more of a room must be lost until that is told
-	lostMost  = 30 * time.Second // the longest
+	lostMost  = 30 * time.Second // the longest; and how long after the first digest others still tell what was said before this peer came
+	clockFast = 2 * time.Second  // a clock that is ahead by more says nothing of when this peer came
 )
 
 // torn is what a log went on past that was said while this peer was here: the events after from, up to up; none if these are equal. Of several the last is
@@ -20,52 +25,78 @@ const (
 type torn struct {
 	from, up uint64
 	others   uint64
-	told     bool
+	told     uint64 // up to where the losses of the log were told
+	perhaps  bool   // of those that are not told some may have been said before this peer came
 }
 
 func (t torn) len() uint64 { return t.up - t.from }
 
-func (t torn) untold() uint64 {
-	if t.told {
-		return t.others
-	}
-	return t.others + t.len()
-}
+// fresh is how many of the last were not told.
+func (t torn) fresh() uint64 { return t.up - min(t.up, max(t.from, t.told)) }
 
-// tear remembers that a log goes on after base, past what nobody has. The event that follows was said at next.
-func (m *Machine) tear(now time.Time, r *room, a *authorLog, base uint64, next time.Time) {
-	from, here := m.unseen(r, a, base, next)
+// tear remembers that a log goes on after base, past what nobody has. Here, if some of it was said while this peer was here: that after from, as unseen tells.
+func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, from uint64, here, sure bool) {
+	here = here && from < base
 	if a.head > a.base || a.begun() && !a.joined { // what is older than the window is no hole
 		a.hole = hole{open: true, from: a.head, seen: a.seen}
 	} else if here {
 		a.hole = hole{open: true, from: from, seen: a.seen}
 	}
 	if here {
-		a.torn = torn{from: from, up: base, others: a.torn.untold()}
-		if r.tornAt.IsZero() {
-			r.tornAt = now
-		}
-		r.loseAt = earlier(now.Add(lostQuiet), r.tornAt.Add(lostMost))
-		m.at(r.loseAt)
+		others := a.torn.others + a.torn.fresh()
+		a.torn = torn{from: from, up: base, others: others, told: a.torn.told, perhaps: !sure || others > 0 && a.torn.perhaps}
+		m.loseSoon(now, r)
 	}
 	a.seen = base
 	m.dropOlder(r, a)
 }
 
-// unseen tells whether of the events up to base, which are skipped, some were said while this peer was here: those after from. Where that cannot be known
-// for some, they are not among them.
-func (m *Machine) unseen(r *room, a *authorLog, base uint64, next time.Time) (from uint64, here bool) {
-	got := a.head > a.stored && a.head > a.base // since this peer came
-	from = max(a.head, a.old())
+// unseen tells after which event of a log what comes next was said while this peer was here; not sure, if some of it may have been said before.
+func (m *Machine) unseen(r *room, a *authorLog) (from uint64, sure bool) {
 	switch {
-	case a.author == m.self || !next.After(r.entered) && !(got && a.old() <= a.head):
-		return 0, false
-	case got && from > a.head: // it was in the middle of a flood when this neighbour named it, and what is here may have been said after this peer came
-		if last, err := m.cfg.Log.Range(r.name, a.author, a.head, a.head, 1); err == nil && len(last) == 1 && last[0].Time.After(r.entered) {
-			from = a.head
+	case a == r.own || a.author == m.self:
+		return math.MaxUint64, false
+	case a.lived || m.latest(r, a).After(r.entered):
+		return a.head, true
+	}
+	return max(a.head, a.old(), a.named), false
+}
+
+// gone is where a log that is new here ended, of which neighbours had nothing any more: that was said before, as far as is known.
+func (m *Machine) gone(r *room, id wire.LogID) (seq uint64) {
+	for _, l := range m.linkList {
+		if s := l.share(r); s != nil {
+			if k := s.known[id]; k.seq == k.base {
+				seq = max(seq, k.seq)
+			}
 		}
 	}
-	return from, from < base
+	return seq
+}
+
+// latest is when the last event of a log was said, by its author's clock; zero if that says nothing, or the event was here before this peer came.
+func (m *Machine) latest(r *room, a *authorLog) (t time.Time) {
+	if a.fast || a.head <= a.stored || a.head == a.base {
+		return t
+	}
+	if last, err := m.cfg.Log.Range(r.name, a.author, a.head, a.head, 1); err == nil && len(last) == 1 {
+		t = last[0].Time
+	}
+	return t
+}
+
+// follows is told of a live event of a log. It may have been said a little before it came.
+func (a *authorLog) follows(now time.Time, r *room) {
+	a.lived = a.lived || now.Sub(r.entered) > 2*liveFor
+}
+
+// loseSoon has what a room lost told, when there is nothing more of it for a while.
+func (m *Machine) loseSoon(now time.Time, r *room) {
+	if r.tornAt.IsZero() {
+		r.tornAt = now
+	}
+	r.loseAt = earlier(now.Add(lostQuiet), r.tornAt.Add(lostMost))
+	m.at(r.loseAt)
 }
 
 // mend is told that a log begins earlier now: less of it is lost.
@@ -91,19 +122,25 @@ func (m *Machine) lose(now time.Time, r *room, out *Output) {
 	r.loseAt, r.tornAt = time.Time{}, time.Time{}
 	lost := Lost{Room: r.name}
 	for _, a := range r.sorted {
-		n := a.torn.others
-		a.torn.others = 0
-		switch {
-		case a.torn.told || a.torn.len() == 0:
-		case m.obtainable(r, a):
-			r.tornAt = now
-			r.loseAt = now.Add(lostQuiet)
-		default:
-			n += a.torn.len()
-			a.torn.told = true
+		t := &a.torn
+		of := LostOf{Author: a.author, Events: t.others, Perhaps: t.perhaps}
+		t.others = 0
+		switch n := t.fresh(); {
+		case n > 0 && m.obtainable(r, a):
+			m.loseSoon(now, r)
+		case n > 0:
+			of.Events += n
+			t.told, t.perhaps = t.up, false
 		}
-		if n > 0 {
-			lost.Logs = append(lost.Logs, LostOf{Author: a.author, Events: n})
+		if end := m.ended(now, r, a); end > t.told {
+			if from, sure := m.unseen(r, a); end > max(from, t.told) {
+				of.Events += end - max(from, t.told)
+				of.Perhaps = of.Perhaps || !sure
+				t.told = end
+			}
+		}
+		if of.Events > 0 {
+			lost.Logs = append(lost.Logs, of)
 		}
 	}
 	if len(lost.Logs) > 0 {
@@ -124,8 +161,41 @@ func (m *Machine) obtainable(r *room, a *authorLog) bool {
 	return false
 }
 
-// Lost tells of events of a room that were said while this peer was here and that nobody who is linked keeps any more, so that their logs went on past them. They
-// are told of once. If somebody comes later who has them, they are fetched all the same.
+// ended tells up to where a log goes beyond its head here, if nobody keeps any of that: others have driven it out. Nothing can show it, so its author's word counts, or
+// that of half of the neighbours. 0: it goes no farther, or somebody has some of it.
+func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
+	if a.claimed != nil {
+		return 0
+	}
+	var ends []uint64
+	held := false
+	for _, l := range m.linkList {
+		s := l.share(r)
+		if s == nil || l.cut || l.lies() || !s.greeted {
+			continue
+		}
+		k := s.known[a.id]
+		held = held || k.seq > max(a.head, k.base)
+		ends = append(ends, k.seq)
+		if l.peer == a.author {
+			end = k.seq
+		}
+	}
+	if len(ends) > 0 {
+		slices.Sort(ends)
+		end = max(end, ends[len(ends)/2])
+	}
+	switch {
+	case end <= a.head || end-a.head > farAhead:
+		return 0
+	case held:
+		m.loseSoon(now, r)
+		return 0
+	}
+	return end
+}
+
+// Lost tells of events of a room that were said while this peer was here and that nobody who is linked keeps any more. They are told of once. If somebody comes later who has them, they are fetched all the same.
 type Lost struct {
 	Room wire.Room
 	Logs []LostOf
@@ -133,6 +203,7 @@ type Lost struct {
 
 // LostOf is how many events of a log were lost.
 type LostOf struct {
-	Author wire.PeerID
-	Events uint64
+	Author  wire.PeerID
+	Events  uint64
+	Perhaps bool // some of them, or all, may have been said before this peer came: then they were not lost, but gone
 }

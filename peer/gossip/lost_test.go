@@ -76,7 +76,7 @@ func TestWhatNobodyKeepsAnyMoreIsTold(t *testing.T) {
 		for _, author := range []*node{ann, bob} {
 			got := len(dan.delivered[author.id])
 			events, times := dan.lostOf(author)
-			if want := uint64(1000 + first - got); events != want || times != 1 || want < 800 || dan.gaps[author.id] != want {
+			if want := uint64(1000 + first - got); events != want || times != 1 || want < 800 || dan.gaps[author.id] != want || dan.unsure(author) != (first == 0) {
 				t.Errorf("dan has %d of %s's %d lines, was told %d times that %d are lost, and of a gap of %d", got, author.name, 1000+first, times, events,
 					dan.gaps[author.id])
 			}
@@ -157,5 +157,209 @@ func TestWhatSomebodyStillHasIsNotLost(t *testing.T) {
 	w.run(time.Minute)
 	if got := len(dan.delivered[ann.id]); got != 1040 || len(dan.lost) > 0 || dan.older == 0 {
 		t.Errorf("dan has %d of 1040 lines, %d of them late, and was told that it has lost %v", got, dan.older, dan.lost)
+	}
+}
+
+// back starts a node again, with what it had in its store, and links it with others.
+func (w *world) back(n *node, with ...*node) {
+	w.t.Helper()
+	w.restart(n)
+	for _, x := range with {
+		w.link(n, x)
+	}
+}
+
+// away is a room in which dan saw 40 lines of ann, and then he and eve stopped. Eve had gone on for another 20 lines. Then far more was said than is kept.
+func away(t *testing.T, seed uint64) (w *world, ann, bob, dan, eve *node) {
+	w = forgetful(t, seed, "ann", "bob", "dan", "eve")
+	ann, bob, dan, eve = w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3]
+	w.flood(1, 40, ann)
+	w.run(time.Second)
+	w.unlink(bob, dan)
+	w.unlink(dan, eve)
+	w.link(bob, eve)
+	w.flood(1, 20, ann)
+	w.run(time.Second)
+	w.unlink(bob, eve)
+	w.flood(20, 50, ann)
+	w.run(time.Second)
+	return w, ann, bob, dan, eve
+}
+
+// Who comes back meets one first who was away as well, and learns from him a little of what was said meanwhile. The rest was not said while he was here either.
+func TestWhatWasSaidWhileAwayIsNotLost(t *testing.T) {
+	w, ann, bob, dan, eve := away(t, 5)
+	w.back(eve)
+	w.back(dan, eve)
+	w.run(time.Second)
+	if got := len(dan.delivered[ann.id]); got != 60 {
+		t.Fatalf("dan has %d lines of ann from eve, want 60", got)
+	}
+	w.link(dan, bob)
+	w.run(time.Minute)
+	for _, n := range []*node{dan, eve} {
+		if last := n.delivered[ann.id]; last[len(last)-1] != 1060 || len(n.lost) > 0 {
+			t.Errorf("%s has the lines up to %d, and is told that it has lost %v", n.name, last[len(last)-1], n.lost)
+		}
+	}
+}
+
+// A clock that is ahead tells nothing of when somebody came back.
+func TestAClockThatIsAheadMakesNoLosses(t *testing.T) {
+	w := forgetful(t, 6, "ann", "bob", "dan", "eve")
+	ann, bob, dan, eve := w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3]
+	ann.off = time.Hour
+	w.back(ann, bob)
+	w.flood(1, 40, ann)
+	w.run(time.Second)
+	w.unlink(bob, dan)
+	w.link(bob, eve)
+	w.flood(1, 20, ann)
+	w.run(time.Second)
+	w.unlink(bob, eve)
+	w.flood(20, 50, ann)
+	w.run(time.Second)
+	w.back(eve)
+	w.back(dan, eve)
+	w.run(time.Second)
+	w.link(dan, bob)
+	w.run(time.Minute)
+	for _, n := range []*node{dan, eve} {
+		if last := n.delivered[ann.id]; last[len(last)-1] != 1060 || len(n.lost) > 0 {
+			t.Errorf("%s has the lines up to %d, and is told that it has lost %v", n.name, last[len(last)-1], n.lost)
+		}
+	}
+}
+
+// Who has been here for a while and hears an author knows that what follows is said while he is here, whatever that author's clock shows.
+func TestLossesOfAnAuthorWhoseClockIsBehind(t *testing.T) {
+	w := forgetful(t, 7, "ann", "bob", "dan")
+	ann, bob, dan := w.nodes[0], w.nodes[1], w.nodes[2]
+	ann.off = -30 * 24 * time.Hour
+	w.back(ann, bob)
+	w.run(time.Minute)
+	w.says(ann, 1)
+	w.run(time.Second)
+	w.without(dan, func() { w.flood(20, 50, ann) })
+	w.run(lostMost)
+	if events, times := dan.lostOf(ann); events != uint64(1001-len(dan.delivered[ann.id])) || times != 1 || dan.unsure(ann) {
+		t.Errorf("dan has %d of 1001 lines, and is told %v", len(dan.delivered[ann.id]), dan.lost)
+	}
+}
+
+// unsure tells whether a node was told that some of an author's lines may have been said before it came.
+func (n *node) unsure(author *node) bool {
+	for _, l := range n.lost {
+		for _, o := range l.Logs {
+			if o.Author == author.id && o.Perhaps {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Of what was said between the last line that somebody has from before he went, and the first that is still kept, a part was said after he was back. How
+// much that is nobody can tell.
+func TestLossesThatBeganWhileAwayAreToldAsSuch(t *testing.T) {
+	w, ann, bob, dan, eve := away(t, 8)
+	w.back(eve)
+	w.back(dan, eve)
+	w.run(lostMost)
+	w.flood(20, 50, ann)
+	w.run(time.Second)
+	w.link(dan, bob)
+	w.run(time.Minute)
+	events, times := dan.lostOf(ann)
+	if want := uint64(2060 - len(dan.delivered[ann.id])); times != 1 || events != want || !dan.unsure(ann) {
+		t.Errorf("dan has all but %d of ann's lines, of which up to 1000 were said while he was here, and is told %v", want, dan.lost)
+	}
+}
+
+// drivenOut is a room in which dan saw some lines of ann, and then, while nothing came to him, she said as many more, and bob so much that nobody has any of hers.
+func drivenOut(t *testing.T, seed uint64, lines int, names ...string) (w *world, ann, bob, dan *node) {
+	w = forgetful(t, seed, append([]string{"ann", "bob", "dan"}, names...)...)
+	ann, bob, dan = w.nodes[0], w.nodes[1], w.nodes[2]
+	w.run(time.Minute)
+	w.flood(1, lines, ann)
+	w.run(time.Second)
+	w.without(dan, func() {
+		w.flood(2, 50, ann)
+		w.flood(20, 50, bob)
+	})
+	w.run(lostMost)
+	if base := bob.store.Base(general, wire.LogOf(ann.id, 1)); base != uint64(lines+100) {
+		t.Fatalf("bob's log of ann begins after %d, want it driven out", base)
+	}
+	return w, ann, bob, dan
+}
+
+// Others may drive out all that somebody said. That is lost, too; once its author goes on, the place is shown, and it is not told again.
+func TestALogOfWhichNothingIsKeptIsTold(t *testing.T) {
+	w, ann, bob, dan := drivenOut(t, 9, 40)
+	wantLost := func(of *node, lines uint64) {
+		t.Helper()
+		if events, times := dan.lostOf(of); events != lines || times != 1 {
+			t.Errorf("dan was told %d times that %d of %s's lines are lost: want once, %d", times, events, of.name, lines)
+		}
+	}
+	wantLost(ann, 100)
+	wantLost(bob, uint64(1000-len(dan.delivered[bob.id])))
+	if n := dan.machine.Missing(general); n != 0 || dan.unsure(ann) || len(ann.lost)+len(bob.lost) > 0 {
+		t.Errorf("dan says that %d are missing, and is told %v; ann and bob that they have lost %v and %v", n, dan.lost, ann.lost, bob.lost)
+	}
+	w.say(ann, "still here")
+	w.run(time.Minute)
+	wantLost(ann, 100)
+	if dan.gaps[ann.id] != 100 {
+		t.Errorf("before ann's next line dan is told of a gap of %d, want 100", dan.gaps[ann.id])
+	}
+	w.bounded()
+}
+
+// Who was not here when it was said is not told.
+func TestALogOfWhichNothingWasKeptIsNotTold(t *testing.T) {
+	w, ann, bob, _ := drivenOut(t, 10, 40)
+	eve := w.add("eve", 9)
+	w.link(eve, bob)
+	w.run(time.Minute)
+	w.restart(eve)
+	w.link(eve, bob)
+	w.run(time.Minute)
+	w.say(ann, "still here")
+	w.run(time.Minute)
+	if len(eve.lost) > 0 {
+		t.Errorf("eve came later, and is told that she has lost %v", eve.lost)
+	}
+}
+
+// It takes half of the neighbours, or the author, to have a log taken for driven out; and if one of the others has it, it is not.
+func TestOneNeighbourCannotMakeLosses(t *testing.T) {
+	w := newWorld(t, 11, "ann", "dan", "bob", "cyd", "mal")
+	ann, dan, mal := w.nodes[0], w.nodes[1], w.nodes[4]
+	for _, n := range w.nodes {
+		if n != dan {
+			w.link(dan, n)
+		}
+	}
+	w.run(time.Minute)
+	w.say(ann, "one", "two")
+	w.say(mal, "one", "two")
+	w.run(time.Second)
+	w.drop = func(from, _ *node, _ wire.Frame) bool { return from == mal } // what she says truly
+	claim := func(seq uint64) {
+		w.step(dan, Receive{mal.id, wire.Have{Room: general, Heads: []wire.Head{{Author: ann.id, Base: seq, Seq: seq}, {Author: mal.id, Base: seq, Seq: seq}}}})
+		w.run(lostMost)
+	}
+	claim(500)
+	if events, _ := dan.lostOf(ann); events != 0 {
+		t.Errorf("one of four neighbours says that %d lines of ann are gone, and dan believes it", events)
+	}
+	if events, _ := dan.lostOf(mal); events != 498 {
+		t.Errorf("mal says that %d of her own lines are gone, want 498", events)
+	}
+	claim(1 << 40)
+	if events, _ := dan.lostOf(mal); events != 498 {
+		t.Errorf("mal says that %d of her own lines are gone, which is more than anybody says", events)
 	}
 }

@@ -44,6 +44,7 @@ type room struct {
 	fresh   bool         // nothing of others was here, and the first contact is not over
 	contact time.Time    // the end of that; zero: it has not begun
 	entered time.Time    // when this peer came
+	met     time.Time    // when a neighbour had first told all that it held
 	crowded bool         // the Log begins no new logs
 
 	// See older.go.

@@ -40,6 +40,9 @@ type past struct {
 	hole   hole
 	torn   torn   // see lost.go
 	stored uint64 // the head when the room was joined
+	named  uint64 // the highest that a neighbour named when this peer came
+	lived  bool   // a live event of it came, so what follows was said while this peer was here
+	fast   bool   // its author's clock is ahead
 	joined bool   // it was first heard of on the first contact with the room, and shares its window
 	ended  bool   // what is below is older than the window
 	before bool   // and than this peer's being here

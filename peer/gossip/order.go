@@ -109,7 +109,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	}
 	if a == nil {
 		a = r.add(id)
-		a.joined = r.fresh
+		a.joined, a.named = r.fresh, m.gone(r, id)
 	}
 	m.punctual(now, l, r, a, e, f.Live, out)
 	if m.skips(now, r, a, e) {
@@ -158,7 +158,8 @@ func (m *Machine) forged(l *link, r *room, e *wire.Event, out *Output) {
 
 // punctual remarks on an author's clock, once.
 func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, live bool, out *Output) {
-	if d := e.Time.Sub(now); !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
+	d := e.Time.Sub(now)
+	if a.fast = a.fast || d > clockFast; !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
 		a.warnedClock = true
 		m.fault(l, r.name, e.Author, "clock", false, out, "its clock is off by %v, so its lines show wrong times; their order is right", d.Round(time.Second))
 	}
@@ -204,7 +205,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		}
 		if !x.live {
 			a.liveFrom = 0
-		} else if a.liveFrom == 0 {
+		} else if a.follows(now, r); a.liveFrom == 0 {
 			a.liveFrom = x.event.Seq
 		}
 		a.stranded = time.Time{}
@@ -348,6 +349,7 @@ func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uin
 	if base <= a.head {
 		return true
 	}
+	from, sure := m.unseen(r, a)
 	if err := m.cfg.Log.Rebase(r.name, a.id, base); err != nil {
 		if _, _, refused := m.refused(err, out); refused {
 			return false
@@ -355,7 +357,7 @@ func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uin
 		m.fault(l, r.name, a.author, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
 		return false
 	}
-	m.tear(now, r, a, base, said)
+	m.tear(now, r, a, base, from, sure || !a.fast && said.After(r.entered), sure)
 	a.base, a.head, a.recentFrom = base, base, base
 	r.endOthers(a)
 	a.ask.adopt = false

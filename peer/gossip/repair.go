@@ -40,9 +40,17 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 		m.learn(now, l, s, h.Log(), span{base: h.Base, seq: h.Seq, hops: unknownHops}, true, out)
 		if a := s.room.logs[h.Log()]; a != nil {
 			s.room.meet(s, a, h.Seq, true)
+			if r := s.room; !s.greeted && (r.met.IsZero() || now.Sub(r.met) < lostMost) {
+				a.named = max(a.named, h.Seq)
+			}
 		}
 	}
-	s.greeted = s.greeted || !f.Reply && len(f.Heads) < wire.MaxHeads
+	if !s.greeted && !f.Reply && len(f.Heads) < wire.MaxHeads {
+		s.greeted = true
+		if s.room.met.IsZero() {
+			s.room.met = now
+		}
+	}
 	if f.Reply || len(f.Heads) == wire.MaxHeads || l.busy { // one that was busy gets a digest afterwards
 		return
 	}
@@ -144,6 +152,9 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	if a != nil {
 		r.meet(s, a, k.seq, false)
 	}
+	if told && a != nil && k.seq > a.head && k.base == k.seq {
+		m.loseSoon(now, r)
+	}
 	if a != nil && k.seq <= a.head || r.crowded && (a == nil || !a.begun()) {
 		return
 	}
@@ -153,7 +164,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 				return
 			}
 			a = r.add(id)
-			a.joined = r.fresh
+			a.joined, a.named = r.fresh, max(was.seq, m.gone(r, id))
 			r.meet(s, a, k.seq, false)
 			a.claimed = l
 			l.claims++

@@ -99,7 +99,8 @@ type node struct {
 	losses
 	window Window
 	run    uint32
-	broken error // of the store: Append returns it
+	off    time.Duration // how far its clock is ahead; it starts anew with another
+	broken error         // of the store: Append returns it
 }
 
 type wireLink struct {
@@ -224,13 +225,15 @@ func (w *world) step(n *node, in Input) {
 	if w.honest {
 		before = n.counts()
 	}
-	if err := n.machine.Step(w.now, in, &out); err != nil {
+	if err := n.machine.Step(w.now.Add(n.off), in, &out); err != nil {
 		w.t.Fatalf("%s: step %#v: %v", n.name, in, err)
 	}
 	if w.honest {
 		w.wantExcuse(n, before)
 	}
-	n.wake = out.Wake
+	if n.wake = out.Wake; !n.wake.IsZero() {
+		n.wake = n.wake.Add(-n.off)
+	}
 	for _, d := range out.Delivers {
 		w.deliver(n, d)
 	}
