@@ -85,9 +85,15 @@ func (m *Machine) latest(r *room, a *authorLog) (t time.Time) {
 	return t
 }
 
-// follows is told of a live event of a log. It may have been said a little before it came.
-func (a *authorLog) follows(now time.Time, r *room) {
-	a.lived = a.lived || now.Sub(r.entered) > 2*liveFor
+// follows is told of a live event of a log. It may have been said a little before it came, on a way of slow links longer before.
+func (a *authorLog) follows(now time.Time, r *room, said time.Time) {
+	switch {
+	case a.lived || now.Sub(r.entered) <= lostMost:
+	case a.fast || now.Sub(said) > clockSkew: // its author's clock is wrong
+		a.lived = true
+	default:
+		a.lived = said.After(r.entered)
+	}
 }
 
 // loseSoon has what a room lost told, when there is nothing more of it for a while.

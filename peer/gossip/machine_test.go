@@ -259,3 +259,19 @@ func TestChatIsQuickUnderLoss(t *testing.T) {
 		t.Logf("at %.0f %% loss: median %v, p99 %v, worst %v; %.2f copies", 100*c.loss, times[500], times[990], times[999], w.copies())
 	}
 }
+
+// copies is the mean number of times that a payload reached a peer other than its author.
+func (w *world) copies() float64 {
+	total, events := 0, 0
+	for _, n := range w.nodes {
+		for _, c := range w.payloads[n.id] {
+			total += c
+		}
+		for author, seqs := range n.delivered {
+			if author != n.id {
+				events += len(seqs)
+			}
+		}
+	}
+	return float64(total) / float64(events)
+}

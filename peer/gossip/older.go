@@ -504,6 +504,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 		}
 	}
 	if len(events) == 0 {
+		a.mend()
 		return
 	}
 	if m.rebased(now, r, a); a.base != q.up { // it has lost its beginning meanwhile

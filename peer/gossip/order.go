@@ -205,7 +205,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		}
 		if !x.live {
 			a.liveFrom = 0
-		} else if a.follows(now, r); a.liveFrom == 0 {
+		} else if a.follows(now, r, x.event.Time); a.liveFrom == 0 {
 			a.liveFrom = x.event.Seq
 		}
 		a.stranded = time.Time{}
