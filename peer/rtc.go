@@ -54,7 +54,9 @@ type RTCConfig struct {
 	Certificate *webrtc.Certificate
 	// ICE has the times of each session's ICE agent; zero fields get their defaults, by which a peer that vanished is found out within 5 s.
 	ICE ICETimes
-	// RTOMax is the longest that SCTP waits for an acknowledgement before it sends again (RFC 9260 section 6.3.1); zero: 330 ms.
+	// RTOMax is the longest that SCTP waits for an acknowledgement before it sends again (RFC 9260 section 6.3.1); zero: 600 ms. Up to a
+	// second it is how long the timer runs, whatever the round trip; above, the timer follows that, and runs for a second or more. The end
+	// of what was sent may be sent again before (tail loss probe, RFC 8985 section 7).
 	RTOMax time.Duration
 	// OpenTimeout ends a session that is not open so long after its start; zero: 15 s.
 	OpenTimeout time.Duration
@@ -65,8 +67,8 @@ type RTCConfig struct {
 	OnVoice func(from wire.PeerID, p VoicePacket, ssrc uint32)
 }
 
-// ICETimes are how long a session hears nothing until it is disconnected, and how much longer until it has failed; and how often it sends a
-// check of its own (RFC 7675).
+// ICETimes are how long a session hears nothing until it is disconnected, and how much longer until it has failed and is Closed; and how
+// often it sends a check of its own (RFC 7675), and looks at the other two: at least every 2 s, whatever is said here.
 type ICETimes struct{ Disconnected, Failed, KeepAlive time.Duration }
 
 // RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with one negotiated data channel, or two, and

@@ -25,12 +25,22 @@ type vpair struct {
 }
 
 func newVPair(t *testing.T, delay time.Duration, seed uint64) *vpair {
+	return newVPairOf(t, delay, seed, peer.RTCConfig{})
+}
+
+// newVPairOf is newVPair with settings that both have.
+func newVPairOf(t *testing.T, delay time.Duration, seed uint64, cfg peer.RTCConfig) *vpair {
 	p := &vpair{
 		t: t, net: peertest.NewVNet(t, 2, delay, seed), session: uuid.Must(uuid.NewV7()),
 		evA: make(chan peer.TransportEvent, 1<<14), evB: make(chan peer.TransportEvent, 1<<14),
 	}
+	on := func(host int) peer.RTCConfig {
+		cfg := cfg
+		cfg.Net, cfg.NoLoopback = p.net.Nets[host], true
+		return cfg
+	}
 	var err error
-	if p.a, err = peer.NewRTC(peer.RTCConfig{Net: p.net.Nets[0], NoLoopback: true}, func(ev peer.TransportEvent) {
+	if p.a, err = peer.NewRTC(on(0), func(ev peer.TransportEvent) {
 		switch ev := ev.(type) {
 		case peer.Described:
 			p.b.Accept(ev.Session, wire.PeerID{1}, ev.Description)
@@ -41,7 +51,7 @@ func newVPair(t *testing.T, delay time.Duration, seed uint64) *vpair {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if p.b, err = peer.NewRTC(peer.RTCConfig{Net: p.net.Nets[1], NoLoopback: true}, func(ev peer.TransportEvent) {
+	if p.b, err = peer.NewRTC(on(1), func(ev peer.TransportEvent) {
 		switch ev := ev.(type) {
 		case peer.Described:
 			p.a.Answer(ev.Session, ev.Description)

@@ -25,6 +25,7 @@ type VNet struct {
 	loss   float64
 	cut    map[string]bool
 	bytes  uint64
+	watch  func(from string, packet []byte, lost bool)
 }
 
 // NewVNet makes a network of so many hosts, with a delay one way. It stops with the test.
@@ -79,14 +80,27 @@ func (v *VNet) SetCut(host int, cut bool) {
 	v.cut[HostAddress(host)] = cut
 }
 
+// Watch has f see what each packet carries that a host sends, from which address, and whether it is lost; those of a host that is
+// cut off are. It is called while the network waits: it must neither wait nor call the network. Nil: nobody watches.
+func (v *VNet) Watch(f func(from string, packet []byte, lost bool)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.watch = f
+}
+
 func (v *VNet) pass(c vnet.Chunk) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.cut[host(c.SourceAddr().String())] || v.cut[host(c.DestinationAddr().String())] {
-		return false
+	from := host(c.SourceAddr().String())
+	cut := v.cut[from] || v.cut[host(c.DestinationAddr().String())]
+	if !cut {
+		v.bytes += uint64(len(c.UserData())) + 28 // IPv4 and UDP
 	}
-	v.bytes += uint64(len(c.UserData())) + 28 // IPv4 and UDP
-	return v.loss == 0 || v.rand.Float64() >= v.loss
+	lost := cut || v.loss > 0 && v.rand.Float64() < v.loss
+	if v.watch != nil {
+		v.watch(from, c.UserData(), lost)
+	}
+	return !lost
 }
 
 func host(hostport string) string {
