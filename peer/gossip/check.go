@@ -33,6 +33,9 @@ func (m *Machine) Check() error {
 		if len(r.asked) > maxOlderAsks || slices.ContainsFunc(r.asked, func(a *authorLog) bool { return a.older == nil }) {
 			return fmt.Errorf("it asks for older events of %d logs: at most %d are allowed", len(r.asked), maxOlderAsks)
 		}
+		if len(r.absent) > maxAbsent || slices.ContainsFunc(r.absent, func(x *absent) bool { return len(x.holds) > maxAbsentLogs }) {
+			return fmt.Errorf("it remembers %d who are absent: at most %d are allowed, with %d logs each", len(r.absent), maxAbsent, maxAbsentLogs)
+		}
 		if err := m.checkMissing(r); err != nil {
 			return err
 		}

@@ -85,6 +85,17 @@ func (m *Machine) latest(r *room, a *authorLog) (t time.Time) {
 	return t
 }
 
+// findHole finds the hole again that a log had gone on past before a restart. If it cannot be read now it is not filled, and what
+// is wrong with the Log shows elsewhere.
+func (m *Machine) findHole(r *room, a *authorLog) {
+	if a.whole() {
+		return
+	}
+	if last, err := m.cfg.Log.Parted(r.name, a.id); err == nil && last > 0 && last < a.base {
+		a.hole = hole{open: true, from: last, seen: math.MaxUint64} // what is before it was in the Log, too
+	}
+}
+
 // follows is told of a live event of a log. It may have been said a little before it came, on a way of slow links longer before.
 func (a *authorLog) follows(now time.Time, r *room, said time.Time) {
 	switch {
@@ -164,7 +175,7 @@ func (m *Machine) obtainable(r *room, a *authorLog) bool {
 			return true
 		}
 	}
-	return false
+	return r.before(a) < a.base
 }
 
 // ended tells up to where a log goes beyond its head here, if nobody keeps any of that: others have driven it out. Nothing can show it, so its author's word counts, or
@@ -174,7 +185,8 @@ func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
 		return 0
 	}
 	var ends []uint64
-	held := false
+	top, _ := r.beyond(a.id, a.head, a.head, math.MaxUint64)
+	held := top > a.head
 	for _, l := range m.linkList {
 		s := l.share(r)
 		if s == nil || l.cut || l.lies() || !s.greeted {

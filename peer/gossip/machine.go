@@ -57,6 +57,8 @@ type room struct {
 	looked  time.Time
 	stuck   time.Time // until when not, because it could not be stored
 
+	absent []*absent // see absent.go
+
 	tornAt, loseAt time.Time // since when something was lost that was not told, and when to tell it
 
 	slots [64]*share // neighbours by their place in the masks of logs
@@ -437,6 +439,7 @@ func (m *Machine) end(now time.Time, l *link, r *room, out *Output) {
 	if s == nil {
 		return
 	}
+	m.leaves(r, s)
 	l.known -= len(s.known)
 	r.troubled = now
 	l.shares = slices.DeleteFunc(l.shares, func(x *share) bool { return x == s })

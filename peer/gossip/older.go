@@ -168,7 +168,7 @@ func (m *Machine) fill(now time.Time, r *room, out *Output) {
 	}
 	if r.stuck.After(now) {
 		m.fillSoon(r, r.stuck)
-	} else if r.lacking > 0 && len(r.asked) == 0 { // nobody can be asked now, or there was no place in the window
+	} else if r.lacking > 0 && len(lacks) > 0 && len(r.asked) == 0 { // nobody can be asked now, or there was no place in the window
 		m.fillSoon(r, now.Add(lookAgain))
 	}
 }
@@ -209,7 +209,8 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 				}
 			}
 		}
-		if c.least == a.base || c.floor >= a.base {
+		away := r.before(a)
+		if min(c.least, away) == a.base || c.floor >= a.base {
 			continue
 		}
 		if c.why == forWindow {
@@ -223,13 +224,15 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 			m.begins(r, a)
 		}
 		c.claim = proven == a.base
-		switch missing := a.base - max(c.floor, believed); c.why {
+		switch missing := a.base - max(c.floor, min(believed, away)); c.why {
 		case forHole, forNow:
 			r.lacking += missing
 		case forWindow:
 			window += missing
 		}
-		lacks = append(lacks, c)
+		if c.least < a.base {
+			lacks = append(lacks, c)
+		}
 	}
 	r.lacking += min(window, uint64(max(0, open)))
 	if r.full {
@@ -583,16 +586,5 @@ func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
 	r.full = r.full && r.held() > 0 // or all was lost, which is not to be mistaken for too much
 	if a.older != nil && a.older.up != base {
 		m.dropOlder(r, a)
-	}
-}
-
-// findHole finds the hole again that a log had gone on past before a restart. If it cannot be read now it is not filled, and what
-// is wrong with the Log shows elsewhere.
-func (m *Machine) findHole(r *room, a *authorLog) {
-	if a.whole() {
-		return
-	}
-	if last, err := m.cfg.Log.Parted(r.name, a.id); err == nil && last > 0 && last < a.base {
-		a.hole = hole{open: true, from: last, seen: math.MaxUint64} // what is before it was in the Log, too
 	}
 }

@@ -47,6 +47,7 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 	}
 	if !s.greeted && !f.Reply && len(f.Heads) < wire.MaxHeads {
 		s.greeted = true
+		m.returns(now, s.room, l.peer)
 		if s.room.met.IsZero() {
 			s.room.met = now
 		}
@@ -71,6 +72,7 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 	r.digestAt = now.Add(m.jitter(digestMin, digestMax))
 	r.rounds++
+	m.reviewAbsent(now, r)
 	for _, a := range r.sorted {
 		m.rebased(now, r, a)
 	}

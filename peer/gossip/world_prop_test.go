@@ -21,6 +21,17 @@ func (w *world) bounded() {
 	}
 }
 
+// complete fails if somebody says that something is missing when everybody has everything.
+func (w *world) complete() {
+	w.t.Helper()
+	w.bounded()
+	for _, n := range w.nodes {
+		if missing := n.machine.Missing(general); missing != 0 {
+			w.t.Fatalf("%s says that %d are missing, and has everything", n.name, missing)
+		}
+	}
+}
+
 // TestWhateverHappensEverybodyGetsEverything runs random schedules of talk, loss, delay, reordering, duplication, cuts,
 // heals, full queues and restarts. What must hold of each delivery is checked in world.deliver.
 func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
@@ -92,7 +103,7 @@ func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
 		}
 		w.run(5 * time.Minute)
 		w.converged()
-		w.bounded()
+		w.complete()
 		w.noFaults()
 	})
 }
@@ -158,7 +169,7 @@ func TestWhateverHappensInALargeRoom(t *testing.T) {
 		}
 		w.run(time.Minute)
 		w.converged()
-		w.bounded()
+		w.complete()
 		w.noFaults()
 	})
 }

@@ -56,7 +56,7 @@ func bugs() []bug {
 	return []bug{
 		{"nobody asks to be in a tree (Graft)", Prompt, 2, unsent(is[wire.Graft])},
 		{"nobody leaves a tree (Prune)", Lean, 6, unsent(is[wire.Prune])},
-		{"logs are never compared (Digest)", Complete, 2, unsent(is[wire.Digest])},
+		{"logs are never compared (Digest)", Truthful, 2, unsent(is[wire.Digest])},
 		{"questions are never answered (Want)", Blameless, 2, unheard(is[wire.Want])},
 		{"a delivery is made twice", Once, 0, spoil{gossipOut: func(_ *participant, out *gossip.Output) {
 			for _, d := range out.Delivers {

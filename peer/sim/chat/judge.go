@@ -29,6 +29,7 @@ const (
 	Mutual    Invariant = "neighbours agree that they are neighbours"
 	Connected Invariant = "all are connected"
 	Complete  Invariant = "everybody holds everything"
+	Truthful  Invariant = "who says that nothing is missing lacks nothing, and who lacks nothing says so"
 	Known     Invariant = "everybody knows exactly who is there"
 	Prompt    Invariant = "a line takes no longer than its tree is deep"
 	Lean      Invariant = "a line costs one copy for each peer"
@@ -45,6 +46,9 @@ type Breach struct {
 func (b Breach) Error() string {
 	return fmt.Sprintf("%s: after %v %s", b.Invariant, b.At.Round(time.Millisecond), b.Text)
 }
+
+// maxSilence is for how many seconds of calm a peer may not know that somebody holds more: as long as comparing logs takes from end to end of a room.
+const maxSilence = 60
 
 // maxBreaches is how many are kept.
 const maxBreaches = 20
@@ -122,8 +126,19 @@ func (r *Room) CheckBounds() {
 func (r *Room) Settle(d time.Duration) (time.Duration, error) {
 	const step = time.Second
 	start := r.Elapsed()
+	silent := make(map[int]int) // for how many steps a peer has lacked something, and said that nothing is missing
 	for {
 		b := r.Unsettled()
+		if r.calm && b != nil && b.Invariant == Complete { // so all are connected
+			r.each(func(i int, why string) bool {
+				if silent[i]++; r.participant(i).gossip.Missing(name) > 0 {
+					delete(silent, i)
+				} else if silent[i] == maxSilence {
+					r.breach(Truthful, "%s, and says for %d s that nothing is missing", why, maxSilence)
+				}
+				return true
+			})
+		}
 		if b == nil {
 			return r.Elapsed() - start, nil
 		}
@@ -167,6 +182,11 @@ func (r *Room) Unsettled() *Breach {
 	if why := r.lacking(); why != "" {
 		return no(Complete, "%s", why)
 	}
+	for i := range r.Len() {
+		if x := r.participant(i); x != nil && x.gossip.Missing(name) > 0 {
+			return no(Truthful, "peer %d says that %d are missing, and holds everything", i, x.gossip.Missing(name))
+		}
+	}
 	if why := r.mistaken(); why != "" {
 		return no(Known, "%s", why)
 	}
@@ -174,7 +194,16 @@ func (r *Room) Unsettled() *Breach {
 }
 
 // lacking says who lacks what somebody has.
-func (r *Room) lacking() string {
+func (r *Room) lacking() (first string) {
+	r.each(func(_ int, why string) bool {
+		first = why
+		return false
+	})
+	return first
+}
+
+// each calls f for those who lack what somebody has, until it returns false.
+func (r *Room) each(f func(i int, why string) bool) {
 	type end struct {
 		who        int
 		base, head uint64
@@ -204,19 +233,20 @@ func (r *Room) lacking() string {
 		}
 		for _, log := range all {
 			most, h := best[log], logs[i][log]
+			from, to := max(h.Seq, log.Start())+1, most.head
+			if h.Seq >= most.head {
+				from, to = most.base+1, h.Base
+			}
+			if from > to {
+				continue
+			}
 			author, _ := r.Index(log.Author)
-			lacks := func(from, to uint64) string {
-				return fmt.Sprintf("peer %d lacks %d to %d of run %d of peer %d, which peer %d has", i, from-log.Start(), to-log.Start(), log.Run, author, most.who)
+			if !f(i, fmt.Sprintf("peer %d lacks %d to %d of run %d of peer %d, which peer %d has", i, from-log.Start(), to-log.Start(), log.Run, author, most.who)) {
+				return
 			}
-			if h.Seq < most.head {
-				return lacks(max(h.Seq, log.Start())+1, most.head)
-			}
-			if h.Base > most.base {
-				return lacks(most.base+1, h.Base)
-			}
+			break
 		}
 	}
-	return ""
 }
 
 // mistaken says who knows of somebody who is not there, or does not of somebody who is. Of many, a sample is asked.
