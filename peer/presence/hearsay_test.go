@@ -127,3 +127,32 @@ func TestMembersComeAndGo(t *testing.T) {
 		}
 	}
 }
+
+// Whom this peer has let go since by the votes of its neighbours it does not introduce to those that were still to be told that it is here.
+func TestWhoIsLetGoIsNotIntroduced(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		l := alone(t, 2, 3)
+		l.step(Busy{Peer: wire.IDOf(keyFor(3)), Busy: true})
+		l.hearRecords(2, person(10, 1, 0))
+		if gone {
+			l.hear(2, l.votes(false, 10))
+			l.advance(voteWait + rollWay)
+			if l.shows(10) {
+				t.Fatal("a member is shown that all neighbours which answer say to be gone")
+			}
+		}
+		l.reset()
+		l.step(Busy{Peer: wire.IDOf(keyFor(3)), Busy: false})
+		l.advance(time.Second)
+		told := false
+		for _, s := range l.sends {
+			if m, err := decodeMessage(s.Data, nil); err == nil && s.To == wire.IDOf(keyFor(3)) {
+				r, ok := m.(*records)
+				told = told || ok && len(r.records) > 0 && r.records[0].peer == wire.IDOf(keyFor(10))
+			}
+		}
+		if told == gone {
+			t.Errorf("a member was let go before a neighbour was told of it: %v; it is told: %v", gone, told)
+		}
+	}
+}

@@ -209,6 +209,13 @@ func (m *Machine) lose(e *entry, was Member, s state, cause Cause, out *Output) 
 	if cause == Died {
 		m.mourn()
 	}
+	if s == expired { // what waits to be told would have newcomers show it; of one that died or left, that goes along
+		for _, n := range m.neighbours {
+			if q, ok := n.queued[was.Peer]; ok {
+				n.queued[was.Peer] = q &^ (tellRecord | tellBeat)
+			}
+		}
+	}
 	m.gone.push(was.Peer)
 	for m.gone.len() > min(maxGone, leastGone+2*m.table.members) {
 		id := m.gone.pop()
