@@ -183,7 +183,7 @@ func (r *Room) Unsettled() *Breach {
 		return no(Complete, "%s", why)
 	}
 	for i := range r.Len() {
-		if x := r.participant(i); r.calm && x != nil && x.gossip.Missing(name) > 0 { // before, those who died may have held more
+		if x := r.participant(i); r.calm && x != nil && len(x.near) > 0 && x.gossip.Missing(name) > 0 { // else those who are gone may have held more
 			return no(Truthful, "peer %d says that %d are missing, and holds everything", i, x.gossip.Missing(name))
 		}
 	}
