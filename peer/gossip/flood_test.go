@@ -107,23 +107,29 @@ func (w *world) at(off time.Duration, f func()) {
 	w.now = now
 }
 
-// Who gets another link in the middle of a flood first hears of its authors in the digest of a new neighbour. It has been here all the time.
+// Who gets another link in the middle of a flood first hears of its authors in the digest of a new neighbour. It has been here all the time. So it is with an author
+// whose clock is ahead.
 func TestALinkInTheMiddleOfAFloodLosesNothing(t *testing.T) {
-	w := chain(t, 3, 50, "ann", "bob", "cyd", "dan")
-	ann, bob, dan := w.nodes[0], w.nodes[1], w.nodes[3]
-	w.drop = func(from, to *node, f wire.Frame) bool { return to.name == "cyd" } // who is slow, and tells dan nothing
-	w.flood(4, 100, ann, bob)
-	w.run(time.Second)
-	w.link(dan, bob)
-	w.truly(time.Second)
-	for _, author := range []*node{ann, bob} {
-		if got := len(dan.delivered[author.id]); got != 400 {
-			t.Errorf("dan has %d of %s's 400 lines", got, author.name)
+	for _, off := range []time.Duration{0, time.Minute, time.Hour} {
+		w := chain(t, 3, 50, "ann", "bob", "cyd", "dan")
+		ann, bob, dan := w.nodes[0], w.nodes[1], w.nodes[3]
+		ann.off = off
+		w.back(ann, bob)
+		w.run(time.Second)
+		w.drop = func(from, to *node, f wire.Frame) bool { return to.name == "cyd" } // who is slow, and tells dan nothing
+		w.flood(4, 100, ann, bob)
+		w.run(time.Second)
+		w.link(dan, bob)
+		w.truly(time.Second)
+		for _, author := range []*node{ann, bob} {
+			if got := len(dan.delivered[author.id]); got != 400 {
+				t.Errorf("dan has %d of 400 lines of %s, whose clock is %v ahead", got, author.name, author.off)
+			}
 		}
+		w.drop = nil
+		w.truly(time.Minute)
+		w.converged()
 	}
-	w.drop = nil
-	w.truly(time.Minute)
-	w.converged()
 }
 
 // An honest neighbour may need longer for its answers than they are waited for, as all that it sends stands behind a flood. What it holds stays known as

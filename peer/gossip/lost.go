@@ -76,7 +76,7 @@ func (m *Machine) gone(r *room, id wire.LogID) (seq uint64) {
 
 // latest is when the last event of a log was said, by its author's clock; zero if that says nothing, or the event was here before this peer came.
 func (m *Machine) latest(r *room, a *authorLog) (t time.Time) {
-	if a.fast || a.head <= a.stored || a.head == a.base {
+	if a.fast > 0 || a.head <= a.stored || a.head == a.base {
 		return t
 	}
 	if last, err := m.cfg.Log.Range(r.name, a.author, a.head, a.head, 1); err == nil && len(last) == 1 {
@@ -100,7 +100,7 @@ func (m *Machine) findHole(r *room, a *authorLog) {
 func (a *authorLog) follows(now time.Time, r *room, said time.Time) {
 	switch {
 	case a.lived || now.Sub(r.entered) <= lostMost:
-	case a.fast || now.Sub(said) > clockSkew: // its author's clock is wrong
+	case a.fast > 0 || now.Sub(said) > clockSkew: // its author's clock is wrong
 		a.lived = true
 	default:
 		a.lived = said.After(r.entered)

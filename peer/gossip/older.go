@@ -42,11 +42,12 @@ type past struct {
 	stored uint64 // the head when the room was joined
 	named  uint64 // the highest that a neighbour named when this peer came
 	lived  bool   // a live event of it came, so what follows was said while this peer was here
-	fast   bool   // its author's clock is ahead
-	joined bool   // it was first heard of on the first contact with the room, and shares its window
-	ended  bool   // what is below is older than the window
-	before bool   // and than this peer's being here
-	barred bool   // what is below cannot be taken in
+
+	fast   time.Duration // how far its author's clock is ahead at least, if that shows
+	joined bool          // it was first heard of on the first contact with the room, and shares its window
+	ended  bool          // what is below is older than the window
+	before bool          // and than this peer's being here
+	barred bool          // what is below cannot be taken in
 
 	first struct { // event that is held
 		seq, lamport uint64
@@ -502,7 +503,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 			events, a.ended = events[i+1:], true
 		}
 	} else if q.why == forNow {
-		if i := lastIndex(events, func(e *wire.Event) bool { return !e.Time.After(r.entered) }); i >= 0 {
+		if i := lastIndex(events, func(e *wire.Event) bool { return !e.Time.Add(-a.fast).After(r.entered) }); i >= 0 {
 			events, a.before = events[i+1:], true
 		}
 	}

@@ -159,7 +159,10 @@ func (m *Machine) forged(l *link, r *room, e *wire.Event, out *Output) {
 // punctual remarks on an author's clock, once.
 func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, live bool, out *Output) {
 	d := e.Time.Sub(now)
-	if a.fast = a.fast || d > clockFast; !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
+	if d > clockFast {
+		a.fast = max(a.fast, d)
+	}
+	if !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
 		a.warnedClock = true
 		m.fault(l, r.name, e.Author, "clock", false, out, "its clock is off by %v, so its lines show wrong times; their order is right", d.Round(time.Second))
 	}
@@ -357,7 +360,7 @@ func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uin
 		m.fault(l, r.name, a.author, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
 		return false
 	}
-	m.tear(now, r, a, base, from, sure || !a.fast && said.After(r.entered), sure)
+	m.tear(now, r, a, base, from, sure || a.fast == 0 && said.After(r.entered), sure)
 	a.base, a.head, a.recentFrom = base, base, base
 	r.endOthers(a)
 	a.ask.adopt = false

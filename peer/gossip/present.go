@@ -5,7 +5,8 @@ import "math"
 // The window is about what was said before this peer came. What is said while it is here is never left out, however much it is, and however
 // late it is heard of, as in a flood that begins a room. There are two ways to know it. What a neighbour did not name in the digest that it began
 // with was said since then: such a log is fetched from there on, in order. A neighbour that is met in the middle of a flood names more: of that
-// the window's part is fetched first, and then what is older until it was said, by its author's clock, before this peer came.
+// the window's part is fetched first, and then what is older until it was said, by its author's clock, before this peer came. A clock that is ahead shows when what comes
+// was said later than now: by so much, at least, it is put right.
 
 // meet is told that a neighbour has named a log, up to seq, in the digest that it began with or, once that is whole, in other ways. The first word of
 // a log tells how much of it is older than this peer's being here. What comes on the fast channel may overtake the digest, and tells nothing.
@@ -37,7 +38,7 @@ func (m *Machine) misses(r *room, a *authorLog) bool {
 		return false
 	}
 	m.begins(r, a)
-	return a.first.time.After(r.entered)
+	return a.first.time.Add(-a.fast).After(r.entered)
 }
 
 // fixed tells whether events are wanted wherever the window ends.
