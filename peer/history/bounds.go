@@ -53,6 +53,7 @@ func (s *SQLite) grow(name wire.Room, r *sqliteRoom, events int, encoded int64) 
 	s.bytes += r.size()
 	if events > 0 {
 		s.grown[name] = true
+		s.fresh += events
 	}
 }
 
@@ -60,9 +61,10 @@ func (s *SQLite) grow(name wire.Room, r *sqliteRoom, events int, encoded int64) 
 // fails here is tried again the next time.
 func (s *SQLite) keepBounds() {
 	_ = s.guard(func() error {
-		if err := s.bound(); err != nil || s.waiting <= maxWaiting {
+		if err := s.bound(); err != nil || s.waiting <= maxWaiting || s.fresh < indexEvery {
 			return err
 		}
+		s.fresh = 0
 		_, err := s.index(indexBatch)
 		return err
 	})

@@ -19,6 +19,7 @@ const (
 	indexBatch = 512     // events that Tidy puts into the index, some 15 ms
 	indexBytes = 1 << 20 // of theirs, unless a single one has more
 	maxWaiting = 1 << 14 // more than a room has by default
+	indexEvery = 384     // events come in before those beyond maxWaiting have a batch put into the index: fewer, so they get fewer, and no line waits for a long backlog
 )
 
 const (

@@ -46,6 +46,7 @@ type SQLite struct {
 
 	journal journal
 	waiting int       // events whose words are not in the index yet
+	fresh   int       // events that came in since keepBounds put some into the index
 	untidy  int       // events brought into the file since the last checkpoint
 	expired time.Time // when Tidy last looked for what is too old
 }
