@@ -239,22 +239,24 @@ func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
 
 // originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network; but not the
 // network that this peer is in itself, or people in one house would look for others as long as they are in the room. Of this
-// machine nothing is said.
+// machine, by whatever address it reaches itself, nothing is said.
 func originOf(p Path) string {
 	ap, err := netip.ParseAddrPort(p.Remote)
 	if err != nil {
 		return ""
 	}
 	a := ap.Addr().Unmap().WithZone("")
+	own := netip.Addr{}
+	if ap, err := netip.ParseAddrPort(p.Local); err == nil {
+		own = ap.Addr().Unmap().WithZone("")
+	}
 	switch n, err := a.Prefix(64); {
-	case a.IsLoopback():
+	case a.IsLoopback() || a == own:
 		return ""
 	case a.Is4() || err != nil:
 	case a.IsLinkLocalUnicast():
-	default:
-		if own, err := netip.ParseAddrPort(p.Local); err != nil || !n.Contains(own.Addr().WithZone("")) {
-			return n.String()
-		}
+	case !n.Contains(own):
+		return n.String()
 	}
 	return a.String()
 }

@@ -39,8 +39,9 @@ func (c *Core) doubt(now time.Time, s gossip.Suspicion, out *CoreOutput) {
 	}
 }
 
-// help names members of a room to its overlay, which has asked all that it knows of. Those that the tracker knows come first: it sees at once
-// who is gone. The others are known by their own word, which outlives them.
+// help names members of a room to its overlay, which has asked all that it knows of, or has too many neighbours at one address. Those that the tracker
+// knows come first, as it sees at once who is gone; of them those of whom the neighbours do not tell. The others are known by their own word, which
+// outlives them.
 func (c *Core) help(now time.Time, r *room, out *CoreOutput) {
 	if r.small || now.Sub(r.helped) < helpEvery {
 		return
@@ -53,7 +54,7 @@ func (c *Core) help(now time.Time, r *room, out *CoreOutput) {
 			}
 		}
 	}
-	var likely, others, again []wire.PeerID
+	var apart, likely, others, again []wire.PeerID
 	for _, p := range c.roster.members(r.name) {
 		l := c.links[p.Peer]
 		at, named := r.named[p.Peer]
@@ -61,6 +62,8 @@ func (c *Core) help(now time.Time, r *room, out *CoreOutput) {
 		case l != nil && l.up:
 		case named && now.Sub(at) < helpAgain:
 			again = append(again, p.Peer)
+		case known.tracker[r.name] && c.connected() && !known.rumor[r.name]: // the neighbours may be keeping them from this peer
+			apart = append(apart, p.Peer)
 		case known.tracker[r.name] && c.connected():
 			likely = append(likely, p.Peer)
 		default:
@@ -68,7 +71,7 @@ func (c *Core) help(now time.Time, r *room, out *CoreOutput) {
 		}
 	}
 	var contacts []overlay.Contact
-	for _, list := range [][]wire.PeerID{likely, others, again} {
+	for _, list := range [][]wire.PeerID{apart, likely, others, again} {
 		c.rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 		for _, id := range list[:min(len(list), maxHelp-len(contacts))] {
 			contacts = append(contacts, overlay.Contact{Peer: id})

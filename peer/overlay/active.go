@@ -72,8 +72,8 @@ func (m *Machine) question(l *link, out *Output) {
 		if full && m.inside {
 			return
 		}
-	case toMix:
-		if full && m.crowded(l.origin) {
+	case toMix, toFlee:
+		if full && (m.crowded(l.origin) || !m.uneven()) {
 			return
 		}
 	}
@@ -83,7 +83,7 @@ func (m *Machine) question(l *link, out *Output) {
 		m.send(l, Join{Nonce: l.ask}, out)
 		return
 	}
-	m.send(l, Neighbor{Nonce: l.ask, High: l.why == toBridge || m.needy()}, out)
+	m.send(l, Neighbor{Nonce: l.ask, High: l.why == toBridge || l.why == toFlee || l.why == toMix && m.surrounded() || m.needy()}, out)
 	if m.lonely() { // the other may be no better off
 		m.send(l, Ping{Nonce: m.number(), Alarm: true}, out)
 	}
@@ -225,7 +225,7 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 	case l.why == toTake || l.why == toBridge || l.why == toCheck || l.why == toJoin:
 		m.evict(m.victim(l.origin), l.peer, out)
 		m.add(l, out)
-	case l.why == toMix && m.surplus() != nil && !m.crowded(l.origin):
+	case (l.why == toMix || l.why == toFlee) && m.surplus() != nil && !m.crowded(l.origin):
 		m.evict(m.surplus(), l.peer, out)
 		m.add(l, out)
 	default: // others came first
@@ -246,7 +246,7 @@ func (m *Machine) disconnected(l *link, msg Disconnect, out *Output) {
 	}
 	m.remove(l, out)
 	if !msg.Leaving {
-		m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})
+		m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round, rest: m.rests(l)})
 	}
 	m.tidy(l, out)
 	if !m.full() && !msg.Instead.IsZero() {
@@ -278,6 +278,7 @@ func (m *Machine) remove(l *link, out *Output) {
 	l.active, l.suspect, l.missed, l.ping = false, false, false, 0
 	m.active = slices.DeleteFunc(m.active, func(o *link) bool { return o == l })
 	m.settled()
+	m.crowd()
 	out.Actions = append(out.Actions, NeighborDown{Peer: l.peer})
 }
 
@@ -288,47 +289,6 @@ func (m *Machine) evict(l *link, instead wire.PeerID, out *Output) {
 	m.remove(l, out)
 	m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round})
 	m.tidy(l, out)
-}
-
-// victim is the neighbour that makes room for one of the given origin: one of the same, or a silent one, or one of another that has too
-// many, or a random one. So who comes with a hundred names from one place takes the places of his own.
-func (m *Machine) victim(origin string) *link {
-	if m.crowded(origin) {
-		same := func(l *link) bool { return l.origin == origin && m.counts(l) }
-		if l := m.silent(same); l != nil {
-			return l
-		}
-		if l := m.pick(same); l != nil {
-			return l
-		}
-	}
-	if l := m.silent(m.counts); l != nil {
-		return l
-	}
-	if l := m.surplus(); l != nil {
-		return l
-	}
-	return m.pick(m.counts)
-}
-
-// share is how many neighbours may have one origin before others have precedence.
-func (m *Machine) share() int { return max(1, m.target/2) }
-
-func (m *Machine) count(origin string) (n int) {
-	for _, l := range m.active {
-		if l.origin == origin {
-			n++
-		}
-	}
-	return n
-}
-
-// crowded tells whether the known origin has its share of places or more.
-func (m *Machine) crowded(origin string) bool { return origin != "" && m.count(origin) >= m.share() }
-
-// surplus is a random neighbour of an origin with more than its share; nil if there is none.
-func (m *Machine) surplus() *link {
-	return m.pick(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() && m.counts(l) })
 }
 
 // pick is a random neighbour for which ok holds; nil if there is none.

@@ -1,7 +1,6 @@
 package overlay_test
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -9,128 +8,8 @@ import (
 
 	"peerchat/peer/overlay"
 	"peerchat/peer/sim"
-	"peerchat/peer/sim/member"
 	"peerchat/peer/wire"
 )
-
-// sybil is one of many names of one attacker: it pushes itself into the views of honest peers and tells of nobody but its own kind.
-type sybil struct {
-	self   wire.PeerID
-	honest []wire.PeerID
-	others []wire.PeerID
-	rand   *rand.Rand
-	links  []wire.PeerID
-	nonce  uint32
-}
-
-func (s *sybil) Step(now time.Time, in sim.Input, out *sim.Output) {
-	say := func(to wire.PeerID, m overlay.Message) {
-		out.Sends = append(out.Sends, sim.Send{To: to, Message: member.Message{Message: m}})
-	}
-	some := func() wire.PeerID { return s.others[s.rand.IntN(len(s.others))] }
-	sample := func() (list []wire.PeerID) {
-		for range 7 {
-			list = append(list, some())
-		}
-		return list
-	}
-	switch in := in.(type) {
-	case sim.LinkUp:
-		s.links = append(s.links, in.Peer)
-		s.nonce++
-		say(in.Peer, overlay.Join{Nonce: s.nonce})
-	case sim.LinkDown:
-		s.links = slices.DeleteFunc(s.links, func(id wire.PeerID) bool { return id == in.Peer })
-	case sim.Receive:
-		switch m := in.Message.(member.Message).Message.(type) {
-		case overlay.Join:
-			say(in.From, overlay.NeighborAnswer{Nonce: m.Nonce, Accepted: true})
-		case overlay.Neighbor:
-			say(in.From, overlay.NeighborAnswer{Nonce: m.Nonce, Accepted: true})
-		case overlay.Shuffle:
-			say(in.From, overlay.ShuffleReply{ID: m.ID, Sample: sample()})
-		case overlay.Disconnect:
-			s.nonce++
-			say(in.From, overlay.Neighbor{Nonce: s.nonce, High: true})
-		}
-	case sim.Start, sim.Tick:
-		out.Connect = append(out.Connect, s.honest[s.rand.IntN(len(s.honest))])
-		for _, to := range s.links {
-			s.nonce++
-			say(to, overlay.Neighbor{Nonce: s.nonce, High: true})
-			say(to, overlay.ForwardJoin{Peer: some(), TTL: 6})
-			say(to, overlay.Shuffle{ID: s.rand.Uint64() | 1, Origin: some(), TTL: 6, Sample: sample()})
-		}
-	}
-	out.Wake = now.Add(time.Second)
-}
-
-// An attacker with 150 names at one address in a room of 60 gets its share of everybody's neighbours, and no more: nearly all of the honest reach each
-// other without it. In one room in four there is one who has nobody but the attacker for neighbours, 14 of 3,600 in 60 rooms, and keeps it so: what is
-// told to it are the attacker's names only, so it finds nobody of another address in place of those that are too many.
-func TestEclipse(t *testing.T) {
-	apart := 0
-	for seed := range uint64(12) {
-		apart += eclipse(t, seed+4)
-	}
-	if apart > 3 {
-		t.Errorf("without the attackers %d of 720 honest peers are apart from the others, want three at most", apart)
-	}
-}
-
-// eclipse tells how many honest peers would be apart from the others without the attacker.
-func eclipse(t *testing.T, seed uint64) int {
-	cfg := member.RoomConfig{Contacts: 4, Sized: true}
-	cfg.Sim.Seed, cfg.Sim.Network = seed, home()
-	const honest, evil = 60, 150
-	cfg.Origin = func(i int) string {
-		if i >= honest {
-			return "203.0.113.66"
-		}
-		return "198.51.100." + string(rune('0'+i))
-	}
-	r := member.NewRoom(cfg)
-	r.Build(honest, 100*time.Millisecond)
-	r.Run(time.Minute)
-	var good, bad []wire.PeerID
-	for i := range honest {
-		good = append(good, r.ID(i))
-	}
-	for i := range evil {
-		bad = append(bad, sim.ID(honest+i))
-		r.Add(bad[i])
-	}
-	for i := range evil {
-		r.Start(honest+i, &sybil{self: bad[i], honest: good, others: bad, rand: rand.New(sim.Source(r.Seed()))})
-	}
-	r.Run(100 * time.Second)
-	total, most := 0, 0
-	for i := range honest {
-		m := r.Member(i).Overlay()
-		n := 0
-		for _, id := range m.Active() {
-			if k, _ := r.Index(id); k >= honest {
-				n++
-			}
-		}
-		total += n
-		most = max(most, n)
-		if err := m.Check(); err != nil {
-			t.Error(err)
-		}
-	}
-	g := r.Graph()
-	for i := range g.Out {
-		g.Out[i] = slices.DeleteFunc(g.Out[i], func(k int) bool { return k >= honest })
-		g.Node[i] = i < honest
-	}
-	t.Logf("%.1f neighbours of each are the attacker's on the average, %d at most", float64(total)/honest, most)
-	active, _ := overlay.Sizes(honest)
-	if total > honest*(active/2+1) {
-		t.Errorf("%d of the places of %d honest peers are the attacker's", total, honest)
-	}
-	return honest - len(g.Components()[0])
-}
 
 // alone is a machine with a link to each of a few peers, driven by hand.
 type alone struct {

@@ -203,27 +203,3 @@ func (m *Machine) bridge(out *Output) {
 		m.soon(&m.lostAt, l.at.Sub(m.now))
 	}
 }
-
-// crowd sees to it that too many neighbours of one origin are noticed.
-func (m *Machine) crowd() {
-	if m.surplus() == nil {
-		m.mixWait, m.mixAt = 0, time.Time{} // together, or the wait would be none
-	} else if m.mixAt.IsZero() {
-		m.mixWait = max(m.mixWait, m.timing.Shuffle)
-		m.mixAt = m.now.Add(m.mixWait/2 + m.upTo(m.mixWait))
-	}
-}
-
-// diversify looks for a neighbour of another origin in place of one of too many. Where all have the same, as in one house, it
-// gives up more and more.
-func (m *Machine) diversify(out *Output) {
-	if m.surplus() == nil {
-		m.mixWait = 0
-		return
-	}
-	m.mixWait = min(max(2*m.mixWait, m.timing.Shuffle), 60*m.timing.Shuffle)
-	m.mixAt = m.now.Add(m.mixWait/2 + m.upTo(m.mixWait))
-	if k := m.choose(func(k *known) bool { return !m.crowded(k.origin) }); k != nil {
-		m.want(k.peer, toMix, out)
-	}
-}

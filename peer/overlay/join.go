@@ -13,9 +13,10 @@ type contact struct {
 }
 
 // learn notes contacts, the newest last; those known longest make room.
-func (m *Machine) learn(in Contacts) {
+func (m *Machine) learn(in Contacts, out *Output) {
+	in.Peers = in.Peers[:min(len(in.Peers), MaxContacts)]
 	added := 0
-	for _, c := range in.Peers[:min(len(in.Peers), MaxContacts)] {
+	for _, c := range in.Peers {
 		if c.Peer == m.self || c.Peer.IsZero() {
 			continue
 		}
@@ -32,6 +33,7 @@ func (m *Machine) learn(in Contacts) {
 			m.miss(c, 0)
 		}
 	}
+	m.tryNamed(in.Peers, out)
 	if n := len(m.contacts) - MaxContacts; n > 0 {
 		m.contacts = slices.Delete(m.contacts, 0, n)
 	}
@@ -98,27 +100,27 @@ func (m *Machine) forwarded(from *link, msg ForwardJoin, out *Output) {
 	}
 	ttl := min(msg.TTL, m.cfg.ActiveWalk)
 	if ttl == 0 || len(m.active) == 1 {
-		m.takeIn(msg.Peer, out)
+		m.takeIn(from, msg.Peer, out)
 		return
 	}
 	if m.small() && !m.full() {
-		m.takeIn(msg.Peer, out) // a full mesh is to become of it: all are asked who can be
+		m.takeIn(from, msg.Peer, out) // a full mesh is to become of it: all are asked who can be
 	} else if ttl == m.cfg.PassiveWalk {
-		m.remember(known{peer: msg.Peer})
+		m.remember(known{peer: msg.Peer, from: from.origin})
 	}
 	if next := m.along(func(l *link) bool { return l != from && l.peer != msg.Peer }); next != nil {
 		m.send(next, ForwardJoin{Peer: msg.Peer, TTL: ttl - 1}, out)
 	} else {
-		m.takeIn(msg.Peer, out)
+		m.takeIn(from, msg.Peer, out)
 	}
 }
 
 // takeIn makes a newcomer a neighbour.
-func (m *Machine) takeIn(id wire.PeerID, out *Output) {
+func (m *Machine) takeIn(from *link, id wire.PeerID, out *Output) {
 	if l, _ := m.find(id); l != nil && l.active {
 		return
 	}
-	if !m.walks.take(m.now) || !m.want(id, toTake, out) {
-		m.remember(known{peer: id})
+	if m.asking(toTake, toTake) >= maxTakes || !m.walks.take(m.now) || !m.want(id, toTake, out) {
+		m.remember(known{peer: id, from: from.origin})
 	}
 }

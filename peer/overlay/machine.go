@@ -45,12 +45,19 @@ type Machine struct {
 	fillAt  time.Time
 	lostAt  time.Time
 	swapAt  time.Time // of the shuffle
-	mixAt   time.Time // when to look for a neighbour of another origin
-	mixWait time.Duration
 	pingAt  time.Time // when to look again for an answer of the neighbours
 	checkAt time.Time // when to see whether the next passive peer is there
 	losses  int       // neighbours whose links broke since the last shuffle
 	alarm   bool      // most neighbours were silent at once, and some still are
+
+	mixAt   time.Time     // when to look for a neighbour of another origin
+	mixWait time.Duration // before the try after that
+	even    time.Time     // when no origin had more neighbours than its share any more
+	hurries bucket        // tries that do not wait so long
+	named   int           // how many of those that the caller names at namedAt are to be tried
+	namedAt time.Time
+	origin  string // of the first link that had one
+	diverse bool   // another had another
 
 	told   telling // the last own shuffle
 	relays []relay // of others, a ring
@@ -99,6 +106,7 @@ const (
 	toTake                      // a newcomer's walk ended here: this peer makes room for it
 	toBridge                    // it was a neighbour until the link broke: a partition may have been between
 	toMix                       // too many neighbours have one origin
+	toFlee                      // all have it, though this peer knows others
 	toCheck                     // many are gone at once: who of those known is left?
 )
 
@@ -112,9 +120,10 @@ func New(cfg Config) (*Machine, error) {
 	}
 	m := &Machine{cfg: cfg, timing: cfg.Timing, self: cfg.Self, rand: rand.New(cfg.Rand), round: 1, pass: 1,
 		probes: bucket{burst: 3, every: 2 * time.Second}, looks: bucket{burst: 1, every: 10 * time.Second},
-		alerts: bucket{burst: 2, every: 5 * time.Second},
-		alarms: bucket{burst: 3, every: 10 * time.Second},
-		admits: bucket{burst: 64, every: 100 * time.Millisecond}, walks: bucket{burst: 16, every: 500 * time.Millisecond}}
+		alerts:  bucket{burst: 2, every: 5 * time.Second},
+		alarms:  bucket{burst: 3, every: 10 * time.Second},
+		hurries: bucket{burst: 3, every: 30 * cfg.Timing.Shuffle},
+		admits:  bucket{burst: 64, every: 100 * time.Millisecond}, walks: bucket{burst: 16, every: 500 * time.Millisecond}}
 	m.resize(cfg.RoomSize)
 	return m, nil
 }
@@ -137,7 +146,7 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 	case LinkFailed:
 		m.linkFailed(in.Peer, out)
 	case Contacts:
-		m.learn(in)
+		m.learn(in, out)
 	case Suspect:
 		m.doubted(in.Peer, out)
 	case Look:
@@ -317,6 +326,10 @@ func (m *Machine) linkUp(in LinkUp, out *Output) {
 	}
 	l.up, l.origin, l.rtt = true, in.Origin, in.RTT
 	m.observe(l)
+	m.diverse = m.diverse || m.origin != "" && l.origin != "" && l.origin != m.origin
+	if m.origin == "" {
+		m.origin = l.origin
+	}
 	if l.dialing {
 		l.dialing = false
 		m.question(l, out)

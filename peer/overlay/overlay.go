@@ -3,8 +3,9 @@
 // page, with what differs from the paper.
 //
 // The parts: machine.go holds the state, the clock and the entry; active.go asks for neighbours, takes and drops them;
-// join.go is how newcomers come in; fill.go replaces neighbours and finds lost ones again; suspect.go does so before they are seen to be lost; passive.go and shuffle.go keep the others known; limits.go is
-// what one peer may ask for; message.go and codec.go are what travels.
+// join.go is how newcomers come in; fill.go replaces neighbours and finds lost ones again; suspect.go does so before they are seen to be lost;
+// origin.go keeps one party from being all of them; passive.go and shuffle.go keep the others known; limits.go is what one peer may ask for;
+// message.go and codec.go are what travels.
 //
 // It is pure: a Machine is a function of its inputs and the clock it is given, and owns the views of one room. It must never import
 // anything of ours but peer/wire, nor touch sockets, goroutines, timers or time.Now.
@@ -68,6 +69,8 @@ const (
 	maxTries = 64
 	// maxDials is how many links are asked for at once.
 	maxDials = 16
+	// maxTakes is how many of them may be for newcomers that others tell of, so that nobody's inventions leave none for what this peer needs.
+	maxTakes = 12
 	// maxHedge is how many contacts, or, while there are no neighbours, other peers are tried at once.
 	maxHedge = 3
 	// maxRelays is how many shuffles are remembered to carry the answer back.
@@ -180,7 +183,8 @@ type Output struct {
 	Sends   []Send
 	Actions []Action
 	Faults  []Fault
-	// NeedContacts says that this peer has places for neighbours, and has asked all it knows of: the tracker should be asked for members.
+	// NeedContacts says that this peer has places for neighbours, or too many neighbours at one origin, and has asked all it knows of: the caller
+	// should name members that it knows of otherwise, as from a tracker. The first of them are tried at once if they come at the same time (now).
 	NeedContacts bool
 	Wake         time.Time // when to send the next Tick; zero: not needed
 }

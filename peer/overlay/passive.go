@@ -2,6 +2,7 @@ package overlay
 
 import (
 	"slices"
+	"time"
 
 	"peerchat/peer/wire"
 )
@@ -9,10 +10,12 @@ import (
 // known is one peer of the passive view.
 type known struct {
 	peer   wire.PeerID
-	origin string // where a link led; empty if it is known from hearsay
-	proven bool   // there was a link with it
-	tried  uint32 // the round in which it was asked last
-	check  bool   // it is to be looked for
+	origin string    // where a link led; empty if it is known from hearsay
+	proven bool      // there was a link with it
+	tried  uint32    // the round in which it was asked last
+	from   string    // the origin of who told of it; empty if that is not known
+	rest   time.Time // not to be asked before because too many neighbours are of one origin
+	check  bool      // it is to be looked for
 }
 
 func (m *Machine) indexOf(id wire.PeerID) int {
@@ -43,36 +46,60 @@ func (m *Machine) remember(k known, replace ...wire.PeerID) {
 	m.free()
 }
 
-// worst is the place of who makes room for k. What this peer has seen itself does not give way to hearsay as long as it is few, so that
-// nobody can fill the whole view with inventions; and one origin replaces its own.
+// worst is the place of who makes room for k. One origin replaces its own when it has its share, of those that had links or of what was told. Those that had
+// links do not give way to hearsay as long as they are of few origins: so nobody can fill the whole view with inventions, or with his own names.
 func (m *Machine) worst(k *known, replace []wire.PeerID) int {
-	if k.origin != "" && m.ofOrigin(k.origin) >= max(1, m.spare/4) {
+	if k.origin != "" && m.ofOrigin(k.origin) >= m.part() {
 		return m.any(func(o *known) bool { return o.origin == k.origin })
 	}
-	keep := !k.proven && m.proven() <= m.target
+	if i := m.any(func(o *known) bool { return o.origin != "" && m.ofOrigin(o.origin) > m.part() }); i >= 0 {
+		return i
+	}
+	own := !k.proven && k.from != "" && m.toldFrom(k.from) >= m.spare/2
+	keep := !k.proven && m.origined(m.target)
+	may := func(o *known) bool { return !(keep && o.proven) && !(own && (o.proven || o.from != k.from)) }
 	for _, id := range replace {
-		if i := m.indexOf(id); i >= 0 && !(keep && m.passive[i].proven) {
+		if i := m.indexOf(id); i >= 0 && may(&m.passive[i]) {
 			return i
 		}
 	}
-	if i := m.any(func(o *known) bool { return !keep || !o.proven }); i >= 0 {
+	if i := m.any(may); i >= 0 {
 		return i
 	}
 	return m.rand.IntN(len(m.passive))
 }
 
-func (m *Machine) ofOrigin(origin string) (n int) {
+// toldFrom is how many of those that had no link were told of by peers of an origin.
+func (m *Machine) toldFrom(origin string) (n int) {
 	for i := range m.passive {
-		if m.passive[i].origin == origin {
+		if k := &m.passive[i]; !k.proven && k.from == origin {
 			n++
 		}
 	}
 	return n
 }
 
-func (m *Machine) proven() (n int) {
+// origined tells whether those that had links are of n origins at most. Each whose origin is not known counts as one.
+func (m *Machine) origined(n int) bool {
+	origins := make([]string, 0, 16)
 	for i := range m.passive {
-		if m.passive[i].proven {
+		k := &m.passive[i]
+		if !k.proven || k.origin != "" && slices.Contains(origins, k.origin) {
+			continue
+		}
+		if origins = append(origins, k.origin); len(origins) > n {
+			return false
+		}
+	}
+	return true
+}
+
+// part is how many of one origin the passive view keeps when others want their places.
+func (m *Machine) part() int { return max(1, m.spare/4) }
+
+func (m *Machine) ofOrigin(origin string) (n int) {
+	for i := range m.passive {
+		if m.passive[i].origin == origin {
 			n++
 		}
 	}
@@ -104,14 +131,23 @@ func (m *Machine) choose(ok func(*known) bool) *known {
 	return &m.passive[i]
 }
 
-// candidate is whom to ask next. Who has a link already, for another room or for voice, comes first: it costs nothing.
+// candidate is whom to ask next to fill a place. Those that are not known to be of an origin that has its share of the places, and were not told of by such,
+// come first; of these who has a link already, for another room or for voice, which costs nothing.
 func (m *Machine) candidate() *known {
 	fresh := func(k *known) bool { return k.tried != m.round }
-	if k := m.choose(func(k *known) bool {
+	linked := func(k *known) bool {
 		l, _ := m.find(k.peer)
 		return fresh(k) && l != nil && l.up
-	}); k != nil {
-		return k
+	}
+	other := func(k *known) bool { return !m.crowded(k.origin) && !m.crowded(k.from) }
+	for _, ok := range []func(*known) bool{
+		func(k *known) bool { return linked(k) && other(k) },
+		func(k *known) bool { return fresh(k) && other(k) },
+		linked,
+	} {
+		if k := m.choose(ok); k != nil {
+			return k
+		}
 	}
 	return m.choose(fresh)
 }

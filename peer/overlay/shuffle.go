@@ -79,7 +79,7 @@ func (m *Machine) shuffled(from *link, msg Shuffle, out *Output) {
 	}
 	told := m.somePassive(min(len(msg.Sample)+1, m.cfg.SampleActive+m.cfg.SamplePassive+1))
 	m.send(from, ShuffleReply{ID: msg.ID, Sample: told}, out)
-	m.mix(append([]wire.PeerID{msg.Origin}, msg.Sample...), told)
+	m.mix(from, append([]wire.PeerID{msg.Origin}, msg.Sample...), told)
 }
 
 // note remembers the way of a shuffle, the newest last.
@@ -95,7 +95,7 @@ func (m *Machine) replied(from *link, msg ShuffleReply, out *Output) {
 	if msg.ID == m.told.id && from.peer == m.told.to {
 		told := m.told.sample
 		m.told = telling{}
-		m.mix(msg.Sample, told)
+		m.mix(from, msg.Sample, told)
 		return
 	}
 	for i, r := range slices.Backward(m.relays) {
@@ -110,8 +110,8 @@ func (m *Machine) replied(from *link, msg ShuffleReply, out *Output) {
 }
 
 // mix takes what was heard into the passive view; what was told makes room first.
-func (m *Machine) mix(heard, told []wire.PeerID) {
+func (m *Machine) mix(from *link, heard, told []wire.PeerID) {
 	for _, id := range heard[:min(len(heard), m.cfg.SampleActive+m.cfg.SamplePassive+1)] {
-		m.remember(known{peer: id}, told...)
+		m.remember(known{peer: id, from: from.origin}, told...)
 	}
 }
