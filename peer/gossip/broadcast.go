@@ -133,36 +133,54 @@ func (m *Machine) advanced(now time.Time, r *room, a *authorLog) {
 		r.changed = append(r.changed, a)
 	}
 	if r.offerAt.IsZero() {
-		r.offerAt = now.Add(m.jitter(offerMin, offerMax))
-		if r.offered.Add(pauseMax).After(r.offerAt) && now.Sub(r.troubled) > troubleLife {
-			r.offerAt = later(r.offerAt, r.offered.Add(m.jitter(pauseMin, pauseMax)))
+		if now.Sub(r.troubled) <= troubleLife {
+			r.offerAt = now.Add(m.jitter(offerMin, offerMax))
+		} else {
+			r.offerAt = now.Add(m.jitter(calmMin, calmMax)) // most neighbours hear it of another meanwhile, and need not answer with the same
+			if r.offered.Add(pauseMax).After(r.offerAt) {
+				r.offerAt = later(r.offerAt, r.offered.Add(m.jitter(pauseMin, pauseMax)))
+			}
 		}
 		m.at(r.offerAt)
 	}
 }
 
+// troubled is told that a line was lost on its way, or came by none of its own. Then offers may not wait.
+func (m *Machine) troubled(now time.Time, r *room) {
+	if r.troubled = now; !r.offerAt.IsZero() {
+		r.offerAt = earlier(r.offerAt, now.Add(m.jitter(offerMin, offerMax)))
+		m.at(r.offerAt)
+	}
+}
+
 // offer tells each neighbour of the logs that went on and of which it is not known to have all, or only by a longer way. To
-// most that is nothing new; but it shows what a tree does not bring, or not soon.
+// most that is nothing new; but it shows what a tree does not bring, or not soon. One that hears of others, too, may miss an offer: to it they go on the
+// fast channel, which costs half.
 func (m *Machine) offer(now time.Time, r *room, out *Output) {
 	r.offerAt, r.offered = time.Time{}, now
+	calm := now.Sub(r.troubled) > troubleLife
 	slices.SortFunc(r.changed, (*authorLog).compare)
 	for _, l := range m.linkList {
 		s := l.share(r)
 		if s == nil || l.busy { // a busy one gets a digest afterwards
 			continue
 		}
+		most, light := wire.MaxHeads, calm && now.Sub(s.elsewhere) < elsewhereLife && l.loss <= calmLoss
+		if light {
+			most = maxAcks
+		}
 		f := wire.Have{Room: r.name}
 		for _, a := range r.changed {
 			if !a.newTo(s) {
 				continue
 			}
-			if m.name(now, &f, s, a); len(f.Heads) == wire.MaxHeads {
-				out.Sends = append(out.Sends, Send{To: l.peer, Frame: f})
+			if m.name(now, &f, s, a); len(f.Heads) == most {
+				out.Sends = append(out.Sends, Send{To: l.peer, Fast: light, Frame: f})
 				f = wire.Have{Room: r.name}
 			}
 		}
 		if len(f.Heads) > 0 {
-			out.Sends = append(out.Sends, Send{To: l.peer, Frame: f})
+			out.Sends = append(out.Sends, Send{To: l.peer, Fast: light, Frame: f})
 		}
 	}
 	for _, a := range r.changed {

@@ -77,9 +77,9 @@ func TestWhatIsLateEverywhereIsGivenTime(t *testing.T) {
 		return false
 	}
 	w.say(ann, "lost")
-	w.run(30 * time.Millisecond)
+	w.run(calmDelay + 5*time.Millisecond)
 	if lost != 1 || len(bob.texts) != had+1 {
-		t.Errorf("on fast links again bob lacks a line of which the first copy was lost, after 30 ms")
+		t.Errorf("on fast links again bob lacks a line of which the first copy was lost, after %v", calmDelay)
 	}
 }
 
@@ -97,4 +97,42 @@ func TestOneLateNeighbourIsNoStrain(t *testing.T) {
 			t.Errorf("acknowledgement %d, %d late, makes a strain of %d: want %d", i, c.late, s.by, c.want)
 		}
 	}
+}
+
+// Where nothing was lost of late, what is late has most likely only waited. Where something was, the second copy is not put off.
+func TestWhereNothingIsLostSecondCopiesWait(t *testing.T) {
+	w, ann, bob := linked(t, "cyd", "dan")
+	lose := func(what string, within time.Duration) {
+		had, lost := len(bob.texts), 0
+		w.drop = func(_, to *node, f wire.Frame) bool {
+			if e, ok := f.(wire.Events); ok && e.Live && to == bob && lost == 0 {
+				lost++
+				return true
+			}
+			return false
+		}
+		w.say(ann, what)
+		w.run(within - time.Millisecond)
+		if len(bob.texts) != had {
+			t.Errorf("%s lost: its second copy came before %v", what, within)
+		}
+		w.run(6 * time.Millisecond)
+		if len(bob.texts) != had+1 {
+			t.Errorf("%s lost: its second copy did not come after %v", what, within)
+		}
+		w.drop = nil
+		w.run(300 * time.Millisecond)
+	}
+	w.delay = func() time.Duration { return time.Millisecond }
+	for range 20 {
+		w.say(ann, "a line")
+		w.run(300 * time.Millisecond)
+	}
+	lose("the first", calmDelay)
+	lose("the next", hedgeDelay)
+	for range 60 {
+		w.say(ann, "a line")
+		w.run(300 * time.Millisecond)
+	}
+	lose("one long after these", calmDelay)
 }

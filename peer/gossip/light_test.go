@@ -76,3 +76,37 @@ func TestAFloodOfSingleLinesIsSecured(t *testing.T) {
 		}
 	}
 }
+
+// Who hears of what is said from others, too, may miss an offer, and so offers to it go on the fast channel. To others they do not: it might be long
+// until they hear of what they missed.
+func TestOffersAreLightToWhoHearsOfOthers(t *testing.T) {
+	w := newWorld(t, 3, "ann", "hub", "leaf", "bob", "cyd", "dan")
+	ann, hub, leaf := w.nodes[0], w.nodes[1], w.nodes[2]
+	w.link(hub, leaf)
+	w.link(hub, ann)
+	for _, n := range w.nodes[3:] {
+		w.link(hub, n)
+		w.link(ann, n)
+	}
+	w.run(time.Second)
+	light := map[*node]int{}
+	w.dropFast = true
+	w.drop = func(from, to *node, f wire.Frame) bool {
+		if _, ok := f.(wire.Have); ok && from == hub && to != ann {
+			light[to]++
+			return true
+		}
+		return false
+	}
+	for range 20 {
+		w.say(ann, "hello")
+		w.run(2 * time.Second)
+		w.converged()
+	}
+	if light[leaf] > 0 {
+		t.Errorf("%d offers to a neighbour that hears of nobody else went on the fast channel, want none", light[leaf])
+	}
+	if n := light[w.nodes[3]] + light[w.nodes[4]] + light[w.nodes[5]]; n == 0 {
+		t.Error("no offer to those who hear of the same from others went on the fast channel")
+	}
+}

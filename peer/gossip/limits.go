@@ -68,18 +68,21 @@ const (
 	maxVain       = 7                      // questions for one log without an answer, until a claim is forgotten
 	strandedDelay = 2 * time.Second        // how long nobody has the next event before a log goes on without it
 
-	ackDelay    = time.Millisecond     // when the caller sends no Flush
-	ackInterval = 5 * time.Millisecond // between acknowledgements to one neighbour for one room
-	maxAcks     = 16                   // logs acknowledged in one frame, which fits the fast channel
-	frameHead   = 16                   // bytes of Events beside its events, at most
-	offerMin    = 30 * time.Millisecond
-	offerMax    = 120 * time.Millisecond
-	pauseMin    = 300 * time.Millisecond // between offers, as long as trees bring all events
-	pauseMax    = 600 * time.Millisecond
-	troubleLife = 10 * time.Second // since they were last seen not to
-	digestMin   = 4 * time.Second
-	digestMax   = 6 * time.Second
-	digestForce = 6 // every so many rounds the digest is sent though it seems to say nothing new
+	ackDelay      = time.Millisecond     // when the caller sends no Flush
+	ackInterval   = 5 * time.Millisecond // between acknowledgements to one neighbour for one room
+	maxAcks       = 16                   // logs acknowledged in one frame, which fits the fast channel
+	frameHead     = 16                   // bytes of Events beside its events, at most
+	elsewhereLife = time.Minute          // how long it counts that a neighbour had a live event of somebody else before it was offered here
+	offerMin      = 30 * time.Millisecond
+	offerMax      = 120 * time.Millisecond
+	calmMin       = 100 * time.Millisecond // where trees bring all events
+	calmMax       = 400 * time.Millisecond
+	pauseMin      = 300 * time.Millisecond // between offers, as long as trees bring all events
+	pauseMax      = 600 * time.Millisecond
+	troubleLife   = 10 * time.Second // since they were last seen not to
+	digestMin     = 4 * time.Second
+	digestMax     = 6 * time.Second
+	digestForce   = 6 // every so many rounds the digest is sent though it seems to say nothing new
 
 	liveFor = 10 * time.Second // how long an event counts as live when it is relayed
 
@@ -87,7 +90,9 @@ const (
 	maxCopies   = 5                     // of one event, the first included
 	maxLight    = 4                     // single events on the way to a neighbour, of which the next goes without the reliable channel
 	hedgeLate   = 5 * time.Millisecond  // how late it may be sent, before it is put off
-	hedgeDelay  = 25 * time.Millisecond // least time before the second copy
+	hedgeDelay  = 25 * time.Millisecond // least time before the second copy, on a link that loses some
+	calmDelay   = 80 * time.Millisecond // on one that does not
+	calmLoss    = 1. / 256              // share of events sent again above which it does: once in the last 45 or so
 	hedgeMost   = time.Second           // longest
 	hedgeSlack  = 10 * time.Millisecond // more than the round trip, at least
 	strainLife  = 2 * time.Second       // how long acknowledgements that were late say something of this machine

@@ -127,6 +127,9 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	m.learn(now, l, s, id, span{seq: e.Seq, hops: f.Hops}, false, out)
 	h := held{event: *e, hash: hash, from: l.peer, live: f.Live, hops: f.Hops}
 	if e.Seq != a.head+1 {
+		if f.Live {
+			m.troubled(now, r)
+		}
 		m.hold(now, l, r, a, h, out)
 		return true
 	}

@@ -137,6 +137,9 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 		m.unwatch(now, l, s, id.Author, k.seq)
 	}
 	a := r.logs[id]
+	if told && k.hops != unknownHops && id.Author != l.peer && id.Author != m.self && s.bit() != 0 && (a == nil || a.told&s.bit() == 0) {
+		s.elsewhere = now
+	}
 	if told && a != nil && a.ask != nil && a.ask.to == l && k.base >= a.ask.from {
 		a.drop() // it cannot answer: ask for what it has, or ask another
 		m.resume(now, l)

@@ -35,16 +35,20 @@ type doubt struct {
 }
 
 // patience is how long an acknowledgement is waited for before the next copy: the retransmission timer of RFC 6298, which doubles. What is
-// late on all links is late because this machine, or what it shares with its neighbours, is: then all are given more time.
+// late on all links is late because this machine, or what it shares with its neighbours, is: then all are given more time. So is a link that has not
+// lost anything of late, unless more waits on it, which then waits for this: there most that is late has only waited.
 func (m *Machine) patience(now time.Time, l *link, copies int) time.Duration {
-	wait := l.rtt + max(4*l.swing, l.rtt, hedgeSlack)
+	wait, least := l.rtt+max(4*l.swing, l.rtt, hedgeSlack), calmDelay
+	if l.loss > calmLoss || len(l.hedges) > 1 {
+		least = hedgeDelay
+	}
 	if now.Sub(m.strain.at) < strainLife {
 		wait += m.strain.by
 	}
 	if l.loss > leastLoss && copies > 1 {
 		copies-- // the second may well be lost, too
 	}
-	return min(max(wait, hedgeDelay), hedgeMost) << (copies - 1)
+	return min(max(wait, least), hedgeMost) << (copies - 1)
 }
 
 // strain is by how much the acknowledgements of different neighbours are late: the lesser of the last two.
@@ -88,9 +92,11 @@ func (m *Machine) watch(now time.Time, s *share, a *authorLog, events []wire.Eve
 		if events[i].EncodedSize()+frameHead > wire.MaxFastFrame {
 			continue
 		}
-		h := hedge{share: s, log: a, event: events[i], hops: a.hops, light: light, sent: now, again: now, next: now.Add(m.patience(now, l, 1)), count: 1}
+		h := hedge{share: s, log: a, event: events[i], hops: a.hops, light: light, sent: now, again: now, count: 1}
 		l.hedges = append(l.hedges, h)
-		m.at(h.next)
+		next := now.Add(m.patience(now, l, 1))
+		l.hedges[len(l.hedges)-1].next = next
+		m.at(next)
 		if l.loss > lossy {
 			out.Sends = append(out.Sends, Send{To: l.peer, Fast: true,
 				Frame: wire.Events{Hops: h.hops, Live: true, Events: events[i : i+1]}})
@@ -172,6 +178,9 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 		}
 		size += n
 		again, as = append(again, h.event), h
+		if l.loss > calmLoss {
+			m.troubled(now, h.share.room)
+		}
 		if h.count++; h.count == 2 {
 			h.gap = now.Sub(h.sent)
 		}

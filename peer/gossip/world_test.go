@@ -44,6 +44,7 @@ type world struct {
 	busy   float64       // of frames that are followed by others before a Flush
 
 	drop       func(from, to *node, f wire.Frame) bool // what never arrives; nil: nothing
+	dropFast   bool                                    // only what was sent on the fast channel
 	honest     bool                                    // whoever is blamed without a reason is a failure; see wantExcuse
 	suspicions []Suspicion                             // of all, in order
 	spoken     map[number]string                       // what was said under each number
@@ -539,7 +540,7 @@ func (w *world) arrive(p packet) {
 	if err != nil {
 		w.t.Fatalf("%s cannot decode what %s sent: %v", p.to.name, p.from.name, err)
 	}
-	if w.drop != nil && w.drop(p.from, p.to, f) {
+	if w.drop != nil && (p.fast || !w.dropFast) && w.drop(p.from, p.to, f) {
 		return
 	}
 	if e, ok := f.(wire.Events); ok {

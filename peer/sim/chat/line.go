@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"time"
 
 	"peerchat/peer/gossip"
@@ -94,7 +95,7 @@ func (r *Room) sent(i, to int, s sim.Send) {
 		t.EventBytes += f.size
 		t.Events += len(frame.Events)
 	case wire.Have:
-		if s.Fast {
+		if r.acknowledges(i, to, frame) {
 			t.Acks++
 		} else {
 			t.Offers++
@@ -108,6 +109,14 @@ func (r *Room) sent(i, to int, s sim.Send) {
 	case wire.Digest:
 		t.Digests++
 	}
+}
+
+// acknowledges tells whether what participant i says that it holds has come from the one that it says it to.
+func (r *Room) acknowledges(i, to int, f wire.Have) bool {
+	return slices.ContainsFunc(f.Heads, func(h wire.Head) bool {
+		l := r.lines[event{h.Author, h.Seq}]
+		return l != nil && l.gone[[2]int32{int32(to), int32(i)}]
+	})
 }
 
 // deliver takes what a participant shows its user.
