@@ -62,6 +62,8 @@ type CoreConfig struct {
 	Window Window
 	// Election is what this peer brings into elections of the tracker.
 	Election ElectionConfig
+	// Patience is how long neighbours have at least to acknowledge an event or to answer a Ping; see Config.
+	Patience time.Duration
 }
 
 // Core is what one peer knows and decides: a function of what happens (Step) and of the time it is given. It is pure but
@@ -257,7 +259,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 	c.elections = newElections(cfg, c.rand)
 	var err error
 	c.gossip, err = gossip.New(gossip.Config{Key: cfg.Key, Log: cfg.Store, NewID: cfg.NewID, Run: cfg.Run, Window: cfg.Window,
-		Rand: c.rand})
+		Rand: c.rand, Patience: cfg.Patience})
 	return c, err
 }
 

@@ -56,7 +56,7 @@ type mesh struct {
 func (c *Core) newMesh(name wire.Room) (mesh, error) {
 	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace, but not too
 	// calm for one that is left with few; and one neighbour too many is better than links that are made to be refused.
-	timing := overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second}
+	timing := overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second, Ping: c.cfg.Patience}
 	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{},
 		named: map[wire.PeerID]time.Time{}}
 	var err error

@@ -65,6 +65,9 @@ type Config struct {
 	// Election.Term of its next life. Nil keeps nothing.
 	Election ElectionConfig
 	SaveTerm func(term uint64) error
+	// Patience is how long neighbours have at least to acknowledge a line before it is sent again, and to answer when they are asked for a
+	// sign of life. Zero is right for peers with a processor each, which answer when they are asked: 25 or 80 ms.
+	Patience time.Duration
 }
 
 // LazyStore is a Store that puts work off. A Node calls Settle when what came of a batch of inputs has left, and Tidy, which
@@ -104,7 +107,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	core, err := NewCore(CoreConfig{
 		Key: cfg.Key, Name: cfg.Name, Rooms: cfg.Rooms, Agent: cfg.Agent, Store: cfg.Store, Run: cfg.Run, Seed: cfg.Seed,
-		Window: cfg.Window, Election: cfg.Election,
+		Window: cfg.Window, Election: cfg.Election, Patience: cfg.Patience,
 		NewID: func() uuid.UUID { return uuid.Must(uuid.NewV7()) },
 	})
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -32,6 +34,10 @@ const crowdRoom = wire.Room("general")
 // than are being made.
 const crowdAtOnce = 8
 
+// crowdMemory is what a crowd may use before its garbage is collected all the same. To mark the stacks and the heap of a thousand peers takes a second or more, in
+// which they all wait, as peers of processes of their own never do together.
+const crowdMemory = 14 << 30
+
 // crowd is many peers in one process: whole Nodes with links over WebRTC on the loopback interface; their tracker and their
 // histories are in memory.
 type crowd struct {
@@ -39,6 +45,7 @@ type crowd struct {
 	gate    gate
 	ice     peer.ICETimes
 	rto     time.Duration
+	wait    time.Duration // see peer.Config.Patience
 	members []*crowdMember
 	talk    atomic.Pointer[crowdTalk] // what is being measured
 }
@@ -74,13 +81,14 @@ func crowdCommand(args []string) error {
 	f := flag.NewFlagSet("crowd", flag.ContinueOnError)
 	n := f.Int("n", 100, "peers")
 	within := f.Duration("within", 5*time.Minute, "how long the room may take to form")
-	calm := f.Bool("calm", false, "wait longer, as far more peers than processors need, because one that waits for its turn is not dead: links may be silent for 10s, send a check every 2s, and wait for SCTP's acknowledgements for 1s and more")
+	calm := f.Bool("calm", false, "wait longer, as far more peers than processors need, because one that waits for its turn is not dead: links may be silent for 10s, send a check every 2s, and acknowledgements may take 1s and more")
 	profile := f.String("profile", "", "file for a profile of the processor time until the room has formed")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	c := &crowd{hub: signalingtest.New(signaling.HubConfig{Seed: 1}), gate: gate{under: map[uuid.UUID]bool{}}}
 	if *calm {
+		c.wait = time.Second
 		c.rto = 3 * time.Second // with less than pion's floor of 1 s that would be all there is
 		c.ice = peer.ICETimes{Disconnected: 5 * time.Second, Failed: 5 * time.Second, KeepAlive: 2 * time.Second}
 	}
@@ -114,8 +122,8 @@ func crowdCommand(args []string) error {
 	return in.Err()
 }
 
-// order does what a line of standard input says: "talk", "flood" (see talkOrder), "rest DURATION", "count", "heap FILE", or "profile FILE" and
-// "profile" to end it.
+// order does what a line of standard input says: "talk", "flood" (see talkOrder), "rest DURATION", "count", "heap FILE", "keep" to collect no more garbage
+// before there is much, or "profile FILE" and "profile" to end it.
 func (c *crowd) order(words []string) (any, error) {
 	words = append(words, "", "") // an order may lack what belongs to it, which shows where it is used
 	switch words[0] {
@@ -134,6 +142,11 @@ func (c *crowd) order(words []string) (any, error) {
 		time.Sleep(d) // what is measured is that nothing happens
 		took := time.Since(at).Seconds()
 		return map[string]float64{"cpu": (ownTime() - before).Seconds() / took, "wire": float64(loopbackBytes()-wire) / took}, nil
+	case "keep":
+		runtime.GC()
+		debug.SetMemoryLimit(crowdMemory)
+		debug.SetGCPercent(-1)
+		return struct{}{}, nil
 	case "count":
 		var b crowdBuilt
 		c.count(&b)
@@ -272,7 +285,7 @@ func (c *crowd) add(i int) error {
 	name := fmt.Sprintf("p%d", i)
 	var err error
 	m.node, err = peer.New(peer.Config{
-		Key: m.key, Name: name, Rooms: []wire.Room{crowdRoom}, Store: history.NewMemory(), Seed: uint64(i),
+		Key: m.key, Name: name, Rooms: []wire.Room{crowdRoom}, Store: history.NewMemory(), Seed: uint64(i), Patience: c.wait,
 		NewTransport: func(sink func(peer.TransportEvent)) (peer.Transport, error) {
 			var err error
 			report := func(ev peer.TransportEvent) {

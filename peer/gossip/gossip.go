@@ -69,6 +69,9 @@ type Config struct {
 	Run uint32
 	// Window is how much of a room that is new here is fetched.
 	Window Window
+	// Patience is how long a neighbour has at least to acknowledge an event before a second copy is sent, and to answer the first question
+	// before another is asked; zero: what its round trip lets expect.
+	Patience time.Duration
 	// Verify returns nil if the author signed the event; nil: a wire.Verifier. A simulator of thousands of peers in one
 	// process has each event verified once.
 	Verify func(*wire.Event) error

@@ -136,3 +136,27 @@ func TestWhereNothingIsLostSecondCopiesWait(t *testing.T) {
 	}
 	lose("one long after these", calmDelay)
 }
+
+// Whoever shares a processor with hundreds of others is not to be judged by its round trip.
+func TestPatience(t *testing.T) {
+	for _, patience := range []time.Duration{0, time.Second} {
+		w, ann, bob := linked(t)
+		ann.machine.cfg.Patience = patience
+		copies := 0
+		w.drop = func(_, to *node, f wire.Frame) bool {
+			e, ok := f.(wire.Events)
+			if ok && e.Live && to == bob {
+				copies++
+			}
+			return ok
+		}
+		w.say(ann, "hello")
+		w.run(990 * time.Millisecond)
+		if patience == 0 && copies < 4 || patience > 0 && copies != 1 {
+			t.Errorf("with a patience of %v there were %d copies in 0.99 s: want several without it, and else one", patience, copies)
+		}
+		w.drop = nil
+		w.run(5 * time.Second)
+		w.converged()
+	}
+}

@@ -286,7 +286,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		a.ask.graft = a.late && first
 		graft := a.ask.graft
 		if a.ask.fast = fast; fast {
-			a.ask.deadline = now.Add(min(askTimeout, max(firstTimeout, 3*l.trip())))
+			a.ask.deadline = now.Add(min(askTimeout, max(firstTimeout, 3*l.trip(), m.cfg.Patience)))
 		}
 		l.asks++
 		if !a.begun() && a.joined && !skip {

@@ -48,7 +48,7 @@ func (m *Machine) patience(now time.Time, l *link, copies int) time.Duration {
 	if l.loss > leastLoss && copies > 1 {
 		copies-- // the second may well be lost, too
 	}
-	return min(max(wait, least), hedgeMost) << (copies - 1)
+	return max(min(max(wait, least), hedgeMost), m.cfg.Patience) << (copies - 1)
 }
 
 // strain is by how much the acknowledgements of different neighbours are late: the lesser of the last two.
