@@ -121,7 +121,7 @@ func TestMembersComeAndGo(t *testing.T) {
 		l := newLedger(w)
 		l.churn(20*time.Second, n)
 		l.settle(15 * time.Second)
-		l.judge(t)
+		l.judge(t, 0)
 		if len(w.faults) > 0 {
 			t.Errorf("faults were reported: %.5q", w.faults)
 		}

@@ -1,12 +1,14 @@
 package presence
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"math"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,28 +19,52 @@ var (
 	scale      = flag.String("scale", "", "print the table of docs/presence.md for rooms of these sizes, parted by commas")
 	scaleQuiet = flag.Duration("scale-quiet", 60*time.Second, "how long the quiet of -scale lasts")
 	scaleChurn = flag.Duration("scale-churn", 20*time.Second, "how long the churn of -scale lasts")
+	scaleDie   = flag.Int("scale-die", 80, "how many per cent die at once in TestScaleDeaths")
 )
 
 // TestScale measures what a room costs its members as it grows. Without -scale it only does so for a small one.
 func TestScale(t *testing.T) {
-	sizes := []int{200}
-	if *scale != "" {
-		sizes = nil
-		for _, s := range strings.Split(*scale, ",") {
-			var n int
-			if _, err := fmt.Sscan(s, &n); err != nil {
-				t.Fatal(err)
-			}
-			sizes = append(sizes, n)
-		}
-	}
-	for _, n := range sizes {
+	for _, n := range scales(t) {
 		r := measure(t, n)
 		progress("%+v", r)
 		if r.newcomer > 30*time.Second || r.leave > 5*time.Second || r.death > 10*time.Second {
 			t.Errorf("a room of %d: %+v", n, r)
 		}
-		r.book.judge(t)
+		r.book.judge(t, r.newcomer)
+	}
+}
+
+// scales are the sizes of the rooms to measure.
+func scales(t *testing.T) (sizes []int) {
+	for s := range strings.SplitSeq(cmp.Or(*scale, "200"), ",") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, n)
+	}
+	return sizes
+}
+
+// TestScaleDeaths measures how soon all know that most of a room died at once: of those who had a neighbour that lives, by its report, of the others by
+// the roll call.
+func TestScaleDeaths(t *testing.T) {
+	for _, n := range scales(t) {
+		w := settled(t, n)
+		book := newLedger(w)
+		for i := range n * *scaleDie / 100 {
+			book.goes(w.nodes[i], true)
+		}
+		start, pairs := w.now, len(book.gone)*(n-len(book.gone))
+		for book.deaths.n < pairs && w.now.Sub(start) < 2*time.Minute {
+			book.settle(time.Second)
+			progress("%d members, after %v: known of the dead: %.2f %%", n, w.now.Sub(start), 100*float64(book.deaths.n)/float64(pairs))
+		}
+		progress("%v", book)
+		if book.wrong > 0 || book.deaths.n < pairs || len(w.faults) > 0 {
+			t.Errorf("a room of %d, of which %d %% died at once: want that all know all of them within two minutes, and nobody else is taken for gone; after %v: %v; faults %.5q",
+				n, *scaleDie, w.now.Sub(start), book, w.faults)
+		}
 	}
 }
 
