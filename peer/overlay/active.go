@@ -154,7 +154,7 @@ func (m *Machine) neighborly(l *link, out *Output) bool {
 // asked deals with a peer that wants to be a neighbour.
 func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
 	was := l.active
-	if !was && !m.accept(l, high, out) {
+	if !was && !m.accept(l, high, join, out) {
 		// Both may have asked. Who refuses takes its own question back, whatever the answer will be; who is refused
 		// is no neighbour, even if it has accepted meanwhile. So both come to the same.
 		m.unask(l)
@@ -175,12 +175,14 @@ func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
 func (m *Machine) packed() bool { return m.have() >= min(m.target+m.cfg.Slack, MaxActive) }
 
 // accept decides whether l may be a neighbour, and makes room for it.
-func (m *Machine) accept(l *link, high bool, out *Output) bool {
+func (m *Machine) accept(l *link, high, join bool, out *Output) bool {
 	switch {
 	case !l.rates.asks.take(m.now), high && !m.admit(l.origin):
 		return false
 	case !m.packed():
 		return true
+	case high && !join && m.swapped(l.origin):
+		return false
 	case high:
 		m.evict(m.victim(l.origin), l.peer, out)
 		return true

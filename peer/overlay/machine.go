@@ -54,6 +54,7 @@ type Machine struct {
 	mixWait time.Duration // before the try after that
 	even    time.Time     // when no origin had more neighbours than its share any more
 	hurries bucket        // tries that do not wait so long
+	swaps   bucket        // see swapped
 	named   int           // how many of those that the caller names at namedAt are to be tried
 	namedAt time.Time
 	origin  string // of the first link that had one
@@ -122,6 +123,7 @@ func New(cfg Config) (*Machine, error) {
 		probes: bucket{burst: 3, every: 2 * time.Second}, looks: bucket{burst: 1, every: 10 * time.Second},
 		alerts:  bucket{burst: 2, every: 5 * time.Second},
 		alarms:  bucket{burst: 3, every: 10 * time.Second},
+		swaps:   bucket{burst: 2, every: 30 * cfg.Timing.Shuffle},
 		hurries: bucket{burst: 3, every: 30 * cfg.Timing.Shuffle},
 		admits:  bucket{burst: 64, every: 100 * time.Millisecond}, walks: bucket{burst: 16, every: 500 * time.Millisecond}}
 	m.resize(cfg.RoomSize)

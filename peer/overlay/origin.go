@@ -77,6 +77,13 @@ func (m *Machine) uneven() bool { return m.more(m.share()) }
 // surrounded tells whether that origin has all of them.
 func (m *Machine) surrounded() bool { return m.uneven() && m.more(len(m.active)-1) }
 
+// swapped tells whether one of the given origin would take the place of another of the same, and enough have done so of late. Where most of a room is in
+// one house, all want the few neighbours that are elsewhere, and would take them from each other for ever. A peer with no other neighbours lets them: then there may be nobody
+// else who could; and newcomers may always.
+func (m *Machine) swapped(origin string) bool {
+	return m.crowded(origin) && !m.surrounded() && !m.swaps.take(m.now)
+}
+
 // surplus is a random neighbour of an origin with more than its share; nil if there is none.
 func (m *Machine) surplus() *link {
 	return m.pick(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() && m.counts(l) })
