@@ -190,6 +190,7 @@ type share struct {
 	acked     time.Time
 	ackAt     time.Time
 	elsewhere time.Time // when it last offered a live event of a third that was not offered to it before
+	answered  time.Time // when it was last sent such an event because it asked, as by a digest: what it acknowledges then looks the same
 }
 
 // New makes a Machine without rooms and links.

@@ -137,7 +137,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 		m.unwatch(now, l, s, id.Author, k.seq)
 	}
 	a := r.logs[id]
-	if told && k.hops != unknownHops && id.Author != l.peer && id.Author != m.self && s.bit() != 0 && (a == nil || a.told&s.bit() == 0) {
+	if told && k.hops != unknownHops && id.Author != l.peer && id.Author != m.self && s.bit() != 0 && (a == nil || a.told&s.bit() == 0) && now.Sub(s.answered) > hedgeMemory {
 		s.elsewhere = now
 	}
 	if told && a != nil && a.ask != nil && a.ask.to == l && k.base >= a.ask.from {
@@ -532,6 +532,9 @@ func (m *Machine) serve(now time.Time, l *link, out *Output) {
 			}
 		}
 		sent += piece
+		if live && a.told&v.share.bit() == 0 {
+			v.share.answered = now
+		}
 		frames := m.sendEvents(l, events, live, a.hops, out)
 		switch news := v.share.known[a.id].seq < events[len(events)-1].Seq; {
 		case !live || a == r.own || !news: // who has it compares, and what it acknowledges again shows nothing

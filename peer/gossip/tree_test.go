@@ -516,3 +516,31 @@ func TestOffersWaitForCompany(t *testing.T) {
 	}
 	w.converged()
 }
+
+// A newcomer with one neighbour hears of nobody elsewhere, though it acknowledges lines that were not offered to it: it asked for them by digest. What it
+// is offered then must not get lost.
+func TestAnAcknowledgementIsNoWordFromElsewhere(t *testing.T) {
+	w := newWorld(t, 3, "ann", "bob", "eve", "dan")
+	ann, bob, eve, dan := w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3]
+	w.link(ann, bob)
+	w.link(eve, bob)
+	for range 3 {
+		w.say(ann, "a line")
+		w.run(2 * time.Second)
+	}
+	w.link(bob, dan)
+	w.run(15 * time.Second)
+	if got := len(dan.delivered[ann.id]); got != 3 {
+		t.Fatalf("dan has %d of 3 lines", got)
+	}
+	w.dropFast = true
+	w.drop = func(from, to *node, f wire.Frame) bool {
+		_, is := f.(wire.Have)
+		return is && from == bob && to == dan
+	}
+	w.say(eve, "the first that she says")
+	w.run(time.Second)
+	if len(dan.delivered[eve.id]) != 1 {
+		t.Error("dan has not got a line after a second, because an offer was lost on the fast channel")
+	}
+}
