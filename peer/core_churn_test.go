@@ -124,8 +124,15 @@ func TestOriginOf(t *testing.T) {
 		{"192.168.1.2:1", "[2001:db8:1:2::5]:7", "2001:db8:1:2::/64"},
 		{"", "nowhere", ""},
 	} {
-		if got := originOf(Path{Local: c.local, Remote: c.remote}); got != c.want {
+		if got := originOf(Path{Kind: "host", Local: c.local, Remote: c.remote}); got != c.want {
 			t.Errorf("the origin of a link from %q to %q is %q, want %q", c.local, c.remote, got, c.want)
+		}
+	}
+	// Behind one NAT, or on one relay, others have the same address, though they are not on this machine.
+	for _, kind := range []string{"srflx", "prflx", "relay"} {
+		const both = "203.0.113.9"
+		if got := originOf(Path{Kind: kind, Local: both + ":1", Remote: both + ":7"}); got != both {
+			t.Errorf("the origin of a link between two ports of one address, of which the own one is %s, is %q, want %q", kind, got, both)
 		}
 	}
 }

@@ -239,7 +239,8 @@ func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
 
 // originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network; but not the
 // network that this peer is in itself, or people in one house would look for others as long as they are in the room. Of this
-// machine, by whatever address it reaches itself, nothing is said.
+// machine, by whatever address it reaches itself, nothing is said. Only a local candidate of the kind "host" is an address of this machine: that of
+// another is a NAT's or a relay's, which strangers have, too.
 func originOf(p Path) string {
 	ap, err := netip.ParseAddrPort(p.Remote)
 	if err != nil {
@@ -251,7 +252,7 @@ func originOf(p Path) string {
 		own = ap.Addr().Unmap().WithZone("")
 	}
 	switch n, err := a.Prefix(64); {
-	case a.IsLoopback() || a == own:
+	case a.IsLoopback() || p.Kind == "host" && a == own:
 		return ""
 	case a.Is4() || err != nil:
 	case a.IsLinkLocalUnicast():
