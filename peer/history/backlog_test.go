@@ -2,6 +2,7 @@ package history
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +35,19 @@ func TestABacklogOfWordsHoldsNobodyUp(t *testing.T) {
 	}
 	if batches == 0 || batches > int(lines)/indexEvery {
 		t.Errorf("of %d lines %d waited until a batch of old ones was in the index, want one in %d", lines, batches, indexEvery)
+	}
+}
+
+// Of long lines a batch holds fewer. Then it comes sooner, or the backlog would grow as long as they come.
+func TestABacklogOfLongLinesGetsShorterToo(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{})
+	defer s.Close()
+	line := strings.Repeat("a long line ", 2000)
+	s.waiting = maxWaiting + 1 // of which the index finds only those below
+	for seq := range uint64(2 * indexEvery) {
+		mustAppend(t, s, said("general", 1, seq+1, seq+1, line)...)
+	}
+	if most := maxWaiting + 1 + indexBytes/len(line); s.waiting > most {
+		t.Errorf("after %d long lines %d events wait for the index, want %d at most", 2*indexEvery, s.waiting, most)
 	}
 }

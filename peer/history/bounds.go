@@ -54,6 +54,7 @@ func (s *SQLite) grow(name wire.Room, r *sqliteRoom, events int, encoded int64) 
 	if events > 0 {
 		s.grown[name] = true
 		s.fresh += events
+		s.freshBytes += encoded
 	}
 }
 
@@ -61,10 +62,10 @@ func (s *SQLite) grow(name wire.Room, r *sqliteRoom, events int, encoded int64) 
 // fails here is tried again the next time.
 func (s *SQLite) keepBounds() {
 	_ = s.guard(func() error {
-		if err := s.bound(); err != nil || s.waiting <= maxWaiting || s.fresh < indexEvery {
+		if err := s.bound(); err != nil || s.waiting <= maxWaiting || s.fresh < indexEvery && s.freshBytes < indexEveryBytes {
 			return err
 		}
-		s.fresh = 0
+		s.fresh, s.freshBytes = 0, 0
 		_, err := s.index(indexBatch)
 		return err
 	})

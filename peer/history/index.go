@@ -20,6 +20,8 @@ const (
 	indexBytes = 1 << 20 // of theirs, unless a single one has more
 	maxWaiting = 1 << 14 // more than a room has by default
 	indexEvery = 384     // events come in before those beyond maxWaiting have a batch put into the index: fewer, so they get fewer, and no line waits for a long backlog
+
+	indexEveryBytes = indexBytes / 4 * 3 // or so many of theirs
 )
 
 const (

@@ -44,11 +44,12 @@ type SQLite struct {
 	lastDoc int64 // the highest doc that was given
 	buf     []byte
 
-	journal journal
-	waiting int       // events whose words are not in the index yet
-	fresh   int       // events that came in since keepBounds put some into the index
-	untidy  int       // events brought into the file since the last checkpoint
-	expired time.Time // when Tidy last looked for what is too old
+	journal    journal
+	waiting    int       // events whose words are not in the index yet
+	fresh      int       // events that came in since keepBounds put some into the index,
+	freshBytes int64     // and their bytes
+	untidy     int       // events brought into the file since the last checkpoint
+	expired    time.Time // when Tidy last looked for what is too old
 }
 
 // sqliteRoom mirrors what the tables rooms and logs say, so that an append reads nothing.
