@@ -160,8 +160,8 @@ type (
 		Code string
 		Text string
 	}
-	// Synced tells how many events of a room are known to be held by somebody linked, are wanted (see Window), and are not here yet;
-	// 0: there is nothing left to fetch. It is told when that changes, at most five times a second, and not for what is mended within
+	// Synced tells how many events of a room are known to be held by somebody linked, or were when the link ended, are wanted (see Window), and are
+	// not here yet; 0: there is nothing left to fetch. Without a link to somebody of the room nothing of it is on its way. It is told when that changes, at most five times a second, and not for what is mended within
 	// 300 ms. It is an estimate by what neighbours say, and goes down when they turn out to be wrong.
 	Synced struct {
 		Room    wire.Room

@@ -474,3 +474,26 @@ func TestAnyKeysInAnyOrder(t *testing.T) {
 		}
 	})
 }
+
+func TestNothingIsBeingSyncedWithoutALink(t *testing.T) {
+	m := newTestModel()
+	m.Update(start, Synced{Room: "general", Missing: 12})
+	status := func() string {
+		var out []string
+		for _, s := range m.statusLine(80) {
+			out = append(out, s.text)
+		}
+		return strings.Join(out, " ")
+	}
+	want := func(what, in, not string) {
+		t.Helper()
+		if got := status(); !strings.Contains(got, in) || not != "" && strings.Contains(got, not) {
+			t.Errorf("%s: the status line is %q: want %q in it", what, got, in)
+		}
+	}
+	want("nobody is linked", "[12 missing]", "syncing")
+	m.Update(start, Link{Peer: "bbbb", Up: true})
+	want("bob is linked", "[syncing, 12 missing]", "")
+	m.Update(start, MemberLeft{Room: "general", Member: Member{ID: "bbbb", Name: "bob"}, Count: 2})
+	want("bob is linked, but in another room", "[12 missing]", "syncing")
+}

@@ -119,9 +119,12 @@ func (m *Model) statusSegments() []segment {
 // syncedFor is how long the status line says that a room is synced, after it was not.
 const syncedFor = 5 * time.Second
 
-// syncSegment says how much of the room is still to come.
+// syncSegment says how much of the room is still to come. Without a link nothing is on its way.
 func (m *Model) syncSegment(r *room) (segment, bool) {
+	linked, _ := m.others(r)
 	switch s := r.synced; {
+	case s.missing > 0 && linked == 0:
+		return segment{text: s.text(), short: s.text(), role: roleUnread}, true
 	case s.missing > 0:
 		return segment{text: "syncing, " + s.text(), short: s.text(), role: roleUnread}, true
 	case s.known && m.now.Sub(s.at) < syncedFor:

@@ -146,7 +146,13 @@ func TestSearchInLineMode(t *testing.T) {
 func TestPlainModeTellsWhatIsMissingIfThatLasts(t *testing.T) {
 	now := noon
 	p := newPlainPrinter(func() time.Time { return now }, true)
-	v := &view{gaps: map[wire.Room]int{}}
+	v := &view{gaps: map[wire.Room]int{}, count: map[wire.Room]int{}}
+	bob, carol := someone(2, "bob"), someone(3, "carol")
+	link := func(who peer.Person, up bool) { p.event(nil, peer.LinkChanged{Person: who, Up: up}, v) }
+	p.event(nil, peer.RoomJoined{Room: "general", Members: []peer.Person{bob}}, v)
+	p.event(nil, peer.RoomJoined{Room: "dev"}, v)
+	p.event(nil, peer.MemberJoined{Room: "dev", Person: carol, Members: 2}, v)
+	link(bob, true)
 	tell := func(missing int) string {
 		return string(p.event(nil, peer.Synced{Room: "general", Missing: missing}, v))
 	}
@@ -168,6 +174,27 @@ func TestPlainModeTellsWhatIsMissingIfThatLasts(t *testing.T) {
 	}
 	if got := tell(0); !strings.HasSuffix(got, "-!- #general is synced\n") || p.waits() {
 		t.Errorf("that it is over is told, got %q", got)
+	}
+
+	link(bob, false)
+	link(carol, true) // who is in another room only
+	tell(12)
+	now = now.Add(gapPatience)
+	if got, want := string(p.tick(nil)), "-!- #general: 12 missing, nobody is linked\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("without a link nothing is being synced: got %q, want %q", got, want)
+	}
+	now = now.Add(10 * gapRetold)
+	if got := string(p.tick(nil)); got != "" {
+		t.Errorf("it is not told again as long as nobody is linked, got %q", got)
+	}
+	link(bob, true)
+	if got, want := string(p.tick(nil)), "-!- syncing #general, 12 missing\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("somebody of the room is linked again: got %q, want %q", got, want)
+	}
+	p.event(nil, peer.MemberLeft{Room: "general", Person: bob, Members: 1}, v)
+	now = now.Add(gapRetold)
+	if got, want := string(p.tick(nil)), "-!- #general: 12 missing, nobody is linked\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("who has left the room sends nothing of it: got %q, want %q", got, want)
 	}
 }
 

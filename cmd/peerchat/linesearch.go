@@ -73,6 +73,7 @@ type gap struct {
 	missing int
 	since   time.Time
 	told    time.Time // zero: not yet
+	alone   bool      // it was told that nobody is linked who could send it
 }
 
 // synced takes note of what a room lacks. What was told is taken back when it is there.
@@ -97,18 +98,33 @@ func (p *plainPrinter) synced(b []byte, ev peer.Synced) []byte {
 	return b
 }
 
+// linkedIn tells whether somebody of a room is linked.
+func (p *plainPrinter) linkedIn(room wire.Room) bool {
+	for id := range p.linked {
+		if p.members[room][id] {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *plainPrinter) waits() bool { return len(p.gaps) > 0 }
 
 func (p *plainPrinter) tick(b []byte) []byte {
 	now := p.now()
 	for _, room := range sortedRooms(p.gaps) {
 		g := p.gaps[room]
-		if now.Sub(g.since) < gapPatience || !g.told.IsZero() && now.Sub(g.told) < gapRetold {
-			continue
+		alone := !p.linkedIn(room)
+		if now.Sub(g.since) < gapPatience || !g.told.IsZero() && (now.Sub(g.told) < gapRetold || alone && g.alone) {
+			continue // whoever is alone may be so for long, and nothing changes meanwhile
 		}
-		g.told = now
+		g.told, g.alone = now, alone
 		p.gaps[room] = g
-		b = line(b, now, fmt.Sprintf("-!- syncing %s, %d missing", room, g.missing))
+		text := fmt.Sprintf("-!- syncing %s, %d missing", room, g.missing)
+		if alone {
+			text = fmt.Sprintf("-!- %s: %d missing, nobody is linked", room, g.missing)
+		}
+		b = line(b, now, text)
 	}
 	return b
 }

@@ -28,8 +28,9 @@ type plainPrinter struct {
 	searched peer.TrackerChanged    // the last that was printed of a search
 	told     time.Time              // when
 	linked   map[wire.PeerID]bool   // peers with a link
-	gaps     map[wire.Room]gap      // rooms that lack something
-	holes    map[logOf]uint64       // logs that went on without what nobody had, and the number of the last event before that
+	members  map[wire.Room]map[wire.PeerID]bool
+	gaps     map[wire.Room]gap // rooms that lack something
+	holes    map[logOf]uint64  // logs that went on without what nobody had, and the number of the last event before that
 }
 
 // logOf is somebody's log of a room.
@@ -39,7 +40,8 @@ type logOf struct {
 }
 
 func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
-	p := &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}, linked: map[wire.PeerID]bool{}}
+	p := &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}, linked: map[wire.PeerID]bool{},
+		members: map[wire.Room]map[wire.PeerID]bool{}}
 	p.story.Name = p.leaderName
 	return p
 }
@@ -56,22 +58,29 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		}
 		return b
 	case peer.RoomJoined:
+		p.members[ev.Room] = map[wire.PeerID]bool{}
 		if len(ev.Members) == 0 {
 			return b
 		}
 		names := make([]string, 0, len(ev.Members))
 		for _, m := range ev.Members {
+			p.members[ev.Room][m.Peer] = true
 			names = append(names, p.name(m))
 		}
 		return line(b, now, fmt.Sprintf("-!- in %s are %s", ev.Room, strings.Join(names, ", ")))
 	case peer.RoomLeft:
 		delete(p.gaps, ev.Room)
+		delete(p.members, ev.Room)
 		return line(b, now, fmt.Sprintf("<-- you left %s", ev.Room))
 	case peer.Synced:
 		return p.synced(b, ev)
 	case peer.MemberJoined:
+		if in := p.members[ev.Room]; in != nil {
+			in[ev.Person.Peer] = true
+		}
 		return line(b, now, fmt.Sprintf("--> %s joined %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
 	case peer.MemberLeft:
+		delete(p.members[ev.Room], ev.Person.Peer)
 		return line(b, now, fmt.Sprintf("<-- %s left %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
 	case peer.MemberRenamed:
 		return line(b, now, fmt.Sprintf("-!- %s is now called %s", tui.SanitizeLine(ev.Was), p.name(ev.Person)))
