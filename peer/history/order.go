@@ -76,7 +76,7 @@ func (d *db) gapAt(room int64, lamport uint64) (gap, error) {
 	return g, err
 }
 
-// seconds are those that events which wait in the journal will have, or a later one; they are of one room, in display order.
+// seconds are those that events which wait in the journal would have, or a later one, if they came into the file now; they are of one room, in display order.
 func (d *db) seconds(room int64, lines []wire.Event, now time.Time) (seconds []int64, err error) {
 	last := int64(0)
 	for i := range lines {

@@ -312,8 +312,10 @@ func (r *Reader) Search(ctx context.Context, room wire.Room, query string, from 
 		if err := sn.find(ctx, f, room != ""); err != nil {
 			return err
 		}
+		var waiting []wire.Event
 		for id, name := range f.rooms {
 			lines := sn.of(name, nil)
+			waiting = append(waiting, lines...)
 			seconds, err := sn.seconds(id, lines, r.now())
 			if err != nil {
 				return err
@@ -323,6 +325,9 @@ func (r *Reader) Search(ctx context.Context, room wire.Room, query string, from 
 			}
 		}
 		res = f.results()
+		if slices.ContainsFunc(waiting, func(e wire.Event) bool { return f.left(&e, &res.Next) }) {
+			res.Next.second = maxSecond // if its author's clock is ahead it counts as said when it comes into the file, which is later than now
+		}
 		return nil
 	})
 	return res, err

@@ -35,7 +35,7 @@ type Results struct {
 // hits come in reverse display order. Of many rooms the one that counts as said last comes first, to the second, and within a second
 // they come room by room; those of a room stay in its order, so a wrong clock moves nothing but what is next to it (order.go).
 type Cursor struct {
-	second int64               // of the last hit that was taken
+	second int64               // no hit that was not taken counts as said later; usually that of the last that was
 	at     map[wire.Room]place // that of each room
 }
 
@@ -128,6 +128,12 @@ func (f *finder) take(e *wire.Event, second int64) bool {
 		f.hits = f.hits[:f.limit]
 	}
 	return ok
+}
+
+// left tells whether e is a hit for a page after the one that ends at a cursor.
+func (f *finder) left(e *wire.Event, at *Cursor) bool {
+	_, ok := match(f.terms, spoken(e))
+	return ok && at.passes(e)
 }
 
 // cutAfter is how many hits are kept at once besides twice the limit.

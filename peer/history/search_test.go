@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -355,4 +356,60 @@ func FuzzWords(f *testing.F) {
 			end = at.To
 		}
 	})
+}
+
+// TestSearchPagesWhileLinesAreSettled looks for lines of an author whose clock is ahead. They count as said when they come into SQLite, which may be between
+// two pages, and later than the reader took them for.
+func TestSearchPagesWhileLinesAreSettled(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	now := time.UnixMilli(1_790_000_000_000)
+	clock := func() time.Time { return now }
+	s := openAt(t, path, Config{now: clock})
+	defer s.Close()
+	r, err := OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.now = clock
+	ahead, other := said("general", 1, 1, 1, "apple", "apple", "apple", "apple", "apple", "apple", "apple"), said("dev", 2, 1, 1, "apple", "apple")
+	for i := range ahead {
+		ahead[i].Time = now.Add(time.Hour)
+	}
+	for i := range other {
+		other[i].Time = now
+	}
+	mustAppend(t, s, ahead[0]) // has the log begin
+	mustAppend(t, s, other...)
+	for i := 1; i < len(ahead); i++ {
+		mustAppend(t, s, ahead[i])
+	}
+	if len(s.journal.lines) == 0 {
+		t.Fatal("nothing waits in the journal")
+	}
+	var got []string
+	var from Cursor
+	for page := 0; page < 10; page++ {
+		res, err := r.Search(context.Background(), "", "apple", from, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range res.Hits {
+			got = append(got, fmt.Sprint(h.Event.Room, h.Event.Seq))
+		}
+		if from = res.Next; !res.More {
+			break
+		}
+		if page == 1 {
+			now = now.Add(5 * time.Second)
+			if err := s.Settle(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{"#dev1", "#dev2", "#general1", "#general2", "#general3", "#general4", "#general5", "#general6", "#general7"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the pages have %q: want %q", got, want)
+	}
 }
