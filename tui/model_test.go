@@ -333,6 +333,11 @@ func TestPresence(t *testing.T) {
 	if got := texts(m); got != "bob left · dave came and went" {
 		t.Errorf("joins and leaves in a row are one line, got %q", got)
 	}
+	m.Update(start, MemberJoined{Room: "general", Member: Member{ID: "bbbb", Name: "bob"}, Count: 3})
+	if got := texts(m); got != "bob left and came back · dave came and went" {
+		t.Errorf("who is back is told from who is not, got %q", got)
+	}
+	m.Update(start, MemberLeft{Room: "general", Member: Member{ID: "bbbb", Name: "bob"}, Count: 2})
 	m.joins = "smart"
 	m.Update(start, says("general", "carol", "hi", 1))
 	m.Update(start.Add(time.Minute), MemberLeft{Room: "general", Member: Member{ID: "cccc", Name: "carol"}, Count: 1})

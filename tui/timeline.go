@@ -108,6 +108,7 @@ type presence struct {
 type coming struct {
 	name          string
 	joined, left  int
+	here          bool // after the last of them
 	spokeRecently bool
 }
 
@@ -123,7 +124,7 @@ func (p *presence) add(id, name string, joined, spoke bool) bool {
 		p.by[id] = c
 		p.order = append(p.order, id)
 	}
-	c.name = name
+	c.name, c.here = name, joined
 	c.spokeRecently = c.spokeRecently || spoke
 	if joined {
 		c.joined++
@@ -135,7 +136,7 @@ func (p *presence) add(id, name string, joined, spoke bool) bool {
 
 // text is the line: who came, who went, who came back. With smart it tells only of those who spoke lately.
 func (p *presence) text(smart bool) (sign, text string) {
-	var came, went, back []string
+	var came, went, back, visited []string
 	for _, id := range p.order {
 		c := p.by[id]
 		switch {
@@ -144,8 +145,10 @@ func (p *presence) text(smart bool) (sign, text string) {
 			came = append(came, c.name)
 		case c.left > c.joined:
 			went = append(went, c.name)
-		default:
+		case c.here:
 			back = append(back, c.name)
+		default:
+			visited = append(visited, c.name)
 		}
 	}
 	var parts []string
@@ -156,14 +159,15 @@ func (p *presence) text(smart bool) (sign, text string) {
 	}
 	say(came, "joined")
 	say(went, "left")
-	say(back, "came and went")
+	say(back, "left and came back")
+	say(visited, "came and went")
 	parts = append(parts, p.renames...)
 	switch {
 	case len(parts) == 0:
 		return "", ""
-	case len(came) == 0 && len(went) > 0:
+	case len(came) == 0 && len(back) == 0 && len(went) > 0:
 		sign = "<--"
-	case len(came) == 0 && len(back) == 0:
+	case len(came) == 0 && len(back) == 0 && len(visited) == 0:
 		sign = "-!-"
 	default:
 		sign = "-->"
