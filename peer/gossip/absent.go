@@ -101,9 +101,9 @@ func (m *Machine) reviewAbsent(now time.Time, r *room) {
 	})
 }
 
-// refuted tells whether the author of a log says that it does not go as far as one who is absent had said.
+// refuted tells whether the author of a log says that it does not go as far as one who is absent had said. One that goes on in another log may have lost this one.
 func (m *Machine) refuted(r *room, a *authorLog, k span) bool {
-	if l := m.links[a.author]; l != nil {
+	if l := m.links[a.author]; l != nil && !a.over {
 		s := l.share(r)
 		return s != nil && s.greeted && s.known[a.id].seq < k.seq
 	}

@@ -176,3 +176,16 @@ func TestManyWhoGoAreFewThatAreRemembered(t *testing.T) {
 	w.run(absentLife + 20*time.Second)
 	w.wantMissing(dan, 0, "minutes later")
 }
+
+// An author that has lost its log and goes on in another does not know how long the old one was.
+func TestAnAuthorThatHasLostItsLogRefutesNothing(t *testing.T) {
+	w, ann, bob, dan := left(t, 7, 12)
+	w.forgets(ann)
+	w.says(ann, 1)
+	w.link(ann, dan)
+	w.run(20 * time.Second)
+	w.wantMissing(dan, 12, "when ann has lost her lines, too")
+	w.link(bob, dan)
+	w.run(time.Second)
+	w.wantMissing(dan, 0, "when bob is back")
+}
