@@ -10,12 +10,13 @@ import (
 // What a neighbour held that is wanted here is missing when its link has ended, too, though nobody can be asked for it now. So it is remembered until it is
 // here, or the neighbour is back and says what it holds, or the author of a log says that it is not so long. Else, as it may be a lie, it is forgotten
 // when others were linked for absentLife who did not have it; as long as nobody is, nobody can know better. What one claimed who does not send what it offers is not remembered,
-// nor what one claimed whose link was ended for a fault.
+// unless it has said nothing else either, as the dead do; nor what one claimed whose link was ended for a fault.
 
 const (
 	absentLife    = 5 * time.Minute
-	maxAbsent     = 8    // of a room; of more the first is forgotten
-	maxAbsentLogs = 1024 // of each
+	deadSilence   = 2 * time.Second // how long nothing was heard of a neighbour that was asked, before it is no liar but dead
+	maxAbsent     = 8               // of a room; of more the first is forgotten
+	maxAbsentLogs = 1024            // of each
 )
 
 // absent is a neighbour whose link has ended, and what it held that was wanted.
@@ -34,7 +35,7 @@ func (m *Machine) leaves(r *room, s *share) {
 		x = r.absent[at] // it has not said yet what it holds now
 		r.absent = slices.Delete(r.absent, at, at+1)
 	}
-	if l.cut || l.lies() {
+	if dead := l.unkeptAt.Sub(l.heardAt) > deadSilence; l.cut || l.lies() && !dead {
 		return
 	}
 	for _, a := range r.sorted {

@@ -54,6 +54,32 @@ func TestWhatIsMissingStaysMissingWithoutLinks(t *testing.T) {
 	}
 }
 
+// Who dies while it is asked is no liar, though it leaves questions unanswered until its link ends. Who says other things meanwhile is.
+func TestWhatTheDeadHeldStaysMissing(t *testing.T) {
+	for lives, want := range map[bool]int{false: 12, true: 0} {
+		w, _, bob, dan := left(t, 1, 12)
+		w.drop = func(_, to *node, f wire.Frame) bool {
+			_, is := f.(wire.Events)
+			return is && to == dan
+		}
+		w.link(bob, dan)
+		w.run(time.Second)
+		if !lives {
+			w.drop = func(from, to *node, f wire.Frame) bool { return from == bob || to == bob }
+		}
+		for range 4 {
+			if w.run(time.Second); lives {
+				w.receive(dan, bob, wire.Have{Room: general})
+			}
+		}
+		l := dan.machine.links[bob.id]
+		l.unkept, l.unkeptAt = maxStrikes, w.now // as by many questions
+		w.unlink(bob, dan)
+		w.run(time.Second)
+		w.wantMissing(dan, want, fmt.Sprintf("when the link to bob has ended, who left questions unanswered, and said other things after them: %v", lives))
+	}
+}
+
 // So does what a newcomer has not got of its window, also where it has heard of nothing but heads.
 func TestWhatANewcomerHasNotGotStaysMissing(t *testing.T) {
 	w := newWorld(t, 2, "ann", "bob", "cyd")

@@ -150,6 +150,7 @@ type link struct {
 	answered time.Time // when an event came that it was asked for
 	unkept   int       // moments at which what it offered did not come, since a question was answered
 	unkeptAt time.Time // the last of them
+	heardAt  time.Time // when it last said anything
 
 	rtt       time.Duration
 	swing     time.Duration // how far round trips are from rtt
@@ -552,6 +553,7 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 	if l == nil || l.cut {
 		return
 	}
+	l.heardAt = now
 	m.heard(l, out)
 	switch f := in.Frame.(type) {
 	case wire.Events:
