@@ -36,6 +36,19 @@ func TestALateMachineLooksForAcknowledgementsFirst(t *testing.T) {
 	}
 }
 
+// loseNext has the next copy of a live event to a node lost, and counts it.
+func (w *world) loseNext(of *node) *int {
+	lost := 0
+	w.drop = func(_, to *node, f wire.Frame) bool {
+		if e, ok := f.(wire.Events); ok && e.Live && to == of && lost == 0 {
+			lost++
+			return true
+		}
+		return false
+	}
+	return &lost
+}
+
 // When acknowledgements begin to take long on all links, because the machine or its network is busy, that is known after two lines: no more
 // second copies are sent. When it is over, a lost packet is made good as fast as before.
 func TestWhatIsLateEverywhereIsGivenTime(t *testing.T) {
@@ -68,17 +81,10 @@ func TestWhatIsLateEverywhereIsGivenTime(t *testing.T) {
 	}
 	w.delay = func() time.Duration { return time.Millisecond }
 	say(40)
-	had, lost := len(bob.texts), 0
-	w.drop = func(_, to *node, f wire.Frame) bool {
-		if e, ok := f.(wire.Events); ok && e.Live && to == bob && lost == 0 {
-			lost++
-			return true
-		}
-		return false
-	}
+	had, lost := len(bob.texts), w.loseNext(bob)
 	w.say(ann, "lost")
 	w.run(calmDelay + 5*time.Millisecond)
-	if lost != 1 || len(bob.texts) != had+1 {
+	if *lost != 1 || len(bob.texts) != had+1 {
 		t.Errorf("on fast links again bob lacks a line of which the first copy was lost, after %v", calmDelay)
 	}
 }
@@ -103,14 +109,7 @@ func TestOneLateNeighbourIsNoStrain(t *testing.T) {
 func TestWhereNothingIsLostSecondCopiesWait(t *testing.T) {
 	w, ann, bob := linked(t, "cyd", "dan")
 	lose := func(what string, within time.Duration) {
-		had, lost := len(bob.texts), 0
-		w.drop = func(_, to *node, f wire.Frame) bool {
-			if e, ok := f.(wire.Events); ok && e.Live && to == bob && lost == 0 {
-				lost++
-				return true
-			}
-			return false
-		}
+		had, lost := len(bob.texts), w.loseNext(bob)
 		w.say(ann, what)
 		w.run(within - time.Millisecond)
 		if len(bob.texts) != had {
@@ -120,7 +119,9 @@ func TestWhereNothingIsLostSecondCopiesWait(t *testing.T) {
 		if len(bob.texts) != had+1 {
 			t.Errorf("%s lost: its second copy did not come after %v", what, within)
 		}
-		w.drop = nil
+		if w.drop = nil; *lost != 1 {
+			t.Fatalf("%s was not lost", what)
+		}
 		w.run(300 * time.Millisecond)
 	}
 	w.delay = func() time.Duration { return time.Millisecond }
