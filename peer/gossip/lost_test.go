@@ -197,9 +197,15 @@ func TestWhatWasSaidWhileAwayIsNotLost(t *testing.T) {
 	}
 	w.link(dan, bob)
 	w.run(time.Minute)
-	for _, n := range []*node{dan, eve} {
-		if last := n.delivered[ann.id]; last[len(last)-1] != 1060 || len(n.lost) > 0 {
-			t.Errorf("%s has the lines up to %d, and is told that it has lost %v", n.name, last[len(last)-1], n.lost)
+	w.lostNothing(ann, 1060, dan, eve)
+}
+
+// lostNothing fails unless each of nodes has the lines of author up to one, and was told of no loss.
+func (w *world) lostNothing(author *node, up uint64, nodes ...*node) {
+	w.t.Helper()
+	for _, n := range nodes {
+		if got := n.delivered[author.id]; len(got) == 0 || got[len(got)-1] != up || len(n.lost) > 0 {
+			w.t.Fatalf("%s has the lines %v of %s, and is told that it has lost %v: want up to %d, and nothing lost", n.name, got[max(0, len(got)-3):], author.name, n.lost, up)
 		}
 	}
 }
@@ -224,11 +230,7 @@ func TestAClockThatIsAheadMakesNoLosses(t *testing.T) {
 	w.run(time.Second)
 	w.link(dan, bob)
 	w.run(time.Minute)
-	for _, n := range []*node{dan, eve} {
-		if last := n.delivered[ann.id]; last[len(last)-1] != 1060 || len(n.lost) > 0 {
-			t.Errorf("%s has the lines up to %d, and is told that it has lost %v", n.name, last[len(last)-1], n.lost)
-		}
-	}
+	w.lostNothing(ann, 1060, dan, eve)
 }
 
 // Who has been here for a while and hears an author knows that what follows is said while he is here, whatever that author's clock shows.
