@@ -522,8 +522,12 @@ func (t *Tracker) count() {
 	}
 }
 
-// end is the owner's last act: everybody is told, has half a second to take it, and is closed.
+// end is the owner's last act: everybody is told, has half a second to take it, and is closed. What was asked of the tracker before it
+// was stopped comes first: it may be where everybody is to go.
 func (t *Tracker) end() {
+	for range len(t.inbox) { // only the owner takes
+		t.handle(<-t.inbox)
+	}
 	t.wg.Go(func() {
 		t.srv.Shutdown(context.Background()) // Close below ends it
 	})

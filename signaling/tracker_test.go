@@ -436,6 +436,23 @@ func TestShutdownTellsAndEndsQuickly(t *testing.T) {
 	}
 }
 
+func TestShutdownComesAfterWhatWasAsked(t *testing.T) {
+	for try := range 20 { // the owner, once it looks, finds both waiting
+		tr, err := NewTracker(TrackerConfig{Listen: "127.0.0.1:0", Seed: 1})
+		if err != nil {
+			t.Fatalf("a tracker on a free port: %v", err)
+		}
+		next := Move{Tracker: "ws://127.0.0.1:7000/ws", Term: 3}
+		tr.MoveTo(next)
+		if err := tr.Shutdown(t.Context()); err != nil {
+			t.Fatalf("the tracker ends: %v", err)
+		}
+		if i := tr.Info(); i.Tracker != next.Tracker || i.Term != next.Term {
+			t.Fatalf("try %d: a tracker that was told to move everybody, and then to end, has sent them to %s first, got %+v", try, next.Tracker, i)
+		}
+	}
+}
+
 func TestPortTaken(t *testing.T) {
 	tr := testTracker(t, nil)
 	_, err := NewTracker(TrackerConfig{Listen: tr.Addr().String()})
