@@ -96,19 +96,13 @@ func (c *Core) fetched(f gossip.Fetched, out *CoreOutput) {
 	}
 }
 
-// missingBefore is how many events are missing between the first of a log and the part of it that lies before. A Store that cannot tell
-// fails more than that: here it counts as none.
+// missingBefore is how many events are missing before one, if it is the first of its log after a hole.
 func (c *Core) missingBefore(e *wire.Event) uint64 {
 	log := wire.LogOf(e.Author, e.Seq)
-	base := c.cfg.Store.Base(e.Room, log)
-	if base == log.Start() || e.Seq != base+1 {
+	if e.Seq != c.cfg.Store.Base(e.Room, log)+1 {
 		return 0
 	}
-	last, err := c.cfg.Store.Parted(e.Room, log)
-	if err != nil || last == 0 || last > base {
-		return 0
-	}
-	return base - last
+	return c.cfg.Store.Hole(e.Room, log)
 }
 
 // lost tells what of a room nobody keeps any more. The most is lost of those who are named. Where an author's numbers go on by more than anybody can

@@ -238,7 +238,7 @@ func TestAMessageTellsWhatIsMissingBeforeIt(t *testing.T) {
 		t.Fatalf("the author holds %d events, %v", len(all), err)
 	}
 	author.store = history.NewMemory()
-	if err := errors.Join(author.store.Rebase(general, wire.LogID{Author: author.id}, 6), author.store.Append(all[6:])); err != nil {
+	if err := errors.Join(author.store.Rebase(general, wire.LogID{Author: author.id}, 6, 0), author.store.Append(all[6:])); err != nil {
 		t.Fatal(err)
 	}
 	reader.events = nil

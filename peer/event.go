@@ -130,7 +130,7 @@ type (
 		Text    string
 		Sent    time.Time // the author's time
 		Self    bool
-		// Missing is how many events of its author's log are missing here just before it, though there are some before those, or this peer was here
+		// Missing is how many events of its author's log are missing here just before it, where there were some before those, or this peer was here
 		// when they were said: nobody had them when the log went on. What comes of them later is told as History. An author that has lost its own log goes on with far
 		// higher numbers; then this is far more than ever was said.
 		Missing uint64

@@ -50,10 +50,10 @@ func (o *openStore) Prepend(events []wire.Event) error {
 	return o.Memory.Prepend(events)
 }
 
-func (o *openStore) Rebase(room wire.Room, log wire.LogID, base uint64) error {
+func (o *openStore) Rebase(room wire.Room, log wire.LogID, base, missing uint64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.Memory.Rebase(room, log, base)
+	return o.Memory.Rebase(room, log, base, missing)
 }
 
 // all is what it holds of a room, and how far each log goes.

@@ -108,7 +108,7 @@ type (
 		Sent    time.Time // the author's clock
 		Order   uint64    // lamport clock
 		Seq     uint64    // its number in its author's log, from 1; 0: not known
-		Missing uint64    // how many of the author's lines just before it are missing here, though there are some before those
+		Missing uint64    // how many of the author's lines just before it are missing here: nobody had them when the log went on
 		Self    bool      // written by this peer
 		History bool      // fetched: it neither rings nor interrupts
 	}

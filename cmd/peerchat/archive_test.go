@@ -177,7 +177,7 @@ func TestArchivePagesTellWhatIsMissing(t *testing.T) {
 	all := saidIn(t, "general", 20) // line 2, 5, 8 … are of no known kind
 	store := storedIn(t, path, all[:6])
 	for _, e := range all[10:12] { // of each author two are missing: lines 6 and 8, 7 and 9
-		if err := store.Rebase("general", wire.LogID{Author: e.Author}, e.Seq-1); err != nil {
+		if err := store.Rebase("general", wire.LogID{Author: e.Author}, e.Seq-1, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

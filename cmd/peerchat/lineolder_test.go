@@ -26,7 +26,7 @@ func olderRun(t *testing.T, input string, held, shown int, plain bool, why error
 	store := storedIn(t, path, nil)
 	for _, e := range events[held:] {
 		if held > 1 && (e.Seq == events[held].Seq || e.Seq == events[held+1].Seq) && store.Base(e.Room, wire.LogID{Author: e.Author}) == 0 {
-			if err := store.Rebase(e.Room, wire.LogID{Author: e.Author}, e.Seq-1); err != nil {
+			if err := store.Rebase(e.Room, wire.LogID{Author: e.Author}, e.Seq-1, 0); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -35,10 +35,11 @@ type Log interface {
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
 	// Base returns after which event a log of room begins, as Heads does. It rises when old events are pruned or lost.
 	Base(room wire.Room, log wire.LogID) uint64
-	// Rebase says that a log of room goes on after base, which is above its head: what is between is given up.
-	Rebase(room wire.Room, log wire.LogID, base uint64) error
-	// Parted returns the number of the last event that is still held of what a Rebase has parted from a log; 0 if there is none.
-	Parted(room wire.Room, log wire.LogID) (uint64, error)
+	// Rebase says that a log of room goes on after base, which is above its head: what is between is given up. If the log held something
+	// that is a hole, else as many events just before base are one as are said to be missing.
+	Rebase(room wire.Room, log wire.LogID, base, missing uint64) error
+	// Hole returns how many events are missing just before the base of a log: what is left of what Rebase made a hole.
+	Hole(room wire.Room, log wire.LogID) uint64
 	// Forget removes a log with all its events.
 	Forget(room wire.Room, log wire.LogID) error
 }

@@ -34,15 +34,24 @@ func (t torn) len() uint64 { return t.up - t.from }
 // fresh is how many of the last were not told.
 func (t torn) fresh() uint64 { return t.up - min(t.up, max(t.from, t.told)) }
 
-// tear remembers that a log goes on after base, past what nobody has. Here, if some of it was said while this peer was here: that after from, as unseen tells.
-func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, from uint64, here, sure bool) {
-	here = here && from < base
-	if a.head > a.base || a.begun() && !a.joined { // what is older than the window is no hole
-		a.hole = hole{open: true, from: a.head, seen: a.seen}
-	} else if here {
-		a.hole = hole{open: true, from: from, seen: a.seen}
+// holeBefore tells after which event a log has a hole that goes on after base; base, if it has none. Here, if some of that was said while this peer was here: what is
+// after from, as unseen tells.
+func (a *authorLog) holeBefore(base, from uint64, here bool) uint64 {
+	switch {
+	case a.head > a.base || a.begun() && !a.joined: // what is older than the window is no hole
+		return a.head
+	case here:
+		return min(from, base)
 	}
-	if here {
+	return base
+}
+
+// tear remembers that a log goes on after base, past what nobody has, with a hole after open. Here, from: see holeBefore.
+func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, open, from uint64, here, sure bool) {
+	if open < base {
+		a.hole = hole{open: true, from: open, seen: a.seen}
+	}
+	if here && from < base {
 		others := a.torn.others + a.torn.fresh()
 		a.torn = torn{from: from, up: base, others: others, told: a.torn.told, perhaps: !sure || others > 0 && a.torn.perhaps}
 		m.loseSoon(now, r)
@@ -85,14 +94,13 @@ func (m *Machine) latest(r *room, a *authorLog) (t time.Time) {
 	return t
 }
 
-// findHole finds the hole again that a log had gone on past before a restart. If it cannot be read now it is not filled, and what
-// is wrong with the Log shows elsewhere.
+// findHole finds the hole again that a log had gone on past before a restart.
 func (m *Machine) findHole(r *room, a *authorLog) {
 	if a.whole() {
 		return
 	}
-	if last, err := m.cfg.Log.Parted(r.name, a.id); err == nil && last > 0 && last < a.base {
-		a.hole = hole{open: true, from: last, seen: math.MaxUint64} // what is before it was in the Log, too
+	if n := m.cfg.Log.Hole(r.name, a.id); n > 0 {
+		a.hole = hole{open: true, from: a.base - min(n, a.base), seen: math.MaxUint64} // what is before it was in the Log, too
 	}
 }
 

@@ -85,6 +85,16 @@ func TestWhatNobodyKeepsAnyMoreIsTold(t *testing.T) {
 			t.Errorf("dan says that %d are missing, and ann and bob that they have lost %v and %v", n, ann.lost, bob.lost)
 		}
 		w.bounded()
+		// The Log knows of the hole, also where nothing was held before it; so whoever still has the lines is asked for them after a restart.
+		log := wire.LogOf(ann.id, 1)
+		hole := dan.store.Hole(general, log)
+		if want := uint64(1000 + first - len(dan.delivered[ann.id])); hole != want {
+			t.Errorf("dan's log of ann has a hole of %d: want %d", hole, want)
+		}
+		w.restart(dan)
+		if a := dan.machine.rooms[general].logs[log]; !a.hole.open || a.base-a.hole.from != hole {
+			t.Errorf("after a restart dan knows of %+v before %d: want a hole of %d", a.hole, a.base, hole)
+		}
 	}
 }
 

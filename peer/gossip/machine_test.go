@@ -106,7 +106,7 @@ func TestALogGoesOnWhereNobodyHasMore(t *testing.T) {
 	w.say(ann, "one")
 	w.run(time.Second)
 	w.unlink(ann, bob)
-	if err := ann.store.Rebase(general, wire.LogID{Author: ann.id}, 500); err != nil { // as if 2 to 500 had been pruned
+	if err := ann.store.Rebase(general, wire.LogID{Author: ann.id}, 500, 0); err != nil { // as if 2 to 500 had been pruned
 		t.Fatal(err)
 	}
 	w.restart(ann)

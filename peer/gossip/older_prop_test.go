@@ -27,7 +27,7 @@ func (w *world) lose(n *node, before func(h wire.Head) uint64) {
 		}
 		base := max(h.Base, min(before(h), h.Seq))
 		if base > 0 {
-			if err := left.Rebase(general, h.Log(), base); err != nil {
+			if err := left.Rebase(general, h.Log(), base, 0); err != nil {
 				w.t.Fatalf("%v", err)
 			}
 		}

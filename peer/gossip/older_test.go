@@ -300,7 +300,7 @@ func prunedAt(t *testing.T, w *world, n *node, base uint64) *history.Memory {
 		t.Fatal(err)
 	}
 	m := history.NewMemory()
-	if err := m.Rebase(general, wire.LogID{Author: n.id}, base); err != nil {
+	if err := m.Rebase(general, wire.LogID{Author: n.id}, base, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Append(events); err != nil {

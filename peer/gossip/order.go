@@ -356,14 +356,16 @@ func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uin
 		return true
 	}
 	from, sure := m.unseen(r, a)
-	if err := m.cfg.Log.Rebase(r.name, a.id, base); err != nil {
+	here := sure || a.fast == 0 && said.After(r.entered)
+	open := a.holeBefore(base, from, here)
+	if err := m.cfg.Log.Rebase(r.name, a.id, base, base-open); err != nil {
 		if _, _, refused := m.refused(err, out); refused {
 			return false
 		}
 		m.fault(l, r.name, a.author, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
 		return false
 	}
-	m.tear(now, r, a, base, from, sure || a.fast == 0 && said.After(r.entered), sure)
+	m.tear(now, r, a, base, open, from, here, sure)
 	a.base, a.head, a.recentFrom = base, base, base
 	r.endOthers(a)
 	a.ask.adopt = false

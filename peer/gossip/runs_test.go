@@ -207,7 +207,7 @@ func TestARunThatIsFull(t *testing.T) {
 	log := wire.LogID{Author: ann.id}
 	for _, n := range []*node{ann, bob} {
 		w.unlink(ann, bob)
-		if err := n.store.Rebase(general, log, log.End()-3); err != nil {
+		if err := n.store.Rebase(general, log, log.End()-3, 0); err != nil {
 			t.Fatal(err)
 		}
 		w.start(n)

@@ -133,12 +133,10 @@ func (l nodeLog) Range(room wire.Room, author wire.PeerID, from, to uint64, limi
 
 func (l nodeLog) Heads(room wire.Room) ([]wire.Head, uint64, error) { return l.store.Heads(room) }
 func (l nodeLog) Base(room wire.Room, log wire.LogID) uint64        { return l.store.Base(room, log) }
-func (l nodeLog) Rebase(room wire.Room, log wire.LogID, base uint64) error {
-	return l.store.Rebase(room, log, base)
+func (l nodeLog) Rebase(room wire.Room, log wire.LogID, base, missing uint64) error {
+	return l.store.Rebase(room, log, base, missing)
 }
-func (l nodeLog) Parted(room wire.Room, log wire.LogID) (uint64, error) {
-	return l.store.Parted(room, log)
-}
+func (l nodeLog) Hole(room wire.Room, log wire.LogID) uint64  { return l.store.Hole(room, log) }
 func (l nodeLog) Forget(room wire.Room, log wire.LogID) error { return l.store.Forget(room, log) }
 
 func newWorld(t failer, seed uint64, names ...string) *world {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"math/rand/v2"
@@ -197,7 +198,7 @@ func (s *SQLite) change(changes *[]*change, room wire.Room, id wire.LogID) (*cha
 }
 
 // Rebase implements Store.
-func (s *SQLite) Rebase(room wire.Room, log wire.LogID, base uint64) error {
+func (s *SQLite) Rebase(room wire.Room, log wire.LogID, base, missing uint64) error {
 	if err := checkRebase(room, log, base); err != nil {
 		return err
 	}
@@ -214,8 +215,10 @@ func (s *SQLite) Rebase(room wire.Room, log wire.LogID, base uint64) error {
 			if base <= c.log.head {
 				return rebaseError(room, log, base, c.log.head)
 			}
+			was := c.log.holes
+			c.log.holes = was.rebased(c.log.base, c.log.head, base, missing)
 			c.log.base, c.log.head, c.log.saved = base, base, base
-			return s.saveLog(room, c.room.id, log, c.log)
+			return errors.Join(s.saveLog(room, c.room.id, log, c.log), s.saveHoles(room, c.room.id, log, c.log.id, was, c.log.holes))
 		})
 		if err != nil {
 			return err
@@ -273,7 +276,9 @@ func (s *SQLite) prepend(events []wire.Event) error {
 		for c.log.base = events[0].Seq - 1; held[c.log.base]; c.log.base-- {
 		}
 		c.log.saved = c.log.head
-		return s.saveLog(c.name, r.id, id, c.log)
+		was := c.log.holes
+		c.log.holes = was.filled(c.log.base)
+		return errors.Join(s.saveLog(c.name, r.id, id, c.log), s.saveHoles(c.name, r.id, id, c.log.id, was, c.log.holes))
 	})
 	if err != nil {
 		return err

@@ -171,7 +171,7 @@ func (s *SQLite) drop(name wire.Room, r *sqliteRoom, upTo map[logKey]uint64) err
 				}
 			}
 			pruned := sqliteLog{id: l.id, base: max(uint64(seq), l.base), head: l.head}
-			if err := s.saveLog(name, r.id, id, pruned); err != nil {
+			if err := errors.Join(s.saveLog(name, r.id, id, pruned), s.saveHoles(name, r.id, id, l.id, l.holes, l.holes.pruned(uint64(seq)))); err != nil {
 				return err
 			}
 		}
@@ -185,7 +185,7 @@ func (s *SQLite) drop(name wire.Room, r *sqliteRoom, upTo map[logKey]uint64) err
 	}
 	for id, l := range r.logs {
 		if seq := upTo[logKey{l.id, id.Run}]; seq > 0 {
-			l.base, l.saved = max(l.base, seq), l.head
+			l.base, l.saved, l.holes = max(l.base, seq), l.head, l.holes.pruned(seq)
 		}
 	}
 	s.grow(name, r, -count, -encoded)
@@ -237,7 +237,7 @@ func (s *SQLite) erase(name wire.Room, r *sqliteRoom, logs []wire.LogID) error {
 					return err
 				}
 			}
-			if err := s.exec(sqlForget, r.id, author, int64(id.Run)); err != nil {
+			if err := errors.Join(s.exec(sqlForget, r.id, author, int64(id.Run)), s.saveHoles(name, r.id, id, author, r.logs[id].holes, nil)); err != nil {
 				return err
 			}
 		}

@@ -161,7 +161,7 @@ func TestPrepend(t *testing.T) {
 			t.Error("events were put before a log that is not there")
 		}
 		mustAppend(t, s, a[:2]...)
-		if err := s.Rebase("general", wire.LogID{Author: author}, 6); err != nil {
+		if err := s.Rebase("general", wire.LogID{Author: author}, 6, 0); err != nil {
 			t.Fatal(err)
 		}
 		mustAppend(t, s, a[6:]...)
@@ -191,7 +191,7 @@ func TestPrepend(t *testing.T) {
 		if s.Prepend(a[:1]) == nil {
 			t.Error("an event was put before the first")
 		}
-		if err := s.Rebase("general", wire.LogID{Author: author}, 10); err != nil {
+		if err := s.Rebase("general", wire.LogID{Author: author}, 10, 0); err != nil {
 			t.Fatal(err)
 		}
 		more := said("general", 1, 6, 6, "6 again", "7 again", "8 again", "9", "10")
@@ -215,7 +215,7 @@ func TestARoomThatIsFullKeepsNothingOlder(t *testing.T) {
 			lines = append(lines, fmt.Sprint(i+1))
 		}
 		a := said("general", 1, 1, 1, lines...)
-		if err := s.Rebase("general", wire.LogID{Author: a[0].Author}, 18); err != nil {
+		if err := s.Rebase("general", wire.LogID{Author: a[0].Author}, 18, 0); err != nil {
 			t.Fatal(err)
 		}
 		mustAppend(t, s, a[18:30]...)
@@ -326,7 +326,7 @@ func TestTooManyAuthors(t *testing.T) {
 		if !errors.Is(err, ErrTooManyAuthors) {
 			t.Errorf("a ninth author gets %v: want ErrTooManyAuthors", err)
 		}
-		if err := s.Rebase("general", wire.LogID{Author: wire.IDOf(testKey(9))}, 5); !errors.Is(err, ErrTooManyAuthors) {
+		if err := s.Rebase("general", wire.LogID{Author: wire.IDOf(testKey(9))}, 5, 0); !errors.Is(err, ErrTooManyAuthors) {
 			t.Errorf("its log may begin later: %v", err)
 		}
 		mustAppend(t, s, said("general", 8, 2, 2, "again")...)

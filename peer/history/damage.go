@@ -204,11 +204,11 @@ func (s *SQLite) restore(rooms map[wire.Room]*sqliteRoom, run uint32) error {
 			return err
 		}
 		for id, was := range old.logs {
-			l := &sqliteLog{base: was.head, head: was.head, saved: was.head}
+			l := &sqliteLog{base: was.head, head: was.head, saved: was.head, holes: was.holes}
 			if err := s.query(sqlAuthor, first(&l.id), id.Author[:]); err != nil {
 				return err
 			}
-			if err := s.saveLog(name, r.id, id, *l); err != nil {
+			if err := errors.Join(s.saveLog(name, r.id, id, *l), s.saveHoles(name, r.id, id, l.id, nil, l.holes)); err != nil {
 				return err
 			}
 			r.logs[id], s.ids[id.Author] = l, l.id

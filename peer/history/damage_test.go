@@ -34,7 +34,7 @@ func filled(t *testing.T, path string) []wire.Event {
 	}
 	all = append(all, said("dev", 1, 1, 1, "something else")...)
 	mustAppend(t, s, all...)
-	if err := s.Rebase("pruned", wire.LogID{Author: wire.IDOf(testKey(1))}, 77); err != nil {
+	if err := s.Rebase("pruned", wire.LogID{Author: wire.IDOf(testKey(1))}, 77, 0); err != nil {
 		t.Fatal(err)
 	}
 	for s.waiting > 100 {

@@ -39,10 +39,12 @@ type Store interface {
 	// Base returns after which event a log of room begins.
 	Base(room wire.Room, log wire.LogID) uint64
 	// Rebase says that a log goes on after base, which is above its head. Events below stay where a View finds
-	// them, until they are pruned; Range returns them no more.
-	Rebase(room wire.Room, log wire.LogID, base uint64) error
-	// Parted returns the number of the last event below the base of a log; 0 if there is none.
-	Parted(room wire.Room, log wire.LogID) (uint64, error)
+	// them, until they are pruned; Range returns them no more. Where the log held some, all between is a hole from now on, else as many
+	// events just before base as are said to be missing.
+	Rebase(room wire.Room, log wire.LogID, base, missing uint64) error
+	// Hole returns how many events are missing just before the base of a log: of what Rebase made a hole, what Prepend has not
+	// filled since. It is known for as long as what comes behind it is held.
+	Hole(room wire.Room, log wire.LogID) uint64
 	// Forget removes a log with all its events, also for a View.
 	Forget(room wire.Room, log wire.LogID) error
 	// Expire removes what is older at the time now than Limits.Age.

@@ -135,13 +135,13 @@ func conformance(t *testing.T, s Store, reopen func(Store) Store) {
 		s = reopen(s)
 	}
 
-	if err := s.Rebase("general", wire.LogID{Author: b[0].Author}, 3); err == nil {
+	if err := s.Rebase("general", wire.LogID{Author: b[0].Author}, 3, 0); err == nil {
 		t.Error("a log was rebased below what it holds")
 	}
-	if err := s.Rebase("general", wire.LogID{Author: b[0].Author}, 10); err != nil {
+	if err := s.Rebase("general", wire.LogID{Author: b[0].Author}, 10, 0); err != nil {
 		t.Fatalf("rebase: %v", err)
 	}
-	if err := s.Rebase("far", wire.LogID{Author: b[0].Author}, 5); err != nil {
+	if err := s.Rebase("far", wire.LogID{Author: b[0].Author}, 5, 0); err != nil {
 		t.Fatalf("rebase a log that is empty: %v", err)
 	}
 	more := batch(t, "general", 2, 11, 200, 2)

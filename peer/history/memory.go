@@ -33,6 +33,7 @@ type memoryLog struct {
 	base, head uint64
 	events     []wire.Event // base+1 to head
 	old        []wire.Event // from before the base, as Rebase left them
+	holes      holes
 }
 
 // NewMemory makes an empty Memory with the default Limits.
@@ -186,6 +187,7 @@ func (m *Memory) Prepend(events []wire.Event) error {
 	}
 	l.events = append(before, l.events...)
 	l.old = slices.DeleteFunc(l.old, func(e wire.Event) bool { return e.Seq > l.base })
+	l.holes = l.holes.filled(l.base)
 	m.bound(r)
 	return nil
 }
@@ -245,7 +247,7 @@ func (m *Memory) drop(r *memoryRoom, upTo map[wire.LogID]uint64) {
 		}
 		l.old = slices.DeleteFunc(l.old, gone)
 		l.events = slices.Clone(slices.DeleteFunc(l.events, gone))
-		l.base = max(l.base, seq)
+		l.base, l.holes = max(l.base, seq), l.holes.pruned(seq)
 	}
 }
 
@@ -317,7 +319,7 @@ func (m *Memory) Base(room wire.Room, log wire.LogID) uint64 {
 }
 
 // Rebase implements Store.
-func (m *Memory) Rebase(room wire.Room, log wire.LogID, base uint64) error {
+func (m *Memory) Rebase(room wire.Room, log wire.LogID, base, missing uint64) error {
 	if err := checkRebase(room, log, base); err != nil {
 		return err
 	}
@@ -329,19 +331,10 @@ func (m *Memory) Rebase(room wire.Room, log wire.LogID, base uint64) error {
 		return rebaseError(room, log, base, head)
 	}
 	l := m.room(room).log(log)
+	l.holes = l.holes.rebased(l.base, l.head, base, missing)
 	l.old = append(l.old, l.events...)
 	l.events, l.base, l.head = nil, base, base
 	return nil
-}
-
-// Parted implements Store.
-func (m *Memory) Parted(room wire.Room, log wire.LogID) (last uint64, err error) {
-	if r := m.rooms[room]; r != nil && r.logs[log] != nil {
-		for i := range r.logs[log].old {
-			last = max(last, r.logs[log].old[i].Seq)
-		}
-	}
-	return last, nil
 }
 
 // Forget implements Store.

@@ -25,6 +25,15 @@ type model struct {
 	events []wire.Event // in display order
 	logs   map[logName]*wire.Head
 	clocks map[wire.Room]uint64
+	lost   map[logName]map[uint64]bool // numbers of events that are known to be missing
+}
+
+// gap is how many events are known to be missing just before one.
+func (m *model) gap(name logName, seq uint64) (n uint64) {
+	for m.lost[name][seq-1-n] {
+		n++
+	}
+	return n
 }
 
 func (m *model) log(e *wire.Event) *wire.Head { return m.logs[logName{e.Room, logOf(e)}] }
@@ -81,11 +90,12 @@ func (m *model) prepend(events []wire.Event) bool {
 	}
 	for l.Base = first.Seq - 1; l.Base > start && held(l.Base); l.Base-- {
 	}
+	maps.DeleteFunc(m.lost[logName{last.Room, logOf(last)}], func(seq uint64, _ bool) bool { return seq > l.Base })
 	m.add(missing)
 	return true
 }
 
-func (m *model) rebase(room wire.Room, log wire.LogID, base uint64) bool {
+func (m *model) rebase(room wire.Room, log wire.LogID, base, missing uint64) bool {
 	name := logName{room, log}
 	if m.logs[name] == nil && base > log.Start() {
 		m.logs[name] = &wire.Head{Author: log.Author}
@@ -94,12 +104,23 @@ func (m *model) rebase(room wire.Room, log wire.LogID, base uint64) bool {
 	if m.logs[name] == nil || base <= m.logs[name].Seq {
 		return false
 	}
-	m.logs[name].Base, m.logs[name].Seq = base, base
+	was := m.logs[name]
+	if m.lost[name] == nil {
+		m.lost[name] = map[uint64]bool{}
+	}
+	behind := was.Seq > was.Base || m.lost[name][was.Seq]
+	for seq := max(was.Seq, log.Start()) + 1; seq <= base; seq++ {
+		if behind || seq > base-missing {
+			m.lost[name][seq] = true
+		}
+	}
+	was.Base, was.Seq = base, base
 	return true
 }
 
 func (m *model) forget(room wire.Room, log wire.LogID) {
 	delete(m.logs, logName{room, log})
+	delete(m.lost, logName{room, log})
 	m.events = slices.DeleteFunc(m.events, func(e wire.Event) bool { return e.Room == room && logOf(&e) == log })
 }
 
@@ -108,6 +129,7 @@ func (m *model) drop(old []wire.Event) {
 	for _, x := range old {
 		l := m.log(&x)
 		l.Base = max(l.Base, x.Seq)
+		maps.DeleteFunc(m.lost[logName{x.Room, logOf(&x)}], func(seq uint64, _ bool) bool { return seq <= x.Seq })
 		m.events = slices.DeleteFunc(m.events, func(e wire.Event) bool { return e.Room == x.Room && logOf(&e) == logOf(&x) && e.Seq <= x.Seq })
 	}
 }
@@ -208,7 +230,7 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 		defer reader.Close()
 		reader.now = now
 		memory := NewMemoryWith(limits)
-		m := &model{limits: limits.filled(), logs: map[logName]*wire.Head{}, clocks: map[wire.Room]uint64{}}
+		m := &model{limits: limits.filled(), logs: map[logName]*wire.Head{}, clocks: map[wire.Room]uint64{}, lost: map[logName]map[uint64]bool{}}
 		start := time.UnixMilli(1_790_000_000_000).UTC()
 
 		rooms := rapid.SampledFrom([]wire.Room{"general", "dev", "tea"})
@@ -290,7 +312,8 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 			"rebase": func(rt *rapid.T) {
 				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
 				base, id := next(room, author)+rapid.Uint64Range(0, 10).Draw(rt, "base")-1, author.log()
-				agree("rebase", m.rebase(room, id, base), lite.Rebase(room, id, base), memory.Rebase(room, id, base))
+				missing := rapid.Uint64Range(0, base-id.Start()).Draw(rt, "missing")
+				agree("rebase", m.rebase(room, id, base, missing), lite.Rebase(room, id, base, missing), memory.Rebase(room, id, base, missing))
 			},
 			"forget": func(rt *rapid.T) {
 				room, id := rooms.Draw(rt, "room"), authors.Draw(rt, "author").log()
@@ -393,6 +416,18 @@ func compare(rt *rapid.T, m *model, lite *SQLite, memory *Memory, reader *Reader
 			}
 			events, err := s.Range(room, h.Author, h.Log().Start()+1, 1<<50, 1000)
 			want(what+": range", events, err, log)
+			if got, want := s.Hole(room, h.Log()), m.gap(logName{room, h.Log()}, h.Base+1); got != want {
+				rt.Fatalf("%s misses %d events before the log of %s, which begins after %d: want %d", what, got, h.Author.Tag(), h.Base, want)
+			}
+		}
+	}
+	if what == "reader" && len(held) > 0 {
+		page := held[rapid.IntRange(0, len(held)-1).Draw(rt, "page"):]
+		gaps, err := reader.Gaps(room, page)
+		for i := range page {
+			if want := m.gap(logName{room, logOf(&page[i])}, page[i].Seq); err != nil || gaps[i] != want {
+				rt.Fatalf("before event %d of %s %d are missing, %v: want %d", page[i].Seq, page[i].Author.Tag(), gaps[i], err, want)
+			}
 		}
 	}
 	v := map[string]View{"sqlite": lite, "memory": memory, "reader": reader}[what]

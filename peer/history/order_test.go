@@ -86,7 +86,7 @@ func (c *chunk) put(t *testing.T, s Store) {
 	t.Helper()
 	e := &c.events[0]
 	if c.rebase > 0 {
-		if err := s.Rebase(e.Room, logOf(e), c.rebase); err != nil {
+		if err := s.Rebase(e.Room, logOf(e), c.rebase, 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -271,7 +271,7 @@ func TestWhoSpeaksFirst(t *testing.T) {
 		}
 		mustAppend(t, s, said("dev", 1, 1, 2000, "hi dev")...)
 		old := append(said("general", 2, 1, 100, "hi one"), said("general", 2, 2, 500, "hi two")...)
-		if err := s.Rebase("general", logOf(&old[0]), 1); err != nil {
+		if err := s.Rebase("general", logOf(&old[0]), 1, 0); err != nil {
 			t.Fatal(err)
 		}
 		mustAppend(t, s, old[1])

@@ -13,23 +13,22 @@ func TestAPartedLogIsFoundAgain(t *testing.T) {
 	everyStore(t, Limits{}, func(t *testing.T, s *subject) {
 		a := said("general", 1, 1, 1, "1", "2", "3", "4", "5", "6", "7")
 		log := logOf(&a[0])
-		want := func(what string, base, parted uint64) {
+		want := func(what string, base, missing uint64) {
 			t.Helper()
-			got, err := s.Parted("general", log)
-			if b := s.Base("general", log); err != nil || b != base || got != parted {
-				t.Errorf("%s the log begins after %d, and a part of it ends at %d, %v: want %d and %d", what, b, got, err, base, parted)
+			if b, got := s.Base("general", log), s.Hole("general", log); b != base || got != missing {
+				t.Errorf("%s the log begins after %d, and %d before that are missing: want %d and %d", what, b, got, base, missing)
 			}
 		}
 		want("before anything was said", 0, 0)
 		mustAppend(t, s, a[:3]...)
 		want("whole", 0, 0)
-		if err := s.Rebase("general", log, 5); err != nil {
+		if err := s.Rebase("general", log, 5, 0); err != nil {
 			t.Fatal(err)
 		}
 		mustAppend(t, s, a[5:]...)
-		want("parted", 5, 3)
+		want("parted", 5, 2)
 		s.reopen(t)
-		want("after a restart", 5, 3)
+		want("after a restart", 5, 2)
 		if err := s.Prepend(a[3:5]); err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +42,7 @@ func TestARefusedAuthorIsNamed(t *testing.T) {
 			mustAppend(t, s, said("general", author+1, 1, 1, "x")...)
 		}
 		e := said("general", 3, 1, 1, "one too many")
-		for what, err := range map[string]error{"Append": s.Append(e), "Rebase": s.Rebase("general", logOf(&e[0]), 5)} {
+		for what, err := range map[string]error{"Append": s.Append(e), "Rebase": s.Rebase("general", logOf(&e[0]), 5, 0)} {
 			var refusal interface {
 				Refused() (wire.Room, wire.PeerID)
 			}

@@ -61,6 +61,11 @@ var migrations = [...]migration{
 	DROP TABLE waiting;
 	CREATE TABLE waiting (doc INTEGER PRIMARY KEY, room INTEGER NOT NULL, second INTEGER NOT NULL);
 	DROP TABLE words;` + sqlWords, then: (*SQLite).fromSchema3},
+
+	// holes are what logs have gone on past, the events after one number up to another: what is held does not show that when all that came before is
+	// pruned, or when nothing ever came. sum is that of the row, see sumOfHole.
+	{sql: `CREATE TABLE holes (room INTEGER NOT NULL, author INTEGER NOT NULL, upto INTEGER NOT NULL, after INTEGER NOT NULL, sum INTEGER NOT NULL,
+		PRIMARY KEY (room, author, upto)) WITHOUT ROWID;`, then: (*SQLite).fromSchema4},
 }
 
 // sqlWords makes the index of words. It holds no text, only where words are. They come folded (text.go), separated by spaces, after a word
@@ -104,10 +109,12 @@ const (
 	sqlUnindex = `DELETE FROM words WHERE rowid IN (SELECT second << 32 | doc FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?)`
 	sqlPrune   = `DELETE FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
 	sqlForget  = `DELETE FROM logs WHERE room = ? AND author = ? AND run = ?`
+	sqlHole    = `INSERT INTO holes (room, author, upto, after, sum) VALUES (?, ?, ?, ?, ?)`
+	sqlFill    = `DELETE FROM holes WHERE room = ? AND author = ? AND upto = ?`
+	sqlGap     = `SELECT h.after, h.sum FROM authors a CROSS JOIN holes h ON h.author = a.id WHERE h.room = ?1 AND a.peer = ?2 AND h.upto = ?3`
 	sqlOrphans = `DELETE FROM authors WHERE id NOT IN (SELECT author FROM logs)`
 
 	sqlCount   = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ?`
-	sqlParted  = `SELECT max(seq) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
 	sqlHead    = `SELECT max(seq) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
 	sqlClock   = `SELECT max(lamport) FROM events WHERE room = ?`
 	sqlWaiting = `SELECT count(*) FROM waiting`

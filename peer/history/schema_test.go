@@ -128,8 +128,8 @@ func TestAFileOfSchema2IsBroughtUpToDate(t *testing.T) {
 		wantTexts(t, "what came after it", got, err, "new one", "new two")
 		got, err = s.Range("general", c, 1, 100, 100)
 		wantTexts(t, "the last part of what was given up", got, err, "e", "f")
-		if parted, err := s.Parted("general", wire.LogID{Author: c}); err != nil || parted != 2 {
-			t.Errorf("the part before that ends at %d, %v: want 2", parted, err)
+		if n := s.Hole("general", wire.LogID{Author: c}); n != 2 {
+			t.Errorf("before that %d are missing: want 2", n)
 		}
 		got, err = s.Recent("general", 100)
 		wantTexts(t, "the room", got, err, "one", "two", "three", "old one", "old two", "new one", "new two", "a", "b", "e", "f")
@@ -174,6 +174,37 @@ func TestAFileOfSchema3IsBroughtUpToDate(t *testing.T) {
 		mustTell(t, s)
 		s = reopened(t, s, path)
 	}
+	fresh := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{})
+	defer fresh.Close()
+	old, err := s.schemaSum()
+	if made, err2 := fresh.schemaSum(); err != nil || err2 != nil || old != made {
+		t.Errorf("the tables of a file that was brought up to date differ from those of a new one: %v, %v", err, err2)
+	}
+}
+
+// In schema 4 a hole was known as long as something was held on either side of it.
+func TestAFileOfSchema4IsBroughtUpToDate(t *testing.T) {
+	path := fromSQL(t, "schema4.sql")
+	cfg := Config{Limits: Limits{Events: 4}}
+	s := openAt(t, path, cfg)
+	defer func() { _ = s.Close() }()
+	a, b := logOf(&said("general", 1, 9, 9, "")[0]), logOf(&said("general", 2, 3, 4, "")[0])
+	want := func(what string, gaps ...uint64) {
+		t.Helper()
+		events, err := s.Recent("general", 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantGaps(t, what, path, events, gaps...)
+		if n, m := s.Hole("general", a), s.Hole("general", b); n != 2 || m != 0 {
+			t.Errorf("%s: %d and %d are missing before the logs: want 2, and 0 as nothing was ever held before", what, n, m)
+		}
+	}
+	want("as it was", 0, 0, 0, 0, 2, 0, 2) // a1 a2 b2 b3 a5 a6 a9
+	mustAppend(t, s, said("general", 2, 4, 10, "b four")...)
+	want("pruned", 2, 0, 2, 0) // a5 a6 a9 b4
+	s = reopened(t, s, path)
+	want("opened again", 2, 0, 2, 0)
 	fresh := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{})
 	defer fresh.Close()
 	old, err := s.schemaSum()
@@ -255,7 +286,7 @@ func TestNoQueryReadsATable(t *testing.T) {
 	}{
 		"range": {sqlRange, 5, false}, "before": {sqlBefore, 4, true}, "after": {sqlAfter, 4, true}, "from": {sqlFrom, 4, true},
 		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 4, false}, "held": {sqlHeld, 4, false}, "unwait": {sqlUnwait, 4, false},
-		"unindex": {sqlUnindex, 4, false}, "prune": {sqlPrune, 4, false}, "head": {sqlHead, 4, false}, "parted": {sqlParted, 4, false}, "clock": {sqlClock, 1, false},
+		"unindex": {sqlUnindex, 4, false}, "prune": {sqlPrune, 4, false}, "head": {sqlHead, 4, false}, "hole": {sqlGap, 3, false}, "fill": {sqlFill, 3, false}, "clock": {sqlClock, 1, false},
 		"last": {sqlLast, 0, false}, "by doc": {sqlByDoc, 1, false}, "next waiting": {sqlNextWaiting, 1, false}, "scan": {sqlScan, 3, false}, "up to": {sqlUpTo, 2, false},
 		"above": {sqlAbove, 2, false}, "match": {sqlMatch, 2, false}, "back": {sqlBack, 3, false},
 	} {

@@ -69,6 +69,7 @@ type sqliteLog struct {
 	id         int64 // of the author
 	base, head uint64
 	saved      uint64 // the head that the row has
+	holes      holes
 }
 
 // InUseError says that another process, or another store of this one, has the file open.
@@ -229,6 +230,9 @@ func (s *SQLite) load() error {
 		return err
 	}
 	if err := s.loadLogs(names); err != nil {
+		return err
+	}
+	if err := s.loadHoles(names); err != nil {
 		return err
 	}
 	for _, r := range s.rooms {
@@ -507,18 +511,6 @@ func (s *SQLite) Base(room wire.Room, log wire.LogID) uint64 {
 		return r.logs[log].base
 	}
 	return log.Start()
-}
-
-// Parted implements Store.
-func (s *SQLite) Parted(room wire.Room, log wire.LogID) (last uint64, err error) {
-	err = s.look(room, "look for parts of a log", func(r *sqliteRoom) error {
-		last = 0
-		if l := r.logs[log]; l != nil {
-			return s.raise(&last, sqlParted, r.id, l.id, int64(log.Start()), int64(l.base))
-		}
-		return nil
-	})
-	return last, err
 }
 
 // Close writes the journals into the file and closes it.

@@ -98,7 +98,7 @@ func TestEmptyLogsAreForgotten(t *testing.T) {
 	self := wire.IDOf(testKey(1))
 	cfg := Config{Self: self, Limits: Limits{Events: 10, Authors: 5}}
 	s := openAt(t, path, cfg)
-	if err := s.Rebase("general", wire.LogID{Author: self}, 3); err != nil {
+	if err := s.Rebase("general", wire.LogID{Author: self}, 3, 0); err != nil {
 		t.Fatal(err)
 	}
 	mustAppend(t, s, said("general", 2, 1, 1, make([]string, 9)...)...)
@@ -106,7 +106,7 @@ func TestEmptyLogsAreForgotten(t *testing.T) {
 		mustAppend(t, s, said("general", author, 1, 1000+uint64(author), "x")...)
 	}
 	mustAppend(t, s, said("general", 10, 2, 2000, strings.Split(strings.Repeat("y ", 10), " ")...)...)
-	if err := s.Rebase("general", wire.LogID{Author: wire.IDOf(testKey(9))}, 4); err != nil {
+	if err := s.Rebase("general", wire.LogID{Author: wire.IDOf(testKey(9))}, 4, 0); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := s.Stats("general")
