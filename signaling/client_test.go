@@ -17,10 +17,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"peerchat/peer/wire"
 )
+
+// patience is how long a test awaits what should come at once: a machine may be slow.
+const patience = 20 * time.Second
 
 // testKey is the identity number n.
 func testKey(n int) ed25519.PrivateKey {
@@ -69,10 +70,10 @@ func newPlayer(t *testing.T, n int, change func(*ClientConfig), sources ...Sourc
 	}
 	p.Client = NewClient(cfg)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := p.Close(ctx); err != nil {
-			t.Errorf("the client closes within 5 s: %v", err)
+			t.Errorf("the client closes: %v", err)
 		}
 	})
 	p.Start()
@@ -92,7 +93,7 @@ func (p *player) hear(e ClientEvent) {
 // await takes events of type T off those heard until one satisfies ok; the others before it are dropped.
 func await[T ClientEvent](p *player, what string, ok func(T) bool) T {
 	p.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		p.mu.Lock()
 		for i, e := range p.all {
@@ -108,7 +109,7 @@ func await[T ClientEvent](p *player, what string, ok func(T) bool) T {
 		case <-p.more:
 		case <-deadline:
 			var zero T
-			p.t.Fatalf("%s: no such %v within 10 s; heard %s", what, reflect.TypeOf(zero), seen)
+			p.t.Fatalf("%s: no such %v within %v; heard %s", what, reflect.TypeOf(zero), patience, seen)
 		}
 	}
 }
@@ -338,7 +339,7 @@ func TestFollow(t *testing.T) {
 	}
 	defer next.Close()
 	p.Follow(Target{URLs: []string{right.URL(), "ws://" + next.Addr().String() + "/ws"}})
-	if err := next.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := next.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	tried, err := next.Accept()
@@ -530,42 +531,5 @@ func TestNeverStarted(t *testing.T) {
 	c.Join("y") // after the end: nothing happens
 	if err := c.Close(context.Background()); err != nil {
 		t.Errorf("it closes twice: %v", err)
-	}
-}
-
-// TestTrackerFallsSilent meets a tracker that greets and then freezes, as a stopped process does: its kernel still
-// acknowledges.
-func TestTrackerFallsSilent(t *testing.T) {
-	frozen := make(chan struct{})
-	up := websocket.Upgrader{Subprotocols: []string{Subprotocol}}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := up.Upgrade(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer ws.Close()
-		ws.WriteMessage(websocket.TextMessage, (&Challenge{}).Append(nil))
-		_, b, err := ws.ReadMessage()
-		if err != nil {
-			return
-		}
-		hello, err := DecodeRequest(b)
-		if err != nil {
-			return
-		}
-		ws.WriteMessage(websocket.TextMessage, (&HelloAnswer{Re: hello.ReqID(), Ping: 100}).Append(nil))
-		<-frozen
-	}))
-	defer srv.Close()
-	defer close(frozen)
-	p := newPlayer(t, 1, nil, at(srv.Listener.Addr().String()))
-	await(p, "connects", connected)
-	start := time.Now()
-	s := await(p, "the silence is noticed", func(s StateChanged) bool { return s.State == Lost })
-	if d := time.Since(start); d > 4*time.Second {
-		t.Errorf("a silent tracker is lost after a ping and 2.5 s, got %v", d)
-	}
-	if s.Closed {
-		t.Errorf("silence is no closed connection, got %+v", s)
 	}
 }

@@ -120,7 +120,9 @@ func (s *session) write() {
 			return
 		}
 		if err != nil {
-			s.fail(err)
+			if !hungUp(err) { // else the reader comes to the end by itself, after what the tracker said last: where everybody is to go, perhaps
+				s.fail(err)
+			}
 			return
 		}
 	}
