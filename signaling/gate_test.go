@@ -33,7 +33,7 @@ func TestOneAddressAtTheGate(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer extra.Close()
-		if err := extra.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := extra.SetReadDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		if n, err := extra.Read(make([]byte, 1)); err == nil || isTimeout(err) {
@@ -42,7 +42,7 @@ func TestOneAddressAtTheGate(t *testing.T) {
 	}
 	// The eight are good: one after the other asks, until its address has asked too much.
 	ask := func(nc net.Conn) (int, error) {
-		if err := nc.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 			return 0, err
 		}
 		if _, err := io.WriteString(nc, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
@@ -79,7 +79,7 @@ func TestOneAddressAtTheGate(t *testing.T) {
 	if _, err := open[0].Read(make([]byte, 1)); err == nil || isTimeout(err) {
 		t.Errorf("a connection that asked too much is kept open: %v", err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; { // the server says that it is closed a little after it is
+	for deadline := time.Now().Add(patience); ; { // the server says that it is closed a little after it is
 		again, err := net.Dial("tcp", tr.Addr().String())
 		if err != nil {
 			t.Fatal(err)

@@ -39,10 +39,10 @@ func newStand(t *testing.T, n int, listen string, change func(*StationConfig), s
 	}
 	s.Station = NewStation(cfg)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := s.Station.Close(ctx); err != nil {
-			t.Errorf("the station closes within 5 s: %v", err)
+			t.Errorf("the station closes: %v", err)
 		}
 	})
 	s.Start()
@@ -168,7 +168,7 @@ func TestTakeOver(t *testing.T) {
 // untilFree waits until nobody listens at an address.
 func untilFree(t *testing.T, addr string) string {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(patience)
 	for {
 		ln, err := net.Listen("tcp", addr)
 		if err == nil {

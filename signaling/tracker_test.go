@@ -64,7 +64,7 @@ type guest struct {
 
 func dialGuest(t *testing.T, tr *Tracker, header http.Header) (*guest, *http.Response, error) {
 	t.Helper()
-	d := websocket.Dialer{Subprotocols: []string{Subprotocol}, HandshakeTimeout: 5 * time.Second}
+	d := websocket.Dialer{Subprotocols: []string{Subprotocol}, HandshakeTimeout: patience}
 	ws, resp, err := d.Dial(tr.URL(), header)
 	if err != nil {
 		return nil, resp, err
@@ -108,7 +108,7 @@ func (g *guest) hello(n int) *guest {
 func want[T Message](g *guest, what string) T {
 	g.t.Helper()
 	for {
-		g.SetReadDeadline(time.Now().Add(10 * time.Second))
+		g.SetReadDeadline(time.Now().Add(patience))
 		_, b, err := g.ReadMessage()
 		if err != nil {
 			var zero T
@@ -130,7 +130,7 @@ func (g *guest) ended(what string, status Status) {
 	if bye := want[*ByeNote](g, what); bye.Status != status {
 		g.t.Errorf("%s: want a bye with %s, got %+v", what, status, bye)
 	}
-	g.SetReadDeadline(time.Now().Add(10 * time.Second))
+	g.SetReadDeadline(time.Now().Add(patience))
 	if _, _, err := g.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseNormalClosure) {
 		g.t.Errorf("%s: after the bye comes a close frame, got %v", what, err)
 	}
@@ -315,7 +315,7 @@ func TestLimitsOfTheTracker(t *testing.T) {
 	g := newGuest(t, tr).hello(1)
 	for i := 0; ; i++ {
 		g.say(&RoomsRequest{newID()})
-		g.SetReadDeadline(time.Now().Add(5 * time.Second))
+		g.SetReadDeadline(time.Now().Add(patience))
 		_, b, err := g.ReadMessage()
 		if err != nil {
 			t.Fatalf("a guest who asks too much is answered: %v", err)
@@ -376,13 +376,10 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 			}
 		}
 	}()
-	worst := time.Duration(0)
 	for done := false; !done; {
-		start := time.Now()
 		a.say(&SignalRequest{newID(), wire.IDOf(testKey(4)), []byte("1")})
-		want[*SignalNote](b, "the others talk on")
+		want[*SignalNote](b, "the others talk on") // want gives up before a write to the slow one does
 		want[*Answer](a, "the others talk on")
-		worst = max(worst, time.Since(start))
 		select {
 		case err := <-cut:
 			if err != nil {
@@ -392,30 +389,23 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 		default:
 		}
 	}
-	if worst > 2*time.Second {
-		t.Errorf("the others wait for nobody, but once for %v", worst)
-	}
 }
 
 func TestSilentClientIsPingedThenDropped(t *testing.T) {
-	tr := testTracker(t, func(c *TrackerConfig) { c.Ping = 60 * time.Millisecond; c.Linger = time.Millisecond })
+	tr := testTracker(t, func(c *TrackerConfig) { c.Ping, c.Linger = 500*time.Millisecond, time.Millisecond })
 	a := newGuest(t, tr).hello(1)
 	a.say(&JoinRequest{newID(), "x"})
 	want[*MembersAnswer](a, "a joins")
 	b := newGuest(t, tr).hello(2)
 	b.say(&JoinRequest{newID(), "x"})
 	want[*MembersAnswer](b, "b joins") // and never reads again, so it answers no ping
-	start := time.Now()
 	if m := want[*LeftNote](a, "a, who reads and so answers pings, stays; b is gone"); m.Peer != wire.IDOf(testKey(2)) {
 		t.Errorf("it is b that is gone, got %+v", m)
-	}
-	if d := time.Since(start); d > 5*time.Second {
-		t.Errorf("b is gone within a few pings, but it took %v", d)
 	}
 }
 
 func TestShutdownTellsAndEndsQuickly(t *testing.T) {
-	tr := testTracker(t, nil)
+	tr := testTracker(t, func(c *TrackerConfig) { c.Handshake = time.Minute })
 	g := newGuest(t, tr).hello(1)
 	newGuest(t, tr) // has not said hello
 	raw, err := net.Dial("tcp", tr.Addr().String())
@@ -427,8 +417,8 @@ func TestShutdownTellsAndEndsQuickly(t *testing.T) {
 	if err := tr.Shutdown(context.Background()); err != nil {
 		t.Errorf("the tracker ends: %v", err)
 	}
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("the tracker ends within a second, took %v", d)
+	if d := time.Since(start); d > 10*time.Second { // it takes half a second, and as long as the machine has no time for it
+		t.Errorf("the tracker waits for nobody who is on the way in, but took %v", d)
 	}
 	g.ended("a guest of a tracker that ends", OK)
 	if _, err := net.Dial("tcp", tr.Addr().String()); err == nil {
@@ -482,7 +472,7 @@ func TestSTUN(t *testing.T) {
 		c.Write([]byte(junk))
 	}
 	c.Write(req.Raw)
-	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	c.SetReadDeadline(time.Now().Add(patience))
 	n, err := c.Read(buf)
 	if err != nil {
 		t.Fatalf("STUN answers after junk: %v", err)
