@@ -122,12 +122,24 @@ func TestARingForgetsTheOldest(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	r.fail(boom)
-	r.fail(media.ErrClosed)
 	if err := r.read(make([]int16, 10)); err != nil {
 		t.Errorf("what was there is gone: %v", err)
 	}
+	r.fail(media.ErrClosed)
 	if err := r.read(got); !errors.Is(err, boom) {
 		t.Error(err)
+	}
+}
+
+func TestAClosedRingGivesNothing(t *testing.T) {
+	for range 20 { // both that samples came and that it was closed wakes the reader
+		r := newRing(10)
+		r.put([]int16{1, 2, 3, 4})
+		r.fail(media.ErrClosed)
+		r.put([]int16{5, 6, 7, 8}) // an audio thread may be late
+		if err := r.read(make([]int16, 4)); !errors.Is(err, media.ErrClosed) {
+			t.Fatalf("what a microphone heard is there after it was closed: %v", err)
+		}
 	}
 }
 

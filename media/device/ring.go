@@ -17,6 +17,7 @@ type ring struct {
 	at, n int // the n samples from buf[at], around the end
 	lost  uint64
 	err   error
+	shut  bool // by who owns the device: nothing comes or goes any more
 }
 
 func newRing(samples int) *ring {
@@ -26,6 +27,10 @@ func newRing(samples int) *ring {
 // put appends samples and forgets the oldest ones that there is no room for.
 func (r *ring) put(pcm []int16) {
 	r.mu.Lock()
+	if r.shut {
+		r.mu.Unlock()
+		return
+	}
 	if len(pcm) > len(r.buf) {
 		r.lost += uint64(len(pcm) - len(r.buf))
 		pcm = pcm[len(pcm)-len(r.buf):]
@@ -67,7 +72,7 @@ func (r *ring) lostSamples() uint64 {
 	return r.lost
 }
 
-// read waits until pcm is full, and gives the samples that are there even after fail.
+// read waits until pcm is full, and gives the samples that are there even after fail, but not after the device was closed.
 func (r *ring) read(pcm []int16) error {
 	for {
 		pcm = pcm[r.take(pcm):]
@@ -85,9 +90,12 @@ func (r *ring) read(pcm []int16) error {
 	}
 }
 
-// fail ends the ring; the first error counts.
+// fail ends the ring; the first error counts. media.ErrClosed forgets what is there: a microphone that was closed is not heard any more.
 func (r *ring) fail(err error) {
 	r.mu.Lock()
+	if err == media.ErrClosed {
+		r.shut, r.n = true, 0
+	}
 	if r.err == nil {
 		r.err = err
 		close(r.done)
