@@ -19,11 +19,11 @@ func BenchmarkRTCSetup(b *testing.B) {
 	for b.Loop() {
 		p.session = uuid.Must(uuid.NewV7())
 		start := time.Now()
-		p.open(5 * time.Second)
+		p.open(patience)
 		took = append(took, time.Since(start))
 		p.a.Close(p.session)
-		rtcWait[Closed](b, p.evA, time.Second, "the offerer closes")
-		rtcWait[Closed](b, p.evB, time.Second, "the answerer closes")
+		rtcWait[Closed](b, p.evA, patience, "the offerer closes")
+		rtcWait[Closed](b, p.evB, patience, "the answerer closes")
 	}
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
@@ -35,11 +35,11 @@ func BenchmarkRTCMemory(b *testing.B) {
 	const sessions = 100
 	for b.Loop() {
 		p := newRTCPair(b, rtcTestConfig(), rtcTestConfig())
-		p.open(5 * time.Second) // what is shared is there
+		p.open(patience) // what is shared is there
 		before, goroutines := memory(), runtime.NumGoroutine()
 		for range sessions {
 			p.session = uuid.Must(uuid.NewV7())
-			p.open(5 * time.Second)
+			p.open(patience)
 		}
 		time.Sleep(300 * time.Millisecond) // goroutines of the setup end
 		after := memory()
@@ -64,15 +64,15 @@ func memory() memoryUse {
 // BenchmarkRTCRoundTrip is a frame of 200 bytes to the other side and back, each next to one on a bare pion data channel.
 func BenchmarkRTCRoundTrip(b *testing.B) {
 	p := newRTCPair(b, rtcTestConfig(), rtcTestConfig())
-	p.open(5 * time.Second)
+	p.open(patience)
 	bare := newBarePair(b)
 	frame := make([]byte, 200)
 	var ours, theirs []time.Duration
 	for b.Loop() {
 		start := time.Now()
 		p.a.Send(p.session, frame, false)
-		p.b.Send(p.session, rtcWait[Received](b, p.evB, time.Second, "there").Data, false)
-		rtcWait[Received](b, p.evA, time.Second, "and back")
+		p.b.Send(p.session, rtcWait[Received](b, p.evB, patience, "there").Data, false)
+		rtcWait[Received](b, p.evA, patience, "and back")
 		ours = append(ours, time.Since(start))
 		start = time.Now()
 		if err := bare.Send(frame); err != nil {
@@ -154,7 +154,7 @@ func newBarePair(b *testing.B) barePair {
 // BenchmarkRTCThroughput is frames of 1 KiB one way, with at most 1,000 of them on the way.
 func BenchmarkRTCThroughput(b *testing.B) {
 	p := newRTCPair(b, rtcTestConfig(), rtcTestConfig())
-	p.open(5 * time.Second)
+	p.open(patience)
 	frame := make([]byte, 1<<10)
 	b.SetBytes(int64(len(frame)))
 	onTheWay := 0
@@ -162,12 +162,12 @@ func BenchmarkRTCThroughput(b *testing.B) {
 		p.a.Send(p.session, frame, false)
 		if onTheWay++; onTheWay == 1000 {
 			for ; onTheWay > 500; onTheWay-- {
-				rtcWait[Received](b, p.evB, 10*time.Second, "a frame")
+				rtcWait[Received](b, p.evB, patience, "a frame")
 			}
 		}
 	}
 	for ; onTheWay > 0; onTheWay-- {
-		rtcWait[Received](b, p.evB, 10*time.Second, "a frame")
+		rtcWait[Received](b, p.evB, patience, "a frame")
 	}
 }
 
@@ -182,11 +182,11 @@ func BenchmarkRTCFast(b *testing.B) {
 			if way == "channel" {
 				p.mangle = withoutFastPath
 			}
-			p.open(5 * time.Second)
+			p.open(patience)
 			frame := make([]byte, 150)
 			for b.Loop() {
 				p.a.Send(p.session, frame, true)
-				rtcWait[Received](b, p.evB, time.Second, "a fast frame")
+				rtcWait[Received](b, p.evB, patience, "a fast frame")
 			}
 			if n := p.a.Counters()["fast.sent"]; (n > 0) != (way == "srtcp") {
 				b.Errorf("%d frames went over SRTCP", n)

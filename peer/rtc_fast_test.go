@@ -30,7 +30,7 @@ func TestRTCFastFramesOfEverySize(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
 			p.mangle = c.mangle
-			p.open(5 * time.Second)
+			p.open(patience)
 			sizes := []int{1, 2, 3, 4, 5, 255, 256, 257, 258, wire.MaxFastFrame - 3, wire.MaxFastFrame - 2, wire.MaxFastFrame - 1, wire.MaxFastFrame}
 			for _, dir := range []struct {
 				from *RTC
@@ -56,13 +56,13 @@ func TestRTCFastFramesTooManyGoByTheChannel(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
 	const size, few, many = 200, 3, 40
 	p.a.fastSent = limit{0, few * (size + rtcFastCost)}
-	p.open(5 * time.Second)
+	p.open(patience)
 	for i := range byte(many) {
 		p.a.Send(p.session, bytes.Repeat([]byte{i}, size), true)
 	}
 	seen := map[byte]bool{}
 	for !seen[many-1] {
-		seen[rtcWait[Received](t, p.evB, 5*time.Second, "each of the frames").Data[0]] = true
+		seen[rtcWait[Received](t, p.evB, patience, "each of the frames").Data[0]] = true
 	}
 	for i := range byte(many) {
 		if i >= few && !seen[i] {
@@ -80,9 +80,9 @@ func rtcAttacker(t *testing.T, p *rtcPair) (source uint32, write func(what strin
 	s := p.a.lookup(p.session)
 	return s.source, func(what string, done func(map[string]uint64) bool, packets ...rtcp.Packet) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); !done(p.b.Counters()); time.Sleep(100 * time.Microsecond) {
+		for end := time.Now().Add(patience); !done(p.b.Counters()); time.Sleep(100 * time.Microsecond) {
 			if time.Now().After(end) {
-				t.Fatalf("not in 5 s: %s: %v", what, p.b.Counters())
+				t.Fatalf("not within %v: %s: %v", patience, what, p.b.Counters())
 			}
 			if _, err := s.pc.SCTP().Transport().WriteRTCP(packets); err != nil {
 				t.Fatal(err)
@@ -96,7 +96,7 @@ func TestRTCBoundsAFloodOfFastFrames(t *testing.T) {
 	p.a.reportEvery, p.b.reportEvery = time.Hour, time.Hour
 	const size, few = 100, 5
 	p.b.fastTaken = limit{0, few * (size + rtcFastCost)}
-	p.open(5 * time.Second)
+	p.open(patience)
 	p.b.Speak([]uuid.UUID{p.session})
 	source, write := rtcAttacker(t, p)
 	// Many in one packet, and from other sources, too.
@@ -111,20 +111,20 @@ func TestRTCBoundsAFloodOfFastFrames(t *testing.T) {
 		t.Errorf("fast frames count as reports: %v", c)
 	}
 	for range c["fast.received"] {
-		rtcWait[Received](t, p.evB, 5*time.Second, "a frame that was taken")
+		rtcWait[Received](t, p.evB, patience, "a frame that was taken")
 	}
 	// None of it is at the expense of reports, or of the other channel.
 	write("a report after a flood is taken", func(c map[string]uint64) bool { return c["report.received"] > 0 },
 		&rtcp.SenderReport{SSRC: source, NTPTime: 1 << 63})
 	p.a.Send(p.session, []byte("hello"), false)
-	if got := rtcWait[Received](t, p.evB, 5*time.Second, "a frame after a flood"); string(got.Data) != "hello" {
+	if got := rtcWait[Received](t, p.evB, patience, "a frame after a flood"); string(got.Data) != "hello" {
 		t.Errorf("%d bytes came in place of a frame: more was taken than was counted", len(got.Data))
 	}
 }
 
 func TestRTCRefusesFastFramesThatAreNone(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
-	p.open(5 * time.Second)
+	p.open(patience)
 	source, write := rtcAttacker(t, p)
 	refused := func(n uint64) func(map[string]uint64) bool {
 		return func(c map[string]uint64) bool { return c["rtc.refused"] >= n }
@@ -138,7 +138,7 @@ func TestRTCRefusesFastFramesThatAreNone(t *testing.T) {
 	// SRTCP may still bring something when the session has ended, which must be its last event.
 	s := p.b.lookup(p.session)
 	p.b.Close(p.session)
-	if err := rtcEnd(t, p.evB, 5*time.Second, "the session"); err != nil {
+	if err := rtcEnd(t, p.evB, patience, "the session"); err != nil {
 		t.Error(err)
 	}
 	before := p.b.Counters()["fast.dropped"]

@@ -14,7 +14,7 @@ import (
 // Sessions in every stage leave no goroutine behind.
 func TestRTCLeavesNothingBehind(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
-	p.open(5 * time.Second)
+	p.open(patience)
 	p.deliver(p.a, p.evB, []byte("a fast frame"), true, "offerer to answerer")
 	p.deliver(p.b, p.evA, []byte("and another"), true, "answerer to offerer")
 	offered := uuid.Must(uuid.NewV7())
@@ -24,12 +24,12 @@ func TestRTCLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	lonely.Offer(offered, wire.PeerID{3})
-	rtcWait[Described](t, events, 5*time.Second, "an offer that nobody answers")
+	rtcWait[Described](t, events, patience, "an offer that nobody answers")
 	lonely.Stop()
 	p.a.Stop()
 	p.b.Stop()
 	var left string
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		left = ""
 		buf := make([]byte, 1<<20)
 		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {

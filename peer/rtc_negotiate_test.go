@@ -138,6 +138,6 @@ func TestNegotiatedPairLinksThoughBothOffer(t *testing.T) {
 	a, b := newRTCPeers(t, rtcTestConfig(), rtcTestConfig())
 	a.post(negotiate.Want{Eager: true})
 	b.post(negotiate.Want{Eager: true})
-	a.up(t, 5*time.Second, "the polite side")
-	b.up(t, 5*time.Second, "the impolite side")
+	a.up(t, patience, "the polite side")
+	b.up(t, patience, "the impolite side")
 }

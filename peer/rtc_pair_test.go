@@ -22,8 +22,13 @@ type rtcPair struct {
 	last    []byte                        // what deliver delivered
 }
 
-// rtcTestConfig keeps tests on the loopback interface.
-func rtcTestConfig() RTCConfig { return RTCConfig{Interfaces: []string{"lo"}} }
+// patience is how long a test awaits what should come at once: a machine may be slow.
+const patience = 30 * time.Second
+
+// rtcTestConfig keeps tests on the loopback interface. A machine that stands still for some seconds ends no session.
+func rtcTestConfig() RTCConfig {
+	return RTCConfig{Interfaces: []string{"lo"}, ICE: ICETimes{Disconnected: patience, Failed: patience}}
+}
 
 func newRTCPair(t testing.TB, ca, cb RTCConfig) *rtcPair {
 	p := &rtcPair{
@@ -97,7 +102,7 @@ func (p *rtcPair) deliver(from *RTC, to chan TransportEvent, frame []byte, fast 
 	from.Send(p.session, frame, fast)
 	again := time.NewTicker(200 * time.Millisecond)
 	defer again.Stop()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		select {
 		case ev := <-to:
 			switch got := ev.(type) {
@@ -118,12 +123,12 @@ func (p *rtcPair) deliver(from *RTC, to chan TransportEvent, frame []byte, fast 
 			}
 		}
 	}
-	p.t.Fatalf("%s: not within 5 s", what)
+	p.t.Fatalf("%s: not within %v", what, patience)
 }
 
 func TestRTCCarriesFramesBothWays(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
-	p.open(5 * time.Second)
+	p.open(patience)
 	for _, dir := range []struct {
 		name string
 		from *RTC

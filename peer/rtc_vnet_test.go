@@ -85,6 +85,15 @@ func next[E peer.TransportEvent](from chan peer.TransportEvent, within time.Dura
 	}
 }
 
+// closed waits for a session's end.
+func closed(from chan peer.TransportEvent) peer.Closed {
+	for {
+		if c, ok := (<-from).(peer.Closed); ok {
+			return c
+		}
+	}
+}
+
 func (p *vpair) open(within time.Duration) bool {
 	p.a.Offer(p.session, wire.PeerID{2})
 	if _, ok := next[peer.Opened](p.evA, within); !ok {
@@ -130,6 +139,53 @@ func TestRTCOpensUnderLoss(t *testing.T) {
 	}
 }
 
+func TestRTCCloseIsNoticedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newVPair(t, 10*time.Millisecond, 1)
+		if !p.open(5 * time.Second) {
+			t.Fatal("the session did not open")
+		}
+		p.a.Send(p.session, []byte("the last words"), false)
+		p.a.Close(p.session)
+		start := time.Now()
+		if got, ok := next[peer.Received](p.evB, time.Second); !ok || string(got.Data) != "the last words" {
+			t.Errorf("what was sent before Close arrived as %q", got.Data)
+		}
+		if c := closed(p.evB); c.Err == nil {
+			t.Error("the other side's Closed says that it closed the session itself")
+		}
+		if d := time.Since(start); d > 500*time.Millisecond {
+			t.Errorf("the other side noticed Close after %v", d)
+		}
+		if c := closed(p.evA); c.Err != nil {
+			t.Errorf("the closing side's Closed has an error: %v", c.Err)
+		}
+		p.a.Send(p.session, []byte("too late"), false)
+		p.a.Stop() // until the session is gone it takes frames, and drops them when it comes to them
+		if d, _ := p.a.Dropped(); d != 1 {
+			t.Errorf("%d frames were counted as dropped after one was sent on a closed session", d)
+		}
+	})
+}
+
+func TestRTCStopIsQuick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newVPair(t, 10*time.Millisecond, 1)
+		if !p.open(5 * time.Second) {
+			t.Fatal("the session did not open")
+		}
+		start := time.Now()
+		p.a.Stop()
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("Stop took %v", d)
+		}
+		closed(p.evB)
+		if d := time.Since(start); d > time.Second {
+			t.Errorf("the other side noticed Stop after %v", d)
+		}
+	})
+}
+
 func TestRTCNoticesAPeerThatVanished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newVPair(t, 10*time.Millisecond, 1)
@@ -139,14 +195,8 @@ func TestRTCNoticesAPeerThatVanished(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		p.net.SetCut(1, true)
 		start := time.Now()
-		for {
-			ev := <-p.evA
-			if c, ok := ev.(peer.Closed); ok {
-				if c.Err == nil {
-					t.Error("the session ended without an error")
-				}
-				break
-			}
+		if c := closed(p.evA); c.Err == nil {
+			t.Error("the session ended without an error")
 		}
 		if d := time.Since(start); d < 3*time.Second || d > 5500*time.Millisecond {
 			t.Errorf("a peer that vanished was noticed after %v, want 3 to 5.5 s", d)

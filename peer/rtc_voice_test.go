@@ -39,13 +39,13 @@ func newVoicePair(t testing.TB) (p *rtcPair, atA, atB chan heardVoice) {
 
 func waitVoice(t testing.TB, heard chan heardVoice, what string) heardVoice {
 	t.Helper()
-	timer := time.NewTimer(5 * time.Second)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case h := <-heard:
 		return h
 	case <-timer.C:
-		t.Fatalf("%s: nothing was heard within 5 s", what)
+		t.Fatalf("%s: nothing was heard within %v", what, patience)
 		return heardVoice{}
 	}
 }
@@ -60,7 +60,7 @@ func TestRTCVoiceNeedsNoNegotiation(t *testing.T) {
 		}
 		return d
 	}
-	p.open(5 * time.Second)
+	p.open(patience)
 	for round := range 3 {
 		p.a.Speak([]uuid.UUID{p.session})
 		p.b.Speak([]uuid.UUID{p.session})
@@ -86,7 +86,7 @@ func TestRTCVoiceNeedsNoNegotiation(t *testing.T) {
 
 func TestRTCTakesNoOtherAudioThanVoice(t *testing.T) {
 	p, _, atB := newVoicePair(t)
-	p.open(5 * time.Second)
+	p.open(patience)
 	p.a.Speak([]uuid.UUID{p.session})
 	p.b.Speak([]uuid.UUID{p.session})
 	raw := p.a.lookup(p.session).out
@@ -114,7 +114,7 @@ func TestRTCTakesNoOtherAudioThanVoice(t *testing.T) {
 func TestRTCLimitsEachTalker(t *testing.T) {
 	p, _, atB := newVoicePair(t)
 	p.b.voiceTaken = limit{0, 3} // nothing comes after
-	p.open(5 * time.Second)
+	p.open(patience)
 	p.a.Speak([]uuid.UUID{p.session})
 	p.b.Speak([]uuid.UUID{p.session})
 	for seq := range uint16(3) {
@@ -122,9 +122,9 @@ func TestRTCLimitsEachTalker(t *testing.T) {
 		waitVoice(t, atB, "a packet within the limit")
 	}
 	p.a.SendVoice(VoicePacket{Seq: 3, Payload: make([]byte, 640)})
-	for end := time.Now().Add(5 * time.Second); p.b.Counters()["voice.limited"] == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); p.b.Counters()["voice.limited"] == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("a packet beyond the limit was not counted within 5 s")
+			t.Fatalf("a packet beyond the limit was not counted within %v", patience)
 		}
 	}
 	if n := len(atB); n > 0 {
@@ -134,7 +134,7 @@ func TestRTCLimitsEachTalker(t *testing.T) {
 
 func TestRTCSpeaksToNobodyAfterTheEnd(t *testing.T) {
 	p, _, _ := newVoicePair(t)
-	p.open(5 * time.Second)
+	p.open(patience)
 	p.a.Speak([]uuid.UUID{p.session, {1}})
 	p.a.Close(p.session)
 	closed := false
@@ -154,7 +154,7 @@ func BenchmarkRTCVoice(b *testing.B) {
 	cfg.OnVoice = func(wire.PeerID, VoicePacket, uint32) { heard <- struct{}{} }
 	p := newRTCPair(b, cfg, cfg)
 	p.b.voiceTaken = limit{1e9, 1e9}
-	p.open(5 * time.Second)
+	p.open(patience)
 	p.a.Speak([]uuid.UUID{p.session})
 	p.b.Speak([]uuid.UUID{p.session})
 	packet := VoicePacket{Payload: make([]byte, 640)}
@@ -173,7 +173,7 @@ func TestRTCVoiceTakesNoMemory(t *testing.T) {
 	cfg.OnVoice = func(wire.PeerID, VoicePacket, uint32) { heard <- struct{}{} }
 	p := newRTCPair(t, cfg, cfg)
 	p.b.voiceTaken = limit{1e9, 1e9}
-	p.open(5 * time.Second)
+	p.open(patience)
 	p.a.Speak([]uuid.UUID{p.session})
 	p.b.Speak([]uuid.UUID{p.session})
 	packet := VoicePacket{Payload: make([]byte, MaxVoice)}
