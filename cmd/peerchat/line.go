@@ -159,6 +159,10 @@ func (m *lineMode) run(ctx context.Context) error {
 			m.out.add(m.buf)
 		case <-ctx.Done():
 			quit = true
+			select { // what was read before is said
+			case m.queue = <-lines:
+			default:
+			}
 		}
 		if m.typed() {
 			quit = true

@@ -362,6 +362,29 @@ func TestLeavingAtOnce(t *testing.T) {
 	}
 }
 
+func TestASignalComesAfterWhatWasRead(t *testing.T) {
+	for range 20 { // it finds both waiting
+		synctest.Test(t, func(t *testing.T) {
+			r, w := io.Pipe() // stays open: the input has not ended
+			defer w.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			m, node := newLineMode(t, r, io.Discard)
+			ready(node, 0)
+			if _, err := io.WriteString(w, "last words\n"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			cancel()
+			if err := m.run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := node.said(); len(got) != 1 {
+				t.Fatalf("said %q, want what was read before the signal came", got)
+			}
+		})
+	}
+}
+
 // brokenPipe is standard output after its reader has gone.
 type brokenPipe struct{}
 
