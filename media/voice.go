@@ -380,13 +380,13 @@ func (e *Engine) run() {
 	}
 }
 
-// end is the owner's last act.
+// end is the owner's last act. What was asked before comes first, and devices that were opened meanwhile: all of them are given back.
 func (e *Engine) end() {
-	e.leave()
 	e.mu.Lock()
 	e.closed = true
 	e.mu.Unlock()
-	e.read() // devices that were opened meanwhile are given back
+	e.read()
+	e.leave()
 }
 
 // tick is what happens 50 times a second while the engine is joined.

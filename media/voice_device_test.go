@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -158,6 +159,41 @@ func TestChoosingWhileTheLostDeviceReturns(t *testing.T) {
 				t.Errorf("%s: %d devices are open, want %d", c.what, n, want)
 			}
 		})
+	}
+}
+
+func TestCloseComesAfterWhatWasAsked(t *testing.T) {
+	for range 20 { // the owner, once it looks, finds both waiting
+		bubble(t, func(t *testing.T) {
+			r := newRig(t, EngineConfig{})
+			r.devices.slow = time.Second
+			r.Join()
+			busy := make(chan struct{})
+			r.post(func() { <-busy })
+			synctest.Wait()
+			r.Leave()
+			r.Join()
+			time.Sleep(2 * time.Second) // the devices are open by now
+			closed := make(chan error)
+			go func() { closed <- r.Close() }()
+			synctest.Wait()
+			close(busy)
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
+			if n := r.devices.open(); n != 0 {
+				t.Errorf("%d devices are open after Close", n)
+			}
+			for _, s := range r.devices.sources { // or a test that fails would not end
+				s.Close()
+			}
+			for _, s := range r.devices.sinks {
+				s.Close()
+			}
+		})
+		if t.Failed() {
+			return
+		}
 	}
 }
 
