@@ -319,9 +319,16 @@ func TestAListOfManyRoomsIsQuick(t *testing.T) {
 	for i := range 64 * wire.MaxRooms {
 		rooms = append(rooms, signaling.Room{Room: wire.Room(fmt.Sprint("room", i)), Members: 1})
 	}
-	began := time.Now()
-	a := c.knownRooms(rooms)
-	if took := time.Since(began); took > time.Second || len(a.Rooms) != len(rooms)+1 || a.Rooms[0].Members != maxPeople+1 {
-		t.Errorf("a list of %d rooms took %v, and #general has %d members", len(a.Rooms), took, a.Rooms[0].Members)
+	least := time.Hour
+	for range 10 { // the machine may stand still meanwhile, but not each time
+		began := time.Now()
+		a := c.knownRooms(rooms)
+		if len(a.Rooms) != len(rooms)+1 || a.Rooms[0].Members != maxPeople+1 {
+			t.Fatalf("of %d rooms %d are listed, and #general has %d members", len(rooms)+1, len(a.Rooms), a.Rooms[0].Members)
+		}
+		if least = min(least, time.Since(began)); least < time.Second {
+			return
+		}
 	}
+	t.Errorf("a list of %d rooms takes %v at least", len(rooms), least)
 }
