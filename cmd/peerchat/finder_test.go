@@ -56,7 +56,12 @@ func TestKnownTrackersThatAreGoneCostNoTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got := f.known(t.Context())
+	var got []string
+	for range 20 { // each try has 700 ms, of which a busy machine may have none for it
+		if got = f.known(t.Context()); len(got) > 0 {
+			break
+		}
+	}
 	if want := []string{"ws://" + here + "/ws"}; fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("known are %q, want %q: only who answers", got, want)
 	}
