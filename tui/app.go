@@ -57,6 +57,7 @@ type App struct {
 	reason   error         // why it ends; written before stop is closed
 
 	tv     *tview.Application // set by Run, used by its event loop and pump only
+	wakeAt time.Time          // Model.Wake, written by deliver; the pump reads it when that is done
 	screen *guard
 }
 
@@ -151,7 +152,7 @@ func (a *App) Run() error {
 
 // pump wakes the event loop for mail and for the clock, and ends it.
 func (a *App) pump() {
-	timer := time.NewTimer(0) // the clock's next minute; at once the first time
+	timer := time.NewTimer(0) // the clock's next minute, or what the Model waits for; at once the first time
 	defer timer.Stop()
 	var quit <-chan time.Time
 	for {
@@ -170,8 +171,13 @@ func (a *App) pump() {
 		case <-a.mail.wake:
 		case <-timer.C:
 		}
-		timer.Reset(max(untilNextMinute(a.cfg.Now()), time.Second))
 		a.tv.QueueUpdateDraw(a.deliver)
+		now := a.cfg.Now()
+		next := max(untilNextMinute(now), time.Second)
+		if !a.wakeAt.IsZero() {
+			next = min(next, max(a.wakeAt.Sub(now), framePause))
+		}
+		timer.Reset(next)
 		pause := time.NewTimer(framePause)
 		select {
 		case <-pause.C:
@@ -198,6 +204,7 @@ func (a *App) deliver() {
 	for _, msg := range mail {
 		add(a.model.Update(now, msg))
 	}
+	a.wakeAt = a.model.Wake()
 	a.effects(out)
 }
 

@@ -294,3 +294,14 @@ func TestNothingLeaks(t *testing.T) {
 		runtime.Gosched()
 	}
 }
+
+// Nothing else has to happen for the screen to say, a moment later, who is in the room.
+func TestTheScreenTellsByItselfWhoIsHere(t *testing.T) {
+	cfg := config()
+	cfg.Now = nil
+	term := tuitest.Start(t, cfg, 100, 24)
+	term.Post(tui.Self{ID: aliceID, Name: "alice"}, tui.Tracker{State: tui.TrackerConnected, URL: "ws://127.0.0.1:5000/ws"}, tui.RoomJoined{Room: "general"},
+		tui.MemberJoined{Room: "general", Member: tui.Member{ID: carolID, Name: "carol"}, Count: 2},
+		tui.MemberJoined{Room: "general", Member: tui.Member{ID: bobID, Name: "bob"}, Count: 3})
+	term.Want("who is there", "in #general are bob, carol (3 here)")
+}

@@ -97,6 +97,7 @@ type room struct {
 	shared   map[string]bool   // lower-case names that more than one peer had
 	voices   map[string]voiceMark
 	synced   syncState
+	arrivals Arrivals
 	allHold  uint64 // up to this number of the own log, all others have shown to hold it
 }
 
@@ -173,13 +174,17 @@ func (m *Model) Resize(width, height int) {
 	m.arrange()
 }
 
-// Tick tells the time, for the clock of the status line.
-func (m *Model) Tick(now time.Time) { m.now = now }
+// Tick tells the time: for the clock of the status line, and for what is said by itself, see Wake.
+func (m *Model) Tick(now time.Time) {
+	m.now = now
+	m.settle()
+}
 
 // Update takes a Msg in.
 func (m *Model) Update(now time.Time, msg Msg) Effects {
 	m.now, m.out = now, Effects{}
 	m.update(msg)
+	m.settle()
 	m.turnPages()
 	return m.out
 }
@@ -194,6 +199,7 @@ func (m *Model) update(msg Msg) {
 		m.arrange() // the prompt has another width
 	case Tracker:
 		m.updateTracker(msg)
+		m.trackArrivals()
 	case RoomJoined:
 		m.enter(msg)
 		m.arrange()
@@ -303,6 +309,10 @@ func (m *Model) enter(msg RoomJoined) {
 		m.joining = ""
 	}
 	m.setMembers(r, msg.Members, 0)
+	if _, others := m.others(r); !r.arrivals.Settled() {
+		r.arrivals.Came(m.now, others, others+1)
+		m.trackArrivals()
+	}
 }
 
 func (m *Model) exit(name string) {
@@ -442,7 +452,7 @@ func (m *Model) memberCame(msg MemberJoined) {
 	_, there := r.members[mem.ID]
 	r.learn(mem)
 	r.count = max(msg.Count, len(r.members))
-	if !there && mem.ID != m.self.ID {
+	if !there && mem.ID != m.self.ID && r.arrivals.Came(m.now, 1, msg.Count) {
 		m.notePresence(r, mem, true)
 	}
 }
@@ -458,7 +468,7 @@ func (m *Model) memberWent(msg MemberLeft) {
 	delete(r.voices, id)
 	r.sorted = nil
 	r.count = max(msg.Count, len(r.members))
-	if there && id != m.self.ID {
+	if there && id != m.self.ID && r.arrivals.Went() {
 		m.notePresence(r, mem, false)
 	}
 }

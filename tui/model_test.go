@@ -18,6 +18,9 @@ func newTestModel() *Model {
 	everybody := []Member{{ID: "aaaa", Name: "alice"}, {ID: "bbbb", Name: "bob"}, {ID: "cccc", Name: "carol"}}
 	m.Update(start, RoomJoined{Room: "general", Members: everybody})
 	m.Update(start, RoomJoined{Room: "dev", Members: everybody})
+	for _, r := range m.rooms {
+		r.arrivals.settled = true // TestWhoIsHere looks at what is before
+	}
 	return m
 }
 

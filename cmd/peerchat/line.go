@@ -44,8 +44,10 @@ type printer interface {
 	asking(b []byte, room wire.Room) []byte
 	older(b []byte, o olderLines, v *view) []byte
 	// tick tells what has lasted long enough to be told; waits is whether there may be something.
-	tick(b []byte) []byte
+	tick(b []byte, v *view) []byte
 	waits() bool
+	// rest prints what waits in any case: nothing will come any more.
+	rest(b []byte, v *view) []byte
 }
 
 // found is what a search found.
@@ -155,7 +157,7 @@ func (m *lineMode) run(ctx context.Context) error {
 			}
 		case <-ticks:
 			m.patience(time.Now())
-			m.buf = m.print.tick(m.buf[:0])
+			m.buf = m.print.tick(m.buf[:0], &m.view)
 			m.out.add(m.buf)
 		case <-ctx.Done():
 			quit = true
@@ -189,6 +191,8 @@ func (m *lineMode) leave() error {
 		m.take(ev)
 	}
 	m.voiced()
+	m.buf = m.print.rest(m.buf[:0], &m.view)
+	m.out.add(m.buf)
 	err := m.out.close(flushPatience)
 	switch {
 	case errors.Is(err, syscall.EPIPE):

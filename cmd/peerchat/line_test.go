@@ -153,23 +153,25 @@ func TestPlainModeTellsWhatIsMissingIfThatLasts(t *testing.T) {
 	p.event(nil, peer.RoomJoined{Room: "dev"}, v)
 	p.event(nil, peer.MemberJoined{Room: "dev", Person: carol, Members: 2}, v)
 	link(bob, true)
+	now = now.Add(time.Minute)
+	p.tick(nil, v) // who is there
 	tell := func(missing int) string {
 		return string(p.event(nil, peer.Synced{Room: "general", Missing: missing}, v))
 	}
-	if got := tell(12) + tell(3) + string(p.tick(nil)) + tell(0); got != "" || p.waits() {
+	if got := tell(12) + tell(3) + string(p.tick(nil, &view{})) + tell(0); got != "" || p.waits() {
 		t.Errorf("what is mended at once is not told, got %q", got)
 	}
 	tell(12)
 	now = now.Add(gapPatience)
 	tell(5)
-	if got, want := string(p.tick(nil)), "-!- syncing #general, 5 missing\n"; !p.waits() || !strings.HasSuffix(got, want) {
+	if got, want := string(p.tick(nil, &view{})), "-!- syncing #general, 5 missing\n"; !p.waits() || !strings.HasSuffix(got, want) {
 		t.Errorf("what lasts is told: got %q, want %q", got, want)
 	}
-	if got := string(p.tick(nil)); got != "" {
+	if got := string(p.tick(nil, &view{})); got != "" {
 		t.Errorf("it is not told again at once, got %q", got)
 	}
 	now = now.Add(gapRetold)
-	if got := string(p.tick(nil)); got == "" {
+	if got := string(p.tick(nil, &view{})); got == "" {
 		t.Error("it is told again after a while")
 	}
 	if got := tell(0); !strings.HasSuffix(got, "-!- #general is synced\n") || p.waits() {
@@ -180,20 +182,20 @@ func TestPlainModeTellsWhatIsMissingIfThatLasts(t *testing.T) {
 	link(carol, true) // who is in another room only
 	tell(12)
 	now = now.Add(gapPatience)
-	if got, want := string(p.tick(nil)), "-!- #general: 12 missing, nobody is linked\n"; !strings.HasSuffix(got, want) {
+	if got, want := string(p.tick(nil, &view{})), "-!- #general: 12 missing, nobody is linked\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("without a link nothing is being synced: got %q, want %q", got, want)
 	}
 	now = now.Add(10 * gapRetold)
-	if got := string(p.tick(nil)); got != "" {
+	if got := string(p.tick(nil, &view{})); got != "" {
 		t.Errorf("it is not told again as long as nobody is linked, got %q", got)
 	}
 	link(bob, true)
-	if got, want := string(p.tick(nil)), "-!- syncing #general, 12 missing\n"; !strings.HasSuffix(got, want) {
+	if got, want := string(p.tick(nil, &view{})), "-!- syncing #general, 12 missing\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("somebody of the room is linked again: got %q, want %q", got, want)
 	}
 	p.event(nil, peer.MemberLeft{Room: "general", Person: bob, Members: 1}, v)
 	now = now.Add(gapRetold)
-	if got, want := string(p.tick(nil)), "-!- #general: 12 missing, nobody is linked\n"; !strings.HasSuffix(got, want) {
+	if got, want := string(p.tick(nil, &view{})), "-!- #general: 12 missing, nobody is linked\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("who has left the room sends nothing of it: got %q, want %q", got, want)
 	}
 }

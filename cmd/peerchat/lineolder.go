@@ -241,6 +241,7 @@ func (p *plainPrinter) asking(b []byte, room wire.Room) []byte {
 
 func (p *plainPrinter) older(b []byte, o olderLines, v *view) []byte {
 	now := p.now()
+	b = p.printPast(b, o.room, v)
 	if len(o.lines) > 0 {
 		b = line(b, now, fmt.Sprintf("-!- older lines of %s, %d:", o.room, len(o.lines)))
 	}

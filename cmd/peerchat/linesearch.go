@@ -100,18 +100,30 @@ func (p *plainPrinter) synced(b []byte, ev peer.Synced) []byte {
 
 // linkedIn tells whether somebody of a room is linked.
 func (p *plainPrinter) linkedIn(room wire.Room) bool {
+	r := p.members[room]
+	if r == nil {
+		return false
+	}
 	for id := range p.linked {
-		if p.members[room][id] {
+		if _, there := r.members[id]; there {
 			return true
 		}
 	}
 	return false
 }
 
-func (p *plainPrinter) waits() bool { return len(p.gaps) > 0 }
+func (p *plainPrinter) waits() bool {
+	for _, x := range p.pasts {
+		if len(x.lines) > 0 {
+			return true
+		}
+	}
+	return len(p.gaps) > 0 || p.awaitsHere()
+}
 
-func (p *plainPrinter) tick(b []byte) []byte {
+func (p *plainPrinter) tick(b []byte, v *view) []byte {
 	now := p.now()
+	b = p.tickPast(p.tickHere(b, now), v)
 	for _, room := range sortedRooms(p.gaps) {
 		g := p.gaps[room]
 		alone := !p.linkedIn(room)
@@ -133,4 +145,4 @@ func (p *plainPrinter) tick(b []byte) []byte {
 
 func (p *jsonPrinter) waits() bool { return false }
 
-func (p *jsonPrinter) tick(b []byte) []byte { return b }
+func (p *jsonPrinter) tick(b []byte, _ *view) []byte { return b }

@@ -28,7 +28,10 @@ type plainPrinter struct {
 	searched peer.TrackerChanged    // the last that was printed of a search
 	told     time.Time              // when
 	linked   map[wire.PeerID]bool   // peers with a link
-	members  map[wire.Room]map[wire.PeerID]bool
+	linkedAt time.Time              // when the last of them got it
+	tracked  bool                   // there is a tracker
+	members  map[wire.Room]*plainRoom
+	pasts    map[wire.Room]*past
 	gaps     map[wire.Room]gap // rooms that lack something
 	holes    map[logOf]uint64  // logs that went on without what nobody had, and the number of the last event before that
 }
@@ -41,7 +44,7 @@ type logOf struct {
 
 func newPlainPrinter(now func() time.Time, echo bool) *plainPrinter {
 	p := &plainPrinter{now: now, echo: echo, bearers: map[string]wire.PeerID{}, doubt: map[string]bool{}, linked: map[wire.PeerID]bool{},
-		members: map[wire.Room]map[wire.PeerID]bool{}}
+		members: map[wire.Room]*plainRoom{}, pasts: map[wire.Room]*past{}}
 	p.story.Name = p.leaderName
 	return p
 }
@@ -53,43 +56,47 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		p.meet(ev.Self)
 		return line(b, now, fmt.Sprintf("-!- you are %s#%s in %s", tui.SanitizeLine(ev.Self.Name), ev.Self.Peer.Tag(), roomList(ev.Rooms)))
 	case peer.TrackerChanged:
+		p.tracked = ev.State == peer.TrackerConnected || ev.State == peer.TrackerHosting
+		p.trackArrivals()
 		if text := p.tracker(ev, now); text != "" {
 			return line(b, now, "-!- "+text)
 		}
 		return b
 	case peer.RoomJoined:
-		p.members[ev.Room] = map[wire.PeerID]bool{}
-		if len(ev.Members) == 0 {
-			return b
-		}
-		names := make([]string, 0, len(ev.Members))
-		for _, m := range ev.Members {
-			p.members[ev.Room][m.Peer] = true
-			names = append(names, p.name(m))
-		}
-		return line(b, now, fmt.Sprintf("-!- in %s are %s", ev.Room, strings.Join(names, ", ")))
+		p.entered(ev)
+		return b
 	case peer.RoomLeft:
+		b = p.printPast(b, ev.Room, v)
+		delete(p.pasts, ev.Room)
 		delete(p.gaps, ev.Room)
 		delete(p.members, ev.Room)
 		return line(b, now, fmt.Sprintf("<-- you left %s", ev.Room))
 	case peer.Synced:
 		return p.synced(b, ev)
 	case peer.MemberJoined:
-		if in := p.members[ev.Room]; in != nil {
-			in[ev.Person.Peer] = true
+		if !p.came(ev) {
+			return b
 		}
 		return line(b, now, fmt.Sprintf("--> %s joined %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
 	case peer.MemberLeft:
-		delete(p.members[ev.Room], ev.Person.Peer)
+		if !p.went(ev) {
+			return b
+		}
 		return line(b, now, fmt.Sprintf("<-- %s left %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
 	case peer.MemberRenamed:
+		p.renamed(ev)
 		return line(b, now, fmt.Sprintf("-!- %s is now called %s", tui.SanitizeLine(ev.Was), p.name(ev.Person)))
 	case peer.VoiceChanged:
 		return line(b, now, p.voiceChanged(ev))
 	case peer.LinkChanged:
 		return p.link(b, now, ev, v)
 	case peer.Message:
-		if ev.Self && !ev.History && !p.echo {
+		if p.isPast(ev) {
+			return p.fetched(b, ev, v)
+		}
+		b = p.printPast(b, ev.Room, v)
+		p.pastOf(ev.Room).spoke(ev)
+		if ev.Self && !p.echo {
 			return b
 		}
 		return p.message(p.hole(b, now, ev), now, ev, v)
@@ -113,7 +120,7 @@ const fewEnough = 6
 func (p *plainPrinter) link(b []byte, now time.Time, ev peer.LinkChanged, v *view) []byte {
 	before := len(p.linked)
 	if ev.Up {
-		p.linked[ev.Person.Peer] = true
+		p.linked[ev.Person.Peer], p.linkedAt = true, now
 	} else {
 		delete(p.linked, ev.Person.Peer)
 	}

@@ -40,7 +40,7 @@ func TestPlainLines(t *testing.T) {
 	var out []byte
 	for _, ev := range allEvents() {
 		if m, ok := ev.(peer.Message); ok {
-			m.Sent, m.History = m.Sent.Add(-24*time.Hour), false // no local time in a golden file
+			m.Sent, m.History = noon, false // no local time in a golden file
 			ev = m
 		}
 		if a, ok := ev.(peer.Answer); ok && a.Ref == (inviteRef{code: true}) {
@@ -63,7 +63,7 @@ func TestPlainLines(t *testing.T) {
 func TestPlainShowsOldLinesWithTheirTime(t *testing.T) {
 	p := newPlainPrinter(func() time.Time { return noon }, true)
 	m := peer.Message{Room: "general", Person: someone(8, "ann"), Kind: wire.KindText, Text: "old", Sent: noon.AddDate(0, 0, -3), History: true}
-	got := string(p.event(nil, m, &view{}))
+	got := string(p.rest(p.event(nil, m, &view{}), &view{}))
 	if want := m.Sent.Local().Format("2006-01-02 15:04") + " <ann> old\n"; got != want {
 		t.Errorf("an old line is %q, want %q", got, want)
 	}
