@@ -48,9 +48,9 @@ func TestPlainLines(t *testing.T) {
 		}
 		out = p.event(out, ev, v)
 	}
-	out = p.event(out, peer.Message{Room: "general", Person: someone(8, "Bob"), ID: uuid.UUID{4}, Kind: wire.KindText, Text: "another bob"}, v)
+	out = p.event(out, peer.Message{Room: "general", Person: someone(8, "Bob"), ID: uuid.UUID{4}, Kind: wire.KindText, Text: "another bob", Sent: noon}, v)
 	v.rooms = append(v.rooms, "dev")
-	out = p.event(out, peer.Message{Room: "dev", Person: someone(7, "bob"), ID: uuid.UUID{5}, Kind: wire.KindText, Text: "two\nlines"}, v)
+	out = p.event(out, peer.Message{Room: "dev", Person: someone(7, "bob"), ID: uuid.UUID{5}, Kind: wire.KindText, Text: "two\nlines", Sent: noon}, v)
 	out = p.notice(p.problem(out, "code", "wrong"), "code", "right")
 	for line := range strings.Lines(string(out)) {
 		if i := strings.IndexFunc(strings.TrimSuffix(line, "\n"), unicode.IsControl); i >= 0 || strings.ContainsRune(line, 0x202e) {
