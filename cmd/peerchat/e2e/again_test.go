@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"peerchat/cmd/peerchat/e2e/lab"
 )
@@ -78,7 +77,7 @@ func TestReaderGoesAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.say("a word that cannot be printed")
-	p.wantExit("the peer leaves when nobody reads it", 0, 5*time.Second)
+	p.wantExit("the peer leaves when nobody reads it", 0, patience)
 	a.want("a is told that the piped one left", member("general", "piped", "left"))
 }
 
@@ -92,7 +91,7 @@ func TestCopiedProfile(t *testing.T) {
 	if err := original.CloseInput(); err != nil {
 		t.Fatal(err)
 	}
-	original.wantExit("the original ends", 0, 5*time.Second)
+	original.wantExit("the original ends", 0, patience)
 	copied := filepath.Join(t.TempDir(), "copy")
 	if err := exec.Command("cp", "-a", original.command.Home, copied).Run(); err != nil {
 		t.Fatal(err)

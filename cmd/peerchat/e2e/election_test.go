@@ -162,7 +162,7 @@ func TestALeaderThatQuitsHandsOver(t *testing.T) {
 	}
 	w.poll("the others are known as candidates", patience, func() error { return w.candidates(leader, 3) })
 	leader.say("/quit")
-	leader.wantExit("the leader ends", 0, 5*time.Second)
+	leader.wantExit("the leader ends", 0, patience)
 	_, after := w.wantLeader("another leads", term, others...)
 	if after <= term {
 		t.Errorf("the successor has term %d, want one above %d", after, term)

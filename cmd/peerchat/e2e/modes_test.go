@@ -65,7 +65,7 @@ func TestPlainMode(t *testing.T) {
 		}
 	}
 	p.say("exit")
-	p.wantExit("exit leaves", 0, 5*time.Second)
+	p.wantExit("exit leaves", 0, patience)
 	a.want("a is told that the plain one left", member("general", "plain", "left"))
 }
 

@@ -97,7 +97,7 @@ func TestPeerComesBack(t *testing.T) {
 	if err := b.CloseInput(); err != nil {
 		t.Fatal(err)
 	}
-	b.wantExit("b leaves at the end of its input", 0, 5*time.Second)
+	b.wantExit("b leaves at the end of its input", 0, patience)
 	a.want("a is told that b left", member("general", "b", "left"))
 	chat.say(10, a)
 
@@ -112,7 +112,7 @@ func TestPeerComesBack(t *testing.T) {
 
 	back.signal(9)
 	killed := back
-	killed.wantExit("b dies by SIGKILL", -1, 5*time.Second)
+	killed.wantExit("b dies by SIGKILL", -1, patience)
 	chat.say(5, a)
 	third := back.again()
 	w.wantMesh(a, third)
@@ -130,7 +130,7 @@ func TestPeerIsKilledAndComesBackAtOnce(t *testing.T) {
 	for i := range 3 {
 		mark := a.Mark()
 		b.signal(syscall.SIGKILL)
-		b.wantExit("b dies by SIGKILL", -1, 5*time.Second)
+		b.wantExit("b dies by SIGKILL", -1, patience)
 		missed := fmt.Sprint("said while b was dead, ", i)
 		a.say(missed)
 		b = b.again()
