@@ -26,36 +26,51 @@ func (l *wireLink) troubled(until time.Time) {
 	}
 }
 
-// counts is what a machine has against each neighbour.
-func (n *node) counts() map[wire.PeerID][2]int {
-	all := make(map[wire.PeerID][2]int, len(n.machine.links))
+// blame is what a machine has against a neighbour, and the time of the oldest question that it has not answered.
+type blame struct {
+	unkept, unshown int
+	since           time.Time
+}
+
+// blames is what a machine has against each neighbour.
+func (n *node) blames() map[wire.PeerID]blame {
+	all := make(map[wire.PeerID]blame, len(n.machine.links))
 	for id, l := range n.machine.links {
-		c := [2]int{l.unkept, 0}
+		b := blame{unkept: l.unkept}
 		for _, s := range l.shares {
-			c[1] += s.unshown
+			b.unshown += s.unshown
+			for _, a := range s.room.behind {
+				if a.ask != nil && a.ask.to == l && (b.since.IsZero() || a.ask.since.Before(b.since)) {
+					b.since = a.ask.since
+				}
+			}
 		}
-		all[id] = c
+		all[id] = b
 	}
 	return all
 }
 
 // wantExcuse fails if a machine has counted something since before against a neighbour that could answer.
-func (w *world) wantExcuse(n *node, before map[wire.PeerID][2]int) {
+func (w *world) wantExcuse(n *node, before map[wire.PeerID]blame) {
 	w.t.Helper()
 	for peer, l := range n.links {
-		is, was := n.counts()[peer.id], before[peer.id]
+		is, was := n.blames()[peer.id], before[peer.id]
 		back := peer.links[n]
-		if back == nil || is[0] <= was[0] && is[1] <= was[1] {
+		if back == nil || is.unkept <= was.unkept && is.unshown <= was.unshown {
 			continue
 		}
 		quiet := min(w.now.Sub(epoch), w.now.Sub(l.trouble))
 		if d := w.now.Sub(back.trouble); d < quiet {
 			quiet = d
 		}
-		if is[0] > was[0] && quiet > excuseAsk {
+		asked := time.Duration(0) // a question waits longer while others are answered, and what went wrong with it is as old as it is
+		if !was.since.IsZero() {
+			asked = w.now.Add(n.off).Sub(was.since)
+		}
+		if is.unkept > was.unkept && quiet > max(excuseAsk, asked) {
 			w.t.Fatalf("%s takes %s for one that does not send what it offers, though for %v nothing was lost, late or held back between them", n.name, peer.name, quiet)
 		}
-		if is[1] > was[1] && quiet > excuseShow {
+		if is.unshown > was.unshown && quiet > excuseShow {
 			w.t.Fatalf("%s takes %s for one that passes nothing on, though for %v nothing was lost, late or held back between them", n.name, peer.name, quiet)
 		}
 	}

@@ -220,9 +220,9 @@ func (w *world) unlogged(f func()) {
 func (w *world) step(n *node, in Input) {
 	w.t.Helper()
 	var out Output
-	var before map[wire.PeerID][2]int
+	var before map[wire.PeerID]blame
 	if w.honest {
-		before = n.counts()
+		before = n.blames()
 	}
 	if err := n.machine.Step(w.now.Add(n.off), in, &out); err != nil {
 		w.t.Fatalf("%s: step %#v: %v", n.name, in, err)
