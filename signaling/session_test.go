@@ -141,14 +141,14 @@ func TestLastWordsAreHeardThoughAWriteFails(t *testing.T) {
 			ws.WriteMessage(websocket.TextMessage, (&ByeNote{Status: Moved, Tracker: "ws://192.0.2.2:5000/ws"}).Append(nil))
 		})
 		conn := &hungUpConn{failed: make(chan struct{})}
+		var gone atomic.Bool
 		p := newPlayer(t, 1, func(c *ClientConfig) {
-			c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				nc, err := tr.dial(ctx, network, addr)
-				if err != nil {
-					return nil, err
+			c.Dial = func(ctx context.Context, network, addr string) (nc net.Conn, err error) {
+				if gone.Swap(true) { // it is there once
+					return nil, syscall.ECONNREFUSED
 				}
-				conn.Conn = nc
-				return conn, nil
+				conn.Conn, err = tr.dial(ctx, network, addr)
+				return conn, err
 			}
 		}, at(pipeAddr))
 		await(p, "connects", connected)
