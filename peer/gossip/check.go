@@ -105,8 +105,8 @@ func (m *Machine) checkForest(r *room) error {
 		}
 	}
 	for _, a := range r.sorted {
-		if seats != r.seats || (a.eager|a.told|a.ahead|a.acks)&^seats != 0 {
-			return fmt.Errorf("it has taken the places %x, and uses %x, %x, %x and %x of them for %s", r.seats, a.eager, a.told, a.ahead, a.acks,
+		if seats != r.seats || (a.eager|a.told|a.ahead|a.acks|a.lost)&^seats != 0 {
+			return fmt.Errorf("it has taken the places %x, and uses %x, %x, %x, %x and %x of them for %s", r.seats, a.eager, a.told, a.ahead, a.acks, a.lost,
 				a.author.Tag())
 		}
 		for _, s := range []*share{a.parent, a.failed} {

@@ -52,7 +52,7 @@ const (
 	maxAge       = 255 * time.Millisecond // of an event in an offer; it stands for all that are older
 	longCut      = 2                      // so many links must be saved by a way of which nothing else is known
 	pruneAgain   = time.Second            // when one that still pushes is told again
-	maxAdopted   = wire.MaxRanges         // logs that get a new parent at once when a link ends
+	maxAdopted   = wire.MaxRanges         // logs that get a new parent at once, as when a link ends
 	maxStrikes   = 3                      // failures of a neighbour, until it is no good as a parent
 	strikeLife   = 20 * time.Second       // how long each of them counts
 	maxUnkept    = 5                      // seconds in which nothing came of what a neighbour offered, until it is told

@@ -108,6 +108,8 @@ type authorLog struct {
 	depth    uint8  // links from the author along the tree, as far as is known
 	late     bool   // a neighbour offered what the parent has not sent
 	prunedAt time.Time
+	lost     uint64 // those that have lost their own way since the last event, and wait for this peer's: see orphan.go
+	hoped    bool   // the parent never said that it had a way that does not lead through here
 
 	compared uint64 // the last event that was asked for to be compared; see compareOne
 
@@ -444,7 +446,7 @@ func (m *Machine) end(now time.Time, l *link, r *room, out *Output) {
 	}
 	m.leaves(r, s)
 	l.known -= len(s.known)
-	r.troubled = now
+	m.troubled(now, r)
 	l.shares = slices.DeleteFunc(l.shares, func(x *share) bool { return x == s })
 	l.hedges = slices.DeleteFunc(l.hedges, func(h hedge) bool { return h.share == s })
 	l.serves = slices.DeleteFunc(l.serves, func(v serve) bool { return v.share == s })
@@ -581,7 +583,7 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 		}
 	case wire.Graft:
 		if s := m.shared(now, l, f.Room, 1+float64(len(f.Ranges))/16, out); s != nil {
-			m.grafted(now, s, f)
+			m.grafted(now, s, f, out)
 			m.wanted(now, l, s, f.Ranges, out)
 		}
 	case wire.Prune:

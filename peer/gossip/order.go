@@ -298,7 +298,7 @@ func (m *Machine) spread(now time.Time, x *arrival, events []wire.Event, out *Ou
 	}
 	m.grow(now, r, a, from)
 	a.liveAt, a.liveSaid, a.hops = now, x.event.Time, travelled(x.hops)
-	a.depth, a.told, a.late = a.hops, 0, false
+	a.depth, a.told, a.late, a.lost, a.hoped = a.hops, 0, false, 0, false
 	if from != nil {
 		m.ackSoon(now, from, a)
 	}

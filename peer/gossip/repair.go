@@ -294,10 +294,10 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		}
 		m.repairSoon(r, a.ask.deadline)
 		if s := l.share(r); graft && s.bit() != 0 {
-			if a.parent != s && a.parent != nil {
+			if a.parent != s && a.parent != nil && !a.hoped {
 				a.failed = a.parent
 			}
-			a.parent, a.eager = s, a.eager|s.bit()
+			a.parent, a.hoped, a.eager = s, false, a.eager|s.bit()
 		}
 		at := slices.IndexFunc(questions, func(q *question) bool { return q.to == l && q.graft == graft })
 		if at < 0 {

@@ -29,7 +29,7 @@ func (m *Machine) suspect(now time.Time, l *link, out *Output) {
 	l.suspected = true
 	out.Suspicions = append(out.Suspicions, Suspicion{Peer: l.peer, Suspected: true})
 	for _, s := range l.shares {
-		s.room.troubled = now
+		m.troubled(now, s.room)
 		var orphans []*authorLog
 		for _, a := range s.room.sorted {
 			if a.parent == s && a.author != l.peer {
@@ -39,7 +39,7 @@ func (m *Machine) suspect(now time.Time, l *link, out *Output) {
 		for _, a := range orphans {
 			a.parent = nil // though it stays in the tree
 		}
-		m.adopt(now, s.room, orphans, out)
+		m.adopt(now, s.room, orphans, nearer, out)
 		for _, a := range s.room.behind {
 			if a.ask != nil && a.ask.to == l {
 				a.drop()

@@ -50,7 +50,10 @@ func (m *Machine) unseat(now time.Time, r *room, s *share, out *Output) {
 	r.slots[s.slot], r.seats = nil, r.seats&^b
 	var orphans []*authorLog
 	for _, a := range r.sorted {
-		a.eager, a.told, a.ahead, a.acks = a.eager&^b, a.told&^b, a.ahead&^b, a.acks&^b
+		if a.parent == nil && a.eager&b != 0 { // perhaps it was the parent until it was suspected
+			orphans = append(orphans, a)
+		}
+		a.eager, a.told, a.ahead, a.acks, a.lost = a.eager&^b, a.told&^b, a.ahead&^b, a.acks&^b, a.lost&^b
 		if a.failed == s {
 			a.failed = nil
 		}
@@ -59,7 +62,7 @@ func (m *Machine) unseat(now time.Time, r *room, s *share, out *Output) {
 			orphans = append(orphans, a)
 		}
 	}
-	m.adopt(now, r, orphans, out)
+	m.adopt(now, r, orphans, below, out)
 }
 
 // grown tells whether the log has a tree that is not out of date.
@@ -81,7 +84,7 @@ func (m *Machine) grow(now time.Time, r *room, a *authorLog, s *share) {
 	a.parent = s
 	a.eager |= s.bit()
 	if a.failed != nil && a.failed != s {
-		r.troubled = now
+		m.troubled(now, r)
 		m.strike(now, a.failed)
 	} else if s.link.strikes > 0 {
 		s.link.strikes--
@@ -156,20 +159,27 @@ func (m *Machine) pruned(now time.Time, s *share, f wire.Prune, out *Output) {
 			}
 		}
 	}
-	m.adopt(now, s.room, orphans, out)
+	m.adopt(now, s.room, orphans, below, out)
 }
 
 // grafted takes the part of a Graft in that is no question. There is nothing to push of an author without a tree: when there
-// is, it is offered.
-func (m *Machine) grafted(now time.Time, s *share, f wire.Graft) {
+// is, it is offered. What a peer without a way is to push, it has to look for.
+func (m *Machine) grafted(now time.Time, s *share, f wire.Graft, out *Output) {
+	var orphans []*authorLog
 	for _, q := range f.Ranges {
 		if a := s.room.logs[wire.LogOf(q.Author, q.From)]; a != nil && (a == s.room.own || a.grown(now)) {
 			a.eager |= s.bit()
-			if q.From <= a.head && !a.isYoung {
-				s.room.troubled = now
+			switch {
+			case q.From > a.head:
+				if a != s.room.own && a.leans(s) {
+					orphans = append(orphans, a)
+				}
+			case !a.isYoung:
+				m.troubled(now, s.room)
 			}
 		}
 	}
+	m.adopt(now, s.room, orphans, below, out)
 }
 
 // compare makes a neighbour the parent of a log if it had the last event by fewer links than it came here, and would have
@@ -184,7 +194,9 @@ func (m *Machine) compare(now time.Time, s *share, id wire.LogID, k span, age ti
 	}
 	switch since := now.Sub(a.liveAt); {
 	case a.parent == nil:
-		m.adopt(now, r, []*authorLog{a}, out)
+		m.adopt(now, r, []*authorLog{a}, beside, out)
+	case a.hoped && k.hops <= a.farthest():
+		m.move(now, a, s, k.hops, out)
 	case k.hops+1 >= a.depth:
 	case age >= maxAge && since >= maxAge:
 		if a.depth-(k.hops+1) >= longCut {
@@ -257,14 +269,13 @@ func (m *Machine) shorten(now time.Time, r *room, a *authorLog, out *Output) {
 
 // move puts a log's place in its tree from its parent to s, which is hops from the author.
 func (m *Machine) move(now time.Time, a *authorLog, s *share, hops uint8, out *Output) {
-	l := s.link
-	if l.busy || l.cut || l.suspected || l.struck(now) >= maxStrikes {
+	if !s.link.fosters(now) {
 		return
 	}
 	if old := a.parent; a.eager&old.bit() != 0 {
 		m.prune(now, old, a, out)
 	}
-	a.depth = hops + 1
+	a.depth, a.hoped = hops+1, false
 	m.graft(s, []*authorLog{a}, out)
 }
 
@@ -281,39 +292,6 @@ func (m *Machine) graft(s *share, logs []*authorLog, out *Output) {
 		}
 		if len(f.Ranges) > 0 {
 			out.Sends = append(out.Sends, Send{To: s.link.peer, Frame: f})
-		}
-	}
-}
-
-// adopt finds new parents for logs that have lost theirs: for each a neighbour that is not farther from its author, because a
-// farther one may get its events from here. The rest is grafted when it is offered. So many and no more are done at once that
-// the end of a link costs a frame or two; they are those that were heard last.
-func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, out *Output) {
-	orphans = slices.DeleteFunc(orphans, func(a *authorLog) bool { return !a.begun() || !a.grown(now) })
-	if len(orphans) == 0 {
-		return
-	}
-	orphans = latest(orphans)
-	var grafts [len(r.slots)][]*authorLog
-	for _, a := range orphans {
-		best, least := -1, a.depth
-		for mask := r.seats; mask != 0; mask &= mask - 1 {
-			i := bits.TrailingZeros64(mask)
-			s := r.slots[i]
-			k := s.known[a.id]
-			near := k.hops < least || k.hops == least && best < 0
-			if k.seq > 0 && near && !s.link.busy && !s.link.cut && !s.link.suspected && s.link.struck(now) < maxStrikes {
-				best, least = i, k.hops
-			}
-		}
-		if best >= 0 {
-			a.depth = least + 1
-			grafts[best] = append(grafts[best], a)
-		}
-	}
-	for i, logs := range grafts {
-		if len(logs) > 0 {
-			m.graft(r.slots[i], logs, out)
 		}
 	}
 }
@@ -356,6 +334,6 @@ func (m *Machine) demoted(now time.Time, out *Output) {
 				}
 			}
 		}
-		m.adopt(now, s.room, orphans, out)
+		m.adopt(now, s.room, orphans, nearer, out)
 	}
 }

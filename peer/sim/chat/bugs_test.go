@@ -54,7 +54,7 @@ func (l *lateLog) Append(events []wire.Event) error {
 // bugs are those that a test of the room as a whole must notice. Those of one machine alone are planted beside it.
 func bugs() []bug {
 	return []bug{
-		{"nobody asks to be in a tree (Graft)", Prompt, 2, unsent(is[wire.Graft])},
+		{"nobody asks to be in a tree (Graft)", Prompt, 3, unsent(is[wire.Graft])},
 		{"nobody leaves a tree (Prune)", Lean, 6, unsent(is[wire.Prune])},
 		{"logs are never compared (Digest)", Truthful, 2, unsent(is[wire.Digest])},
 		{"questions are never answered (Want)", Blameless, 2, unheard(is[wire.Want])},
