@@ -3,7 +3,6 @@ package peer
 import (
 	"crypto/ed25519"
 	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -480,9 +479,7 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 	for _, l := range o.Lost {
 		c.lost(now, l, out)
 	}
-	if n := len(o.Refused); n > 0 {
-		c.failure(o.Refused[0].Room, "log", fmt.Sprintf("not said, %d of what you wrote: it could not be kept (%v); free disk space or check the profile directory, then say it again", n, o.Refused[0].Err), out)
-	}
+	c.refuse(o.Refused, out)
 	doubts, looks := slices.Clone(o.Suspicions), slices.Clone(o.Looks) // to act on them may be another step
 	for _, f := range slices.Clone(o.Faults) {
 		c.misbehaved(now, misdeed{peer: f.Peer, about: f.Author, room: f.Room, code: f.Code, text: f.Text, drop: f.Drop}, out)

@@ -28,6 +28,8 @@ const (
 	maxAlike = 3
 	// tellAgain is how long one kind of misdeed of one peer is no news, after it was told.
 	tellAgain = 10 * time.Minute
+	// tellOwnAgain is the same for what goes wrong here, such as a full disk, at each try.
+	tellOwnAgain = time.Minute
 )
 
 // limit is what a bucket allows: burst at once, then rate a second.
@@ -390,7 +392,8 @@ func (c *Core) called(id wire.PeerID) string {
 // complaint is how often a kind of failure was told.
 type complaint struct {
 	bucket
-	kept uint64 // not told since the last one that was
+	kept uint64    // not told since the last one that was
+	own  time.Time // when the last was told that is about this peer
 }
 
 // complain tells a Notice or Failure that others can cause as often as they like, and so not each time: of one peer (if who is
@@ -408,9 +411,13 @@ func (c *Core) complain(now time.Time, who wire.PeerID, ev Event, out *CoreOutpu
 		k = &complaint{}
 		c.complaints[code] = k
 	}
-	if !who.IsZero() && who != c.self && !c.conductOf(now, who).mayTell(now, code) || !k.take(now, failuresShown) {
+	if who == c.self && !k.own.IsZero() && now.Sub(k.own) < tellOwnAgain ||
+		!who.IsZero() && who != c.self && !c.conductOf(now, who).mayTell(now, code) || !k.take(now, failuresShown) {
 		k.kept++
 		return
+	}
+	if who == c.self {
+		k.own = now
 	}
 	if k.kept > 0 {
 		*text = fmt.Sprintf("%s (and %d more of this kind before)", *text, k.kept)

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -165,7 +166,28 @@ func (c *Core) say(now time.Time, s Say, out *CoreOutput) {
 		c.publish(now, out)
 	}
 	c.draftRoom = s.Room
-	c.drafts = append(c.drafts, gossip.Draft{Kind: s.Kind, Body: []byte(s.Text)})
+	c.drafts = append(c.drafts, gossip.Draft{Kind: s.Kind, Body: []byte(s.Text), Ref: s})
+}
+
+// refuse tells what of that was not said: all for one reason, as it was to be said together.
+func (c *Core) refuse(refused []gossip.Refused, out *CoreOutput) {
+	if len(refused) == 0 {
+		return
+	}
+	f := Failure{Room: refused[0].Room, Code: "log"}
+	for _, r := range refused {
+		if s, ok := r.Ref.(Say); ok {
+			f.Said = append(f.Said, s)
+		}
+	}
+	f.Text = fmt.Sprintf("not said: %v", refused[0].Err)
+	if len(refused) > 1 {
+		f.Text = fmt.Sprintf("%d lines were not said: %v", len(refused), refused[0].Err)
+	}
+	if errors.Is(refused[0].Err, gossip.ErrNotStored) {
+		f.Text += "; then say it again"
+	}
+	out.Events = append(out.Events, f)
 }
 
 // publish hands what was said to gossip.

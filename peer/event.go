@@ -159,6 +159,7 @@ type (
 		Room wire.Room
 		Code string
 		Text string
+		Said []Say // what was not said because of it, though it could be another time
 	}
 	// Synced tells how many events of a room are known to be held by somebody linked, or were when the link ended, are wanted (see Window), and are
 	// not here yet; 0: there is nothing left to fetch. Without a link to somebody of the room nothing of it is on its way. It is told when that changes, at most five times a second, and not for what is mended within

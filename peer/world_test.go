@@ -46,6 +46,7 @@ type simPeer struct {
 	id      wire.PeerID
 	name    string
 	store   *history.Memory
+	full    error // of the store's disk
 	window  Window
 	core    *Core
 	life    int // counts restarts: what was meant for an earlier life is lost
@@ -155,13 +156,26 @@ func (w *world) evil(id wire.PeerID) bool { p := w.peer(id); return p == nil || 
 
 func pairKey(a, b int) [2]int { return [2]int{min(a, b), max(a, b)} }
 
+// simStore is a peer's store on a disk that may be full.
+type simStore struct {
+	*history.Memory
+	p *simPeer
+}
+
+func (s simStore) Append(events []wire.Event) error {
+	if s.p.full != nil {
+		return s.p.full
+	}
+	return s.Memory.Append(events)
+}
+
 // start brings a peer to life, with the store that it had.
 func (p *simPeer) start(rooms ...wire.Room) {
 	p.life++
 	p.dead, p.wake, p.events = false, 0, nil
 	p.client = simClient{p: p, rooms: map[wire.Room]bool{}}
 	p.own = &simTracker{n: p.n, url: fmt.Sprintf("ws://p%d/ws", p.n), leader: p}
-	core, err := NewCore(CoreConfig{Key: p.key, Name: p.name, Rooms: rooms, Store: p.store, Window: p.window, Seed: uint64(p.n), NewID: p.newID,
+	core, err := NewCore(CoreConfig{Key: p.key, Name: p.name, Rooms: rooms, Store: simStore{p.store, p}, Window: p.window, Seed: uint64(p.n), NewID: p.newID,
 		Election: ElectionConfig{Host: p.w.hosts, Term: p.term}})
 	if err != nil {
 		panic(err)

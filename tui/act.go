@@ -22,6 +22,18 @@ func (m *Model) enterLine() {
 	m.act(action)
 }
 
+// giveBack puts the last of what was typed in vain back into the input of a room, unless there is something by now. All of it is in the input history.
+func (m *Model) giveBack(r *room, said []string) {
+	input := &r.draft
+	if r == m.room() {
+		input = &m.input
+	}
+	if len(said) > 0 && input.text == "" {
+		input.insert(said[len(said)-1])
+		m.arrange()
+	}
+}
+
 // act does what the Model does by itself, and hands out the rest.
 func (m *Model) act(action Action) {
 	r := m.room()

@@ -237,6 +237,7 @@ func (m *Model) update(msg Msg) {
 		m.note(m.roomOr(msg.Room), itemNotice, Sanitize(msg.Text))
 	case Failure:
 		m.note(m.roomOr(msg.Room), itemError, Sanitize(msg.Text))
+		m.giveBack(m.roomOr(msg.Room), msg.Said)
 	case Answer:
 		m.answer(m.roomOr(msg.Room), msg.Title, msg.Lines)
 	case Invitation:

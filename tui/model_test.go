@@ -84,6 +84,27 @@ func TestUnreadAndMentions(t *testing.T) {
 	}
 }
 
+// What could not be said is not lost.
+func TestWhatWasTypedInVainComesBack(t *testing.T) {
+	m := newTestModel()
+	typeText(m, "in vain")
+	press(m, "Enter")
+	m.Update(start, Failure{Room: "general", Text: "not said: the disk is full", Said: []string{"in vain"}})
+	if m.input.text != "in vain" || m.input.pos != len("in vain") || texts(m) != "not said: the disk is full" {
+		t.Errorf("the input is %q, and the screen says %q", m.input.text, texts(m))
+	}
+	typeText(m, " again")
+	m.Update(start, Failure{Room: "general", Text: "not said", Said: []string{"in vain"}})
+	m.Update(start, Failure{Room: "dev", Text: "not said", Said: []string{"one", "/me waves"}})
+	if m.input.text != "in vain again" {
+		t.Errorf("what is being typed stays: the input is %q", m.input.text)
+	}
+	press(m, "Alt+2")
+	if m.input.text != "/me waves" {
+		t.Errorf("in the other room it is %q", m.input.text)
+	}
+}
+
 func TestMentions(t *testing.T) {
 	for _, c := range []struct {
 		text string

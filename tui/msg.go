@@ -126,9 +126,12 @@ type (
 	Topic struct{ Room, Text string }
 
 	// Notice is information for people, Failure a problem: what was tried, what happened, what to do. An empty
-	// Room means the one in view.
+	// Room means the one in view. Said is what was typed in vain because of it, as it was typed.
 	Notice  struct{ Room, Text string }
-	Failure struct{ Room, Text string }
+	Failure struct {
+		Room, Text string
+		Said       []string
+	}
 
 	// Answer is the result of a question such as /peers or /net, shown in Room, or in the one in view if that is
 	// empty. Lines are shown as they are, columns and all.

@@ -52,7 +52,7 @@ func toMsgs(ev peer.Event, self wire.PeerID) []tui.Msg {
 	case peer.Notice:
 		return one(tui.Notice{Room: string(ev.Room), Text: ev.Text})
 	case peer.Failure:
-		return one(tui.Failure{Room: string(ev.Room), Text: ev.Text})
+		return one(tui.Failure{Room: string(ev.Room), Text: ev.Text, Said: typed(ev.Said)})
 	case peer.Synced:
 		return one(tui.Synced{Room: string(ev.Room), Missing: ev.Missing})
 	case peer.Answer:
@@ -146,6 +146,23 @@ func toCommand(a tui.Action) peer.Command {
 		return peer.Reconnect{}
 	}
 	return nil
+}
+
+// typed is what was typed to say it.
+func typed(said []peer.Say) (lines []string) {
+	for _, s := range said {
+		switch {
+		case s.Kind == wire.KindAction:
+			lines = append(lines, "/me "+s.Text)
+		case s.Kind == wire.KindTopic:
+			lines = append(lines, "/topic "+s.Text)
+		case strings.HasPrefix(s.Text, "/"):
+			lines = append(lines, "/"+s.Text)
+		default:
+			lines = append(lines, s.Text)
+		}
+	}
+	return lines
 }
 
 // shortURL is a tracker's URL as people would type it.

@@ -174,7 +174,11 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 	case peer.Notice:
 		return p.roomed(p.begin(b, "notice"), ev.Room).str("code", ev.Code).str("text", ev.Text).end()
 	case peer.Failure:
-		return p.roomed(p.begin(b, "error"), ev.Room).str("code", ev.Code).str("text", ev.Text).end()
+		o := p.roomed(p.begin(b, "error"), ev.Room).str("code", ev.Code).str("text", ev.Text)
+		if len(ev.Said) > 0 {
+			o.any("said", typed(ev.Said))
+		}
+		return o.end()
 	case peer.Answer:
 		return p.answer(b, ev)
 	}

@@ -103,7 +103,11 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 	case peer.Notice:
 		return line(b, now, "-!- "+tui.Sanitize(ev.Text))
 	case peer.Failure:
-		return line(b, now, "-!- error: "+tui.Sanitize(ev.Text))
+		b = line(b, now, "-!- error: "+tui.Sanitize(ev.Text))
+		for _, text := range typed(ev.Said) {
+			b = line(b, now, "-!- not said: "+tui.Sanitize(text))
+		}
+		return b
 	case peer.Answer:
 		for _, text := range answerLines(ev, v.gaps) {
 			b = line(b, now, "-!- "+text)

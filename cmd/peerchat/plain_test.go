@@ -13,6 +13,7 @@ import (
 
 	"peerchat/peer"
 	"peerchat/peer/wire"
+	"peerchat/tui"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/*.golden")
@@ -103,6 +104,23 @@ func TestPlainTellsWhereLinesAreMissing(t *testing.T) {
 	json := (&jsonPrinter{now: func() time.Time { return noon }}).event(nil, peer.Message{Seq: 9, Missing: 5}, &view{})
 	if !strings.HasSuffix(string(json), `"missing_before":5}`+"\n") {
 		t.Errorf("as JSON it is %s", json)
+	}
+}
+
+func TestWhatWasNotSaidIsPrinted(t *testing.T) {
+	f := peer.Failure{Room: "dev", Code: "log", Text: "2 lines were not said: the disk is full", Said: []peer.Say{
+		{Room: "dev", Kind: wire.KindText, Text: "/etc is\x1b full"}, {Room: "dev", Kind: wire.KindAction, Text: "waits"}}}
+	clock := func() time.Time { return noon }
+	want := "12:04 -!- error: 2 lines were not said: the disk is full\n12:04 -!- not said: //etc is␛ full\n12:04 -!- not said: /me waits\n"
+	if got := string(newPlainPrinter(clock, true).event(nil, f, &view{})); got != want {
+		t.Errorf("plain mode says\n%swant\n%s", got, want)
+	}
+	json := string((&jsonPrinter{now: clock}).event(nil, f, &view{}))
+	if !strings.Contains(json, `"said":["//etc is`) || !strings.Contains(json, `"/me waits"]`) {
+		t.Errorf("as JSON it is %s", json)
+	}
+	if msgs := toMsgs(f, wire.PeerID{}); len(msgs) != 1 || len(msgs[0].(tui.Failure).Said) != 2 {
+		t.Errorf("the screen is told %+v", msgs)
 	}
 }
 

@@ -48,10 +48,8 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 		err = m.cfg.Log.Append(events)
 	}
 	if err != nil {
-		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log",
-			Text: fmt.Sprintf("%d events cannot be stored, so nothing was sent: %v", len(events), err)})
-		for _, d := range said {
-			refuse(d, fmt.Errorf("say in %s: it cannot be stored: %w", in.Room, err))
+		for _, d := range said { // who said it is told so, and nobody else needs to know
+			refuse(d, fmt.Errorf("%w: %w", ErrNotStored, err))
 		}
 		return
 	}

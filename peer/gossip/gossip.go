@@ -14,6 +14,7 @@ package gossip
 
 import (
 	"crypto/ed25519"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -190,6 +191,9 @@ type Deliver struct {
 	Hops    uint8       // links that it travelled; 0: it is an own one
 	Ref     any         // own events: Draft.Ref
 }
+
+// ErrNotStored is why a draft is Refused that the Log did not take: it may be said again.
+var ErrNotStored = errors.New("it is stored before it is sent, and that failed")
 
 // Refused tells that a draft was not said: it is in no log, and nobody was sent it.
 type Refused struct {

@@ -197,6 +197,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 	events, err := m.store(out)
 	if err != nil {
 		m.retract(m.fresh)
+		m.askLater(now)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: events[0].Room, Code: "log", Text: fmt.Sprintf(
 			"%d events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
 		return
@@ -249,6 +250,24 @@ func (m *Machine) settle(now time.Time, out *Output) {
 				}
 			}
 		}
+	}
+}
+
+// askLater has what could not be stored asked for again after a while: that a neighbour has it was known before, so nothing that it says would cause that. It
+// has answered, and is not to blame.
+func (m *Machine) askLater(now time.Time) {
+	for i := range m.fresh {
+		x := &m.fresh[i]
+		if i > 0 && x.log == m.fresh[i-1].log {
+			continue
+		}
+		if a := x.log; a.ask != nil {
+			to := a.ask.to
+			a.drop()
+			m.resume(now, to)
+		}
+		x.log.askAt = later(x.log.askAt, now.Add(stuckTime))
+		m.fallBehind(now, x.room, x.log)
 	}
 }
 
