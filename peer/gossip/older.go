@@ -397,7 +397,7 @@ func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output
 	case !d.until.After(now):
 		f.Err = fmt.Errorf("fetch older messages of %s: not all came within %v: try again", r.name, demandTime)
 	case !more && len(r.asked) == 0 && !contact:
-		f.Err = fmt.Errorf("fetch older messages of %s: nobody who is linked has any", r.name)
+		f.Err = fmt.Errorf("fetch older messages of %s: nobody who is linked offers those that come just before the ones here", r.name)
 	default:
 		m.fillSoon(r, d.until)
 		return
