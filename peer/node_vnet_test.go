@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/uuid"
 
 	"peerchat/peer"
 	"peerchat/peer/history"
@@ -269,4 +272,53 @@ func TestLeavingIsToldAtOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// busyTransport keeps its Node busy from the next frame on, until idle is closed.
+type busyTransport struct {
+	peer.Transport
+	busy atomic.Bool
+	idle chan struct{}
+}
+
+func (b *busyTransport) Send(session uuid.UUID, frame []byte, fast bool) {
+	if b.busy.Load() {
+		<-b.idle
+	}
+	b.Transport.Send(session, frame, fast)
+}
+
+func TestLeavingComesAfterWhatWasSaid(t *testing.T) {
+	for range 20 { // the Node, once it looks, finds both waiting
+		synctest.Test(t, func(t *testing.T) {
+			net := peertest.NewNetwork(1)
+			defer net.Close()
+			last := &busyTransport{idle: make(chan struct{})}
+			c := newCrowdOver(t, 2, func(i int, id wire.PeerID, sink func(peer.TransportEvent)) (peer.Transport, error) {
+				if i == 0 {
+					return net.Transport(id, sink), nil
+				}
+				last.Transport = net.Transport(id, sink)
+				return last, nil
+			})
+			defer c.stop()
+			c.wantMesh(10 * time.Second)
+			last.busy.Store(true)
+			c.say(1, "first words")
+			synctest.Wait()
+			c.say(1, "last words")
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			c.nodes[1].node.Stop(over) // does not wait
+			close(last.idle)
+			if err := c.nodes[1].node.Stop(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+			if n := c.nodes[0].count(func(ev peer.Event) bool { m, ok := ev.(peer.Message); return ok && m.Text == "last words" }); n != 1 {
+				t.Fatalf("what p1 said before it left came %d times, want once", n)
+			}
+		})
+	}
 }
