@@ -21,7 +21,7 @@ func (m *Machine) want(id wire.PeerID, why purpose, out *Output) bool {
 		m.tidy(l, out)
 		return false
 	}
-	l.why, l.began = why, m.now
+	l.why, l.began, l.heirOf = why, m.now, wire.PeerID{}
 	m.hold(l, out)
 	if l.up {
 		m.question(l, out)
@@ -83,7 +83,7 @@ func (m *Machine) question(l *link, out *Output) {
 		m.send(l, Join{Nonce: l.ask}, out)
 		return
 	}
-	m.send(l, Neighbor{Nonce: l.ask, High: l.why == toBridge || l.why == toFlee || l.why == toMix && m.surrounded() || m.needy()}, out)
+	m.send(l, Neighbor{Nonce: l.ask, High: l.why == toBridge || l.why == toKeep || l.why == toFlee || l.why == toMix && m.surrounded() || m.needy()}, out)
 	if m.lonely() { // the other may be no better off
 		m.send(l, Ping{Nonce: m.number(), Alarm: true}, out)
 	}
@@ -166,6 +166,7 @@ func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
 	if !was {
 		m.add(l, out)
 	}
+	l.child = l.child || high
 	if join && l.rates.joins.take(m.now) {
 		m.announce(l, out)
 	}
@@ -181,7 +182,7 @@ func (m *Machine) accept(l *link, high, join bool, out *Output) bool {
 		return false
 	case !m.packed():
 		return true
-	case high && !join && m.swapped(l.origin):
+	case high && !join && !m.admitSwap(l.origin):
 		return false
 	case high:
 		m.evict(m.victim(l.origin), l.peer, out)
@@ -222,19 +223,39 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 		}
 		m.refused(l, out)
 	case l.active:
-	case !m.packed():
+	case m.packed():
+		m.squeeze(l, out)
+	default:
 		m.add(l, out)
-	case l.why == toTake || l.why == toBridge || l.why == toCheck || l.why == toJoin:
-		m.evict(m.victim(l.origin), l.peer, out)
-		m.add(l, out)
-	case (l.why == toMix || l.why == toFlee) && m.surplus() != nil && !m.crowded(l.origin):
-		m.evict(m.surplus(), l.peer, out)
-		m.add(l, out)
-	default: // others came first
-		m.send(l, Disconnect{}, out)
-		m.remember(known{peer: l.peer, origin: l.origin, proven: true})
+	}
+	if l.active && (l.why == toJoin || l.why == toKeep || l.why == toBridge || len(m.active) == 1) {
+		m.lead(l)
 	}
 	m.tidy(l, out)
+}
+
+// squeeze takes in one that has accepted though all places are taken by now, in the place of another, or tells it that others came first.
+func (m *Machine) squeeze(l *link, out *Output) {
+	var v *link
+	switch l.why {
+	case toJoin, toKeep, toBridge, toCheck:
+		v = m.victim(l.origin)
+	case toTake: // it has come in elsewhere
+		if v = m.victim(l.origin); v.kin() {
+			v = nil
+		}
+	case toMix, toFlee:
+		if !m.crowded(l.origin) {
+			v = m.surplus()
+		}
+	}
+	if v == nil {
+		m.send(l, Disconnect{}, out)
+		m.remember(known{peer: l.peer, origin: l.origin, proven: true})
+		return
+	}
+	m.evict(v, l.peer, out)
+	m.add(l, out)
 }
 
 func (m *Machine) disconnected(l *link, msg Disconnect, out *Output) {
@@ -246,12 +267,16 @@ func (m *Machine) disconnected(l *link, msg Disconnect, out *Output) {
 		m.tidy(l, out)
 		return
 	}
+	parent := l.parent && !msg.Leaving
 	m.remove(l, out)
 	if !msg.Leaving {
 		m.remember(known{peer: l.peer, origin: l.origin, proven: true, tried: m.round, rest: m.rests(l)})
 	}
 	m.tidy(l, out)
-	if !m.full() && !msg.Instead.IsZero() {
+	switch {
+	case parent:
+		m.handed(Contact{Peer: l.peer, Origin: l.origin}, msg.Instead, out)
+	case !m.full() && !msg.Instead.IsZero():
 		m.want(msg.Instead, toFill, out)
 	}
 	m.evicted()
@@ -277,7 +302,7 @@ func (m *Machine) add(l *link, out *Output) {
 
 // remove takes l from the active view, and nothing else.
 func (m *Machine) remove(l *link, out *Output) {
-	l.active, l.suspect, l.missed, l.ping = false, false, false, 0
+	l.active, l.suspect, l.missed, l.ping, l.parent, l.child = false, false, false, 0, false, false
 	m.active = slices.DeleteFunc(m.active, func(o *link) bool { return o == l })
 	m.settled()
 	m.crowd()

@@ -87,6 +87,7 @@ var bugs = []bug{
 var telling = []plan{
 	{peers: 8, what: []string{"cuts", "partition", "wrong size", "leave", "newcomers", "half crash"}},
 	{seed: 41, peers: 3, what: []string{"right size", "heal", "partition", "all restart", "cuts", "instant network", "flapping", "newcomers", "flapping"}},
+	{seed: 310, peers: 45, what: []string{"long partition"}},
 	{seed: 76, peers: 4, what: []string{"contacts", "instant network", "instant network", "partition", "suspicions", "instant network",
 		"instant network", "flapping", "wrong size"}},
 }

@@ -56,6 +56,8 @@ func (m *Machine) Check() error {
 			return fmt.Errorf("a link is there and asked for")
 		case l.busy() != waiting[l] || waiting[l] == l.deadline.IsZero():
 			return fmt.Errorf("a link is busy: %v, waited for: %v, until %v", l.busy(), waiting[l], l.deadline)
+		case l.kin() && !l.active:
+			return fmt.Errorf("a parent or a child is no neighbour")
 		case l.held && !l.active && !l.busy():
 			return fmt.Errorf("a link is held for nothing")
 		}

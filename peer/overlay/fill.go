@@ -116,7 +116,7 @@ func (m *Machine) refused(l *link, out *Output) {
 	if i := m.indexOf(l.peer); i >= 0 {
 		m.passive[i].tried = m.round
 	}
-	if i := m.indexLost(l.peer); i >= 0 {
+	if i := m.indexLost(l.peer); i >= 0 && l.why == toBridge {
 		m.again(i)
 	}
 	switch {

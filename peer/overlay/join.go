@@ -52,8 +52,9 @@ func (m *Machine) join(out *Output) {
 			break
 		}
 		c.tried = m.pass
-		if m.Neighbor(c.Peer) {
-			m.inside = true // it has come to this peer by itself
+		if l, _ := m.find(c.Peer); l != nil && l.active { // it has come to this peer by itself
+			m.inside = true
+			m.lead(l)
 			return
 		}
 		if m.want(c.Peer, toJoin, out) {

@@ -54,7 +54,7 @@ type Machine struct {
 	mixWait time.Duration // before the try after that
 	even    time.Time     // when no origin had more neighbours than its share any more
 	hurries bucket        // tries that do not wait so long
-	swaps   bucket        // see swapped
+	swaps   bucket        // see admitSwap
 	named   int           // how many of those that the caller names at namedAt are to be tried
 	namedAt time.Time
 	origin  string // of the first link that had one
@@ -90,11 +90,14 @@ type link struct {
 	putOff   int       // how often that was put off
 	missed   bool      // it is suspected because it left Pings unanswered
 	rtt      time.Duration
-	dialing  bool      // LinkUp or LinkFailed must follow
-	ask      uint32    // the nonce that was not answered yet; 0: none
-	why      purpose   // of the dialing and the ask
-	began    time.Time // of both
-	deadline time.Time // of both
+	parent   bool        // it let this peer in, or got the place of who did; see tree.go
+	child    bool        // this peer let it in
+	heirOf   wire.PeerID // the parent that took it in this peer's place, and is not a neighbour any more
+	dialing  bool        // LinkUp or LinkFailed must follow
+	ask      uint32      // the nonce that was not answered yet; 0: none
+	why      purpose     // of the dialing and the ask
+	began    time.Time   // of both
+	deadline time.Time   // of both
 	rates    rates
 }
 
@@ -105,6 +108,7 @@ const (
 	toJoin   purpose = iota + 1 // it is to let this peer into the room
 	toFill                      // there is a free place
 	toTake                      // a newcomer's walk ended here: this peer makes room for it
+	toKeep                      // it got this peer's place with its parent: the path into the room leads through it now
 	toBridge                    // it was a neighbour until the link broke: a partition may have been between
 	toMix                       // too many neighbours have one origin
 	toFlee                      // all have it, though this peer knows others

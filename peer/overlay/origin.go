@@ -18,7 +18,7 @@ func (m *Machine) victim(origin string) *link {
 		if l := m.silent(same); l != nil {
 			return l
 		}
-		if l := m.pick(same); l != nil {
+		if l := m.least(same); l != nil {
 			return l
 		}
 	}
@@ -31,7 +31,7 @@ func (m *Machine) victim(origin string) *link {
 			most = n
 		}
 	}
-	return m.pick(func(l *link) bool { return m.counts(l) && m.ways(l, origin) >= most })
+	return m.least(func(l *link) bool { return m.counts(l) && m.ways(l, origin) >= most })
 }
 
 // ways is how many neighbours have the origin of l, with one more of the given origin.
@@ -77,16 +77,16 @@ func (m *Machine) uneven() bool { return m.more(m.share()) }
 // surrounded tells whether that origin has all of them.
 func (m *Machine) surrounded() bool { return m.uneven() && m.more(len(m.active)-1) }
 
-// swapped tells whether one of the given origin would take the place of another of the same, and enough have done so of late. Where most of a room is in
-// one house, all want the few neighbours that are elsewhere, and would take them from each other for ever. A peer with no other neighbours lets them: then there may be nobody
-// else who could; and newcomers may always.
-func (m *Machine) swapped(origin string) bool {
-	return m.crowded(origin) && !m.surrounded() && !m.swaps.take(m.now)
+// admitSwap tells whether one of the given origin may push itself in now, and counts it if it takes the place of another of the same: few may within a while.
+// Where most of a room is in one house, all want the few neighbours that are elsewhere, and would take them from each other for ever. A peer with no other
+// neighbours lets them: then there may be nobody else who could; and newcomers may always.
+func (m *Machine) admitSwap(origin string) bool {
+	return !m.crowded(origin) || m.surrounded() || m.swaps.take(m.now)
 }
 
 // surplus is a random neighbour of an origin with more than its share; nil if there is none.
 func (m *Machine) surplus() *link {
-	return m.pick(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() && m.counts(l) })
+	return m.least(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() && m.counts(l) })
 }
 
 // far tells whether a passive peer is of another origin than too many neighbours are, as a link with it has shown. Where many want the few neighbours that

@@ -35,6 +35,17 @@ func views(active int) func(*member.RoomConfig) {
 	return func(c *member.RoomConfig) { c.Overlay.Active, c.Overlay.Passive = active, 2*active }
 }
 
+// comes has one more peer come, who knows the given ones.
+func (l *lab) comes(contacts ...int) {
+	i := l.Add(wireID(l.Len()))
+	cfg := member.Config{Overlay: l.cfg.Overlay, After: l.after}
+	cfg.Overlay.Self, cfg.Overlay.Rand, cfg.Overlay.RoomSize = l.ID(i), source(1), l.Living()+1
+	for _, k := range contacts {
+		cfg.Contacts = append(cfg.Contacts, overlay.Contact{Peer: l.ID(k)})
+	}
+	l.Start(i, member.New(cfg))
+}
+
 func TestPlays(t *testing.T) {
 	plays := map[string]func() *lab{
 		"three meet": func() *lab {
@@ -55,15 +66,22 @@ func TestPlays(t *testing.T) {
 			l.Run(3 * time.Second)
 			return l
 		},
+		"a child is handed on": func() *lab {
+			l := people("ann", views(2))
+			for _, name := range []string{"bob", "cyd", "dan"} {
+				l.tell("— %s comes, who knows ann only —", name)
+				l.names = append(l.names, name)
+				l.comes(0)
+				l.Run(time.Second)
+			}
+			return l
+		},
 		"the contact is dead": func() *lab {
 			l := people("ann bob cyd", nil)
 			l.names = append(l.names, "dan")
 			l.tell("— cyd dies, and dan is told of cyd and ann —")
 			l.kill(2)
-			i := l.Add(wireID(3))
-			m := member.New(member.Config{Overlay: overlay.Config{Self: l.ID(i), Rand: source(1), RoomSize: 3}, After: l.after,
-				Contacts: []overlay.Contact{{Peer: l.ID(2)}, {Peer: l.ID(0)}}})
-			l.Start(i, m)
+			l.comes(2, 0)
 			l.Run(2 * time.Second)
 			return l
 		},
@@ -80,12 +98,12 @@ func TestPlays(t *testing.T) {
 			l.Resize()
 			l.Run(5 * time.Second)
 			l.log = new(strings.Builder)
-			l.tell("— all neighbours of ann but one die, and the broadcast notices that one of them is silent —")
-			near := l.Graph().Out[0]
+			l.tell("— all neighbours of bob but one die, and the broadcast notices that one of them is silent —")
+			near := l.Graph().Out[1]
 			for _, k := range near[1:] {
 				l.kill(k)
 			}
-			l.Input(0, overlay.Suspect{Peer: l.ID(near[1])})
+			l.Input(1, overlay.Suspect{Peer: l.ID(near[1])})
 			l.Run(1500 * time.Millisecond)
 			return l
 		},
