@@ -64,9 +64,7 @@ func (s *sybil) Step(now time.Time, in sim.Input, out *sim.Output) {
 	out.Wake = now.Add(time.Second)
 }
 
-const attacker = "203.0.113.66"
-
-// siege is a room of honest peers with an address each, who have had a minute, in which an attacker then has many names at one address.
+// siege is a room of honest peers with an address each, who have had a minute, in which an attacker then has many names at one address or at a few.
 type siege struct {
 	*member.Room
 	t            *testing.T
@@ -75,14 +73,19 @@ type siege struct {
 	longest      time.Duration         // that somebody was
 }
 
-// newSiege makes one; as many of the honest as are said join later.
+// newSiege makes one, with one address; as many of the honest as are said join later.
 func newSiege(t *testing.T, seed uint64, honest, evil, later int) *siege {
+	return newSiegeOf(t, seed, honest, evil, later, 1)
+}
+
+// newSiegeOf makes one with so many addresses.
+func newSiegeOf(t *testing.T, seed uint64, honest, evil, later, addresses int) *siege {
 	s := &siege{t: t, honest: honest, evil: evil, since: map[int]time.Duration{}}
 	cfg := member.RoomConfig{Contacts: 4, Sized: true}
 	cfg.Sim.Seed, cfg.Sim.Network = seed, home()
 	cfg.Origin = func(i int) string {
 		if s.attacks(i) {
-			return attacker
+			return "203.0.113." + strconv.Itoa(i%addresses)
 		}
 		return "198.51.100." + strconv.Itoa(i)
 	}
@@ -190,7 +193,26 @@ func TestEclipse(t *testing.T) {
 	}
 }
 
-// The same while one in ten dies every 10 s, and comes back without knowing anybody.
+// An attacker with 150 names at each of two addresses, or of three, has some peers for itself, and then keeps them. It cannot take the room apart.
+func TestEclipseFromSeveralAddresses(t *testing.T) {
+	for addresses, most := range map[int]float64{2: 2, 3: 10} { // of the time of the honest, in per cent
+		apart := 0
+		for seed := range rooms(2) {
+			s := newSiegeOf(t, seed+100, 60, 150*addresses, 0, addresses)
+			for range 100 {
+				s.watch(time.Second)
+				apart += len(s.since)
+			}
+		}
+		part := float64(apart) / float64(60*rooms(2))
+		t.Logf("%d addresses: the honest were apart %.1f %% of the time", addresses, part)
+		if part > most {
+			t.Errorf("%d addresses: the honest were apart %.1f %% of the time, want %v at most", addresses, part, most)
+		}
+	}
+}
+
+// The same as with one address while one in ten dies every 10 s, and comes back without knowing anybody.
 func TestEclipseWhilePeersComeAndGo(t *testing.T) {
 	for seed := range rooms(4) {
 		s := newSiege(t, seed, 60, 150, 0)

@@ -31,7 +31,28 @@ func (m *Machine) victim(origin string) *link {
 			most = n
 		}
 	}
+	if most == 1 && origin != "" {
+		if l := m.pushed(); l != nil {
+			return l
+		}
+	}
 	return m.least(func(l *link) bool { return m.counts(l) && m.ways(l, origin) >= most })
+}
+
+// pushed is a random one of those that pushed themselves in, if they are as many as one origin may have places; nil if they are fewer. Who has names at many
+// origins, one neighbour of each, so gets no more by force than who has them at one.
+func (m *Machine) pushed() *link {
+	n := 0
+	forced := func(l *link) bool { return l.child && m.counts(l) }
+	for _, l := range m.active {
+		if forced(l) {
+			n++
+		}
+	}
+	if n < m.share() {
+		return nil
+	}
+	return m.pick(forced)
 }
 
 // ways is how many neighbours have the origin of l, with one more of the given origin.
