@@ -60,9 +60,9 @@ func TestHostileNeighbourPassesNothingOn(t *testing.T) {
 		if w.told(t, "silent", v, 2) > 0 {
 			told++
 		}
-		// Three questions in vain show that it is silent, if they are those that are put to find that out. Among six they are.
+		// Three questions in vain show that it is silent, if they are those that are put to find that out. Among eight they are.
 		for _, p := range w.honest() {
-			if found := len(p.trouble("silent")) > 0; found && asked[p] < 3 || !found && asked[p] >= 6 {
+			if found := len(p.trouble("silent")) > 0; found && asked[p] < 3 || !found && asked[p] >= 8 {
 				t.Errorf("seed %d: %s asked mallory %d times in vain, and was told that it is silent: %v", seed, p.name, asked[p], found)
 			}
 		}
