@@ -134,6 +134,23 @@ func (a *authorLog) mend() {
 	}
 }
 
+// tellBehind is told that a log began after began. If it begins earlier now, that is told to the neighbours whose log ends before that: else they go on past what is
+// here now, and take it for lost. Those whose log begins later tellBase tells.
+func (m *Machine) tellBehind(r *room, a *authorLog, began uint64, out *Output) {
+	if a.base >= began {
+		return
+	}
+	for _, l := range m.linkList {
+		s := l.share(r)
+		if s == nil || l.busy { // which gets a digest afterwards
+			continue
+		}
+		if k := s.known[a.id]; k.seq < began && k.base <= a.base {
+			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name, Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
+		}
+	}
+}
+
 // missingBefore is how many events before one are known to be missing, if it is the first after what its log went on past.
 func (a *authorLog) missingBefore(seq uint64) uint64 {
 	if seq != a.torn.up+1 {

@@ -375,3 +375,30 @@ func TestOneNeighbourCannotMakeLosses(t *testing.T) {
 		t.Errorf("mal says that %d of her own lines are gone, which is more than anybody says", events)
 	}
 }
+
+// Eve comes to a room, fills her window by talking, and then meets bob, who has said more than is kept, and dan, who stopped at 40 of it. She begins bob's log with
+// its last line, tells dan so, and fetches what comes before. Dan has to hear of that, too: else he goes on past what she has.
+func TestWhatANeighbourFetchesMeanwhileIsNotLost(t *testing.T) {
+	w := forgetful(t, 12, "bob", "dan")
+	bob, dan := w.nodes[0], w.nodes[1]
+	w.flood(1, 40, bob)
+	w.run(time.Second)
+	w.unlink(bob, dan)
+	eve := w.add("eve", 9)
+	eve.store, eve.window = history.NewMemoryWith(history.Limits{Events: 200}), Window{Events: 150, Age: -1}
+	w.start(eve)
+	w.run(time.Second)
+	w.flood(1, 160, eve)
+	w.flood(20, 50, bob)
+	w.link(bob, eve)
+	w.link(eve, dan)
+	w.run(time.Minute)
+	log := wire.LogOf(bob.id, 1)
+	if base := eve.store.Base(general, log); base >= 1000 || dan.store.Base(general, log) > base {
+		t.Errorf("dan's log of bob begins after %d, eve's after %d: want both to begin where hers does, before the last of the 1040 lines", dan.store.Base(general, log), base)
+	}
+	lacks := dan.unseen(bob, 0)
+	if events, times := dan.lostOf(bob); times != 1 || events != lacks || lacks == 0 {
+		t.Errorf("dan never saw %d of bob's lines, and was told %d times that %d are lost", lacks, times, events)
+	}
+}

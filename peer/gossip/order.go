@@ -55,7 +55,8 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	}
 	s.answers(now, a, e)
 	if a != nil && e.Seq <= a.head {
-		if e.Seq <= a.base && m.olderEvent(now, l, r, a, e, f, out) {
+		if began := a.base; e.Seq <= began && m.olderEvent(now, l, r, a, e, f, out) {
+			m.tellBehind(r, a, began, out)
 			return true
 		}
 		m.duplicate(now, l, s, a, e, f.Live, out)
