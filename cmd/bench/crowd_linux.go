@@ -35,8 +35,8 @@ const crowdRoom = wire.Room("general")
 const crowdAtOnce = 8
 
 // crowdMemory is what a crowd may use before its garbage is collected all the same. To mark the stacks and the heap of a thousand peers takes a second or more, in
-// which they all wait, as peers of processes of their own never do together.
-const crowdMemory = 14 << 30
+// which they all wait, as peers of processes of their own never do together. Nor may there be too little of it: at the limit they wait all the time.
+const crowdMemory = 18 << 30
 
 // crowd is many peers in one process: whole Nodes with links over WebRTC on the loopback interface; their tracker and their
 // histories are in memory.

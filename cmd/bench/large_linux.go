@@ -38,18 +38,22 @@ func large(b *bench) ([]table, error) {
 	if err := p.ask("count", patience, &now); err != nil {
 		return nil, err
 	}
-	var kept struct{}
-	if err := p.ask("keep", patience, &kept); err != nil {
-		return nil, err
+	// Garbage is collected before each order, and none while it lasts.
+	said := func(into *talks, how string, o talkOrder) error {
+		var kept struct{}
+		if err := p.ask("keep", patience, &kept); err != nil {
+			return err
+		}
+		return into.talk(p, how, o)
 	}
 	var first, trees, flood talks
 	o := talkOrder{lines: largeTalk, senders: largeTalk, size: largeSize, every: largeEvery}
-	if err := first.talk(p, "talk", o); err != nil {
+	if err := said(&first, "talk", o); err != nil {
 		return nil, err
 	}
 	o.lines, o.every = largeLines, largeEvery
 	for r := range min(b.rounds, largeRounds) {
-		err := swap(r, func() error { return trees.talk(p, "talk", o) }, func() error { return flood.talk(p, "flood", o) })
+		err := swap(r, func() error { return said(&trees, "talk", o) }, func() error { return said(&flood, "flood", o) })
 		if err != nil {
 			return nil, err
 		}
