@@ -111,7 +111,6 @@ func TestPlainWaitsLongerInANewRoom(t *testing.T) {
 	r.said(10, true)
 	r.pass(time.Second)
 	r.want(t, "what comes later", "<ann> 10")
-
 }
 
 // A live line never waits. What is fetched after it is marked.

@@ -159,18 +159,7 @@ func TestADamagedHoleIsNotBelieved(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		d, err := connect(path, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(d.script(damage), d.close()); err != nil {
-			t.Fatal(err)
-		}
-		_, err = OpenSQLite(path, Config{})
-		var corrupt *CorruptError
-		if !errors.As(err, &corrupt) {
-			t.Errorf("%s: open gave %v: want a CorruptError", what, err)
-		}
+		wantCorrupt(t, what, path, damage)
 	}
 }
 

@@ -226,24 +226,30 @@ func mustTell(t *testing.T, s *SQLite) {
 	}
 }
 
+// wantCorrupt damages a file by SQL and fails the test unless that is noticed when it is opened.
+func wantCorrupt(t *testing.T, what, path, damage string) {
+	t.Helper()
+	d, err := connect(path, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.script(damage), d.close()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = OpenSQLite(path, Config{})
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) {
+		t.Errorf("%s: open gave %v: want a CorruptError", what, err)
+	}
+}
+
 func TestADamagedRowIsNotTakenOver(t *testing.T) {
 	for file, damage := range map[string]string{
 		"schema2.sql": "UPDATE logs SET head = 1",
 		"schema3.sql": "UPDATE events SET data = x'00' WHERE seq = 2",
 	} {
 		path := fromSQL(t, file)
-		d, err := connect(path, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(d.script(damage), d.close()); err != nil {
-			t.Fatal(err)
-		}
-		_, err = OpenSQLite(path, Config{})
-		var corrupt *CorruptError
-		if !errors.As(err, &corrupt) {
-			t.Errorf("open of %s gave %v: want a CorruptError", file, err)
-		}
+		wantCorrupt(t, file, path, damage)
 	}
 }
 
