@@ -12,7 +12,7 @@ UNITS        = $(shell $(GO) list ./... | grep -v '/e2e')
 
 # What starts no goroutine has no races, and takes the detector five to ten times as long: it is tested without, and so at its full
 # length. These are the packages that are pure, and test files of others that say !race (cmd/deps_test.go holds both to it).
-PURE         = ./media/mediatest ./peer/election ./peer/gossip ./peer/negotiate ./peer/overlay ./peer/presence ./peer/sim \
+PURE         = ./media/mediatest ./peer/cbor ./peer/election ./peer/gossip ./peer/negotiate ./peer/overlay ./peer/presence ./peer/sim \
                ./peer/sim/chat ./peer/sim/member ./peer/wire
 ALONE        = $(shell grep -lrx '//go:build !race' --include='*_test.go' --exclude='norace_test.go' cmd media peer signaling tui)
 ALONE_TESTS  = $(shell sed -nE 's/^func ((Test|Fuzz)[A-Za-z0-9_]*).*/\1/p' $(ALONE) | paste -sd '|')

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"peerchat/peer/cbor"
 	"peerchat/peer/wire"
 )
 
@@ -32,8 +33,8 @@ type chain [16]byte
 
 func (r *record) chain(room wire.Room) chain {
 	var b [256]byte
-	text := appendText(appendArray(append(b[:0], chainDomain...), 5), string(room))
-	text = appendVersion(appendBytes(text, r.peer[:]), r.start())
+	text := cbor.AppendText(cbor.AppendArray(append(b[:0], chainDomain...), 5), string(room))
+	text = appendVersion(cbor.AppendBytes(text, r.peer[:]), r.start())
 	sum := sha256.Sum256(text)
 	return chain(sum[:len(chain{})])
 }
@@ -60,7 +61,7 @@ func (c chain) walk(p proof, from, to uint64) proof {
 // so that nobody else knows it, and there is nothing to be kept.
 func (r *record) value(key ed25519.PrivateKey, room wire.Room, k uint64) proof {
 	h := hmac.New(sha256.New, key.Seed())
-	h.Write(r.appendBody(appendText(appendArray([]byte(secretDomain), 10), string(room))))
+	h.Write(r.appendBody(cbor.AppendText(cbor.AppendArray([]byte(secretDomain), 10), string(room))))
 	last := proof(h.Sum(nil)[:len(proof{})])
 	return r.chain(room).walk(last, chainLength, k)
 }

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
 	"pgregory.net/rapid"
 
+	"peerchat/peer/cbor/cbortest"
 	"peerchat/peer/wire"
 )
 
@@ -58,10 +58,7 @@ func (l *lone) wants(of int) (list []wanted) {
 func TestChainIsAsDocumented(t *testing.T) {
 	r := person(1, 3, 7)
 	r = sealed(keyFor(1), record{version: r.version, base: 7, name: "bob"})
-	enc, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	enc, _ := cbortest.Modes(t)
 	text, err := enc.Marshal([]any{string(room), r.peer[:], r.Run, r.Seq, r.base})
 	if err != nil {
 		t.Fatal(err)

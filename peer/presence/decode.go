@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"peerchat/peer/cbor"
 	"peerchat/peer/wire"
 )
 
@@ -24,9 +25,9 @@ func decodeMessage(data []byte, scratch *records) (message, error) {
 	if len(data) > MaxMessage {
 		return nil, fmt.Errorf("presence message is %d bytes long: at most %d are allowed", len(data), MaxMessage)
 	}
-	r := &reader{b: data}
-	items := r.array("presence message", 2, 5)
-	kind := r.uint("type of presence message", kindRecords, kindVote)
+	r := &reader{cbor.NewReader(data)}
+	items := r.Array("presence message", 2, 5)
+	kind := r.Uint("type of presence message", kindRecords, kindVote)
 	var m message
 	switch kind {
 	case kindRecords:
@@ -38,26 +39,37 @@ func decodeMessage(data []byte, scratch *records) (message, error) {
 	case kindList:
 		m = r.list()
 	case kindDone:
-		m = &done{chunk: uint8(r.uint("chunk", 0, chunks-1))}
+		m = &done{chunk: uint8(r.Uint("chunk", 0, chunks-1))}
 	case kindWant:
 		m = r.want()
 	case kindBranch:
-		m = &branch{share(r.uint("share", 0, uint64(parent)))}
+		m = &branch{share(r.Uint("share", 0, uint64(parent)))}
 	case kindHave:
 		m = &have{r.offered()}
 	case kindVote:
-		m = &vote{here: r.bool("here"), items: r.offered()}
+		m = &vote{here: r.Bool("here"), items: r.offered()}
 	}
-	if r.err == nil && items != [...]int{0, 5, 4, 5, 3, 2, 2, 2, 2, 3}[kind] {
-		r.fail(fmt.Errorf("type %d has %d items", kind, items))
+	if r.Err() == nil && items != [...]int{0, 5, 4, 5, 3, 2, 2, 2, 2, 3}[kind] {
+		r.Failf("type %d has %d items", kind, items)
 	}
-	if r.err == nil && len(r.b) > 0 {
-		r.fail(errTrailing)
-	}
-	if r.err != nil {
-		return nil, fmt.Errorf("presence message of type %d: %w", kind, r.err)
+	if err := r.End(); err != nil {
+		return nil, fmt.Errorf("presence message of type %d: %w", kind, err)
 	}
 	return m, nil
+}
+
+// reader reads what the messages are made of.
+type reader struct{ cbor.Reader }
+
+func (r *reader) peer(what string) (id wire.PeerID) {
+	r.Fill(what, id[:])
+	return id
+}
+
+func (r *reader) u64(what string) uint64 {
+	var b [8]byte
+	r.Fill(what, b[:])
+	return binary.BigEndian.Uint64(b[:])
 }
 
 func (r *reader) records(m *records) *records {
@@ -65,15 +77,15 @@ func (r *reader) records(m *records) *records {
 		m = &records{}
 	}
 	m.records, m.beats, m.downs = m.records[:0], m.beats[:0], m.downs[:0]
-	m.answer = r.bool("answer")
-	for range r.array("records", 0, maxRecords) {
-		if r.err != nil {
+	m.answer = r.Bool("answer")
+	for range r.Array("records", 0, maxRecords) {
+		if r.Err() != nil {
 			return m
 		}
 		m.records = append(m.records, r.record())
 	}
-	for range r.array("beats", 0, maxBeats) {
-		if r.err != nil {
+	for range r.Array("beats", 0, maxBeats) {
+		if r.Err() != nil {
 			return m
 		}
 		m.beats = append(m.beats, r.beat())
@@ -82,8 +94,8 @@ func (r *reader) records(m *records) *records {
 	if len(m.records)+len(m.beats) == 0 {
 		least = 1
 	}
-	for range r.array("downs", least, maxDowns) {
-		if r.err != nil {
+	for range r.Array("downs", least, maxDowns) {
+		if r.Err() != nil {
 			return m
 		}
 		m.downs = append(m.downs, r.down())
@@ -91,11 +103,11 @@ func (r *reader) records(m *records) *records {
 	return m
 }
 
-func (r *reader) items(what string, n int) { r.array(what, n, n) }
+func (r *reader) items(what string, n int) { r.Array(what, n, n) }
 
 func (r *reader) version(what string, least uint64) version {
-	return version{Run: r.uint(what+"'s run", least, wire.MaxCounter), Seq: r.uint(what+"'s seq", least, wire.MaxCounter),
-		Beat: r.uint(what+"'s beat", 0, wire.MaxCounter)}
+	return version{Run: r.Uint(what+"'s run", least, wire.MaxCounter), Seq: r.Uint(what+"'s seq", least, wire.MaxCounter),
+		Beat: r.Uint(what+"'s beat", 0, wire.MaxCounter)}
 }
 
 func (r *reader) record() (a aged) {
@@ -104,30 +116,30 @@ func (r *reader) record() (a aged) {
 	a.peer = r.peer("peer")
 	a.version = r.version("record", 1)
 	a.base = a.Beat
-	a.period = uint16(r.uint("period", MinPeriod, MaxPeriod))
+	a.period = uint16(r.Uint("period", MinPeriod, MaxPeriod))
 	if a.age >= uint32(a.period)*lifetimes*10 {
-		r.fail(fmt.Errorf("record of period %d s is %d.%d s old", a.period, a.age/10, a.age%10))
+		r.Failf("record of period %d s is %d.%d s old", a.period, a.age/10, a.age%10)
 	}
-	a.left = r.uint("left", 0, 1) == 1
-	bits := r.uint("voice", 0, 7)
+	a.left = r.Uint("left", 0, 1) == 1
+	bits := r.Uint("voice", 0, 7)
 	a.voice = Voice{In: bits&1 != 0, Muted: bits&2 != 0, Deaf: bits&4 != 0}
 	if !a.voice.valid() {
-		r.fail(fmt.Errorf("voice is %d: muted or deaf without being in it", bits))
+		r.Failf("voice is %d: muted or deaf without being in it", bits)
 	}
 	a.name = r.name("name", 1)
 	a.status = r.name("status", 0)
-	if size := len(a.anchor); a.left {
-		r.bytes("anchor", 0)
+	if a.left {
+		r.Bytes("anchor", 0, 0)
 	} else {
-		copy(a.anchor[:], r.bytes("anchor", size))
+		r.Fill("anchor", a.anchor[:])
 	}
-	copy(a.sig[:], r.bytes("signature", len(a.sig)))
+	r.Fill("signature", a.sig[:])
 	most := min(uint64(chainLength), wire.MaxCounter-a.base)
 	if a.left {
 		most = 0
 	}
-	if more := r.uint("beats since", 0, most); more == 0 {
-		r.bytes("proof", 0)
+	if more := r.Uint("beats since", 0, most); more == 0 {
+		r.Bytes("proof", 0, 0)
 	} else {
 		a.Beat += more
 		a.proof = r.proof()
@@ -135,10 +147,10 @@ func (r *reader) record() (a aged) {
 	return a
 }
 
-func (r *reader) age() uint32 { return uint32(r.uint("age", 0, MaxPeriod*lifetimes*10-1)) }
+func (r *reader) age() uint32 { return uint32(r.Uint("age", 0, MaxPeriod*lifetimes*10-1)) }
 
 func (r *reader) proof() (p proof) {
-	copy(p[:], r.bytes("proof", len(p)))
+	r.Fill("proof", p[:])
 	return p
 }
 
@@ -146,20 +158,20 @@ func (r *reader) beat() (b beat) {
 	r.items("beat", 4)
 	b.age = r.age()
 	b.key = r.u64("key")
-	b.beat = r.uint("beat", 1, wire.MaxCounter)
+	b.beat = r.Uint("beat", 1, wire.MaxCounter)
 	b.proof = r.proof()
 	return b
 }
 
 // name reads a username in its canonical form, or nothing where that is allowed.
 func (r *reader) name(what string, least int) string {
-	b := r.text(what, least, maxNames)
+	b := r.Text(what, least, maxNames)
 	if len(b) == 0 {
 		return ""
 	}
 	s := string(b)
 	if name, err := wire.ParseName(s); err != nil || name != s {
-		r.fail(fmt.Errorf("%s %q is not in canonical form", what, s))
+		r.Failf("%s %q is not in canonical form", what, s)
 	}
 	return s
 }
@@ -169,12 +181,12 @@ func (r *reader) down() (d down) {
 	d.peer = r.peer("peer")
 	d.version = r.version("down", 1)
 	d.by = r.peer("reporter")
-	copy(d.sig[:], r.bytes("signature", len(d.sig)))
+	r.Fill("signature", d.sig[:])
 	return d
 }
 
 func (r *reader) hashes(n int) []uint64 {
-	b := r.bytes("hashes", 8*n)
+	b := r.Bytes("hashes", 8*n, 8*n)
 	if b == nil {
 		return nil
 	}
@@ -186,42 +198,42 @@ func (r *reader) hashes(n int) []uint64 {
 }
 
 func (r *reader) summary() *summary {
-	m := &summary{reply: r.bool("reply"), count: r.uint("count", 0, MaxMembers)}
+	m := &summary{reply: r.Bool("reply"), count: r.Uint("count", 0, MaxMembers)}
 	copy(m.hashes[:], r.hashes(chunks))
 	return m
 }
 
 func (r *reader) compare() *compare {
-	m := &compare{chunk: uint8(r.uint("chunk", 0, chunks-1)), bits: uint8(r.uint("bits", 0, maxBits))}
-	n := r.array("counts", 1<<m.bits, 1<<m.bits)
+	m := &compare{chunk: uint8(r.Uint("chunk", 0, chunks-1)), bits: uint8(r.Uint("bits", 0, maxBits))}
+	n := r.Array("counts", 1<<m.bits, 1<<m.bits)
 	for range n {
-		m.counts = append(m.counts, r.uint("count", 0, MaxMembers))
+		m.counts = append(m.counts, r.Uint("count", 0, MaxMembers))
 	}
 	m.hashes = r.hashes(n)
 	return m
 }
 
 func (r *reader) list() *list {
-	m := &list{chunk: uint8(r.uint("chunk", 0, chunks-1))}
-	for range r.array("parts", 1, maxParts) {
-		if r.err != nil {
+	m := &list{chunk: uint8(r.Uint("chunk", 0, chunks-1))}
+	for range r.Array("parts", 1, maxParts) {
+		if r.Err() != nil {
 			return m
 		}
 		r.items("part", 3)
 		p := part{from: r.u64("from"), to: r.u64("to")}
 		if n := len(m.parts); p.from > p.to || p.from>>(64-chunkBits) != uint64(m.chunk) || p.to>>(64-chunkBits) != uint64(m.chunk) ||
 			n > 0 && p.from <= m.parts[n-1].to {
-			r.fail(fmt.Errorf("parts of a list are out of order"))
+			r.Failf("parts of a list are out of order")
 		}
-		for range r.array("items", 0, MaxMessage/12) {
-			if r.err != nil {
+		for range r.Array("items", 0, MaxMessage/12) {
+			if r.Err() != nil {
 				return m
 			}
 			r.items("item", 4)
-			l := listed{key: r.u64("key"), run: r.uint("run", 1, wire.MaxCounter), seq: r.uint("seq", 1, wire.MaxCounter),
-				doubted: r.bool("doubted")}
+			l := listed{key: r.u64("key"), run: r.Uint("run", 1, wire.MaxCounter), seq: r.Uint("seq", 1, wire.MaxCounter),
+				doubted: r.Bool("doubted")}
 			if n := len(p.items); l.key < p.from || l.key > p.to || n > 0 && l.key <= p.items[n-1].key {
-				r.fail(fmt.Errorf("items of a list are out of order"))
+				r.Failf("items of a list are out of order")
 			}
 			p.items = append(p.items, l)
 		}
@@ -232,8 +244,8 @@ func (r *reader) list() *list {
 
 func (r *reader) want() *want {
 	m := &want{}
-	for range r.array("items", 1, maxWants) {
-		if r.err != nil {
+	for range r.Array("items", 1, maxWants) {
+		if r.Err() != nil {
 			return m
 		}
 		r.items("item", 4)
@@ -243,12 +255,12 @@ func (r *reader) want() *want {
 }
 
 func (r *reader) offered() (items []offered) {
-	for range r.array("items", 1, maxWants) {
-		if r.err != nil {
+	for range r.Array("items", 1, maxWants) {
+		if r.Err() != nil {
 			return items
 		}
 		r.items("item", 2)
-		items = append(items, offered{key: r.u64("key"), gist: uint32(r.uint("gist", 0, math.MaxUint32))})
+		items = append(items, offered{key: r.u64("key"), gist: uint32(r.Uint("gist", 0, math.MaxUint32))})
 	}
 	return items
 }

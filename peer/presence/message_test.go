@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fxamacker/cbor/v2"
 	"pgregory.net/rapid"
 
+	"peerchat/peer/cbor/cbortest"
 	"peerchat/peer/wire"
 )
 
@@ -110,23 +110,8 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 func normal(m message) string { return fmt.Sprintf("%+v", m) }
 
 func TestMessagesAreDeterministicCBOR(t *testing.T) {
-	enc, err := cbor.CoreDetEncOptions().EncMode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dec, err := cbor.DecOptions{IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden}.DecMode()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, m := range one() {
-		b := appendMessage(nil, m)
-		var v any
-		if err := dec.Unmarshal(b, &v); err != nil {
-			t.Fatalf("%T is not CBOR to another decoder: %v", m, err)
-		}
-		if again, err := enc.Marshal(v); err != nil || !bytes.Equal(b, again) {
-			t.Errorf("%T is not deterministic CBOR (%v):\nours   %x\ntheirs %x", m, err, b, again)
-		}
+		cbortest.WantDeterministic(t, fmt.Sprintf("%T", m), appendMessage(nil, m))
 	}
 }
 

@@ -4,11 +4,11 @@
 //
 // The parts: machine.go holds the state, the clock and the entry; self.go says what this peer says of itself; take.go takes
 // records in, down.go deaths, roll.go those that nobody reports, and vote.go what neighbours say of these; table.go keeps them; spread.go sends them on, at a bounded rate; tree.go says to whom; compare.go finds and mends
-// differences between neighbours; record.go, message.go, encode.go, decode.go and cbor.go are what travels; limits.go bounds
+// differences between neighbours; record.go, message.go, encode.go and decode.go are what travels; limits.go bounds
 // what others can make a Machine do. shared.go and check.go are for simulations.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given, and owns what it knows of the room's members.
-// It must never import anything of ours but peer/wire, nor touch sockets, goroutines, timers or time.Now.
+// It must never import anything of ours but peer/cbor and peer/wire, nor touch sockets, goroutines, timers or time.Now.
 package presence
 
 import (

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"peerchat/peer/cbor"
 	"peerchat/peer/wire"
 )
 
@@ -76,28 +77,28 @@ func markOf(peer wire.PeerID, v version) uint64 {
 // seal appends what the subject of r signs.
 func (r *record) seal(b []byte, room wire.Room) []byte {
 	b = append(b, recordDomain...)
-	b = appendText(appendArray(b, 11), string(room))
+	b = cbor.AppendText(cbor.AppendArray(b, 11), string(room))
 	return r.appendAnchor(r.appendBody(b))
 }
 
 // appendBody appends nine of the ten signed items.
 func (r *record) appendBody(b []byte) []byte {
-	b = appendVersion(appendBytes(b, r.peer[:]), r.start())
-	b = appendUint(appendUint(b, uint64(r.period)), bitIf(r.left, 1))
-	b = appendUint(b, r.voice.bits())
-	return appendText(appendText(b, r.name), r.status)
+	b = appendVersion(cbor.AppendBytes(b, r.peer[:]), r.start())
+	b = cbor.AppendUint(cbor.AppendUint(b, uint64(r.period)), bitIf(r.left, 1))
+	b = cbor.AppendUint(b, r.voice.bits())
+	return cbor.AppendText(cbor.AppendText(b, r.name), r.status)
 }
 
 // appendAnchor appends the last of them.
 func (r *record) appendAnchor(b []byte) []byte {
 	if r.left {
-		return appendBytes(b, nil)
+		return cbor.AppendBytes(b, nil)
 	}
-	return appendBytes(b, r.anchor[:])
+	return cbor.AppendBytes(b, r.anchor[:])
 }
 
 func appendVersion(b []byte, v version) []byte {
-	return appendUint(appendUint(appendUint(b, v.Run), v.Seq), v.Beat)
+	return cbor.AppendUint(cbor.AppendUint(cbor.AppendUint(b, v.Run), v.Seq), v.Beat)
 }
 
 func bitIf(v bool, bit uint64) uint64 {
@@ -123,11 +124,11 @@ type down struct {
 // seal appends what the reporter signs.
 func (d *down) seal(b []byte, room wire.Room) []byte {
 	b = append(b, downDomain...)
-	b = appendText(appendArray(b, 6), string(room))
+	b = cbor.AppendText(cbor.AppendArray(b, 6), string(room))
 	return d.appendBody(b)
 }
 
 // appendBody appends the five signed items.
 func (d *down) appendBody(b []byte) []byte {
-	return appendBytes(appendVersion(appendBytes(b, d.peer[:]), d.version), d.by[:])
+	return cbor.AppendBytes(appendVersion(cbor.AppendBytes(b, d.peer[:]), d.version), d.by[:])
 }

@@ -3,6 +3,7 @@ package presence
 import (
 	"time"
 
+	"peerchat/peer/cbor"
 	"peerchat/peer/wire"
 )
 
@@ -284,7 +285,7 @@ func (m *Machine) batch(n *neighbour, answer bool) []byte {
 		return nil
 	}
 	b := appendRecordsHead(make([]byte, 0, len(recs)+len(beats)+len(downs)+12), answer)
-	b = append(appendArray(b, nr), recs...)
-	b = append(appendArray(b, nb), beats...)
-	return append(appendArray(b, nd), downs...)
+	b = append(cbor.AppendArray(b, nr), recs...)
+	b = append(cbor.AppendArray(b, nb), beats...)
+	return append(cbor.AppendArray(b, nd), downs...)
 }

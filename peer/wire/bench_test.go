@@ -2,6 +2,8 @@ package wire
 
 import (
 	"testing"
+
+	"peerchat/peer/cbor/cbortest"
 )
 
 // Figures are per event: a frame has 32.
@@ -64,7 +66,7 @@ func BenchmarkDecodeSinglesByReflection(b *testing.B) {
 		Events []event
 	}
 	buf, _ := AppendFrame(nil, Events{Live: true, Events: testBatch(b, testKey(1), 1, 32)[1:]})
-	_, dec := strictCBOR(b)
+	_, dec := cbortest.Modes(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		var f frame

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"peerchat/peer/cbor"
 )
 
 // Types of frames: the first item of each.
@@ -57,31 +59,31 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 		if err := checkText("agent", f.Agent, MaxAgent); err != nil {
 			return nil, err
 		}
-		b = appendUint(appendArray(b, 9), typeHello)
-		b = appendUint(b, f.Version)
-		b = appendBytes(b, f.Peer[:])
-		b = appendBytes(b, f.Session[:])
-		b = appendText(b, f.Agent)
+		b = cbor.AppendUint(cbor.AppendArray(b, 9), typeHello)
+		b = cbor.AppendUint(b, f.Version)
+		b = cbor.AppendBytes(b, f.Peer[:])
+		b = cbor.AppendBytes(b, f.Session[:])
+		b = cbor.AppendText(b, f.Agent)
 		return appendPresence(b, f.Presence)
 	case Presence:
-		return appendPresence(appendUint(appendArray(b, 5), typePresence), f)
+		return appendPresence(cbor.AppendUint(cbor.AppendArray(b, 5), typePresence), f)
 	case Events:
 		return appendEvents(b, f)
 	case Digest:
-		b = appendUint(appendArray(b, 4), typeDigest)
-		b = appendText(b, f.Room)
-		b = appendBool(b, f.Reply)
+		b = cbor.AppendUint(cbor.AppendArray(b, 4), typeDigest)
+		b = cbor.AppendText(b, f.Room)
+		b = cbor.AppendBool(b, f.Reply)
 		return appendHeads(b, f.Room, f.Heads, 0)
 	case Have:
 		if len(f.Ways) > 0 && len(f.Ways) != len(f.Heads) {
 			return nil, fmt.Errorf("%d ways of %d heads: want one of each, or none", len(f.Ways), len(f.Heads))
 		}
-		b = appendUint(appendArray(b, 4), typeHave)
-		b, err := appendHeads(appendText(b, f.Room), f.Room, f.Heads, 1)
+		b = cbor.AppendUint(cbor.AppendArray(b, 4), typeHave)
+		b, err := appendHeads(cbor.AppendText(b, f.Room), f.Room, f.Heads, 1)
 		if err != nil {
 			return nil, err
 		}
-		b = appendHead(b, majorBytes, uint64(2*len(f.Ways)))
+		b = cbor.AppendBytesHead(b, 2*len(f.Ways))
 		for _, w := range f.Ways {
 			b = append(b, w.Hops, w.Age)
 		}
@@ -96,31 +98,31 @@ func appendFrame(b []byte, f Frame) ([]byte, error) {
 		if err := checkText("reason", f.Reason, MaxReason); err != nil {
 			return nil, err
 		}
-		b = appendUint(appendArray(b, 3), typeBye)
-		return appendText(appendBool(b, f.Leaving), f.Reason), nil
+		b = cbor.AppendUint(cbor.AppendArray(b, 3), typeBye)
+		return cbor.AppendText(cbor.AppendBool(b, f.Leaving), f.Reason), nil
 	case Election:
 		if len(f.Data) < 1 || len(f.Data) > MaxElection {
 			return nil, fmt.Errorf("an election message of %d bytes: 1 to %d are allowed", len(f.Data), MaxElection)
 		}
-		return appendBytes(appendUint(appendArray(b, 2), typeElection), f.Data), nil
+		return cbor.AppendBytes(cbor.AppendUint(cbor.AppendArray(b, 2), typeElection), f.Data), nil
 	case Signal:
 		if len(f.Data) < 1 || len(f.Data) > MaxSignal {
 			return nil, fmt.Errorf("a signal of %d bytes: 1 to %d are allowed", len(f.Data), MaxSignal)
 		}
-		b = appendUint(appendUint(appendArray(b, 5), typeSignal), uint64(f.Hops))
-		return appendBytes(appendBytes(appendBytes(b, f.To[:]), f.From[:]), f.Data), nil
+		b = cbor.AppendUint(cbor.AppendUint(cbor.AppendArray(b, 5), typeSignal), uint64(f.Hops))
+		return cbor.AppendBytes(cbor.AppendBytes(cbor.AppendBytes(b, f.To[:]), f.From[:]), f.Data), nil
 	case Overlay:
-		return appendRoomData(appendUint(appendArray(b, 3), typeOverlay), f.Room, f.Data, MaxOverlay)
+		return appendRoomData(cbor.AppendUint(cbor.AppendArray(b, 3), typeOverlay), f.Room, f.Data, MaxOverlay)
 	case Members:
-		return appendRoomData(appendUint(appendArray(b, 3), typeMembers), f.Room, f.Data, MaxMembers)
+		return appendRoomData(cbor.AppendUint(cbor.AppendArray(b, 3), typeMembers), f.Room, f.Data, MaxMembers)
 	case Holders:
 		if err := f.check(); err != nil {
 			return nil, err
 		}
-		b = appendText(appendUint(appendArray(b, 4), typeHolders), f.Room)
-		b = appendArray(appendBytes(b, f.Author[:]), len(f.Holders))
+		b = cbor.AppendText(cbor.AppendUint(cbor.AppendArray(b, 4), typeHolders), f.Room)
+		b = cbor.AppendArray(cbor.AppendBytes(b, f.Author[:]), len(f.Holders))
 		for _, h := range f.Holders {
-			b = appendUint(appendBytes(appendArray(b, 2), h.Peer[:]), h.Seq)
+			b = cbor.AppendUint(cbor.AppendBytes(cbor.AppendArray(b, 2), h.Peer[:]), h.Seq)
 		}
 		return b, nil
 	default:
@@ -136,7 +138,7 @@ func appendRoomData(b []byte, room Room, data []byte, most int) ([]byte, error) 
 	if len(data) < 1 || len(data) > most {
 		return nil, fmt.Errorf("a message of %d bytes: 1 to %d are allowed", len(data), most)
 	}
-	return appendBytes(appendText(b, room), data), nil
+	return cbor.AppendBytes(cbor.AppendText(b, room), data), nil
 }
 
 func (f Holders) check() error {
@@ -167,7 +169,7 @@ func appendPresence(b []byte, p Presence) ([]byte, error) {
 	if len(p.Rooms) > MaxRooms {
 		return nil, fmt.Errorf("%d rooms: at most %d are allowed", len(p.Rooms), MaxRooms)
 	}
-	b = appendArray(appendText(appendUint(b, p.Seq), p.Name), len(p.Rooms))
+	b = cbor.AppendArray(cbor.AppendText(cbor.AppendUint(b, p.Seq), p.Name), len(p.Rooms))
 	for i, room := range p.Rooms {
 		if err := room.check(); err != nil {
 			return nil, err
@@ -177,16 +179,16 @@ func appendPresence(b []byte, p Presence) ([]byte, error) {
 				return nil, fmt.Errorf("room %q comes twice", string(room))
 			}
 		}
-		b = appendText(b, room)
+		b = cbor.AppendText(b, room)
 	}
 	if err := p.Voice.check(p.Rooms); err != nil {
 		return nil, err
 	}
 	if p.Voice == (Voice{}) {
-		return appendArray(b, 0), nil
+		return cbor.AppendArray(b, 0), nil
 	}
-	b = appendText(appendArray(b, 3), p.Voice.Room)
-	return appendBool(appendBool(b, p.Voice.Muted), p.Voice.Deaf), nil
+	b = cbor.AppendText(cbor.AppendArray(b, 3), p.Voice.Room)
+	return cbor.AppendBool(cbor.AppendBool(b, p.Voice.Muted), p.Voice.Deaf), nil
 }
 
 func appendHeads(b []byte, room Room, heads []Head, least int) ([]byte, error) {
@@ -196,7 +198,7 @@ func appendHeads(b []byte, room Room, heads []Head, least int) ([]byte, error) {
 	if len(heads) < least || len(heads) > MaxHeads {
 		return nil, fmt.Errorf("%d heads: want %d to %d", len(heads), least, MaxHeads)
 	}
-	b = appendArray(b, len(heads))
+	b = cbor.AppendArray(b, len(heads))
 	for i := range heads {
 		h := &heads[i]
 		if err := h.check(); err != nil {
@@ -205,8 +207,8 @@ func appendHeads(b []byte, room Room, heads []Head, least int) ([]byte, error) {
 		if i > 0 && heads[i-1].Log().Compare(h.Log()) >= 0 {
 			return nil, errOrder
 		}
-		b = appendBytes(appendArray(b, 3), h.Author[:])
-		b = appendUint(appendUint(b, h.Base), h.Seq)
+		b = cbor.AppendBytes(cbor.AppendArray(b, 3), h.Author[:])
+		b = cbor.AppendUint(cbor.AppendUint(b, h.Base), h.Seq)
 	}
 	return b, nil
 }
@@ -218,8 +220,8 @@ func appendWant(b []byte, kind uint64, room Room, ranges []Range) ([]byte, error
 	if len(ranges) < 1 || len(ranges) > MaxRanges {
 		return nil, fmt.Errorf("%d ranges: want 1 to %d", len(ranges), MaxRanges)
 	}
-	b = appendText(appendUint(appendArray(b, 3), kind), room)
-	b = appendArray(b, len(ranges))
+	b = cbor.AppendText(cbor.AppendUint(cbor.AppendArray(b, 3), kind), room)
+	b = cbor.AppendArray(b, len(ranges))
 	for i := range ranges {
 		r := &ranges[i]
 		if err := r.check(); err != nil {
@@ -228,8 +230,8 @@ func appendWant(b []byte, kind uint64, room Room, ranges []Range) ([]byte, error
 		if i > 0 && !ranges[i-1].before(r) {
 			return nil, errOrder
 		}
-		b = appendBytes(appendArray(b, 3), r.Author[:])
-		b = appendUint(appendUint(b, r.From), r.To)
+		b = cbor.AppendBytes(cbor.AppendArray(b, 3), r.Author[:])
+		b = cbor.AppendUint(cbor.AppendUint(b, r.From), r.To)
 	}
 	return b, nil
 }
@@ -241,13 +243,13 @@ func appendPrune(b []byte, f Prune) ([]byte, error) {
 	if len(f.Authors) < 1 || len(f.Authors) > MaxRanges {
 		return nil, fmt.Errorf("%d authors: want 1 to %d", len(f.Authors), MaxRanges)
 	}
-	b = appendText(appendUint(appendArray(b, 3), typePrune), f.Room)
-	b = appendArray(b, len(f.Authors))
+	b = cbor.AppendText(cbor.AppendUint(cbor.AppendArray(b, 3), typePrune), f.Room)
+	b = cbor.AppendArray(b, len(f.Authors))
 	for i := range f.Authors {
 		if i > 0 && !f.Authors[i-1].Less(f.Authors[i]) {
 			return nil, errOrder
 		}
-		b = appendBytes(b, f.Authors[i][:])
+		b = cbor.AppendBytes(b, f.Authors[i][:])
 	}
 	return b, nil
 }
@@ -256,15 +258,15 @@ func appendEvents(b []byte, f Events) ([]byte, error) {
 	if len(f.Events) < 1 || len(f.Events) > MaxEvents {
 		return nil, fmt.Errorf("%d events: want 1 to %d", len(f.Events), MaxEvents)
 	}
-	b = appendUint(appendArray(b, 4), typeEvents)
-	b = appendBool(appendUint(b, uint64(f.Hops)), f.Live)
+	b = cbor.AppendUint(cbor.AppendArray(b, 4), typeEvents)
+	b = cbor.AppendBool(cbor.AppendUint(b, uint64(f.Hops)), f.Live)
 	var sizes [MaxEvents]uint8
 	items := 0
 	for i := 0; i < len(f.Events); i += int(sizes[items-1]) {
 		sizes[items] = uint8(wholeBatch(f.Events[i:]))
 		items++
 	}
-	b = appendArray(b, items)
+	b = cbor.AppendArray(b, items)
 	for i, item := 0, 0; i < len(f.Events); item++ {
 		n := int(sizes[item])
 		for j := i; j < i+n; j++ {
@@ -290,35 +292,35 @@ func appendEvents(b []byte, f Events) ([]byte, error) {
 // AppendEvent appends the encoding of a single event with its proof, an item of an Events frame. It checks nothing:
 // e must come from DecodeFrame, DecodeEvent or SignBatch.
 func AppendEvent(b []byte, e *Event) []byte {
-	b = appendText(appendArray(b, 13), e.Room)
-	b = appendUint(appendBytes(b, e.Author[:]), e.Seq)
-	b = appendText(b, e.Name)
+	b = cbor.AppendText(cbor.AppendArray(b, 13), e.Room)
+	b = cbor.AppendUint(cbor.AppendBytes(b, e.Author[:]), e.Seq)
+	b = cbor.AppendText(b, e.Name)
 	b = appendContent(b, e)
-	b = appendUint(appendUint(b, uint64(e.Proof.Index)), uint64(e.Proof.Size))
-	b = appendHead(b, majorBytes, uint64(32*len(e.Proof.Path)))
+	b = cbor.AppendUint(cbor.AppendUint(b, uint64(e.Proof.Index)), uint64(e.Proof.Size))
+	b = cbor.AppendBytesHead(b, 32*len(e.Proof.Path))
 	for i := range e.Proof.Path {
 		b = append(b, e.Proof.Path[i][:]...)
 	}
-	return appendBytes(b, e.Proof.Sig[:])
+	return cbor.AppendBytes(b, e.Proof.Sig[:])
 }
 
 func appendBatch(b []byte, events []Event) []byte {
 	first := &events[0]
-	b = appendText(appendArray(b, 6), first.Room)
-	b = appendUint(appendBytes(b, first.Author[:]), first.Seq)
-	b = appendText(b, first.Name)
-	b = appendArray(appendBytes(b, first.Proof.Sig[:]), len(events))
+	b = cbor.AppendText(cbor.AppendArray(b, 6), first.Room)
+	b = cbor.AppendUint(cbor.AppendBytes(b, first.Author[:]), first.Seq)
+	b = cbor.AppendText(b, first.Name)
+	b = cbor.AppendArray(cbor.AppendBytes(b, first.Proof.Sig[:]), len(events))
 	for i := range events {
-		b = appendContent(appendArray(b, 5), &events[i])
+		b = appendContent(cbor.AppendArray(b, 5), &events[i])
 	}
 	return b
 }
 
 // appendContent appends what an event says of itself, without an array head: id, lamport, time, kind, body.
 func appendContent(b []byte, e *Event) []byte {
-	b = appendUint(appendBytes(b, e.ID[:]), e.Lamport)
-	b = appendUint(b, uint64(e.Time.UnixMilli()))
-	return appendBytes(appendUint(b, uint64(e.Kind)), e.Body)
+	b = cbor.AppendUint(cbor.AppendBytes(b, e.ID[:]), e.Lamport)
+	b = cbor.AppendUint(b, uint64(e.Time.UnixMilli()))
+	return cbor.AppendBytes(cbor.AppendUint(b, uint64(e.Kind)), e.Body)
 }
 
 // wholeBatch tells how many events at the start of events are one item: all those of a batch if they are there in order

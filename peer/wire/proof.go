@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+
+	"peerchat/peer/cbor"
 )
 
 // What is hashed and signed begins with one of these, so that nothing else that an identity key ever signs can pass
@@ -26,10 +28,10 @@ func (e *Event) Hash() [32]byte {
 
 func (e *Event) hash(scratch []byte) [32]byte {
 	b := append(scratch[:0], leafDomain...)
-	b = appendArray(b, 9)
-	b = appendText(b, e.Room)
-	b = appendBytes(b, e.Author[:])
-	b = appendText(appendUint(b, e.Seq), e.Name)
+	b = cbor.AppendArray(b, 9)
+	b = cbor.AppendText(b, e.Room)
+	b = cbor.AppendBytes(b, e.Author[:])
+	b = cbor.AppendText(cbor.AppendUint(b, e.Seq), e.Name)
 	b = appendContent(b, e)
 	return sha256.Sum256(b)
 }

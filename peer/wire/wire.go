@@ -1,8 +1,7 @@
 // Package wire is what peers say to each other: the names of things (PeerID, Room, Name), the signed
 // items of a room's log (Event), and the frames that travel over a link (Frame), with their encoding.
 //
-// It is pure: it owns no state, reads no clock, starts no goroutine, and imports nothing of ours.
-// It must never import any other package of this module.
+// It is pure: it owns no state, reads no clock, starts no goroutine. Of ours it imports peer/cbor alone, and must never import another.
 //
 // # Layout
 //
