@@ -68,8 +68,13 @@ type RTCConfig struct {
 }
 
 // ICETimes are how long a session hears nothing until it is disconnected, and how much longer until it has failed and is Closed; and how
-// often it sends a check of its own (RFC 7675), and looks at the other two: at least every 2 s, whatever is said here.
+// often one of its ends sends a check (RFC 7675), and both look at the other two: at least every 2 s, whatever is said here.
 type ICETimes struct{ Disconnected, Failed, KeepAlive time.Duration }
+
+// tick is how often pion wants to send a check.
+func (t ICETimes) tick() time.Duration {
+	return min(t.KeepAlive, t.Disconnected, t.Failed, rtcSlowestTick)
+}
 
 // RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with one negotiated data channel, or two, and
 // one audio transceiver.

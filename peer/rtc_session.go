@@ -34,6 +34,7 @@ type rtcSession struct {
 	box        rtcMailbox
 	report     rtcReport // of voice
 	fast       rtcFastPath
+	checks     rtcChecks
 
 	// Set before pion knows of the session, and by it alone thereafter.
 	pc  *webrtc.PeerConnection
@@ -275,7 +276,12 @@ func (s *rtcSession) build() error {
 	if len(s.stun) > 0 {
 		conf.ICEServers = []webrtc.ICEServer{{URLs: s.stun}}
 	}
-	pc, err := s.rtc.newAPI(s.audioBuffer).NewPeerConnection(conf)
+	s.checks.every, s.checks.waits = s.rtc.cfg.ICE.tick(), s.answers
+	api, err := s.rtc.newAPI(s.audioBuffer, &s.checks)
+	if err != nil {
+		return err
+	}
+	pc, err := api.NewPeerConnection(conf)
 	if err != nil {
 		return err
 	}
@@ -423,6 +429,7 @@ func (s *rtcSession) channelOpen(id int) {
 	s.speaks.Store(s.out)
 	s.rtc.sink(Opened{Session: s.id, Path: s.path()})
 	s.fast.open(true)
+	s.checks.open()
 	for _, raw := range s.raw {
 		if raw != nil {
 			s.readers.Add(1)

@@ -76,9 +76,6 @@ func rtcSettings(cfg RTCConfig) webrtc.SettingEngine {
 	if len(cfg.Interfaces) > 0 {
 		e.SetInterfaceFilter(func(name string) bool { return slices.Contains(cfg.Interfaces, name) })
 	}
-	if cfg.Net != nil {
-		e.SetNet(cfg.Net)
-	}
 	e.SetICETimeouts(cfg.ICE.Disconnected, cfg.ICE.Failed, cfg.ICE.KeepAlive)
 	e.SetICEMaxBindingRequests(rtcMaxChecks)
 	// A direct path is taken as soon as it is found. Others wait a little for a better one to turn up.
@@ -107,15 +104,20 @@ func rtcSettings(cfg RTCConfig) webrtc.SettingEngine {
 	return e
 }
 
-// newAPI is pion's for one session: all that differs is who bounds its audio.
-func (t *RTC) newAPI(buffer func(packetio.BufferPacketType, uint32) io.ReadWriteCloser) *webrtc.API {
+// newAPI is pion's for one session: what differs is who bounds its audio, and who decides on its checks.
+func (t *RTC) newAPI(buffer func(packetio.BufferPacketType, uint32) io.ReadWriteCloser, checks *rtcChecks) (*webrtc.API, error) {
+	network, err := newRTCNet(t.cfg.Net, checks)
+	if err != nil {
+		return nil, err
+	}
 	e := t.settings
 	e.BufferFactory = buffer
+	e.SetNet(network)
 	return webrtc.NewAPI(
 		webrtc.WithMediaEngine(t.media),
 		webrtc.WithSettingEngine(e),
 		webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
-	)
+	), nil
 }
 
 // rtcLogs brings pion's log lines to a slog.Logger, all at debug level: what pion warns of is a remote peer's doing or
