@@ -14,7 +14,6 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,12 +27,7 @@ const URL = "ws://signalingtest:5000/ws"
 
 // Hub is a tracker in memory.
 type Hub struct {
-	mu   sync.Mutex
-	todo []func(now time.Time)
-	wake chan struct{}
-	stop chan struct{}
-	done chan struct{}
-	once sync.Once
+	*owner
 
 	// Owned by the owner goroutine.
 	hub      *signaling.Hub
@@ -46,17 +40,13 @@ type Hub struct {
 
 // New starts a Hub. Close ends it.
 func New(cfg signaling.HubConfig) *Hub {
-	h := &Hub{wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		hub: signaling.NewHub(cfg), byConn: make(map[signaling.ConnID]*Client)}
-	go h.own()
+	h := &Hub{owner: newOwner(), hub: signaling.NewHub(cfg), byConn: make(map[signaling.ConnID]*Client)}
+	go h.own(h.due)
 	return h
 }
 
 // Close ends the hub without a word to its clients, and waits for it.
-func (h *Hub) Close() {
-	h.once.Do(func() { close(h.stop) })
-	<-h.done
-}
+func (h *Hub) Close() { h.end() }
 
 // Down cuts every connection, and lets none be made until Up. What the tracker holds lingers as usual.
 func (h *Hub) Down() {
@@ -79,48 +69,17 @@ func (h *Hub) Up() {
 }
 
 // Settle waits until everything posted before it has been handled.
-func (h *Hub) Settle() {
-	ack := make(chan struct{})
-	h.post(func(time.Time) { close(ack) })
-	select {
-	case <-ack:
-	case <-h.done:
-	}
-}
+func (h *Hub) Settle() { h.do(func(time.Time) {}) }
 
-func (h *Hub) post(f func(now time.Time)) {
-	h.mu.Lock()
-	h.todo = append(h.todo, f)
-	h.mu.Unlock()
-	select {
-	case h.wake <- struct{}{}:
-	default:
+// due does what it is time for, and returns the time until there is more to do.
+func (h *Hub) due() time.Duration {
+	if at := h.out.Wake; !at.IsZero() && !at.After(time.Now()) {
+		h.step(time.Now(), signaling.HubTick{})
 	}
-}
-
-func (h *Hub) own() {
-	defer close(h.done)
-	timer := time.NewTimer(math.MaxInt64)
-	defer timer.Stop()
-	for {
-		select {
-		case <-h.wake:
-			h.mu.Lock()
-			todo := h.todo
-			h.todo = nil
-			h.mu.Unlock()
-			for _, f := range todo {
-				f(time.Now())
-			}
-		case <-timer.C:
-			h.step(time.Now(), signaling.HubTick{})
-		case <-h.stop:
-			return
-		}
-		if !h.out.Wake.IsZero() {
-			timer.Reset(time.Until(h.out.Wake))
-		}
+	if h.out.Wake.IsZero() {
+		return math.MaxInt64
 	}
+	return time.Until(h.out.Wake)
 }
 
 func (h *Hub) step(now time.Time, in signaling.HubInput) {
@@ -282,20 +241,10 @@ func (c *Client) Drop() { c.h.post(func(now time.Time) { c.h.drop(now, c) }) }
 
 // Close says goodbye.
 func (c *Client) Close(ctx context.Context) error {
-	ack := make(chan struct{})
-	c.h.post(func(now time.Time) {
+	return c.h.await(ctx, func(now time.Time) {
 		c.closed = true
 		c.ask(now, &signaling.ByeRequest{ID: newID()}, asked{op: "bye"})
-		close(ack)
 	})
-	select {
-	case <-ack:
-		return nil
-	case <-c.h.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func newID() uuid.UUID { return uuid.Must(uuid.NewV7()) }

@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"peerchat/signaling"
@@ -30,12 +29,7 @@ const (
 //
 // Its clients do what a signaling.Station does, but simply: where one of several addresses of a tracker answers, it is taken at once.
 type Net struct {
-	mu   sync.Mutex
-	todo []func(now time.Time)
-	wake chan struct{}
-	stop chan struct{}
-	done chan struct{}
-	once sync.Once
+	*owner
 
 	// Owned by the owner goroutine.
 	seed     uint64
@@ -69,17 +63,13 @@ type netTracker struct {
 
 // NewNet starts a Net without trackers. Close ends it.
 func NewNet(seed uint64) *Net {
-	n := &Net{seed: seed, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		trackers: map[string]*netTracker{}, sides: map[string]int{}}
-	go n.own()
+	n := &Net{owner: newOwner(), seed: seed, trackers: map[string]*netTracker{}, sides: map[string]int{}}
+	go n.own(n.due)
 	return n
 }
 
 // Close ends the net without a word to anybody, and waits for it.
-func (n *Net) Close() {
-	n.once.Do(func() { close(n.stop) })
-	<-n.done
-}
+func (n *Net) Close() { n.end() }
 
 // TrackerURL is the URL of the tracker of the machine or peer with this name.
 func TrackerURL(host string) string { return "ws://" + host + ":5000/ws" }
@@ -162,52 +152,10 @@ func (n *Net) Serving() []string {
 
 func (n *Net) reaches(a, b string) bool { return n.sides[a] == n.sides[b] }
 
-// do has the owner do something, and waits for it.
-func (n *Net) do(f func(now time.Time)) {
-	ack := make(chan struct{})
-	n.post(func(now time.Time) { f(now); close(ack) })
-	select {
-	case <-ack:
-	case <-n.done:
-	}
-}
-
-func (n *Net) post(f func(now time.Time)) {
-	n.mu.Lock()
-	n.todo = append(n.todo, f)
-	n.mu.Unlock()
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
-}
-
 // after does something later.
 func (n *Net) after(d time.Duration, do func(now time.Time)) {
 	n.lastSeq++
 	n.events = append(n.events, netEvent{time.Now().Add(d), n.lastSeq, do})
-}
-
-func (n *Net) own() {
-	defer close(n.done)
-	timer := time.NewTimer(math.MaxInt64)
-	defer timer.Stop()
-	for {
-		select {
-		case <-n.wake:
-		case <-timer.C:
-		case <-n.stop:
-			return
-		}
-		n.mu.Lock()
-		todo := n.todo
-		n.todo = nil
-		n.mu.Unlock()
-		for _, f := range todo {
-			f(time.Now())
-		}
-		timer.Reset(n.due())
-	}
 }
 
 // due does what it is time for, in order, and returns the time until the next.

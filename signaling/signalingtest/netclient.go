@@ -231,26 +231,17 @@ func (c *NetClient) Scout(urls []string) {
 
 // Close says goodbye, and ends the own tracker.
 func (c *NetClient) Close(ctx context.Context) error {
-	ack := make(chan struct{})
-	c.n.post(func(now time.Time) {
-		if !c.closed {
-			c.closed = true
-			c.ask(now, &signaling.ByeRequest{ID: newID()}, asked{op: "bye"})
-			if c.own != nil {
-				c.own.step(now, signaling.HubStopped{Text: "the tracker is shutting down"})
-				c.n.remove(now, c.own.url)
-			}
+	return c.n.await(ctx, func(now time.Time) {
+		if c.closed {
+			return
 		}
-		close(ack)
+		c.closed = true
+		c.ask(now, &signaling.ByeRequest{ID: newID()}, asked{op: "bye"})
+		if c.own != nil {
+			c.own.step(now, signaling.HubStopped{Text: "the tracker is shutting down"})
+			c.n.remove(now, c.own.url)
+		}
 	})
-	select {
-	case <-ack:
-		return nil
-	case <-c.n.done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // up reports whether the connection carries anything now.
