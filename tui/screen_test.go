@@ -217,12 +217,43 @@ func TestGoldenVoiceInASCII(t *testing.T) {
 	golden(t, term, "voice-ascii")
 }
 
-func TestGoldenStates(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		w, h int
-		do   func(term *tuitest.Term)
-	}{
+// state is a golden screen of w by h cells: what it shows after do.
+type state struct {
+	name string
+	w, h int
+	do   func(term *tuitest.Term)
+}
+
+// goldenStates compares what each shows with testdata.
+func goldenStates(t *testing.T, states []state) {
+	t.Helper()
+	for _, c := range states {
+		t.Run(c.name, func(t *testing.T) {
+			term := tuitest.Start(t, config(), c.w, c.h)
+			c.do(term)
+			golden(t, term, c.name)
+		})
+	}
+}
+
+// showScene posts the scene and waits for its last line.
+func showScene(term *tuitest.Term) {
+	term.Post(scene()...)
+	term.Want("the scene", "still nobody")
+}
+
+// searchScene shows the scene and has it searched by the command, which finds the hits, and perhaps more.
+func searchScene(term *tuitest.Term, command string, more bool) {
+	showScene(term)
+	term.Type(command)
+	term.Want("the search", "search: morning")
+	term.Post(hits(1, more))
+}
+
+func TestGoldenTrackers(t *testing.T) {
+	carol := tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/ws", Leader: "carol", LeaderID: carolID, Term: 3}
+	lost, electing := tui.Tracker{State: tui.TrackerLost, Err: "connection reset"}, tui.Tracker{State: tui.TrackerElecting}
+	goldenStates(t, []state{
 		{"start", 80, 12, func(term *tuitest.Term) {
 			term.Post(tui.Self{ID: aliceID, Name: "alice"},
 				tui.Tracker{State: tui.TrackerSearching, Trying: "ws://10.0.0.7:5000, attempt 3"})
@@ -233,6 +264,32 @@ func TestGoldenStates(t *testing.T) {
 			term.Post(tui.Tracker{State: tui.TrackerLost, URL: "ws://127.0.0.1:5000/v1", Trying: "again in 4 s", Err: "connection refused"})
 			term.Want("what is being tried", "again in 4 s]")
 		}},
+		{"elected", 100, 12, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/v1", Leader: "carol", Term: 3})
+			term.Want("who the tracker is", "[tracker: carol, term 3]")
+		}},
+		{"electing", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(carol, lost, electing)
+			term.Want("what goes on", "[tracker: electing…]")
+		}},
+		{"leading", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(lost, electing, tui.Tracker{State: tui.TrackerHosting, URL: "ws://10.0.0.1:5000/ws", Leader: "alice", LeaderID: aliceID,
+				Term: 4, InMesh: true})
+			term.Want("that it is me", "[tracker: you, term 4, only in the mesh]")
+		}},
+		{"home", 80, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(carol, tui.Tracker{State: tui.TrackerConnected, URL: "ws://127.0.0.1:5000/v1", Term: 4})
+			term.Want("the home tracker and its term", "[tracker: 127.0.0.1:5000, term 4]")
+		}},
+	})
+}
+
+func TestGoldenLines(t *testing.T) {
+	goldenStates(t, []state{
 		{"cleared", 60, 12, func(term *tuitest.Term) {
 			term.Post(scene()...)
 			settled(t, term)
@@ -253,87 +310,6 @@ func TestGoldenStates(t *testing.T) {
 			term.Post(hole)
 			term.Want("what is missing", "missing here")
 		}},
-		{"elected", 100, 12, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/v1", Leader: "carol", Term: 3})
-			term.Want("who the tracker is", "[tracker: carol, term 3]")
-		}},
-		{"electing", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			carol := tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/ws", Leader: "carol", LeaderID: carolID, Term: 3}
-			lost, electing := tui.Tracker{State: tui.TrackerLost, Err: "connection reset"}, tui.Tracker{State: tui.TrackerElecting}
-			term.Post(carol, lost, electing)
-			term.Want("what goes on", "[tracker: electing…]")
-		}},
-		{"leading", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			lost, electing := tui.Tracker{State: tui.TrackerLost, Err: "connection reset"}, tui.Tracker{State: tui.TrackerElecting}
-			term.Post(lost, electing, tui.Tracker{State: tui.TrackerHosting, URL: "ws://10.0.0.1:5000/ws", Leader: "alice", LeaderID: aliceID,
-				Term: 4, InMesh: true})
-			term.Want("that it is me", "[tracker: you, term 4, only in the mesh]")
-		}},
-		{"voice", 80, 16, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(voiceScene()...)
-			settled(t, term)
-		}},
-		{"voice-muted", 100, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(voiceScene()...)
-			term.Post(tui.Voice{Room: "general", Muted: true, Mode: tui.VoiceByKey}, tui.MutedTalk{},
-				tui.VoiceMember{Room: "general", Member: tui.Member{ID: aliceID, Name: "alice"}, State: tui.VoiceMuted, Count: 4})
-			settled(t, term)
-		}},
-		{"voice-small", 40, 10, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(voiceScene()...)
-			settled(t, term)
-		}},
-		{"home", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			carol := tui.Tracker{State: tui.TrackerConnected, URL: "ws://10.0.0.3:5000/ws", Leader: "carol", LeaderID: carolID, Term: 3}
-			term.Post(carol, tui.Tracker{State: tui.TrackerConnected, URL: "ws://127.0.0.1:5000/v1", Term: 4})
-			term.Want("the home tracker and its term", "[tracker: 127.0.0.1:5000, term 4]")
-		}},
-		{"invite", 80, 24, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(invitation())
-			term.Want("the code that fits", "1 of 2 addresses")
-		}},
-		{"invite-small", 40, 10, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(invitation())
-			term.Want("why there is no code", "too small")
-		}},
-		{"invite-link", 80, 24, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(invitation())
-			term.Want("the code", "any key closes")
-			term.Type("x")
-			term.Want("what was typed meanwhile is not lost, and the link is there", "alice> x")
-		}},
-		{"help", 80, 24, func(term *tuitest.Term) {
-			term.Press(tcell.KeyF1, tcell.ModNone)
-			term.Want("the help", "complete names")
-		}},
-		{"help-small", 40, 10, func(term *tuitest.Term) {
-			term.Type("?")
-			term.Want("the help", "starts a new line")
-		}},
-		{"paste-small", 40, 10, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "nobody has")
-			term.Paste("a\nb\nc\nd\ne")
-			term.Want("the question and what to press", "Esc or n")
-		}},
-		{"answers", 80, 24, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Post(tui.Rooms{Rooms: []tui.RoomInfo{{Room: "general", Members: 3, Joined: true, Topic: "peers only"},
-				{Room: "games", Members: 12}}})
-			term.Want("the rooms", "#games")
-			term.Type("/names\n/topic\n/help join\n/jion x\n")
-			term.Want("the nearest command", "/join?")
-		}},
 		{"hostile", 80, 24, func(term *tuitest.Term) {
 			term.Post(scene()[:3]...)
 			evil := "\x1b]0;owned\x07[red]evil[-]"
@@ -349,16 +325,14 @@ func TestGoldenStates(t *testing.T) {
 			term.Want("all of it", "blink")
 		}},
 		{"scrolled", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
+			showScene(term)
 			term.Press(tcell.KeyPgUp, tcell.ModNone)
 			term.Want("older lines", "The tracker died")
 			term.Post(line("general", bobID, "bob", "one more", 20, 0), line("general", bobID, "bob", "and another", 21, 0))
 			term.Want("what is below", "[▼ 2 new]")
 		}},
 		{"marker", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
+			showScene(term)
 			term.Alt('2')
 			term.Want("the other room", "shall I tag it?")
 			term.Post(line("general", bobID, "bob", "said while you were away", 20, 0))
@@ -366,50 +340,8 @@ func TestGoldenStates(t *testing.T) {
 			term.Press(tcell.KeyCtrlP, tcell.ModCtrl)
 			term.Want("the marker", " new ")
 		}},
-		{"search", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
-			term.Press(tcell.KeyCtrlF, tcell.ModCtrl)
-			term.Want("how to search", "Words that all have to be there")
-			term.Type("morn")
-			term.Want("all is typed", "search: morn")
-			term.Post(hits(4, true))
-			term.Want("what was found", "1 of 12+ in #general")
-			term.Press(tcell.KeyDown, tcell.ModNone)
-			term.Want("the next hit", "2 of 12+")
-		}},
-		{"search-wide", 120, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
-			term.Type("/search -a morning\n")
-			term.Want("the search", "search: morning")
-			term.Post(hits(1, false))
-			term.Want("what was found", "1 of 12 in all rooms")
-		}},
-		{"search-small", 40, 10, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
-			term.Type("/search morning\n")
-			term.Want("the search", "search: morning")
-			term.Post(hits(1, false))
-			term.Want("what was found", "1 of 12 in #general")
-			term.Press(tcell.KeyPgDn, tcell.ModNone)
-			term.Press(tcell.KeyPgDn, tcell.ModNone)
-			term.Want("the last but two", "11 of 12")
-		}},
-		{"found", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
-			term.Type("/search morning\n")
-			term.Want("the search", "search: morning")
-			term.Post(hits(1, false))
-			term.Want("what was found", "1 of 12 in #general")
-			term.Type("\n")
-			term.Want("the place of the hit", "11:59>")
-		}},
 		{"older", 60, 12, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
+			showScene(term)
 			term.Press(tcell.KeyHome, tcell.ModCtrl)
 			term.Want("the first loaded line", "[▼]")
 			page := tui.Page{Ask: 1, Room: "general", First: true}
@@ -427,33 +359,127 @@ func TestGoldenStates(t *testing.T) {
 				tui.Rooms{Rooms: []tui.RoomInfo{{Room: "general", Members: 3, Joined: true}, {Room: "dev", Members: 3, Joined: true}}})
 			term.Want("what is missing", "[syncing, 12 missing]")
 		}},
-		{"input", 60, 14, func(term *tuitest.Term) {
+		{"bare", 80, 14, func(term *tuitest.Term) {
+			showScene(term)
+			term.Alt('l')
+			term.Want("plain text", "12:04 alice: still nobody has this one")
+		}},
+	})
+}
+
+func TestGoldenVoice(t *testing.T) {
+	goldenStates(t, []state{
+		{"voice", 80, 16, func(term *tuitest.Term) {
 			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
+			term.Post(voiceScene()...)
+			settled(t, term)
+		}},
+		{"voice-muted", 100, 14, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(voiceScene()...)
+			term.Post(tui.Voice{Room: "general", Muted: true, Mode: tui.VoiceByKey}, tui.MutedTalk{},
+				tui.VoiceMember{Room: "general", Member: tui.Member{ID: aliceID, Name: "alice"}, State: tui.VoiceMuted, Count: 4})
+			settled(t, term)
+		}},
+		{"voice-small", 40, 10, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(voiceScene()...)
+			settled(t, term)
+		}},
+	})
+}
+
+func TestGoldenSearch(t *testing.T) {
+	goldenStates(t, []state{
+		{"search", 80, 14, func(term *tuitest.Term) {
+			showScene(term)
+			term.Press(tcell.KeyCtrlF, tcell.ModCtrl)
+			term.Want("how to search", "Words that all have to be there")
+			term.Type("morn")
+			term.Want("all is typed", "search: morn")
+			term.Post(hits(4, true))
+			term.Want("what was found", "1 of 12+ in #general")
+			term.Press(tcell.KeyDown, tcell.ModNone)
+			term.Want("the next hit", "2 of 12+")
+		}},
+		{"search-wide", 120, 14, func(term *tuitest.Term) {
+			searchScene(term, "/search -a morning\n", false)
+			term.Want("what was found", "1 of 12 in all rooms")
+		}},
+		{"search-small", 40, 10, func(term *tuitest.Term) {
+			searchScene(term, "/search morning\n", false)
+			term.Want("what was found", "1 of 12 in #general")
+			term.Press(tcell.KeyPgDn, tcell.ModNone)
+			term.Press(tcell.KeyPgDn, tcell.ModNone)
+			term.Want("the last but two", "11 of 12")
+		}},
+		{"found", 80, 14, func(term *tuitest.Term) {
+			searchScene(term, "/search morning\n", false)
+			term.Want("what was found", "1 of 12 in #general")
+			term.Type("\n")
+			term.Want("the place of the hit", "11:59>")
+		}},
+	})
+}
+
+func TestGoldenInvitations(t *testing.T) {
+	goldenStates(t, []state{
+		{"invite", 80, 24, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(invitation())
+			term.Want("the code that fits", "1 of 2 addresses")
+		}},
+		{"invite-small", 40, 10, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(invitation())
+			term.Want("why there is no code", "too small")
+		}},
+		{"invite-link", 80, 24, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(invitation())
+			term.Want("the code", "any key closes")
+			term.Type("x")
+			term.Want("what was typed meanwhile is not lost, and the link is there", "alice> x")
+		}},
+	})
+}
+
+func TestGoldenInput(t *testing.T) {
+	goldenStates(t, []state{
+		{"help", 80, 24, func(term *tuitest.Term) {
+			term.Press(tcell.KeyF1, tcell.ModNone)
+			term.Want("the help", "complete names")
+		}},
+		{"help-small", 40, 10, func(term *tuitest.Term) {
+			term.Type("?")
+			term.Want("the help", "starts a new line")
+		}},
+		{"answers", 80, 24, func(term *tuitest.Term) {
+			term.Post(scene()...)
+			term.Post(tui.Rooms{Rooms: []tui.RoomInfo{{Room: "general", Members: 3, Joined: true, Topic: "peers only"},
+				{Room: "games", Members: 12}}})
+			term.Want("the rooms", "#games")
+			term.Type("/names\n/topic\n/help join\n/jion x\n")
+			term.Want("the nearest command", "/join?")
+		}},
+		{"paste", 80, 8, func(term *tuitest.Term) {
+			showScene(term)
+			term.Paste("a\nb\nc\nd\ne")
+			term.Want("the question", "paste 5 lines")
+		}},
+		{"paste-small", 40, 10, func(term *tuitest.Term) {
+			showScene(term)
+			term.Paste("a\nb\nc\nd\ne")
+			term.Want("the question and what to press", "Esc or n")
+		}},
+		{"input", 60, 14, func(term *tuitest.Term) {
+			showScene(term)
 			term.Type("first line")
 			term.Press(tcell.KeyEnter, tcell.ModAlt)
 			term.Type("the second line is longer than the screen is wide, so it wraps")
 			term.Want("the input has grown", "o it wraps")
 		}},
-		{"bare", 80, 14, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
-			term.Alt('l')
-			term.Want("plain text", "12:04 alice: still nobody has this one")
-		}},
-		{"paste", 80, 8, func(term *tuitest.Term) {
-			term.Post(scene()...)
-			term.Want("the scene", "still nobody")
-			term.Paste("a\nb\nc\nd\ne")
-			term.Want("the question", "paste 5 lines")
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			term := tuitest.Start(t, config(), c.w, c.h)
-			c.do(term)
-			golden(t, term, c.name)
-		})
-	}
+	})
 }
 
 // Without colour and without anything but ASCII, the selected hit and the words in the hits are seen all the same.
@@ -461,11 +487,7 @@ func TestGoldenSearchInASCII(t *testing.T) {
 	cfg := config()
 	cfg.ASCII, cfg.Color = true, tui.ColorNone
 	term := tuitest.Start(t, cfg, 60, 12)
-	term.Post(scene()...)
-	settled(t, term)
-	term.Type("/search morning\n")
-	term.Want("the search", "search: morning")
-	term.Post(hits(1, true))
+	searchScene(term, "/search morning\n", true)
 	term.Want("what was found", "1 of 12+")
 	golden(t, term, "search-ascii")
 	marked := 0
