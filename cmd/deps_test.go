@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"tui/tuitest":             {"tui"},
 	"peer/cbor":               {},
 	"peer/cbor/cbortest":      {},
+	"peer/machinetest":        {},
 	"peer/wire":               {"peer/cbor"},
 	"peer/profile":            {},
 	"peer/gossip":             {"peer/wire"},

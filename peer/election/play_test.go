@@ -1,15 +1,12 @@
 package election
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
+	"peerchat/peer/machinetest"
+)
 
 // people makes and runs peers of falling priority: the first named is the best candidate. A name in brackets is no
 // candidate. All are linked with each other.
@@ -163,21 +160,7 @@ func TestPlays(t *testing.T) {
 			if len(w.faults) > 0 {
 				t.Errorf("faults were reported: %v", w.faults)
 			}
-			file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "_")+".txt")
-			got := w.log.String()
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("the play differs from %s (rewrite it with -update if that is meant):\n%s", file, got)
-			}
+			machinetest.Transcript(t, name, w.log.String())
 		})
 	}
 }

@@ -1,23 +1,19 @@
 package election
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"peerchat/peer/machinetest"
 )
 
 // brisk are the times of a network in which years pass quickly.
 var brisk = Timing{Sync: time.Second, Refresh: 3 * time.Second, Expire: 10 * time.Second, Settle: 2 * time.Second,
 	SettleTie: 3 * time.Second}
-
-var (
-	firstSeed = flag.Uint64("from", 0, "the seed of the first schedule")
-	schedules = flag.Uint64("schedules", 0, "try this many schedules instead of the usual ones, one for each seed; one is told in full")
-)
 
 // TestSchedules lets whatever can happen happen to small networks, and looks at what is left when it is calm: in every
 // connected group one leader, its best candidate, or the home tracker; everybody connected to it. The world itself fails
@@ -25,19 +21,17 @@ var (
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {
-	plans := slices.Clone(once)
-	for s := range uint64(usualSchedules) {
+	seeds, asked, told := machinetest.Seeds(usualSchedules)
+	var plans []plan
+	if !asked {
+		plans = slices.Clone(once)
+	}
+	for _, s := range seeds {
 		plans = append(plans, random(s))
 	}
 	var log *strings.Builder
-	if *schedules > 0 {
-		plans = plans[:0]
-		for s := range *schedules {
-			plans = append(plans, random(*firstSeed+s))
-		}
-		if *schedules == 1 {
-			log = new(strings.Builder)
-		}
+	if told {
+		log = new(strings.Builder)
 	}
 	for _, p := range plans {
 		why := p.try(log)

@@ -1,20 +1,15 @@
 package gossip
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/wire"
 )
-
-var update = flag.Bool("update", false, "rewrite testdata")
 
 // forge makes an event as author n would, then lets change spoil it.
 func (w *world) forge(n *node, seq uint64, text string, change func(*wire.Event)) wire.Event {
@@ -210,20 +205,7 @@ func TestPlays(t *testing.T) {
 			w := newWorld(t, 7, strings.Fields(p.names)...)
 			w.log = new(strings.Builder)
 			p.play(w)
-			file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "_")+".txt")
-			got := []byte(w.log.String())
-			if *update {
-				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got, want) {
-				t.Errorf("the play %q went differently (-update accepts it):\n%s\nwant:\n%s", name, got, want)
-			}
+			machinetest.Transcript(t, name, w.log.String())
 		})
 	}
 }

@@ -1,20 +1,17 @@
 package negotiate
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
-)
 
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
+	"peerchat/peer/machinetest"
+)
 
 // Whatever is lost, late or doubled, whatever fails, and whoever restarts: when things are calm again, there is one link,
 // both ends name the same session, and nothing else is left.
@@ -300,19 +297,7 @@ func TestTranscripts(t *testing.T) {
 				fmt.Fprintf(&b, "%7.3f %s\n", w.now.Sub(time.Unix(1e9, 0)).Seconds(), line)
 			}
 			s.play(w)
-			file := filepath.Join("testdata", s.file+".txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if string(want) != b.String() {
-				t.Errorf("%s tells another story now; read it, and run with -update if it is better:\n%s", file, b.String())
-			}
+			machinetest.Transcript(t, s.file, b.String())
 			for _, f := range w.faults {
 				t.Error(f)
 			}

@@ -1,18 +1,14 @@
 package overlay_test
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/overlay"
 	"peerchat/peer/sim/member"
 )
-
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 
 // people makes a lab with the named peers in it, who come one after the other and know one contact each.
 func people(names string, tune func(*member.RoomConfig)) *lab {
@@ -141,20 +137,7 @@ func TestPlays(t *testing.T) {
 			if why := l.settle(time.Minute); why != "" {
 				t.Errorf("at the end, %s", why)
 			}
-			file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "_")+".txt")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("the play differs from %s (rewrite it with -update if that is meant):\n%s", file, got)
-			}
+			machinetest.Transcript(t, name, got)
 		})
 	}
 }

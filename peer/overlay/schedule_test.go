@@ -1,20 +1,15 @@
 package overlay_test
 
 import (
-	"flag"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/overlay"
 	"peerchat/peer/sim/member"
-)
-
-var (
-	firstSeed = flag.Uint64("from", 0, "the seed of the first schedule")
-	schedules = flag.Uint64("schedules", 0, "try this many schedules instead of the usual ones, one for each seed; one is told in full")
 )
 
 // TestSchedules lets whatever can happen happen to rooms of up to a hundred, and looks at what is left when it is calm: one room,
@@ -22,19 +17,17 @@ var (
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {
-	plans := slices.Clone(once)
-	for s := range uint64(usualSchedules) {
+	seeds, asked, told := machinetest.Seeds(usualSchedules)
+	var plans []plan
+	if !asked {
+		plans = slices.Clone(once)
+	}
+	for _, s := range seeds {
 		plans = append(plans, random(s))
 	}
-	if *schedules > 0 {
-		plans = plans[:0]
-		for s := range *schedules {
-			plans = append(plans, random(*firstSeed+s))
-		}
-	}
 	for _, p := range plans {
-		l, why := p.try(nil, *schedules == 1)
-		if *schedules == 1 {
+		l, why := p.try(nil, told)
+		if told {
 			t.Log("\n" + l.log.String())
 		}
 		if why != "" {

@@ -1,15 +1,12 @@
 package presence
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
+	"peerchat/peer/machinetest"
+)
 
 // people makes and runs members. The links are given as words of two of their names, parted by a dash.
 func people(w *world, names, links string) map[string]*node {
@@ -107,24 +104,7 @@ func TestPlays(t *testing.T) {
 			if len(w.faults) > 0 {
 				t.Errorf("faults were reported: %v", w.faults)
 			}
-			file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "_")+".txt")
-			got := w.log.String()
-			if *update {
-				if err := os.MkdirAll("testdata", 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("the play differs from %s (rewrite it with -update if that is meant):\n%s", file, got)
-			}
+			machinetest.Transcript(t, name, w.log.String())
 		})
 	}
 }

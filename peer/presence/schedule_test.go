@@ -1,18 +1,14 @@
 package presence
 
 import (
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-)
 
-var (
-	firstSeed = flag.Uint64("from", 0, "the seed of the first schedule")
-	schedules = flag.Uint64("schedules", 0, "try this many schedules instead of the usual ones, one for each seed; one is told in full")
+	"peerchat/peer/machinetest"
 )
 
 // mishap is something that happens to a room.
@@ -201,19 +197,17 @@ func (p *plan) try(log *strings.Builder) (why string) {
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {
-	plans := slices.Clone(once)
-	for s := range uint64(usualSchedules) {
+	seeds, asked, told := machinetest.Seeds(usualSchedules)
+	var plans []plan
+	if !asked {
+		plans = slices.Clone(once)
+	}
+	for _, s := range seeds {
 		plans = append(plans, random(s))
 	}
 	var log *strings.Builder
-	if *schedules > 0 {
-		plans = plans[:0]
-		for s := range *schedules {
-			plans = append(plans, random(*firstSeed+s))
-		}
-		if *schedules == 1 {
-			log = new(strings.Builder)
-		}
+	if told {
+		log = new(strings.Builder)
 	}
 	for _, p := range plans {
 		why := p.try(log)

@@ -2,7 +2,6 @@ package chat
 
 import (
 	"bufio"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -11,12 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/sim"
-)
-
-var (
-	firstSeed = flag.Uint64("from", 0, "the seed of the first schedule")
-	schedules = flag.Uint64("schedules", 0, "try this many schedules instead of the usual ones, one for each seed; one is told in full")
 )
 
 // failed is where the seeds are kept whose schedules found something once.
@@ -44,30 +39,24 @@ type schedule struct {
 // when it is calm again. Schedules that failed once come first. The seeds are always the same, so that the test fails only for who broke something;
 // -schedules tries others, and keeps those that fail.
 func TestSchedules(t *testing.T) {
-	seeds := kept(t)
 	usual := uint64(60)
 	if testing.Short() || raceEnabled {
 		usual = 20
 	}
-	for s := range usual {
-		seeds = append(seeds, s)
-	}
-	if *schedules > 0 {
-		seeds = seeds[:0]
-		for s := range *schedules {
-			seeds = append(seeds, *firstSeed+s)
-		}
+	seeds, asked, told := machinetest.Seeds(usual)
+	if !asked {
+		seeds = append(kept(t), seeds...)
 	}
 	for _, seed := range seeds {
-		told := func(string, ...any) {}
-		if *schedules == 1 {
-			told = t.Logf
+		tell := func(string, ...any) {}
+		if told {
+			tell = t.Logf
 		}
-		r := play(seed, nil, told)
+		r := play(seed, nil, tell)
 		for _, b := range r.Breaches() {
 			t.Errorf("seed %d: %v", seed, b)
 		}
-		if len(r.Breaches()) > 0 && *schedules > 1 {
+		if len(r.Breaches()) > 0 && asked && !told {
 			keep(t, seed)
 		}
 	}
