@@ -21,6 +21,12 @@ func (m *Machine) publish(now time.Time, in Publish, out *Output) {
 		}
 		return
 	}
+	if err := m.ownStored(now, r, out); err != nil {
+		for _, d := range in.Drafts {
+			refuse(d, err)
+		}
+		return
+	}
 	m.nextRun(r, len(in.Drafts))
 	said := make([]Draft, 0, len(in.Drafts))
 	events := make([]wire.Event, 0, len(in.Drafts))

@@ -15,9 +15,12 @@ func (m *Machine) Check() error {
 			return fmt.Errorf("it has %d logs in order and %d in all: at most %d are allowed", len(r.sorted), len(r.logs), 2*maxAuthors)
 		}
 		for _, a := range r.sorted {
-			if len(a.pending) > maxPending || len(a.shown) > maxUnproven {
-				return fmt.Errorf("it holds %d events of %s back and has shown %d: at most %d and %d are allowed", len(a.pending), a.author.Tag(),
-					len(a.shown), maxPending, maxUnproven)
+			if len(a.pending) > maxUnproven || len(a.shown) > maxUnproven {
+				return fmt.Errorf("it holds %d events of %s back and has shown %d: at most %d are allowed of each", len(a.pending), a.author.Tag(),
+					len(a.shown), maxUnproven)
+			}
+			if _, next := a.pending[a.head+1]; next != a.unstored {
+				return fmt.Errorf("it holds event %d of %s back, which is the next, and says of its log that it could not be stored: %v", a.head+1, a.author.Tag(), a.unstored)
 			}
 			for _, h := range a.pending {
 				held += heldSize(&h.event)

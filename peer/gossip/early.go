@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -26,16 +25,21 @@ func (m *Machine) early(now time.Time, l *link, f wire.Events, out *Output) bool
 	if a == nil || !a.begun() || a.over || len(a.pending) > 0 || a.ask != nil || len(a.shown) > 0 {
 		return false
 	}
+	size := 0
 	for i := range f.Events {
 		e := &f.Events[i]
+		size += heldSize(e)
 		onlyShown := e.Kind == wire.KindText || e.Kind == wire.KindAction
 		if e.Room != r.name || e.Author != l.peer || e.Seq != a.head+1+uint64(i) || e.Lamport > believed(now) || !onlyShown {
 			return false
 		}
 	}
+	if m.heldBytes+m.earlyBytes+size > maxHeldBytes {
+		return false // if it cannot be stored there must be a place for it
+	}
+	m.earlyBytes += size
 	for _, e := range f.Events {
-		m.unproven = append(m.unproven, arrival{held: held{event: e, from: l.peer, live: true, hops: f.Hops}, room: r,
-			log: a, shown: true})
+		m.unproven = append(m.unproven, arrival{held: held{event: e, from: l.peer, live: true, shown: true, hops: f.Hops}, room: r, log: a})
 		out.Delivers = append(out.Delivers, Deliver{Event: e, From: l.peer, Hops: travelled(f.Hops)})
 	}
 	a.head += uint64(len(f.Events))
@@ -70,11 +74,11 @@ func (m *Machine) prove(now time.Time, out *Output) {
 		m.fresh = append(m.fresh, *x)
 	}
 	clear(m.unproven) // let go of the bodies
-	m.unproven = m.unproven[:0]
+	m.unproven, m.earlyBytes = m.unproven[:0], 0
 	m.settle(now, out)
 }
 
-// wasShown keeps in mind that an event was delivered, though it is not in the log, so that it is not delivered again. There
+// wasShown keeps in mind that an event was delivered, though its author's proof did not fit, so that it is not delivered again. There
 // are at most maxUnproven of them, because nothing more is delivered early until the log has gone on past them.
 func (a *authorLog) wasShown(x *arrival) {
 	if a.shown == nil {
@@ -83,26 +87,17 @@ func (a *authorLog) wasShown(x *arrival) {
 	a.shown[x.event.Seq] = x.hash
 }
 
-// show delivers an event, unless it was delivered before.
-func (m *Machine) show(x *arrival, out *Output) {
-	hash, shown := x.log.shown[x.event.Seq]
-	if shown {
-		delete(x.log.shown, x.event.Seq)
-	}
-	if !x.shown && !(shown && hash == x.hash) {
-		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live || x.log.over,
-			Older: x.log.over, Missing: x.log.missingBefore(x.event.Seq), Hops: travelled(x.hops)})
-	}
+// isShown tells whether an event was delivered before, now that its place in the log is taken.
+func (a *authorLog) isShown(e *wire.Event) bool {
+	hash, shown := a.shown[e.Seq]
+	delete(a.shown, e.Seq)
+	return shown && hash == e.Hash()
 }
 
-// retract takes events that could not be stored back from the heads of their logs.
-func (m *Machine) retract(events []arrival) {
-	for i := range slices.Backward(events) {
-		x := &events[i]
-		x.log.head = x.event.Seq - 1
-		x.log.recentFrom = x.log.head // the ring has lost what was before
-		if x.shown {
-			x.log.wasShown(x)
-		}
+// show delivers an event, unless it was delivered before.
+func (m *Machine) show(x *arrival, out *Output) {
+	if was := x.log.isShown(&x.event); !was && !x.shown {
+		out.Delivers = append(out.Delivers, Deliver{Event: x.event, From: x.from, History: !x.live || x.log.over,
+			Older: x.log.over, Missing: x.log.missingBefore(x.event.Seq), Hops: travelled(x.hops)})
 	}
 }

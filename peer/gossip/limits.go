@@ -33,7 +33,8 @@ const (
 	maxAllOlderBytes = 8 << 20               // of all
 	olderTime        = 10 * time.Second      // for one answer
 	maxSilent        = 3                     // questions for older events without an answer, until what was claimed is not believed
-	stuckTime        = 10 * time.Second      // when older events could not be stored
+	stuckTime        = 10 * time.Second      // when what would be asked for again could not be stored
+	tryAgain         = 2 * time.Second       // when what is kept in memory could not
 	lookPause        = 50 * time.Millisecond // between two looks at what is older, by what neighbours say
 	lookAgain        = time.Second           // and while something is lacking for which nobody could be asked
 	demandTime       = 10 * time.Second

@@ -134,18 +134,15 @@ func (a *authorLog) mend() {
 	}
 }
 
-// tellBehind is told that a log began after began. If it begins earlier now, that is told to the neighbours whose log ends before that: else they go on past what is
-// here now, and take it for lost. Those whose log begins later tellBase tells.
-func (m *Machine) tellBehind(r *room, a *authorLog, began uint64, out *Output) {
-	if a.base >= began {
-		return
-	}
+// tellBase is told that a log that began after began does not any more. If it begins earlier now, that is told to the neighbours whose log begins later, as they may be waiting for it, and to those
+// whose log ends before began: else they go on past what is here now, and take it for lost.
+func (m *Machine) tellBase(r *room, a *authorLog, began uint64, out *Output) {
 	for _, l := range m.linkList {
 		s := l.share(r)
 		if s == nil || l.busy { // which gets a digest afterwards
 			continue
 		}
-		if k := s.known[a.id]; k.seq < began && k.base <= a.base {
+		if k := s.known[a.id]; k.base > a.base || k.seq < began && a.base < began {
 			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name, Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
 		}
 	}
@@ -211,7 +208,7 @@ func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
 	}
 	var ends []uint64
 	top, _ := r.beyond(a.id, a.head, a.head, math.MaxUint64)
-	held := top > a.head
+	held := top > a.head || a.unstored
 	for _, l := range m.linkList {
 		s := l.share(r)
 		if s == nil || l.cut || l.lies() || !s.greeted {

@@ -22,12 +22,13 @@ type Machine struct {
 	links    map[wire.PeerID]*link
 	linkList []*link // by peer
 
-	heldBytes  int       // of all events held back behind gaps
+	heldBytes  int       // of all that is pending
 	olderBytes int       // of all answers that are not whole
 	due        time.Time // the earliest of all timers; zero: none
 	fresh      []arrival // reused by each Receive
 	demote     []*share  // neighbours that were struck out in this Step
 	unproven   []arrival // delivered, but neither verified nor stored: see early
+	earlyBytes int       // of these
 	strain     strain
 }
 
@@ -82,14 +83,15 @@ type authorLog struct {
 	via        [16]int8     // and the places of the neighbours they came from, counted from 1; 0: none
 	recentFrom uint64       // those up to it are not in recent
 
-	pending  map[uint64]held // behind a gap
+	pending  map[uint64]held // behind a gap, or not stored: see unstored.go
+	unstored bool            // what comes next is pending, because the Log did not take it
 	ask      *ask            // the one question that is out
 	askAt    time.Time       // when to ask
 	offered  uint64          // what was offered when that was set
 	gap      bool            // a live event came before its predecessors
 	stranded time.Time       // since when nobody has the next event
 
-	shown map[uint64][32]byte // hashes of what was delivered early and then could not be stored, by seq
+	shown map[uint64][32]byte // hashes of what was delivered early and then not taken in, by seq
 
 	liveFrom uint64 // first of the run of live events at the head; 0: the head is not live
 	liveAt   time.Time
@@ -126,13 +128,15 @@ type authorLog struct {
 	warnedRuns                           bool
 }
 
-// held is an event behind a gap.
+// held is an event behind a gap, or one that could not be stored.
 type held struct {
 	event wire.Event
 	hash  [32]byte
 	from  wire.PeerID
 	live  bool
+	shown bool // it was delivered early
 	hops  uint8
+	since time.Time // since when it could not be stored
 }
 
 // link is a neighbour.

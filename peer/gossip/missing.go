@@ -61,9 +61,11 @@ func (m *Machine) missingOf(r *room, a *authorLog) uint64 {
 	}
 	from := max(a.head, min(least, top))
 	missing := top - min(from, top)
-	for seq := range a.pending {
-		if from < seq && seq <= top {
-			missing--
+	if !a.unstored {
+		for seq := range a.pending {
+			if from < seq && seq <= top {
+				missing--
+			}
 		}
 	}
 	if !a.begun() {

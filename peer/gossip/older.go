@@ -215,7 +215,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 			continue
 		}
 		if c.why == forWindow {
-			if m.begins(r, a); a.head > a.base && m.tooOld(now, a.first.time) {
+			if m.begins(r, a); a.head > a.base && a.firstKnown() && m.tooOld(now, a.first.time) {
 				if a.ended = true; r.demand == nil {
 					continue
 				}
@@ -266,16 +266,18 @@ func (c *lack) rank() (n int) {
 	return n
 }
 
-// begins finds out with which event a log begins here.
+// begins finds out with which event a log begins here, unless that cannot be read now.
 func (m *Machine) begins(r *room, a *authorLog) {
 	if a.first.seq == a.base+1 || a.head == a.base {
 		return
 	}
-	a.first.seq, a.first.lamport, a.first.time = a.base+1, 0, time.Time{}
 	if events, err := m.cfg.Log.Range(r.name, a.author, a.base+1, a.base+1, 1); err == nil && len(events) == 1 {
-		a.first.lamport, a.first.time = events[0].Lamport, events[0].Time
+		a.first.seq, a.first.lamport, a.first.time = a.base+1, events[0].Lamport, events[0].Time
 	}
 }
+
+// firstKnown tells whether it was found out.
+func (a *authorLog) firstKnown() bool { return a.first.seq == a.base+1 }
 
 // compareFirst orders logs as their first events are displayed. One that holds none comes last.
 func (a *authorLog) compareFirst(b *authorLog) int {
@@ -542,7 +544,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 		if r.demand != nil {
 			r.demand.got++
 		}
-		if e.Seq <= a.seen {
+		if e.Seq <= a.seen && !a.isShown(e) {
 			out.Delivers = append(out.Delivers, Deliver{Event: *e, From: from.peer, History: true, Older: true, Asked: q.why == forDemand,
 				Missing: a.missingBefore(e.Seq), Hops: travelled(q.hops)})
 		}
@@ -551,7 +553,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 	if h := &a.hole; h.open && a.base <= h.from {
 		a.seen, h.open = min(h.seen, a.base), false
 	}
-	m.tellBase(r, a, out)
+	m.tellBase(r, a, q.up, out)
 }
 
 func lastIndex(events []wire.Event, is func(*wire.Event) bool) int {
@@ -561,16 +563,6 @@ func lastIndex(events []wire.Event, is func(*wire.Event) bool) int {
 		}
 	}
 	return -1
-}
-
-// tellBase tells the neighbours whose log begins later that this one begins earlier now: they may be waiting for it.
-func (m *Machine) tellBase(r *room, a *authorLog, out *Output) {
-	for _, l := range m.linkList {
-		if s := l.share(r); s != nil && !l.busy && s.known[a.id].base > a.base {
-			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name,
-				Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
-		}
-	}
 }
 
 // rebased looks where a log begins in the Log, which may have lost its oldest events, or all.

@@ -49,6 +49,15 @@ func (w *world) recall(n *node) {
 	}
 }
 
+// revive starts a node again, which is linked with nobody then and knows what is in its store.
+func (w *world) revive(n *node) {
+	for _, x := range w.nodes {
+		w.unlink(n, x)
+	}
+	w.recall(n)
+	w.start(n)
+}
+
 // known is what somebody holds, of each author.
 func (w *world) known() map[wire.PeerID]map[uint64]bool {
 	all := make(map[wire.PeerID]map[uint64]bool)
@@ -69,108 +78,108 @@ func (w *world) known() map[wire.PeerID]map[uint64]bool {
 // past what nobody has. What must hold of each delivery is checked in world.deliver. In the end everybody holds of each log what
 // anybody held when the network had healed, as far as it reaches back from the end without a gap.
 func TestWhateverIsLostComesBackFromWhoeverHasIt(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		names := []string{"ann", "bob", "cyd", "dan"}[:rapid.IntRange(2, 4).Draw(t, "peers")]
-		w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
-		w.honest = true
-		w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.3}).Draw(t, "loss")
-		w.busy = rapid.SampledFrom([]float64{0, 0.5}).Draw(t, "busy")
-		slow := time.Duration(rapid.IntRange(1, 100).Draw(t, "delay ms")) * time.Millisecond
-		w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
-		window := rapid.SampledFrom([]Window{{Events: 1 << 20, Age: -1}, {Events: 40}, {Events: 100, Age: 20 * time.Second}}).Draw(t, "window")
-		for _, n := range w.nodes {
-			n.window = window
-			w.start(n)
+	rapid.Check(t, func(t *rapid.T) { comesBack(t, false) })
+}
+
+// comesBack is one such schedule; with failing, in which stores fail, too.
+func comesBack(t *rapid.T, failing bool) {
+	names := []string{"ann", "bob", "cyd", "dan"}[:rapid.IntRange(2, 4).Draw(t, "peers")]
+	w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
+	w.honest = true
+	w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.3}).Draw(t, "loss")
+	w.busy = rapid.SampledFrom([]float64{0, 0.5}).Draw(t, "busy")
+	slow := time.Duration(rapid.IntRange(1, 100).Draw(t, "delay ms")) * time.Millisecond
+	w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
+	window := rapid.SampledFrom([]Window{{Events: 1 << 20, Age: -1}, {Events: 40}, {Events: 100, Age: 20 * time.Second}}).Draw(t, "window")
+	for _, n := range w.nodes {
+		n.window = window
+		w.start(n)
+	}
+	w.mesh()
+	pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
+	for i := range rapid.IntRange(1, 30).Draw(t, "acts") {
+		a, b := pick("a"), pick("b")
+		if failing {
+			w.moods(t)
 		}
-		w.mesh()
-		pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
-		restart := func(n *node) {
-			for _, x := range w.nodes {
-				w.unlink(n, x)
+		switch rapid.IntRange(0, 10).Draw(t, "act") {
+		case 0, 1, 2:
+			texts := make([]string, rapid.SampledFrom([]int{1, 3, 60}).Draw(t, "lines"))
+			for j := range texts {
+				texts[j] = fmt.Sprintf("%s %d.%d", a.name, i, j)
 			}
-			w.recall(n)
-			w.start(n)
-		}
-		for i := range rapid.IntRange(1, 30).Draw(t, "acts") {
-			a, b := pick("a"), pick("b")
-			switch rapid.IntRange(0, 10).Draw(t, "act") {
-			case 0, 1, 2:
-				texts := make([]string, rapid.SampledFrom([]int{1, 3, 60}).Draw(t, "lines"))
-				for j := range texts {
-					texts[j] = fmt.Sprintf("%s %d.%d", a.name, i, j)
-				}
-				w.say(a, texts...)
-			case 3:
-				w.unlink(a, b)
-			case 4:
-				if a != b && a.links[b] == nil {
-					w.link(a, b)
-				}
-			case 5:
-				restart(a)
-			case 6, 7: // the oldest are gone, or all are
-				part := rapid.SampledFrom([]uint64{1, 2, 4}).Draw(t, "part")
-				w.lose(a, func(h wire.Head) uint64 { return h.Base + (h.Seq-h.Base)/part })
-				if rapid.Bool().Draw(t, "restart") {
-					restart(a)
-				}
-			case 8:
-				if len(w.nodes) < 6 {
-					n := w.add(fmt.Sprint("new", len(w.nodes)), byte(10+len(w.nodes)))
-					n.window = window
-					w.start(n)
-					w.link(a, n)
-				}
-			case 9:
-				w.step(a, FetchOlder{general, rapid.IntRange(0, 100).Draw(t, "older")})
-			default:
-				w.run(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
+			w.say(a, texts...)
+		case 3:
+			w.unlink(a, b)
+		case 4:
+			if a != b && a.links[b] == nil {
+				w.link(a, b)
 			}
-			w.bounded()
+		case 5:
+			w.revive(a)
+		case 6, 7: // the oldest are gone, or all are
+			part := rapid.SampledFrom([]uint64{1, 2, 4}).Draw(t, "part")
+			w.lose(a, func(h wire.Head) uint64 { return h.Base + (h.Seq-h.Base)/part })
+			if rapid.Bool().Draw(t, "restart") {
+				w.revive(a)
+			}
+		case 8:
+			if len(w.nodes) < 6 {
+				n := w.add(fmt.Sprint("new", len(w.nodes)), byte(10+len(w.nodes)))
+				n.window = window
+				w.start(n)
+				w.link(a, n)
+			}
+		case 9:
+			w.step(a, FetchOlder{general, rapid.IntRange(0, 100).Draw(t, "older")})
+		default:
+			w.run(time.Duration(rapid.IntRange(1, 5000).Draw(t, "ms")) * time.Millisecond)
 		}
-		w.loss = 0
-		all := w.known()
-		w.mesh()
-		w.run(3 * time.Minute)
 		w.bounded()
-		for _, author := range w.nodes {
-			head := uint64(len(author.said))
-			start := head // down to where somebody holds all
-			for all[author.id][start] {
-				start--
-			}
-			if start == head { // nobody has its last line any more
-				continue
-			}
-			for _, n := range w.nodes {
-				base, got := n.store.Base(general, wire.LogID{Author: author.id}), n.delivered[author.id]
-				if head > 0 && !slices.Contains(w.headsOf(n), wire.Head{Author: author.id, Base: base, Seq: head}) {
-					t.Fatalf("%s does not hold the end of the log of %s, who said %d lines", n.name, author.name, head)
-				}
-				if window.Age < 0 && base > start {
-					t.Fatalf("%s holds the lines of %s from %d on, though all from %d on are there", n.name, author.name, base+1, start+1)
-				}
-				events, err := n.store.Range(general, author.id, base+1, head, 1<<20)
-				if err != nil || uint64(len(events)) != head-base {
-					t.Fatalf("%s holds %d lines of %s: want %d to %d, %v", n.name, len(events), author.name, base+1, head, err)
-				}
-				for i, e := range events {
-					if e.Seq != base+uint64(i)+1 || string(e.Body) != author.said[e.Seq-1] {
-						t.Fatalf("%s holds %q as line %d of %s", n.name, e.Body, e.Seq, author.name)
-					}
-					if _, delivered := slices.BinarySearch(got, e.Seq); !delivered && len(n.fetched) == 0 {
-						t.Fatalf("%s holds line %d of %s, and was not delivered it", n.name, e.Seq, author.name)
-					}
-				}
-			}
+	}
+	w.loss = 0
+	w.calm()
+	all := w.known()
+	w.mesh()
+	w.run(3 * time.Minute)
+	w.bounded()
+	for _, author := range w.nodes {
+		head := uint64(len(author.said))
+		start := head // down to where somebody holds all
+		for all[author.id][start] {
+			start--
+		}
+		if start == head { // nobody has its last line any more
+			continue
 		}
 		for _, n := range w.nodes {
-			if missing := n.machine.Missing(general); missing != 0 {
-				t.Fatalf("%s still counts %d events as missing", n.name, missing)
+			base, got := n.store.Base(general, wire.LogID{Author: author.id}), n.delivered[author.id]
+			if head > 0 && !slices.Contains(w.headsOf(n), wire.Head{Author: author.id, Base: base, Seq: head}) {
+				t.Fatalf("%s does not hold the end of the log of %s, who said %d lines", n.name, author.name, head)
+			}
+			if window.Age < 0 && base > start {
+				t.Fatalf("%s holds the lines of %s from %d on, though all from %d on are there", n.name, author.name, base+1, start+1)
+			}
+			events, err := n.store.Range(general, author.id, base+1, head, 1<<20)
+			if err != nil || uint64(len(events)) != head-base {
+				t.Fatalf("%s holds %d lines of %s: want %d to %d, %v", n.name, len(events), author.name, base+1, head, err)
+			}
+			for i, e := range events {
+				if e.Seq != base+uint64(i)+1 || string(e.Body) != author.said[e.Seq-1] {
+					t.Fatalf("%s holds %q as line %d of %s", n.name, e.Body, e.Seq, author.name)
+				}
+				if _, delivered := slices.BinarySearch(got, e.Seq); !delivered && len(n.fetched) == 0 {
+					t.Fatalf("%s holds line %d of %s, and was not delivered it", n.name, e.Seq, author.name)
+				}
 			}
 		}
-		w.noFaults()
-	})
+	}
+	for _, n := range w.nodes {
+		if missing := n.machine.Missing(general); missing != 0 {
+			t.Fatalf("%s still counts %d events as missing", n.name, missing)
+		}
+	}
+	w.noFaults()
 }
 
 // headsOf are those of a node's store.

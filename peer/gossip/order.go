@@ -12,9 +12,8 @@ import (
 // arrival is an event that is the next of its log, with how it came.
 type arrival struct {
 	held
-	room  *room
-	log   *authorLog
-	shown bool // it was delivered early
+	room *room
+	log  *authorLog
 }
 
 func heldSize(e *wire.Event) int { return 400 + len(e.Body) + 32*len(e.Proof.Path) }
@@ -55,8 +54,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 	}
 	s.answers(now, a, e)
 	if a != nil && e.Seq <= a.head {
-		if began := a.base; e.Seq <= began && m.olderEvent(now, l, r, a, e, f, out) {
-			m.tellBehind(r, a, began, out)
+		if e.Seq <= a.base && m.olderEvent(now, l, r, a, e, f, out) {
 			return true
 		}
 		m.duplicate(now, l, s, a, e, f.Live, out)
@@ -94,6 +92,9 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 		case h.hash == hash:
 			if first := m.links[h.from]; f.Live && first != nil && first.share(r) != nil {
 				m.redundant(now, s, a, first.share(r).slot, out)
+			}
+			if a.unstored && e.Seq == a.head+1 {
+				m.drain(r, a) // the Log may take it now
 			}
 			return false
 		default:
@@ -197,15 +198,20 @@ func (m *Machine) settle(now time.Time, out *Output) {
 	first := 0
 	events, err := m.store(out)
 	if err != nil {
-		m.retract(m.fresh)
-		m.askLater(now)
+		m.retract(now)
+		m.putOff(now)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: events[0].Room, Code: "log", Text: fmt.Sprintf(
-			"%d events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
+			"%d events were received but cannot be stored: %v; it is tried again until it works", len(events), err)})
 		return
 	}
 	for i := range m.fresh {
 		x := &m.fresh[i]
+		x.live = x.live && (x.since.IsZero() || now.Sub(x.since) < liveFor)
+	}
+	for i := range m.fresh {
+		x := &m.fresh[i]
 		r, a := x.room, x.log
+		a.unstored = false
 		a.told = 0
 		r.follow(now, x.event.Lamport)
 		if a != r.own {
@@ -254,24 +260,6 @@ func (m *Machine) settle(now time.Time, out *Output) {
 	}
 }
 
-// askLater has what could not be stored asked for again after a while: that a neighbour has it was known before, so nothing that it says would cause that. It
-// has answered, and is not to blame.
-func (m *Machine) askLater(now time.Time) {
-	for i := range m.fresh {
-		x := &m.fresh[i]
-		if i > 0 && x.log == m.fresh[i-1].log {
-			continue
-		}
-		if a := x.log; a.ask != nil {
-			to := a.ask.to
-			a.drop()
-			m.resume(now, to)
-		}
-		x.log.askAt = later(x.log.askAt, now.Add(stuckTime))
-		m.fallBehind(now, x.room, x.log)
-	}
-}
-
 // store appends the fresh events to the Log. Those of authors that the Log refuses are taken back alone.
 func (m *Machine) store(out *Output) (events []wire.Event, err error) {
 	for {
@@ -300,7 +288,9 @@ func (m *Machine) store(out *Output) (events []wire.Event, err error) {
 		if len(theirs) == 0 {
 			return events, err
 		}
-		m.retract(theirs)
+		for i := range slices.Backward(theirs) {
+			theirs[i].takeBack()
+		}
 	}
 }
 
@@ -382,7 +372,9 @@ func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uin
 		if _, _, refused := m.refused(err, out); refused {
 			return false
 		}
-		m.fault(l, r.name, a.author, "log", false, out, "the log of %s cannot go on at %d: %v", a.author.Tag(), base, err)
+		out.Faults = append(out.Faults, Fault{Peer: m.self, Author: a.author, Room: r.name, Code: "log", Text: fmt.Sprintf(
+			"the log of %s cannot go on at %d: %v; it is tried again until it works", a.author.Tag(), base+1, err)})
+		m.tryLater(now, r, a)
 		return false
 	}
 	m.tear(now, r, a, base, open, from, here, sure)

@@ -38,7 +38,7 @@ func (m *Machine) misses(r *room, a *authorLog) bool {
 		return false
 	}
 	m.begins(r, a)
-	return a.first.time.Add(-a.fast).After(r.entered)
+	return a.firstKnown() && a.first.time.Add(-a.fast).After(r.entered)
 }
 
 // fixed tells whether events are wanted wherever the window ends.

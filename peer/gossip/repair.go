@@ -245,7 +245,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		graft  bool
 	}
 	var questions []*question
-	var unreal []*authorLog
+	var unreal, unstored []*authorLog
 	r.behind = slices.DeleteFunc(r.behind, func(a *authorLog) bool {
 		if a.ask != nil {
 			if a.ask.deadline.After(now) {
@@ -260,6 +260,10 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		}
 		if a.askAt.After(now) {
 			m.repairSoon(r, a.askAt)
+			return false
+		}
+		if a.unstored {
+			unstored = append(unstored, a)
 			return false
 		}
 		quota, skip := uint64(max(1, m.windowed())), false
@@ -326,6 +330,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 		}
 		out.Sends = append(out.Sends, Send{To: q.to.peer, Frame: f, Fast: q.fast && len(q.ranges) < 8})
 	}
+	m.storeAgain(now, r, unstored, out)
 }
 
 // most is the highest sequence number of an event of a log that a neighbour claims to hold, or what comes before all. The word of one of which nothing comes

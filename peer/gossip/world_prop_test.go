@@ -35,77 +35,84 @@ func (w *world) complete() {
 // TestWhateverHappensEverybodyGetsEverything runs random schedules of talk, loss, delay, reordering, duplication, cuts,
 // heals, full queues and restarts. What must hold of each delivery is checked in world.deliver.
 func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		names := []string{"ann", "bob", "cyd", "dan", "eve"}[:rapid.IntRange(2, 5).Draw(t, "peers")]
-		w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
-		w.honest = true
-		w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.2, 0.5}).Draw(t, "loss")
-		w.repeat = rapid.SampledFrom([]float64{0, 0.1}).Draw(t, "repeat")
-		w.busy = rapid.SampledFrom([]float64{0, 0.5, 0.9}).Draw(t, "busy")
-		slow := time.Duration(rapid.IntRange(1, 200).Draw(t, "delay ms")) * time.Millisecond
-		w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
-		w.mesh()
-		pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
-		for i := range rapid.IntRange(1, 40).Draw(t, "acts") {
-			a, b := pick("a"), pick("b")
-			switch rapid.IntRange(0, 9).Draw(t, "act") {
-			case 0, 1, 2, 3:
-				texts := make([]string, rapid.SampledFrom([]int{1, 1, 2, 40}).Draw(t, "lines"))
-				for j := range texts {
-					texts[j] = fmt.Sprintf("%s %d.%d", a.name, i, j)
-				}
-				w.say(a, texts...)
-			case 4:
-				w.unlink(a, b)
-			case 5:
-				if a != b && a.links[b] == nil {
-					w.link(a, b)
-				}
-			case 6:
-				w.restart(a)
-			case 7:
-				if a.links[b] != nil {
-					a.links[b].troubled(w.now.Add(24 * time.Hour)) // that it is heard again is not looked at
-					w.step(a, LinkBusy{b.id, rapid.Bool().Draw(t, "busy")})
-				}
-			case 8: // what waits in a receiver's mailbox is dropped
-				if len(w.queue) > 0 {
-					keep := rapid.IntRange(0, len(w.queue)-1).Draw(t, "keep")
-					for _, p := range w.queue[keep:] {
-						if l := p.from.links[p.to]; l != nil {
-							l.troubled(w.now)
-						}
+	rapid.Check(t, func(t *rapid.T) { whateverHappens(t, false) })
+}
+
+// whateverHappens is one such schedule; with failing, in which stores fail, too.
+func whateverHappens(t *rapid.T, failing bool) {
+	names := []string{"ann", "bob", "cyd", "dan", "eve"}[:rapid.IntRange(2, 5).Draw(t, "peers")]
+	w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
+	w.honest = true
+	w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.2, 0.5}).Draw(t, "loss")
+	w.repeat = rapid.SampledFrom([]float64{0, 0.1}).Draw(t, "repeat")
+	w.busy = rapid.SampledFrom([]float64{0, 0.5, 0.9}).Draw(t, "busy")
+	slow := time.Duration(rapid.IntRange(1, 200).Draw(t, "delay ms")) * time.Millisecond
+	w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
+	w.mesh()
+	pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
+	for i := range rapid.IntRange(1, 40).Draw(t, "acts") {
+		a, b := pick("a"), pick("b")
+		if failing {
+			w.moods(t)
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "act") {
+		case 0, 1, 2, 3:
+			texts := make([]string, rapid.SampledFrom([]int{1, 1, 2, 40}).Draw(t, "lines"))
+			for j := range texts {
+				texts[j] = fmt.Sprintf("%s %d.%d", a.name, i, j)
+			}
+			w.say(a, texts...)
+		case 4:
+			w.unlink(a, b)
+		case 5:
+			if a != b && a.links[b] == nil {
+				w.link(a, b)
+			}
+		case 6:
+			w.revive(a)
+		case 7:
+			if a.links[b] != nil {
+				a.links[b].troubled(w.now.Add(24 * time.Hour)) // that it is heard again is not looked at
+				w.step(a, LinkBusy{b.id, rapid.Bool().Draw(t, "busy")})
+			}
+		case 8: // what waits in a receiver's mailbox is dropped
+			if len(w.queue) > 0 {
+				keep := rapid.IntRange(0, len(w.queue)-1).Draw(t, "keep")
+				for _, p := range w.queue[keep:] {
+					if l := p.from.links[p.to]; l != nil {
+						l.troubled(w.now)
 					}
-					w.queue = w.queue[:keep]
 				}
-			default:
-				w.run(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
+				w.queue = w.queue[:keep]
 			}
-			w.bounded()
+		default:
+			w.run(time.Duration(rapid.IntRange(1, 3000).Draw(t, "ms")) * time.Millisecond)
 		}
-		w.loss = 0
-		for i, a := range w.nodes {
-			for _, b := range w.nodes[:i] {
-				if a.links[b] != nil {
-					w.step(a, LinkBusy{b.id, false})
-					w.step(b, LinkBusy{a.id, false})
-				}
-			}
-		}
-		if !rapid.Bool().Draw(t, "heal to a chain") {
-			w.mesh()
-		} else {
-			for i, a := range w.nodes[1:] {
-				if a.links[w.nodes[i]] == nil {
-					w.link(a, w.nodes[i])
-				}
+		w.bounded()
+	}
+	w.loss = 0
+	w.calm()
+	for i, a := range w.nodes {
+		for _, b := range w.nodes[:i] {
+			if a.links[b] != nil {
+				w.step(a, LinkBusy{b.id, false})
+				w.step(b, LinkBusy{a.id, false})
 			}
 		}
-		w.run(5 * time.Minute)
-		w.converged()
-		w.complete()
-		w.noFaults()
-	})
+	}
+	if !rapid.Bool().Draw(t, "heal to a chain") {
+		w.mesh()
+	} else {
+		for i, a := range w.nodes[1:] {
+			if a.links[w.nodes[i]] == nil {
+				w.link(a, w.nodes[i])
+			}
+		}
+	}
+	w.run(5 * time.Minute)
+	w.converged()
+	w.complete()
+	w.noFaults()
 }
 
 // TestWhateverHappensInALargeRoom is the same for rooms in which each has few links.

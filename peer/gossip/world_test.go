@@ -32,6 +32,7 @@ type failer interface {
 type world struct {
 	t     failer
 	now   time.Time
+	seed  uint64
 	rand  *rand.Rand
 	nodes []*node
 	queue []packet // by time, then order of sending
@@ -48,6 +49,7 @@ type world struct {
 	honest     bool                                    // whoever is blamed without a reason is a failure; see wantExcuse
 	suspicions []Suspicion                             // of all, in order
 	spoken     map[number]string                       // what was said under each number
+	lost       func(n *node, l Lost)                   // is told what a node is told of losses, if it is there
 	proven     map[proof]bool
 
 	payloads map[wire.PeerID]map[uuid.UUID]int // event copies that reached each peer
@@ -101,7 +103,12 @@ type node struct {
 	window Window
 	run    uint32
 	off    time.Duration // how far its clock is ahead; it starts anew with another
-	broken error         // of the store: Append returns it
+	broken error         // of the store: what writes to it returns it
+	moody  float64       // how often what writes to the store fails though it is not broken
+	chance *rand.Rand    // for that
+	unread bool          // then reading it fails, too
+	silent bool          // that was so at some time: it did not answer what it was asked
+	fitful bool          // it was so at some time
 }
 
 type wireLink struct {
@@ -110,37 +117,8 @@ type wireLink struct {
 	trouble time.Time // until when something was lost, late or held back
 }
 
-// nodeLog is a node's store, which can be made to fail, and may become another.
-type nodeLog struct{ *node }
-
-func (l nodeLog) Append(events []wire.Event) error {
-	if l.broken != nil {
-		return l.broken
-	}
-	return l.store.Append(events)
-}
-
-func (l nodeLog) Prepend(events []wire.Event) error {
-	if l.broken != nil {
-		return l.broken
-	}
-	return l.store.Prepend(events)
-}
-
-func (l nodeLog) Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error) {
-	return l.store.Range(room, author, from, to, limit)
-}
-
-func (l nodeLog) Heads(room wire.Room) ([]wire.Head, uint64, error) { return l.store.Heads(room) }
-func (l nodeLog) Base(room wire.Room, log wire.LogID) uint64        { return l.store.Base(room, log) }
-func (l nodeLog) Rebase(room wire.Room, log wire.LogID, base, missing uint64) error {
-	return l.store.Rebase(room, log, base, missing)
-}
-func (l nodeLog) Hole(room wire.Room, log wire.LogID) uint64  { return l.store.Hole(room, log) }
-func (l nodeLog) Forget(room wire.Room, log wire.LogID) error { return l.store.Forget(room, log) }
-
 func newWorld(t failer, seed uint64, names ...string) *world {
-	w := &world{t: t, now: epoch, rand: rand.New(rand.NewPCG(seed, 1)), payloads: make(map[wire.PeerID]map[uuid.UUID]int),
+	w := &world{t: t, now: epoch, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), payloads: make(map[wire.PeerID]map[uuid.UUID]int),
 		proven: make(map[proof]bool), spoken: make(map[number]string),
 		delay: func() time.Duration { return 5 * time.Millisecond }, rto: time.Second}
 	for i, name := range names {
@@ -158,6 +136,7 @@ func (w *world) addKey(name string, key ed25519.PrivateKey) *node {
 		key: key, held: make(map[wire.PeerID]uint64),
 		delivered: make(map[wire.PeerID][]uint64), texts: make(map[uuid.UUID]string)}
 	n.id = wire.IDOf(n.key)
+	n.chance = rand.New(rand.NewPCG(w.seed, uint64(n.id[0])))
 	w.payloads[n.id] = make(map[uuid.UUID]int)
 	w.nodes = append(w.nodes, n)
 	w.start(n)
@@ -245,6 +224,11 @@ func (w *world) step(n *node, in Input) {
 		w.logf("%s has fetched %d older events, more %v, %v", n.name, f.Events, f.More, f.Err)
 	}
 	n.losses.tell(&out)
+	for _, l := range out.Lost {
+		if w.lost != nil {
+			w.lost(n, l)
+		}
+	}
 	for _, r := range out.Refused {
 		w.logf("%s cannot say %q: %v", n.name, r.Ref, r.Err)
 	}
