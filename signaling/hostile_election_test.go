@@ -163,7 +163,7 @@ func TestStrangersDoNotUseTheTermsUp(t *testing.T) {
 			rises++
 		}
 	}
-	if line := highestTerm(tr.now, 0); tr.Info().Term > line {
+	if line := wire.HighestTerm(tr.now, 0); tr.Info().Term > line {
 		t.Errorf("in an hour strangers raised the term to %d, above the %d that peers believe", tr.Info().Term, line)
 	}
 	if rises > 800 {
@@ -174,27 +174,9 @@ func TestStrangersDoNotUseTheTermsUp(t *testing.T) {
 // A stand-alone tracker that comes back to peers of a high term gets there at once.
 func TestAStandaloneTrackerGetsToAHighTermAtOnce(t *testing.T) {
 	tr := testTracker(t, nil)
-	term := highestTerm(time.Now(), 0) - 1
+	term := wire.HighestTerm(time.Now(), 0) - 1
 	if i, err := Ask(soon(t), nil, tr.URL(), &Greeting{Term: term}); err != nil || i.Term != term {
 		t.Errorf("told term %d, its term is %d (%v)", term, i.Term, err)
-	}
-}
-
-// These are the numbers that package election goes by, too; its test has the same list.
-func TestHighestTerm(t *testing.T) {
-	for _, c := range []struct {
-		at        time.Time
-		own, want uint64
-	}{
-		{time.Unix(0, 0), 0, 1 << 20},
-		{time.Unix(0, 0), 1 << 30, 1<<30 + 16},
-		{time.Date(2025, 1, 1, 1, 0, 0, 0, time.UTC), 0, 3600 << 10},
-		{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7, 365 * 86400 << 10},
-		{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 1<<53 - 1, 1<<53 - 2},
-	} {
-		if got := highestTerm(c.at, c.own); got != c.want {
-			t.Errorf("at %v, with term %d, the highest term is %d, want %d", c.at, c.own, got, c.want)
-		}
 	}
 }
 

@@ -5,7 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"time"
+
+	"peerchat/peer/wire"
 )
 
 // This file is what a tracker answers to other trackers, and to programs on its own machine.
@@ -14,14 +15,6 @@ const (
 	yieldHeader = "X-Peerchat"
 	yieldValue  = "yield"
 )
-
-// highestTerm is the highest term that peers believe at a time, and so the highest that a stand-alone tracker, which has the
-// term own, lets itself be told: package election says why it goes by the clock.
-func highestTerm(now time.Time, own uint64) uint64 {
-	const epoch, pace, least, ahead, last = 1735689600, 1 << 10, 1 << 20, 16, 1<<53 - 2 // 2025-01-01
-	line := uint64(max(now.Unix()-epoch, 0)) * pace
-	return min(max(line, least, own+ahead), last)
-}
 
 // met is the owner's answer to what came in by HTTP.
 type met struct {
@@ -125,7 +118,7 @@ func (t *Tracker) meet(g *Greeting) met {
 		}
 		t.cfg.OnMeet(*g)
 	case g.Term > info.Term:
-		term := min(g.Term, highestTerm(t.now, info.Term))
+		term := min(g.Term, wire.HighestTerm(t.now, info.Term))
 		if term <= info.Term {
 			break
 		}

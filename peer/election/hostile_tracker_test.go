@@ -13,7 +13,7 @@ import (
 
 // Somebody has driven a group's term up for a while. Who comes with no term at all must still be able to follow its leader.
 func TestANewcomerFollowsHoweverHighTheTermIs(t *testing.T) {
-	for _, term := range []uint64{5 << 20, 3600 << 10, highestTerm(newWorld(t, 4).now, 0)} {
+	for _, term := range []uint64{5 << 20, 3600 << 10, wire.HighestTerm(newWorld(t, 4).now, 0)} {
 		w := newWorld(t, 4)
 		p := people(w, "ann bob cyd")
 		for _, n := range p {
@@ -97,23 +97,5 @@ func TestTermsCannotBeUsedUp(t *testing.T) {
 	}
 	if m.term > 1<<51 {
 		t.Errorf("in 200 s the term was driven to %d of %d", m.term, uint64(wire.MaxCounter))
-	}
-}
-
-// These are the numbers that package signaling goes by, too; its test has the same list.
-func TestHighestTerm(t *testing.T) {
-	for _, c := range []struct {
-		at        time.Time
-		own, want uint64
-	}{
-		{time.Unix(0, 0), 0, 1 << 20},
-		{time.Unix(0, 0), 1 << 30, 1<<30 + 16},
-		{time.Date(2025, 1, 1, 1, 0, 0, 0, time.UTC), 0, 3600 << 10},
-		{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 7, 365 * 86400 << 10},
-		{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 1<<53 - 1, 1<<53 - 2},
-	} {
-		if got := highestTerm(c.at, c.own); got != c.want {
-			t.Errorf("at %v, with term %d, the highest term is %d, want %d", c.at, c.own, got, c.want)
-		}
 	}
 }

@@ -172,7 +172,7 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 func (m *Machine) clock(now time.Time) {
 	if m.last.IsZero() {
 		m.now, m.last = now, now
-		m.term = min(m.term, highestTerm(now, 0)) // nobody else could accept more: the clock was ahead, or the file is not ours
+		m.term = min(m.term, wire.HighestTerm(now, 0)) // nobody else could accept more: the clock was ahead, or the file is not ours
 		m.syncAt = m.now.Add(m.spread(m.timing.Sync))
 		m.settleAt = m.now.Add(m.timing.Settle / 4)
 		return
@@ -331,4 +331,4 @@ func (b *bucket) take(now time.Time) bool {
 }
 
 // highest is the highest term that this peer believes now.
-func (m *Machine) highest() uint64 { return highestTerm(m.last, m.term) }
+func (m *Machine) highest() uint64 { return wire.HighestTerm(m.last, m.term) }

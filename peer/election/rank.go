@@ -3,7 +3,6 @@ package election
 import (
 	"bytes"
 	"cmp"
-	"time"
 
 	"peerchat/peer/wire"
 )
@@ -87,22 +86,6 @@ func (a *Reign) leader() wire.PeerID {
 		return wire.PeerID{}
 	}
 	return a.Rank.ID
-}
-
-// The terms that are believed. Liars can drive the term up to this and no further, so the numbers last for 278,000 years. It
-// goes by the clock and not by what one believed before, so that those who were lied to, and those who come with no term at
-// all, still accept each other's terms.
-const (
-	termEpoch = 1735689600 // 2025-01-01, in Unix seconds: before there were any
-	termPace  = 1 << 10    // for each second since
-	termLeast = 1 << 20    // where the clock has lost its time
-	termAhead = 16         // above one's own, for those whose clock was once ahead
-)
-
-// highestTerm is the highest term that is believed at the time now by a peer that has the term own.
-func highestTerm(now time.Time, own uint64) uint64 {
-	line := uint64(max(now.Unix()-termEpoch, 0)) * termPace
-	return min(max(line, termLeast, own+termAhead), wire.MaxCounter-1)
 }
 
 // none reports whether there is no lead at all.
