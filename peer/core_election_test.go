@@ -84,12 +84,10 @@ func TestKillsOfTheTrackerInARow(t *testing.T) {
 		w := newElectorate(seed, 6, true)
 		wantOneTracker(t, w, seed, "at first")
 		w.setTracker(false)
-		line := 0
 		talk := func() {
 			for _, p := range w.peers {
 				if !p.dead {
-					line++
-					p.say(general, fmt.Sprint("line ", line))
+					p.sayNext()
 				}
 			}
 		}
@@ -103,11 +101,7 @@ func TestKillsOfTheTrackerInARow(t *testing.T) {
 			talk()
 			w.run(3 * time.Second)
 			// Who was killed before comes as a newcomer, and is admitted by the new tracker.
-			for _, p := range w.peers {
-				if p.dead {
-					p.start(general)
-				}
-			}
+			w.revive()
 			w.run(8 * time.Second)
 			wantOneTracker(t, w, seed, fmt.Sprint("with the newcomer after kill ", kill))
 			wantSame(t, w, general, seed)
@@ -274,48 +268,25 @@ func TestThereIsOneTrackerWhateverHappens(t *testing.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		n := rapid.IntRange(2, 6).Draw(t, "peers")
 		w := newElectorate(seed, n, rapid.Bool().Draw(t, "home"))
-		line := 0
 		for range rapid.IntRange(3, 20).Draw(t, "steps") {
 			a := w.rand.IntN(n)
 			b := (a + 1 + w.rand.IntN(n)) % (n + 1)
 			if b == n {
 				b = homeNumber
 			}
-			p := w.peers[a]
-			switch rapid.SampledFrom([]string{"say", "kill", "leader", "return", "cut", "heal", "home", "hang"}).Draw(t, "what") {
-			case "say":
-				if !p.dead {
-					line++
-					p.say(general, fmt.Sprint("line ", line))
-				}
-			case "kill":
-				if !p.dead {
-					p.kill()
-				}
+			switch what := rapid.SampledFrom([]string{"say", "kill", "leader", "return", "cut", "heal", "tracker", "hang"}).Draw(t, "what"); what {
 			case "leader":
 				if l := w.leading(); l != nil {
 					l.kill()
 				}
-			case "return":
-				if p.dead {
-					p.start(general)
-				}
-			case "cut":
-				w.cutLink(a, b, true)
-			case "heal":
-				w.cutLink(a, b, false)
-			case "home":
-				w.setTracker(!w.home.up)
 			case "hang":
 				w.home.hung = !w.home.hung
+			default:
+				w.happens(what, a, b)
 			}
 			w.run(w.delay(3000))
 		}
-		for _, p := range w.peers {
-			if p.dead {
-				p.start(general)
-			}
-		}
+		w.revive()
 		clear(w.cut)
 		w.home.hung = false
 		w.run(90 * time.Second)

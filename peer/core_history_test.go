@@ -41,8 +41,7 @@ func talkative(seed uint64, n, lines int, window Window) (w *world, late *simPee
 	w = newWorld(seed, n, general)
 	w.run(5 * time.Second)
 	late = w.peers[n-1]
-	late.kill()
-	late.store = history.NewMemory()
+	late.killForgetting()
 	late.window = window
 	w.run(10 * time.Second)
 	for i := range lines {
@@ -123,8 +122,7 @@ func TestTheTopicOfAnOlderEventCounts(t *testing.T) {
 	w := newWorld(23, 2, general)
 	w.run(5 * time.Second)
 	late := w.peers[1]
-	late.kill()
-	late.store = history.NewMemory()
+	late.killForgetting()
 	late.window = Window{Events: 30}
 	w.peers[0].step(Say{Room: general, Kind: wire.KindTopic, Text: "what it is about"})
 	for i := range 100 {
@@ -273,8 +271,7 @@ func TestWhatWasSaidBeforeOneCameIsHistory(t *testing.T) {
 	w := newWorld(28, 3, general)
 	w.run(5 * time.Second)
 	late := w.peers[2]
-	late.kill()
-	late.store = history.NewMemory()
+	late.killForgetting()
 	for i := range 60 {
 		w.peers[i%2].say(general, fmt.Sprint("before ", i))
 		w.run(time.Second)

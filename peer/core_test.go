@@ -138,46 +138,20 @@ func TestNothingIsLostWhateverHappens(t *testing.T) {
 		w.hosts = rapid.Bool().Draw(t, "hosts")
 		w.fastLoss = 0.3
 		w.run(3 * time.Second)
-		line := 0
 		for range rapid.IntRange(5, 30).Draw(t, "steps") {
 			a := w.rand.IntN(n)
 			b := (a + 1 + w.rand.IntN(n-1)) % n
-			p := w.peers[a]
-			switch rapid.SampledFrom([]string{"say", "say", "say", "burst", "kill", "return", "cut", "heal", "tracker"}).Draw(t, "what") {
-			case "say":
-				if !p.dead {
-					line++
-					p.say(general, fmt.Sprint("line ", line))
-				}
+			switch what := rapid.SampledFrom([]string{"say", "say", "say", "burst", "kill", "return", "cut", "heal", "tracker"}).Draw(t, "what"); what {
 			case "burst":
 				for range 30 { // all of a run stays within what is shown when a peer returns
-					if !p.dead {
-						line++
-						p.say(general, fmt.Sprint("line ", line))
-					}
+					w.happens("say", a, b)
 				}
-			case "kill":
-				if !p.dead {
-					p.kill()
-				}
-			case "return":
-				if p.dead {
-					p.start(general)
-				}
-			case "cut":
-				w.cutLink(a, b, true)
-			case "heal":
-				w.cutLink(a, b, false)
-			case "tracker":
-				w.setTracker(!w.home.up)
+			default:
+				w.happens(what, a, b)
 			}
 			w.run(w.delay(3000))
 		}
-		for _, p := range w.peers {
-			if p.dead {
-				p.start(general)
-			}
-		}
+		w.revive()
 		clear(w.cut)
 		if !w.home.up {
 			w.setTracker(true)

@@ -27,12 +27,7 @@ func TestHostileHalfOpenLinksLeaveRoomForANewcomer(t *testing.T) {
 		}
 	})
 	w.run(20 * time.Second)
-	newcomer := w.addPeer()
-	newcomer.start(general)
-	w.run(40 * time.Second)
-	if links := newcomer.honestLinks(); links < 2 {
-		t.Errorf("a newcomer has links with %d honest peers, want 2 at least", links)
-	}
+	w.wantWayIn(t, 40*time.Second)
 	w.forgetLate()
 	w.chat(100*time.Millisecond, 10*time.Second, 10*time.Second)
 	wantTalk(t, w, soon)

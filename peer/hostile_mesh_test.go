@@ -142,12 +142,7 @@ func TestHostileManyNamesAtOneAddress(t *testing.T) {
 	wantTalk(t, w, surrounded)
 	w.wantLinked(t, 2)
 	// A newcomer, who is told of a room that is mostly them, finds the honest.
-	n := w.addPeer()
-	n.start(general)
-	w.run(30 * time.Second)
-	if links := n.honestLinks(); links < 2 {
-		t.Errorf("a newcomer has links with %d honest peers, want 2 at least", links)
-	}
+	n := w.wantWayIn(t, 30*time.Second)
 	w.forgetLate()
 	w.chat(100*time.Millisecond, 20*time.Second, 20*time.Second)
 	wantTalk(t, w, surrounded)

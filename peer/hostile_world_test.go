@@ -217,6 +217,18 @@ func (w *world) wantLinked(t *testing.T, least int) {
 	}
 }
 
+// wantWayIn has a newcomer come, and checks that it has links with honest peers after a while.
+func (w *world) wantWayIn(t *testing.T, after time.Duration) *simPeer {
+	t.Helper()
+	n := w.addPeer()
+	n.start(general)
+	w.run(after)
+	if links := n.honestLinks(); links < 2 {
+		t.Errorf("a newcomer has links with %d honest peers after %v, want 2 at least", links, after)
+	}
+	return n
+}
+
 func (p *simPeer) honestLinks() (n int) {
 	for id, l := range p.core.links {
 		if o := p.w.peer(id); l.up && o != nil && !o.evil {

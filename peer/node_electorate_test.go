@@ -1,7 +1,6 @@
 package peer_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"fmt"
 	"net"
@@ -156,11 +155,7 @@ func (e *electorate) stop() {
 		e.links.SetCut(i, true)
 	}
 	for _, v := range e.voters {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		if err := v.node.Stop(ctx); err != nil {
-			e.t.Errorf("%s: %v", v.name, err)
-		}
-		cancel()
+		v.stop(e.t, 10*time.Second)
 	}
 	e.trackers.Close()
 }

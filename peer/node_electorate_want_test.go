@@ -116,19 +116,6 @@ func (e *electorate) wantMesh(when string, patience time.Duration, who ...*voter
 	}
 }
 
-// linked are those whom a voter has a link with.
-func (v *voter) linked() map[wire.PeerID]bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	up := map[wire.PeerID]bool{}
-	for _, ev := range v.events {
-		if l, ok := ev.(peer.LinkChanged); ok {
-			up[l.Person.Peer] = l.Up
-		}
-	}
-	return up
-}
-
 // wantNoLinkLost checks that since the marks no link between those who live now went down but those that a room of more than
 // six does without.
 func (e *electorate) wantNoLinkLost(when string, marks map[*voter]mark) {

@@ -92,13 +92,19 @@ func (c *crowd) stop() {
 		}
 	}
 	for _, m := range c.nodes {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		if err := m.node.Stop(ctx); err != nil {
-			c.t.Errorf("%s: %v", m.name, err)
-		}
-		cancel()
+		m.stop(c.t, 5*time.Second)
 	}
 	c.hub.Close()
+}
+
+// stop stops a member's Node, which must take no longer than patience.
+func (m *member) stop(t *testing.T, patience time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := m.node.Stop(ctx); err != nil {
+		t.Errorf("stop %s: %v", m.name, err)
+	}
 }
 
 func (c *crowd) say(i int, text string) {

@@ -14,9 +14,7 @@ func TestIdleLinksOutliveLoss(t *testing.T) {
 	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newVPair(t, 20*time.Millisecond, seed)
-			if !p.open(5 * time.Second) {
-				t.Fatal("the session did not open")
-			}
+			p.mustOpen(t, 5*time.Second)
 			time.Sleep(2 * time.Second) // virtual: what follows the opening is through
 			p.net.SetLoss(0.15)
 			began := time.Now()

@@ -13,9 +13,7 @@ func TestRTCFastFramesDoNotWaitForRepairs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const way = 5 * time.Millisecond
 		p := newVPair(t, way, 1)
-		if !p.open(5 * time.Second) {
-			t.Fatal("the session did not open")
-		}
+		p.mustOpen(t, 5*time.Second)
 		const lost = 64 << 10 // more than SCTP's window
 		for round := range 10 {
 			start := time.Now()
@@ -51,9 +49,7 @@ func TestRTCFastFramesDoNotWaitForRepairs(t *testing.T) {
 func TestRTCFastFramesAreLostOrCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newVPair(t, 5*time.Millisecond, 3)
-		if !p.open(5 * time.Second) {
-			t.Fatal("the session did not open")
-		}
+		p.mustOpen(t, 5*time.Second)
 		p.net.SetLoss(0.2)
 		const frames = 1000
 		seen := 0

@@ -44,9 +44,7 @@ func TestRTCSendsLoneFramesOnce(t *testing.T) {
 		t.Run(fmt.Sprint(2*way), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newVPair(t, way, 1)
-				if !p.open(10 * time.Second) {
-					t.Fatal("the session did not open")
-				}
+				p.mustOpen(t, 10*time.Second)
 				time.Sleep(5 * time.Second)
 				a, b := p.watchSCTP()
 				const frames = 20
@@ -88,9 +86,7 @@ func TestRTCBoundsTheWaitAfterALoss(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				// ICE, too, loses what it sends.
 				p := newVPairOf(t, way, 1, peer.RTCConfig{ICE: peer.ICETimes{Disconnected: time.Minute, Failed: time.Minute}})
-				if !p.open(10 * time.Second) {
-					t.Fatal("the session did not open")
-				}
+				p.mustOpen(t, 10*time.Second)
 				time.Sleep(5 * time.Second)
 				p.net.SetLoss(0.2)
 				sent, acked := p.watchSCTP()
@@ -127,9 +123,7 @@ func TestRTCWaitsAsLongAsItIsTold(t *testing.T) {
 		t.Run(fmt.Sprint(c.max), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newVPairOf(t, 5*time.Millisecond, 1, peer.RTCConfig{RTOMax: c.max})
-				if !p.open(5 * time.Second) {
-					t.Fatal("the session did not open")
-				}
+				p.mustOpen(t, 5*time.Second)
 				time.Sleep(time.Second)
 				var sent []time.Time
 				p.net.Watch(func(from string, packet []byte, _ bool) {
@@ -174,9 +168,7 @@ func TestRTCKeepsICETimes(t *testing.T) {
 		t.Run(fmt.Sprint(c.times), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newVPairOf(t, 5*time.Millisecond, 1, peer.RTCConfig{ICE: c.times})
-				if !p.open(5 * time.Second) {
-					t.Fatal("the session did not open")
-				}
+				p.mustOpen(t, 5*time.Second)
 				time.Sleep(5 * time.Second)
 				checks := map[string]int{}
 				p.net.Watch(func(from string, packet []byte, _ bool) {

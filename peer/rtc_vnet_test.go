@@ -103,6 +103,14 @@ func (p *vpair) open(within time.Duration) bool {
 	return ok
 }
 
+// mustOpen is open in a test of something else.
+func (p *vpair) mustOpen(t *testing.T, within time.Duration) {
+	t.Helper()
+	if !p.open(within) {
+		t.Fatalf("the session did not open within %v", within)
+	}
+}
+
 func TestRTCOpensUnderLoss(t *testing.T) {
 	for _, c := range []struct {
 		loss            float64
@@ -142,9 +150,7 @@ func TestRTCOpensUnderLoss(t *testing.T) {
 func TestRTCCloseIsNoticedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newVPair(t, 10*time.Millisecond, 1)
-		if !p.open(5 * time.Second) {
-			t.Fatal("the session did not open")
-		}
+		p.mustOpen(t, 5*time.Second)
 		p.a.Send(p.session, []byte("the last words"), false)
 		p.a.Close(p.session)
 		start := time.Now()
@@ -171,9 +177,7 @@ func TestRTCCloseIsNoticedAtOnce(t *testing.T) {
 func TestRTCStopIsQuick(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newVPair(t, 10*time.Millisecond, 1)
-		if !p.open(5 * time.Second) {
-			t.Fatal("the session did not open")
-		}
+		p.mustOpen(t, 5*time.Second)
 		start := time.Now()
 		p.a.Stop()
 		if d := time.Since(start); d > time.Second {
@@ -189,9 +193,7 @@ func TestRTCStopIsQuick(t *testing.T) {
 func TestRTCNoticesAPeerThatVanished(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newVPair(t, 10*time.Millisecond, 1)
-		if !p.open(5 * time.Second) {
-			t.Fatal("the session did not open")
-		}
+		p.mustOpen(t, 5*time.Second)
 		time.Sleep(10 * time.Second)
 		p.net.SetCut(1, true)
 		start := time.Now()
@@ -209,9 +211,7 @@ func TestRTCNoticesAPeerThatVanished(t *testing.T) {
 func TestRTCLongPathDoesNotCollapse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newVPair(t, 150*time.Millisecond, 1)
-		if !p.open(10 * time.Second) {
-			t.Fatal("the session did not open")
-		}
+		p.mustOpen(t, 10*time.Second)
 		start := time.Now()
 		const frames = 32
 		for range frames {
@@ -233,9 +233,7 @@ func TestRTCLongPathDoesNotCollapse(t *testing.T) {
 func TestRTCRepairsLossQuickly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newVPair(t, 5*time.Millisecond, 7)
-		if !p.open(5 * time.Second) {
-			t.Fatal("the session did not open")
-		}
+		p.mustOpen(t, 5*time.Second)
 		p.net.SetLoss(0.05)
 		var took []time.Duration
 		for range 300 {

@@ -37,6 +37,7 @@ type world struct {
 	cut      map[[2]int]bool // pairs whose packets are lost; the home tracker is number homeNumber
 	fastLoss float64
 	mute     bool // frames with events are lost
+	line     int  // the number of the last line by sayNext
 }
 
 type simPeer struct {
@@ -197,6 +198,53 @@ func (p *simPeer) kill() {
 		if s := p.w.sessions[id]; s.ends[0] == p || s.ends[1] == p {
 			p.w.breakSession(id, s, 5*time.Second)
 		}
+	}
+}
+
+// killForgetting kills p, and has it lose its history.
+func (p *simPeer) killForgetting() {
+	p.kill()
+	p.store = history.NewMemory()
+}
+
+// sayNext says a line that nobody has said yet.
+func (p *simPeer) sayNext() {
+	p.w.line++
+	p.say(general, fmt.Sprint("line ", p.w.line))
+}
+
+// revive starts all who are dead.
+func (w *world) revive() {
+	for _, p := range w.peers {
+		if p.dead {
+			p.start(general)
+		}
+	}
+}
+
+// happens has happen to peer a what is named so; b is the other end of a link.
+func (w *world) happens(what string, a, b int) {
+	switch p := w.peers[a]; what {
+	case "say":
+		if !p.dead {
+			p.sayNext()
+		}
+	case "kill":
+		if !p.dead {
+			p.kill()
+		}
+	case "return":
+		if p.dead {
+			p.start(general)
+		}
+	case "cut":
+		w.cutLink(a, b, true)
+	case "heal":
+		w.cutLink(a, b, false)
+	case "tracker":
+		w.setTracker(!w.home.up)
+	default:
+		panic("nothing is known that is named " + what)
 	}
 }
 

@@ -73,6 +73,21 @@ func TestAMachineSleeps(t *testing.T) {
 	}
 }
 
+// wantBack starts n again, links it with all others, and checks that all agree after a while.
+func wantBack(t *testing.T, w *world, n *node) {
+	t.Helper()
+	w.restart(n)
+	for _, o := range w.nodes {
+		if o != n {
+			w.link(n, o)
+		}
+	}
+	w.run(10 * time.Second)
+	if why := w.agreed(); why != "" {
+		t.Errorf("ten seconds after the restart of %s, %s", n.name, why)
+	}
+}
+
 // A peer that crashed before it could say what it had written down is not believed less for it, nor more.
 func TestACrashBetweenWritingAndSaying(t *testing.T) {
 	w := newWorld(t, 10)
@@ -80,14 +95,7 @@ func TestACrashBetweenWritingAndSaying(t *testing.T) {
 	hosted(w, p[0])
 	w.kill(p[1])
 	p[1].term = p[0].m.term + 7 // written, and told nobody
-	w.restart(p[1])
-	for _, o := range []*node{p[0], p[2]} {
-		w.link(p[1], o)
-	}
-	w.run(10 * time.Second)
-	if why := w.agreed(); why != "" {
-		t.Errorf("ten seconds after the restart, %s", why)
-	}
+	wantBack(t, w, p[1])
 }
 
 // Nobody may host, and the home tracker is gone for a while: they wait for it, and ask each other more and more seldom.
@@ -137,12 +145,5 @@ func TestATermThatNobodyBelievesIsForgotten(t *testing.T) {
 	w.kill(p[1])
 	p[1].term = 1 << 50
 	w.fail = func(string, ...any) {} // of course it falls
-	w.restart(p[1])
-	for _, o := range []*node{p[0], p[2]} {
-		w.link(p[1], o)
-	}
-	w.run(10 * time.Second)
-	if why := w.agreed(); why != "" {
-		t.Errorf("ten seconds after the restart, %s", why)
-	}
+	wantBack(t, w, p[1])
 }

@@ -34,6 +34,17 @@ func newDuo(t *testing.T) *duo {
 	return d
 }
 
+// newOpenDuo is a duo whose session is open at both ends.
+func newOpenDuo(t *testing.T) *duo {
+	t.Helper()
+	d := newDuo(t)
+	d.connect(t)
+	for i := range d.ev {
+		want[peer.Opened](t, d.ev[i])
+	}
+	return d
+}
+
 // connect plays the negotiation.
 func (d *duo) connect(t *testing.T) {
 	t.Helper()
@@ -63,10 +74,7 @@ func inBubble(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
 
 func TestNetworkCarriesFramesInOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		d := newDuo(t)
-		d.connect(t)
-		want[peer.Opened](t, d.ev[0])
-		want[peer.Opened](t, d.ev[1])
+		d := newOpenDuo(t)
 		for i := range 100 {
 			d.end[0].Send(d.session, []byte{byte(i)}, false)
 		}
@@ -87,10 +95,7 @@ func TestNetworkCarriesFramesInOrder(t *testing.T) {
 
 func TestNetworkNotesWhoIsInVoice(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		d := newDuo(t)
-		d.connect(t)
-		want[peer.Opened](t, d.ev[0])
-		want[peer.Opened](t, d.ev[1])
+		d := newOpenDuo(t)
 		d.end[0].Speak([]uuid.UUID{d.session, {9}})
 		if got := d.net.Speaking(d.id[0]); len(got) != 1 || got[0] != d.id[1] {
 			t.Errorf("one who speaks over one session is said to speak to %v", got)
@@ -108,10 +113,7 @@ func TestNetworkNotesWhoIsInVoice(t *testing.T) {
 
 func TestNetworkCutAndHeal(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		d := newDuo(t)
-		d.connect(t)
-		want[peer.Opened](t, d.ev[0])
-		want[peer.Opened](t, d.ev[1])
+		d := newOpenDuo(t)
 		d.net.Cut(d.id[1], d.id[0])
 		d.end[0].Send(d.session, []byte("held"), false)
 		d.end[0].Send(d.session, []byte("lost"), true)
@@ -138,10 +140,7 @@ func TestNetworkCutAndHeal(t *testing.T) {
 
 func TestNetworkStallMakesPressure(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		d := newDuo(t)
-		d.connect(t)
-		want[peer.Opened](t, d.ev[0])
-		want[peer.Opened](t, d.ev[1])
+		d := newOpenDuo(t)
 		d.net.Stall(d.id[0], d.id[1])
 		for range 20 {
 			d.end[0].Send(d.session, make([]byte, 64<<10), false)
