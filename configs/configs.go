@@ -75,8 +75,11 @@ func parse(data []byte, into any) error {
 	if len(data) > MaxFile {
 		return fmt.Errorf("longer than %d bytes", MaxFile)
 	}
+	if empty(data) { // of which the decoder would make settings that are all zero
+		return nil
+	}
 	err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(into)
-	if err == nil || errors.Is(err, io.EOF) { // an empty file changes nothing
+	if err == nil {
 		return nil
 	}
 	var at yaml.Error
@@ -90,6 +93,7 @@ func parse(data []byte, into any) error {
 	}
 	var unknown *yaml.UnknownFieldError
 	var mistyped *yaml.TypeError
+	var high *yaml.OverflowError
 	switch {
 	case errors.As(err, &unknown):
 		keys := Keys(into)
@@ -99,8 +103,23 @@ func parse(data []byte, into any) error {
 		return fmt.Errorf("line %d: there is no setting %q; there are: %s", line, token.Value, strings.Join(keys, ", "))
 	case errors.As(err, &mistyped):
 		return fmt.Errorf("line %d: %q is of the wrong kind: want %s", line, token.Value, kind(mistyped.DstType))
+	case errors.As(err, &high):
+		return fmt.Errorf("line %d: %s is too much: want %s", line, high.SrcNum, kind(high.DstType))
 	}
 	return fmt.Errorf("line %d: %s", line, at.GetMessage())
+}
+
+// empty reports whether a file says nothing: each line of it is blank, a comment, or the mark where YAML begins or ends.
+func empty(data []byte) bool {
+	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) {
+		text, _, _ := bytes.Cut(line, []byte("#"))
+		switch string(bytes.TrimSpace(text)) {
+		case "", "---", "...":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // kind names a type of setting for people.
@@ -110,8 +129,10 @@ func kind(t reflect.Type) string {
 		return "true or false"
 	case reflect.Slice:
 		return "a list, as in [a, b]"
-	case reflect.Int, reflect.Uint16:
+	case reflect.Int:
 		return "a whole number"
+	case reflect.Int16:
+		return "a whole number from -32768 to 32767"
 	case reflect.Struct:
 		return "settings, one 'key: value' a line"
 	}

@@ -51,8 +51,6 @@ func TestEveryKeyIsInItsSample(t *testing.T) {
 func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "peer.yaml")
 	for _, tt := range []struct{ name, text, want string }{
-		{"an empty file changes nothing", "", ""},
-		{"comments alone change nothing", "# nothing\n", ""},
 		{"keys replace defaults", "username: Bob\nroom: [dev, ops]\nlan: false\n", ""},
 		{"an unknown key names its line and the nearest", "username: Bob\ntraker: [a]\n",
 			`line 2: there is no setting "traker"; did you mean "tracker"?`},
@@ -61,8 +59,8 @@ func TestLoad(t *testing.T) {
 		{"a repeated key", "lan: true\nlan: false\n", "line 2"},
 		{"a wrong kind", "lan: [1]\n", "line 1"},
 		{"a priority", "priority: -7\n", ""},
-		{"a priority that is too high", "priority: 32768\n", "line 1"},
-		{"a priority that is no number", "priority: high\n", "line 1"},
+		{"a priority that is too high", "priority: 32768\n", "line 1: 32768 is too much: want a whole number from -32768 to 32767"},
+		{"a priority that is no number", "priority: high\n", `line 1: "high" is of the wrong kind: want a whole number`},
 		{"a list for a text", "username: [a, b]\n", "line 1"},
 		{"a file that is a list", "- a\n- b\n", "line 1"},
 		{"broken YAML", "room: [a\nx: }\n", "line "},
@@ -93,6 +91,17 @@ func TestLoad(t *testing.T) {
 	want.Username, want.Room, want.LAN = "Bob", []string{"dev", "ops"}, false
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	for _, nothing := range []string{"", "\n", "# nothing\n", " \t# nothing\r\n---\n", "\ufeff---\n...\n"} {
+		if err := os.WriteFile(file, []byte(nothing), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := LoadPeer(file); err != nil || !reflect.DeepEqual(got, DefaultPeer()) {
+			t.Errorf("a file that says nothing, %q, changes nothing: got %+v, %v", nothing, got, err)
+		}
+		if got, err := LoadTracker(file); err != nil || !reflect.DeepEqual(got, DefaultTracker()) {
+			t.Errorf("a file that says nothing, %q, changes nothing of a tracker: got %+v, %v", nothing, got, err)
+		}
 	}
 	if _, err := LoadTracker(filepath.Join(t.TempDir(), "none.yaml")); err == nil || !strings.Contains(err.Error(), "none.yaml") {
 		t.Errorf("a file that is not there gave %v, want an error that names it", err)
