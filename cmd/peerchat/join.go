@@ -75,7 +75,10 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 		return &usageError{err}
 	}
 	j.mode = chooseMode(j.settings, con.tty())
-	if j.name, err = j.username(); err != nil {
+	if j.name, err = j.username(ctx); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
 		return &usageError{err}
 	}
 
@@ -342,7 +345,7 @@ func parseRooms(names []string) ([]wire.Room, error) {
 }
 
 // username is what the settings say, or what the user answers, or the system's name for the user.
-func (j *joining) username() (string, error) {
+func (j *joining) username(ctx context.Context) (string, error) {
 	if j.settings.Username != "" {
 		return wire.ParseName(j.settings.Username)
 	}
@@ -351,10 +354,28 @@ func (j *joining) username() (string, error) {
 	if !t.in || !t.out || j.settings.JSON {
 		return login, nil
 	}
+	var name string
+	var err error
+	answered := make(chan struct{})
+	go func() { // A read of standard input cannot be interrupted: this goroutine ends with its input, or with the process.
+		defer close(answered)
+		name, err = askName(j.con, login)
+	}()
+	select {
+	case <-answered:
+		return name, err
+	case <-ctx.Done():
+		fmt.Fprintln(j.con.out)
+		return "", errors.New("interrupted before a username was given")
+	}
+}
+
+// askName asks for a name, three times at most. Whoever answers nothing is called login.
+func askName(con console, login string) (string, error) {
 	// One byte at a time, so that nothing is taken from what comes after the line.
-	in := bufio.NewReaderSize(oneByte{j.con.in}, 16)
+	in := bufio.NewReaderSize(oneByte{con.in}, 16)
 	for range 3 {
-		fmt.Fprintf(j.con.out, "Your name [%s]: ", login)
+		fmt.Fprintf(con.out, "Your name [%s]: ", login)
 		answer, err := in.ReadString('\n')
 		if err != nil && (answer == "" || !errors.Is(err, io.EOF)) {
 			return "", errors.New("no username was given: use --username NAME")
@@ -366,7 +387,7 @@ func (j *joining) username() (string, error) {
 		if err == nil {
 			return name, nil
 		}
-		fmt.Fprintln(j.con.out, err)
+		fmt.Fprintln(con.out, err)
 	}
 	return "", errors.New("no usable username was given: use --username NAME")
 }

@@ -46,6 +46,9 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	// What leaving waits for may hang, such as a read of a file that is a pipe: another one ends the process. Not so a SIGHUP, which often comes twice, from the
+	// terminal and from the shell.
+	context.AfterFunc(ctx, func() { signal.Reset(syscall.SIGINT, syscall.SIGTERM) })
 	os.Exit(run(ctx, os.Args[1:], console{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv,
 		tty: func() terminal { return terminalOf(os.Stdin, os.Stdout) },
