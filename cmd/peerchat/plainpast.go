@@ -105,7 +105,7 @@ func (p *plainPrinter) printPast(b []byte, room wire.Room, v *view) []byte {
 		if i > 0 && i == older {
 			b = line(b, now, "-!- these were older lines")
 		}
-		if before, ok := last[m.Person.Peer]; ok && m.Seq-1-m.Missing < before {
+		if before, ok := last[m.Person.Peer]; ok && before < m.Seq && m.Seq-1-m.Missing < before {
 			m.Missing = m.Seq - 1 - before // some of them came later, and stand before it now
 		}
 		last[m.Person.Peer] = m.Seq

@@ -176,6 +176,16 @@ func TestPlainTellsOfHolesThatAreThere(t *testing.T) {
 	r.want(t, "two are missing still", "-!- #dev: 2 lines of ann are missing here|<ann> 6|<ann> 7|<ann> 8|<ann> 9")
 }
 
+// A hostile author's clock goes back from one line to the next.
+func TestPlainCountsNoHolesByAClockThatGoesBack(t *testing.T) {
+	r := newPlainRun()
+	for _, l := range []struct{ seq, clock uint64 }{{5, 9}, {6, 8}, {7, 7}} {
+		r.event(peer.Message{Room: "dev", Person: someone(8, "ann"), Kind: wire.KindText, Text: fmt.Sprint(l.seq), Seq: l.seq, Lamport: l.clock, Sent: r.now, History: true})
+	}
+	r.pass(time.Second)
+	r.want(t, "nothing is missing", "<ann> 7|<ann> 6|<ann> 5")
+}
+
 // Who was there already is told of in one line, who comes later has joined.
 func TestPlainTellsWhoIsHere(t *testing.T) {
 	r := newPlainRun()
