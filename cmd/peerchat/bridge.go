@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"peerchat/peer"
@@ -52,7 +54,7 @@ func toMsgs(ev peer.Event, self wire.PeerID) []tui.Msg {
 	case peer.Notice:
 		return one(tui.Notice{Room: string(ev.Room), Text: ev.Text})
 	case peer.Failure:
-		return one(tui.Failure{Room: string(ev.Room), Text: ev.Text, Said: typed(ev.Said)})
+		return one(tui.Failure{Room: string(ev.Room), Text: ev.Text, Said: retyped(ev.Said, tui.Parse)})
 	case peer.Synced:
 		return one(tui.Synced{Room: string(ev.Room), Missing: ev.Missing})
 	case peer.Answer:
@@ -148,19 +150,26 @@ func toCommand(a tui.Action) peer.Command {
 	return nil
 }
 
-// typed is what was typed to say it.
-func typed(said []peer.Say) (lines []string) {
+// parser reads what is typed: tui.Parse on the screen, tui.ParsePlain in line mode.
+type parser func(line, room string) (tui.Action, error)
+
+// retyped is what to type to say it again.
+func retyped(said []peer.Say, parse parser) (lines []string) {
 	for _, s := range said {
-		switch {
-		case s.Kind == wire.KindAction:
+		switch s.Kind {
+		case wire.KindAction:
 			lines = append(lines, "/me "+s.Text)
-		case s.Kind == wire.KindTopic:
-			lines = append(lines, "/topic "+s.Text)
-		case strings.HasPrefix(s.Text, "/"):
-			lines = append(lines, "/"+s.Text)
-		default:
-			lines = append(lines, s.Text)
+			continue
+		case wire.KindTopic:
+			lines = append(lines, "/topic "+cmp.Or(s.Text, "-"))
+			continue
 		}
+		as := []string{s.Text, "/" + s.Text, "send " + s.Text} // as it is, unless that is a command
+		fits := slices.IndexFunc(as, func(line string) bool {
+			a, err := parse(line, string(s.Room))
+			return err == nil && a == (tui.Say{Room: string(s.Room), Text: s.Text})
+		})
+		lines = append(lines, as[max(fits, 0)])
 	}
 	return lines
 }

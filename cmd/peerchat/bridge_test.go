@@ -96,3 +96,28 @@ func TestWhyThereIsNothingOlderIsToldInWords(t *testing.T) {
 		}
 	}
 }
+
+// What was typed in vain says the same when it is typed again.
+func TestWhatIsRetypedSaysTheSame(t *testing.T) {
+	for mode, parse := range map[string]parser{"the screen": tui.Parse, "line mode": tui.ParsePlain} {
+		for _, line := range []string{"hello", "//etc is full", "///", "/me waves", "/topic the plan", "/topic -", "send send me", "send exit", "send peers", "send /quit", " exit ", "two  words"} {
+			action, err := parse(line, "dev")
+			if err != nil {
+				t.Fatalf("%s: %q: %v", mode, line, err)
+			}
+			say, ok := toCommand(action).(peer.Say)
+			if !ok {
+				if line != " exit " {
+					t.Errorf("%s: %q says nothing", mode, line)
+				}
+				continue
+			}
+			again := retyped([]peer.Say{say}, parse)
+			if len(again) != 1 {
+				t.Errorf("%s: of %q comes back %q", mode, line, again)
+			} else if got, err := parse(again[0], "dev"); err != nil || got != action {
+				t.Errorf("%s: of %q comes back %q, which means %+v, %v; want %+v", mode, line, again[0], got, err, action)
+			}
+		}
+	}
+}

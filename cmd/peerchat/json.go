@@ -176,7 +176,7 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 	case peer.Failure:
 		o := p.roomed(p.begin(b, "error"), ev.Room).str("code", ev.Code).str("text", ev.Text)
 		if len(ev.Said) > 0 {
-			o.any("said", typed(ev.Said))
+			o.any("said", retyped(ev.Said, tui.ParsePlain))
 		}
 		return o.end()
 	case peer.Answer:

@@ -104,7 +104,7 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		return line(b, now, "-!- "+tui.Sanitize(ev.Text))
 	case peer.Failure:
 		b = line(b, now, "-!- error: "+tui.Sanitize(ev.Text))
-		for _, text := range typed(ev.Said) {
+		for _, text := range retyped(ev.Said, tui.ParsePlain) {
 			b = line(b, now, "-!- not said: "+tui.Sanitize(text))
 		}
 		return b

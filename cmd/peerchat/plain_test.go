@@ -109,9 +109,9 @@ func TestPlainTellsWhereLinesAreMissing(t *testing.T) {
 
 func TestWhatWasNotSaidIsPrinted(t *testing.T) {
 	f := peer.Failure{Room: "dev", Code: "log", Text: "2 lines were not said: the disk is full", Said: []peer.Say{
-		{Room: "dev", Kind: wire.KindText, Text: "/etc is\x1b full"}, {Room: "dev", Kind: wire.KindAction, Text: "waits"}}}
+		{Room: "dev", Kind: wire.KindText, Text: "/etc is\u202e full"}, {Room: "dev", Kind: wire.KindAction, Text: "waits"}}}
 	clock := func() time.Time { return noon }
-	want := "12:04 -!- error: 2 lines were not said: the disk is full\n12:04 -!- not said: //etc is␛ full\n12:04 -!- not said: /me waits\n"
+	want := "12:04 -!- error: 2 lines were not said: the disk is full\n12:04 -!- not said: //etc is� full\n12:04 -!- not said: /me waits\n"
 	if got := string(newPlainPrinter(clock, true).event(nil, f, &view{})); got != want {
 		t.Errorf("plain mode says\n%swant\n%s", got, want)
 	}
