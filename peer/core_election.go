@@ -372,6 +372,8 @@ func (c *Core) tellTracker(now time.Time, out *CoreOutput) {
 		t.State = TrackerSearching
 	case c.moving(now):
 		return
+	case c.stopping:
+		return // it is given up, not lost
 	default:
 		t.State, t.Leader = TrackerLost, wire.PeerID{}
 		if e.state.Phase == election.PhaseFollowing {

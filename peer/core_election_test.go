@@ -186,6 +186,23 @@ func TestTheHomeTrackerReturns(t *testing.T) {
 	}
 }
 
+func TestWhoLeavesLosesNoTracker(t *testing.T) {
+	w := newElectorate(3, 1, false)
+	l := w.leading()
+	l.events = nil
+	l.step(Resign{})
+	w.run(time.Second)
+	if l.core.Resigning() || l.own.up {
+		t.Errorf("%s still leads a second after it resigned, and nobody else is there", l.name)
+	}
+	l.step(Shutdown{})
+	for _, e := range l.events {
+		if c, ok := e.(TrackerChanged); ok {
+			t.Errorf("who leaves, and is the tracker, is told %+v", c)
+		}
+	}
+}
+
 func TestALeaderThatLeavesHandsOver(t *testing.T) {
 	w := newElectorate(3, 5, false)
 	l := w.leading()
@@ -212,7 +229,7 @@ func TestALeaderThatLeavesHandsOver(t *testing.T) {
 	}
 	for _, p := range w.peers {
 		for _, e := range p.events {
-			if c, ok := e.(TrackerChanged); ok && p != l && (c.State == TrackerElecting || c.State == TrackerLost) {
+			if c, ok := e.(TrackerChanged); ok && (c.State == TrackerElecting || c.State == TrackerLost) {
 				t.Errorf("%s is told %+v, though the leader handed over and nothing was lost", p.name, c)
 			}
 		}
