@@ -119,16 +119,11 @@ func (e *electorate) killOnce(net *lab.Net, tag string, byPeer, byHome *kills) e
 	addresses = append([]string{dead}, addresses...)
 
 	talk := startTalk(tag, survivors)
-	used, idle, err := processors()
+	used, err := busy(func() error { time.Sleep(calmBefore); return nil })
 	if err != nil {
 		return err
 	}
-	time.Sleep(calmBefore)
-	usedNow, idleNow, err := processors()
-	if err != nil {
-		return err
-	}
-	into.busy = append(into.busy, 100*(usedNow-used)/(usedNow-used+idleNow-idle))
+	into.busy = append(into.busy, used)
 	at, err := e.kill(was)
 	if err != nil {
 		return err

@@ -154,18 +154,15 @@ func gossipsub(b *bench) ([]table, error) {
 		}
 	}
 	t := table{head: []string{n + " nodes, a line", "peerchat", "GossipSub", "ratio", "aim"}}
-	row := func(what string, ours, theirs []float64, aim string) {
-		t.row(what, spread(ours), spread(theirs), spread(ratios(ours, theirs)), aim)
-	}
-	row("delivery, p50, ms", us.p50, them.p50, "")
-	row("delivery, p99, ms", us.p99, them.p99, "")
-	row("the last node has it, p50, ms", us.last50, them.last50, "")
-	row("the last node has it, p99, ms", us.last99, them.last99, "≤ 1/3")
-	row("redundancy: copies a delivery, less one", us.redundancy, them.redundancy, "≤ 1/100")
-	row("bytes on the wire for each byte delivered", us.wire, them.wire, "")
-	row("processor time of a delivery, µs", us.cpu, them.cpu, "")
-	row("the first line of each sender, the last node, p50, ms", first.ours.last50, first.theirs.last50, "")
-	row("its redundancy", first.ours.redundancy, first.theirs.redundancy, "")
+	t.compare("delivery, p50, ms", us.p50, them.p50, "")
+	t.compare("delivery, p99, ms", us.p99, them.p99, "")
+	t.compare("the last node has it, p50, ms", us.last50, them.last50, "")
+	t.compare("the last node has it, p99, ms", us.last99, them.last99, "≤ 1/3")
+	t.compare("redundancy: copies a delivery, less one", us.redundancy, them.redundancy, "≤ 1/100")
+	t.compare("bytes on the wire for each byte delivered", us.wire, them.wire, "")
+	t.compare("processor time of a delivery, µs", us.cpu, them.cpu, "")
+	t.compare("the first line of each sender, the last node, p50, ms", first.ours.last50, first.theirs.last50, "")
+	t.compare("its redundancy", first.ours.redundancy, first.theirs.redundancy, "")
 	t.row("nothing is said: processor time of all, % of a core", figure(100*ourRest.CPU), figure(100*theirRest.CPU), figure(ourRest.CPU/theirRest.CPU), "")
 	t.row("nothing is said: KiB/s of all", figure(ourRest.Wire/1024), figure(theirRest.Wire/1024), figure(ourRest.Wire/theirRest.Wire), "")
 	t.row("connections of a node", figure(ours.built.Links), figure(theirs.built.Links), "", "")

@@ -71,16 +71,13 @@ func large(b *bench) ([]table, error) {
 	made.row("nothing is said: processor time of all, % of a core", figure(100*idle.CPU))
 	made.row("nothing is said: bytes a second and peer", figure(idle.Wire/size))
 	t := table{head: []string{"a line to " + n, "peerchat", "flooding", "ratio", "aim"}}
-	row := func(what string, ours, theirs []float64, aim string) {
-		t.row(what, spread(ours), spread(theirs), spread(ratios(ours, theirs)), aim)
-	}
-	row("delivery, p50, ms", trees.p50, flood.p50, "")
-	row("the last peer has it, p50, ms", trees.last50, flood.last50, "")
-	row("the last peer has it, p99, ms", trees.last99, flood.last99, "≤ 1/4")
-	row("redundancy: copies a delivery, less one", trees.redundancy, flood.redundancy, "≤ 0.02")
-	row("of that, copies because no acknowledgement had come", trees.second, flood.second, "")
-	row("bytes on the wire for each byte delivered", trees.wire, flood.wire, "")
-	row("processor time of a delivery, µs", trees.cpu, flood.cpu, "")
+	t.compare("delivery, p50, ms", trees.p50, flood.p50, "")
+	t.compare("the last peer has it, p50, ms", trees.last50, flood.last50, "")
+	t.compare("the last peer has it, p99, ms", trees.last99, flood.last99, "≤ 1/4")
+	t.compare("redundancy: copies a delivery, less one", trees.redundancy, flood.redundancy, "≤ 0.02")
+	t.compare("of that, copies because no acknowledgement had come", trees.second, flood.second, "")
+	t.compare("bytes on the wire for each byte delivered", trees.wire, flood.wire, "")
+	t.compare("processor time of a delivery, µs", trees.cpu, flood.cpu, "")
 	t.row("the first line of each sender, the last peer, p50, ms", figure(median(first.last50)), "", "", "")
 	t.row("its redundancy", figure(median(first.redundancy)), "", "", "")
 	if trees.lost+flood.lost > 0 {

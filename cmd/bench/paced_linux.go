@@ -92,8 +92,8 @@ func paced(b *bench) ([]table, error) {
 		}
 	}
 	t := table{head: []string{"paced delivery", "peerchat", "bare pion data channel", "ratio", "aim"}}
-	t.row("p50, ms", spread(ours.p50), spread(pion.p50), spread(ratios(ours.p50, pion.p50)), "≤ 1.5")
-	t.row("p99, ms", spread(ours.p99), spread(pion.p99), spread(ratios(ours.p99, pion.p99)), "≤ 1.5")
+	t.compare("p50, ms", ours.p50, pion.p50, "≤ 1.5")
+	t.compare("p99, ms", ours.p99, pion.p99, "≤ 1.5")
 	t.note("From the write of a line to the standard input of one process to its arrival on the standard output of the "+
 		"other: %d lines a round, one every %v, %d rounds.", pacedLines, pacedEvery, b.rounds)
 	return []table{t}, nil

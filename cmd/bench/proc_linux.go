@@ -74,3 +74,19 @@ func processors() (used, idle float64, err error) {
 	}
 	return used, idle, nil
 }
+
+// busy is the part of all processors' time that is used while something goes on, in percent.
+func busy(meanwhile func() error) (float64, error) {
+	used, idle, err := processors()
+	if err != nil {
+		return 0, err
+	}
+	if err := meanwhile(); err != nil {
+		return 0, err
+	}
+	usedNow, idleNow, err := processors()
+	if err != nil {
+		return 0, err
+	}
+	return 100 * (usedNow - used) / (usedNow - used + idleNow - idle), nil
+}

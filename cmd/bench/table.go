@@ -19,6 +19,11 @@ type table struct {
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
 
+// compare is a row of our figures, others' and their ratios, round by round.
+func (t *table) compare(what string, ours, theirs []float64, aim string) {
+	t.row(what, spread(ours), spread(theirs), spread(ratios(ours, theirs)), aim)
+}
+
 func (t *table) note(format string, args ...any) {
 	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }

@@ -119,16 +119,12 @@ func (e *electorate) voiceKillOnce(byPeer, byHome *voiceKills) error {
 	if err := audible(e.living("")); err != nil {
 		return err
 	}
-	used, idle, err := processors()
-	if err != nil {
+	var calm []map[string]heard
+	used, err := busy(func() (err error) {
+		calm, err = listen(survivors)
+		time.Sleep(listened)
 		return err
-	}
-	calm, err := listen(survivors)
-	if err != nil {
-		return err
-	}
-	time.Sleep(listened)
-	usedNow, idleNow, err := processors()
+	})
 	if err != nil {
 		return err
 	}
@@ -149,7 +145,7 @@ func (e *electorate) voiceKillOnce(byPeer, byHome *voiceKills) error {
 		return err
 	}
 	into.kills++
-	into.busy = append(into.busy, 100*(usedNow-used)/(usedNow-used+idleNow-idle))
+	into.busy = append(into.busy, used)
 	for i, v := range survivors {
 		into.links += len(survivors) - 1 - linksAmong(v, survivors)
 		for _, talker := range survivors {

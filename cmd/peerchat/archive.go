@@ -185,14 +185,14 @@ func (a *archive) turn(v *history.Reader, ask tui.AskPage, p *tui.Page) error {
 	switch ask.From {
 	case tui.PageNewest:
 		p.Last = true
-		return a.back(v, room, math.MaxInt64, author, limit, p)
+		return a.fill(v, true, room, math.MaxInt64, author, limit, p)
 	case tui.PageBefore:
-		return a.back(v, room, ask.Order, author, limit, p)
+		return a.fill(v, true, room, ask.Order, author, limit, p)
 	case tui.PageOldest:
 		p.First = true
-		return a.forth(v, room, 0, wire.PeerID{}, limit, p)
+		return a.fill(v, false, room, 0, wire.PeerID{}, limit, p)
 	case tui.PageAfter:
-		return a.forth(v, room, ask.Order, author, limit, p)
+		return a.fill(v, false, room, ask.Order, author, limit, p)
 	}
 	events, err := v.Around(room, ask.Order, author, limit)
 	if err != nil || len(events) == 0 {
@@ -211,33 +211,15 @@ func (a *archive) turn(v *history.Reader, ask tui.AskPage, p *tui.Page) error {
 	return err
 }
 
-// back puts up to limit events that come before a place in front of the page, and more until there is a line.
-func (a *archive) back(v *history.Reader, room wire.Room, lamport uint64, author wire.PeerID, limit int, p *tui.Page) error {
-	for bytes := pageBytes(p.Lines); bytes < maxPageBytes && (limit > 0 || len(p.Lines) == 0); {
-		n := max(1, min(limit, pageChunk))
-		events, err := v.Before(room, lamport, author, n)
-		if err != nil {
-			return err
-		}
-		lines, err := a.lines(v, room, events)
-		if err != nil {
-			return err
-		}
-		bytes += pageBytes(lines)
-		p.Lines = append(lines, p.Lines...)
-		if p.First = len(events) < n; p.First {
-			return nil
-		}
-		lamport, author, limit = events[0].Lamport, events[0].Author, limit-n
+// fill puts up to limit events into the page, and more until there is a line: those before a place, or those after it.
+func (a *archive) fill(v *history.Reader, before bool, room wire.Room, lamport uint64, author wire.PeerID, limit int, p *tui.Page) error {
+	read, end := v.After, &p.Last
+	if before {
+		read, end = v.Before, &p.First
 	}
-	return nil
-}
-
-// forth puts up to limit events that come after a place into the page, and more until there is a line.
-func (a *archive) forth(v *history.Reader, room wire.Room, lamport uint64, author wire.PeerID, limit int, p *tui.Page) error {
 	for bytes := 0; bytes < maxPageBytes && (limit > 0 || len(p.Lines) == 0); {
 		n := max(1, min(limit, pageChunk))
-		events, err := v.After(room, lamport, author, n)
+		events, err := read(room, lamport, author, n)
 		if err != nil {
 			return err
 		}
@@ -246,12 +228,17 @@ func (a *archive) forth(v *history.Reader, room wire.Room, lamport uint64, autho
 			return err
 		}
 		bytes += pageBytes(lines)
-		p.Lines = append(p.Lines, lines...)
-		if p.Last = len(events) < n; p.Last {
+		next := len(events) - 1 // the place to go on from
+		if before {
+			next = 0
+			p.Lines = append(lines, p.Lines...)
+		} else {
+			p.Lines = append(p.Lines, lines...)
+		}
+		if *end = len(events) < n; *end {
 			return nil
 		}
-		last := events[len(events)-1]
-		lamport, author, limit = last.Lamport, last.Author, limit-n
+		lamport, author, limit = events[next].Lamport, events[next].Author, limit-n
 	}
 	return nil
 }
