@@ -4,14 +4,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -45,88 +41,6 @@ func testTracker(t *testing.T, change func(*TrackerConfig)) *Tracker {
 	t.Cleanup(func() { tr.Shutdown(context.Background()) })
 	return tr
 }
-
-// player is a Client and what it has heard.
-type player struct {
-	*Client
-	t    *testing.T
-	id   wire.PeerID
-	mu   sync.Mutex
-	all  []ClientEvent
-	more chan struct{}
-}
-
-func at(urls ...string) Source {
-	return Source{Label: "named", Named: true, Find: func(context.Context) []string { return urls }}
-}
-
-func newPlayer(t *testing.T, n int, change func(*ClientConfig), sources ...Source) *player {
-	t.Helper()
-	p := &player{t: t, id: wire.IDOf(testKey(n)), more: make(chan struct{}, 1)}
-	cfg := ClientConfig{Key: testKey(n), Name: fmt.Sprintf("peer%d", n), Agent: "test/1", Sources: sources, Seed: uint64(n),
-		Sink: p.hear}
-	if change != nil {
-		change(&cfg)
-	}
-	p.Client = NewClient(cfg)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := p.Close(ctx); err != nil {
-			t.Errorf("the client closes: %v", err)
-		}
-	})
-	p.Start()
-	return p
-}
-
-func (p *player) hear(e ClientEvent) {
-	p.mu.Lock()
-	p.all = append(p.all, e)
-	p.mu.Unlock()
-	select {
-	case p.more <- struct{}{}:
-	default:
-	}
-}
-
-// await takes events of type T off those heard until one satisfies ok; the others before it are dropped.
-func await[T ClientEvent](p *player, what string, ok func(T) bool) T {
-	p.t.Helper()
-	deadline := time.After(patience)
-	for {
-		p.mu.Lock()
-		for i, e := range p.all {
-			if m, is := e.(T); is && (ok == nil || ok(m)) {
-				p.all = p.all[i+1:]
-				p.mu.Unlock()
-				return m
-			}
-		}
-		seen := fmt.Sprintf("%+v", p.all)
-		p.mu.Unlock()
-		select {
-		case <-p.more:
-		case <-deadline:
-			var zero T
-			p.t.Fatalf("%s: no such %v within %v; heard %s", what, reflect.TypeOf(zero), patience, seen)
-		}
-	}
-}
-
-// never fails if an event of type T was heard.
-func never[T ClientEvent](p *player, what string) {
-	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, e := range p.all {
-		if m, is := e.(T); is {
-			p.t.Errorf("%s, but heard %+v", what, m)
-		}
-	}
-}
-
-func connected(s StateChanged) bool { return s.State == Connected }
 
 func TestTwoClientsMeet(t *testing.T) {
 	tr := testTracker(t, nil)
@@ -464,60 +378,6 @@ func TestRacedDial(t *testing.T) {
 			t.Errorf("the third dial starts after 500 ms, got %d after %v", n.Load(), d)
 		}
 	})
-}
-
-func TestBackoff(t *testing.T) {
-	b := Backoff{Min: 100 * time.Millisecond, Max: 10 * time.Second}
-	rng := rand.New(rand.NewPCG(1, 2))
-	bound := []time.Duration{0, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000, 10000}
-	sum := make([]time.Duration, len(bound))
-	for range 1000 {
-		b.Reset()
-		for i := range bound {
-			d := b.Next(rng)
-			if d < 0 || d > bound[i]*time.Millisecond {
-				t.Fatalf("try %d waits at most %d ms, got %v", i+1, bound[i], d)
-			}
-			sum[i] += d
-		}
-	}
-	for i, s := range sum {
-		if mean := s / 1000; mean < bound[i]*time.Millisecond*45/100 || mean > bound[i]*time.Millisecond*55/100 {
-			t.Errorf("try %d waits half of %d ms on average (full jitter), got %v", i+1, bound[i], mean)
-		}
-	}
-	huge := Backoff{Min: time.Second, Max: 1 << 62, tries: 1000}
-	if d := huge.Next(rng); d < 0 {
-		t.Errorf("no overflow after many tries, got %v", d)
-	}
-}
-
-func TestBucket(t *testing.T) {
-	now := time.Unix(1e9, 0)
-	var b Bucket
-	take := func(n float64, want bool, why string) {
-		t.Helper()
-		if got := b.Take(now, n, 10, 20); got != want {
-			t.Errorf("%s: taking %g is %v, want %v", why, n, got, want)
-		}
-	}
-	take(20, true, "it begins full")
-	take(1, false, "then it is empty")
-	now = now.Add(500 * time.Millisecond)
-	take(6, false, "half a second gives five")
-	take(5, true, "half a second gives five")
-	now = now.Add(-time.Second)
-	take(1, false, "a clock that jumps back gives nothing")
-	now = now.Add(time.Hour)
-	take(21, false, "it never holds more than the burst")
-	take(20, true, "but the burst")
-	now = now.Add(-24 * time.Hour)
-	take(1, false, "a clock that jumps back far gives nothing")
-	now = now.Add(time.Second)
-	take(10, true, "but starts again from there")
-	if !b.Take(now, 1e9, 0, 0) {
-		t.Errorf("no rate is no limit")
-	}
 }
 
 func TestNeverStarted(t *testing.T) {
