@@ -31,6 +31,7 @@ const keptAside = 3
 // SQLite's result codes (sqlite.org/rescode.html).
 const (
 	codeError      = 1
+	codeBusy       = 5
 	codeReadOnly   = 8
 	codeIO         = 10
 	codeCorrupt    = 11 // the file is damaged
@@ -105,6 +106,12 @@ func explain(err error) error {
 		return fmt.Errorf("%w: free some space on the disk", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: make the file and its directory yours", err)
+	case codeOf(err) == codeReadOnly, errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: make the file, its directory and its file system writable", err)
+	case codeOf(err) == codeBusy:
+		return fmt.Errorf("%w: end the program that has the file open beside peerchat", err)
+	case codeOf(err) == codeIO, errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w: check the disk and its cable, or the network if the file is on another machine", err)
 	}
 	return err
 }
@@ -139,62 +146,6 @@ func (s *SQLite) check() (index bool, err error) {
 
 // quoted is s as a string of SQL.
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
-// guard runs op, and where it finds damage, mends that and runs it again.
-func (s *SQLite) guard(op func() error) error {
-	if s.conn == nil {
-		if s.broken != nil {
-			return s.broken
-		}
-		return errClosed
-	}
-	err := op()
-	if d := damageOf(err); d != nil && d.index {
-		if s.reindex() == nil {
-			err = op()
-		}
-	}
-	if d := damageOf(err); d != nil {
-		if err := s.replace(d); err != nil {
-			return err
-		}
-		err = op()
-	}
-	return err
-}
-
-// replace begins a new file in place of a damaged one. Its logs go on where they were, because their heads are known: no number is used
-// twice. The events are gone from here, but for those that wait in the journal.
-func (s *SQLite) replace(cause error) error {
-	rooms, run := s.rooms, s.run
-	s.cfg.NewIdentity = false // if this process ends before restore is done, nobody knows the numbers that were used
-	lines, err := s.journal.events()
-	_ = s.release() // of a file that is damaged
-	var aside string
-	if err == nil {
-		aside, err = setAside(s.path)
-	}
-	if err == nil {
-		err = s.open()
-	}
-	if err == nil {
-		err = s.transact(func() error { return s.restore(rooms, run) })
-	}
-	for len(lines) > 0 && err == nil {
-		last := len(lines) - 1 // Prepend takes each log from its end
-		err = s.prepend(lines[last:])
-		lines = lines[:last]
-	}
-	if err != nil {
-		_ = s.release()
-		s.broken = fmt.Errorf("the history is damaged (%w), and no new one could be begun: %v; end this process and start it again", cause, explain(err))
-		return s.broken
-	}
-	if s.cfg.OnDamage != nil {
-		s.cfg.OnDamage(&CorruptError{Path: s.path, Aside: aside, Err: cause})
-	}
-	return nil
-}
 
 // restore writes logs without events into a new file and its mirror.
 func (s *SQLite) restore(rooms map[wire.Room]*sqliteRoom, run uint32) error {

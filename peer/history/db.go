@@ -141,10 +141,15 @@ func (d *db) transact(f func() error) error { return d.within(sqlBegin, f) }
 
 // within runs f between begin and the end of the transaction.
 func (d *db) within(begin string, f func() error) error {
-	if err := d.exec(begin); err != nil {
+	err := d.exec(begin)
+	if ended(err) { // the last transaction has not: it could not be rolled back then
+		_ = d.exec(sqlRollback)
+		err = d.exec(begin)
+	}
+	if err != nil {
 		return err
 	}
-	err := f()
+	err = f()
 	if err == nil {
 		err = d.exec(sqlCommit)
 	}

@@ -2,8 +2,8 @@
 // (journal.go), and a memory store of the same behaviour for tests and simulations.
 //
 // A Store is owned by one goroutine, that of its peer. A Reader (reader.go) reads the same file beside it, in another goroutine or another
-// process. text.go says what is found by a search, index.go keeps SQLite's index of it, bounds.go what is kept at all, and damage.go
-// what is done about a file that is damaged. docs/history.md is all that on two pages. The package imports peer/wire and nothing else of ours.
+// process. text.go says what is found by a search, index.go keeps SQLite's index of it, bounds.go what is kept at all, damage.go
+// what is known of a file that is damaged, and recover.go what is done about it, and about one that was taken away. docs/history.md is all that on two pages. The package imports peer/wire and nothing else of ours.
 package history
 
 import (

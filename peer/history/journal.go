@@ -26,6 +26,7 @@ const (
 	journalEvents = 64       // at most in the journal; beyond, Append settles first
 	journalBytes  = 64 << 10 // likewise
 	recordHead    = 8
+	settleAgain   = time.Second // after it failed; Append and reading do not wait
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -35,7 +36,8 @@ type journal struct {
 	file    *os.File
 	records []byte // as they are in the file
 	lines   []journaled
-	failed  bool // the last Settle
+	failed  bool      // the last time that it was to be brought into SQLite
+	again   time.Time // when Settle tries it again after that
 }
 
 // journaled is what the row of an event needs; its encoding is records[from:to] of the journal, if it is there.
@@ -155,7 +157,10 @@ func (s *SQLite) note(e *wire.Event) error {
 // Settle brings what Append left in the journal into SQLite. Its caller has time now: what was stored is on its way. Reading and
 // Append do it too where they must.
 func (s *SQLite) Settle() error {
-	if len(s.journal.lines) == 0 {
+	if err := s.stay(); err != nil {
+		return err
+	}
+	if j := &s.journal; len(j.lines) == 0 || j.failed && s.cfg.now().Before(j.again) {
 		return nil
 	}
 	if err := s.guard(s.settle); err != nil {
@@ -183,6 +188,7 @@ func (s *SQLite) settle() error {
 		return nil
 	})
 	if j.failed = err != nil; j.failed {
+		j.again = s.cfg.now().Add(settleAgain)
 		return err
 	}
 	s.untidy += len(j.lines)

@@ -76,6 +76,7 @@ func (r *Reader) open() (err error) {
 
 // told is the error that a caller gets.
 func (r *Reader) told(err error) error {
+	err = unread(r.path, err)
 	if d := damageOf(err); d != nil {
 		return &CorruptError{Path: r.path, Err: d}
 	}

@@ -35,7 +35,11 @@ type SQLite struct {
 	path    string
 	cfg     Config // Limits are filled
 	lock    *flock.Flock
-	broken  error // why there is no file any more, though the store was not closed
+	file    os.FileInfo // of what is open
+	beside  []string    // the suffixes of what is there beside it
+	looked  time.Time   // when it was looked whether they are still there
+	lost    *lostFile   // there is no file now, though the store was not closed
+	hurried bool        // nothing waits for others who have the file
 	rooms   map[wire.Room]*sqliteRoom
 	ids     map[wire.PeerID]int64 // of authors
 	bytes   int64                 // of all rooms, as Limits count them
@@ -111,7 +115,7 @@ func OpenSQLite(path string, cfg Config) (_ *SQLite, err error) {
 			_ = s.lock.Unlock() // the first error is the one that says what is wrong
 		}
 	}()
-	err = s.open()
+	err = unread(path, s.open())
 	if damage := damageOf(err); damage != nil {
 		aside, err := setAside(path)
 		if err != nil {
@@ -145,6 +149,7 @@ func (s *SQLite) open() (err error) {
 			}
 		}
 	}
+	s.file = info
 	s.rooms, s.ids, s.grown = make(map[wire.Room]*sqliteRoom), make(map[wire.PeerID]int64), make(map[wire.Room]bool)
 	s.journal, s.bytes = journal{}, 0
 	defer func() {
@@ -185,7 +190,16 @@ func (s *SQLite) open() (err error) {
 			return err
 		}
 	}
-	return s.openJournal()
+	if err := s.openJournal(); err != nil {
+		return err
+	}
+	s.beside = s.beside[:0]
+	for _, suffix := range []string{walSuffix, shmSuffix, journalSuffix} {
+		if _, err := os.Stat(s.path + suffix); err == nil {
+			s.beside = append(s.beside, suffix)
+		}
+	}
+	return nil
 }
 
 func (s *SQLite) connect(locking string) error {
@@ -194,7 +208,8 @@ func (s *SQLite) connect(locking string) error {
 		return err
 	}
 	// synchronous = NORMAL does not wait for the disk: the death of the process loses nothing, that of the machine the last moments.
-	for _, pragma := range []string{"busy_timeout = 2000", "locking_mode = " + locking, "auto_vacuum = INCREMENTAL", "journal_mode = WAL",
+	s.hurried = false
+	for _, pragma := range []string{patient, "locking_mode = " + locking, "auto_vacuum = INCREMENTAL", "journal_mode = WAL",
 		"synchronous = NORMAL", "foreign_keys = OFF", "temp_store = MEMORY", "cache_size = -4096", "journal_size_limit = 4194304",
 		"wal_autocheckpoint = 8192"} { // pages; writing the journal into the file takes 10 ms and more: see Tidy
 		if err := s.query("PRAGMA "+pragma, nil); err != nil {
@@ -321,7 +336,11 @@ func (s *SQLite) Tidy() error {
 }
 
 func (s *SQLite) tidy(now time.Time) error {
-	err := s.guard(func() error {
+	err := s.stay()
+	if err != nil {
+		return err
+	}
+	err = s.guard(func() error {
 		if err := s.settle(); err != nil {
 			return err
 		}
@@ -353,17 +372,19 @@ func (s *SQLite) transact(f func() error) error {
 		for _, r := range s.rooms {
 			r.gap = gap{}
 		}
+	} else if s.hurried {
+		s.hurried = s.script("PRAGMA "+patient) != nil
 	}
 	return err
 }
 
-// look settles and runs a reading f on the room, if it is there.
+// look settles and runs a reading f on the room, if it is there. What is in the journal is not read while it cannot be settled.
 func (s *SQLite) look(room wire.Room, what string, f func(r *sqliteRoom) error) error {
 	err := s.guard(func() error {
 		if s.rooms[room] == nil {
 			return nil
 		}
-		if err := s.settle(); err != nil {
+		if err := s.settle(); damageOf(err) != nil {
 			return err
 		}
 		return f(s.rooms[room])
