@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"sync/atomic"
@@ -23,25 +22,7 @@ func liar(t *testing.T, say func(ws *websocket.Conn, n int)) string {
 	t.Helper()
 	n := make(chan int, 1)
 	n <- 0
-	up := websocket.Upgrader{Subprotocols: []string{Subprotocol}}
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := up.Upgrade(w, r, nil)
-		if err != nil {
-			return
-		}
-		defer ws.Close()
-		ws.WriteMessage(websocket.TextMessage, (&Challenge{}).Append(nil))
-		_, b, err := ws.ReadMessage()
-		if err != nil {
-			return
-		}
-		m, _ := DecodeRequest(b)
-		hello, ok := m.(*HelloRequest)
-		if !ok {
-			t.Errorf("it begins with %s", b)
-			return
-		}
-		ws.WriteMessage(websocket.TextMessage, (&HelloAnswer{Re: hello.ID, Observed: "127.0.0.1:1", Ping: 1500}).Append(nil))
+	web := httptest.NewServer(admitting(t, HelloAnswer{Observed: "127.0.0.1:1", Ping: 1500}, func(ws *websocket.Conn) {
 		i := <-n
 		n <- i + 1
 		say(ws, i)

@@ -22,10 +22,10 @@ type pipeTracker struct {
 	once  sync.Once
 }
 
-func newPipeTracker(t *testing.T, ping time.Duration, do func(ws *websocket.Conn)) *pipeTracker {
-	p := &pipeTracker{conns: make(chan net.Conn), done: make(chan struct{})}
+// admitting is a tracker that admits everybody with this answer, and then does what a test wants.
+func admitting(t *testing.T, answer HelloAnswer, do func(ws *websocket.Conn)) http.HandlerFunc {
 	up := websocket.Upgrader{Subprotocols: []string{Subprotocol}}
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
 		ws, err := up.Upgrade(w, r, nil)
 		if err != nil {
 			return
@@ -36,14 +36,22 @@ func newPipeTracker(t *testing.T, ping time.Duration, do func(ws *websocket.Conn
 		if err != nil {
 			return
 		}
-		hello, err := DecodeRequest(b)
-		if err != nil {
+		m, err := DecodeRequest(b)
+		hello, ok := m.(*HelloRequest)
+		if !ok {
 			t.Errorf("it begins with %s: %v", b, err)
 			return
 		}
-		ws.WriteMessage(websocket.TextMessage, (&HelloAnswer{Re: hello.ReqID(), Ping: int(ping.Milliseconds())}).Append(nil))
+		answer := answer
+		answer.Re = hello.ID
+		ws.WriteMessage(websocket.TextMessage, answer.Append(nil))
 		do(ws)
-	})}
+	}
+}
+
+func newPipeTracker(t *testing.T, ping time.Duration, do func(ws *websocket.Conn)) *pipeTracker {
+	p := &pipeTracker{conns: make(chan net.Conn), done: make(chan struct{})}
+	srv := &http.Server{Handler: admitting(t, HelloAnswer{Ping: int(ping.Milliseconds())}, do)}
 	go srv.Serve(p)
 	t.Cleanup(func() { srv.Close() })
 	return p

@@ -54,8 +54,7 @@ func TestWhateverIsToldAsLostIsLost(t *testing.T) {
 
 // toldAsLost is one such schedule; with failing, in which stores fail, too.
 func toldAsLost(t *rapid.T, failing bool) {
-	names := []string{"ann", "bob", "cyd", "dan"}[:rapid.IntRange(2, 4).Draw(t, "peers")]
-	w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
+	w := drawWorld(t, 4)
 	is := &truth{w: w, since: make(map[*node]map[*node]int)}
 	w.lost = is.look
 	right := true
@@ -80,10 +79,9 @@ func toldAsLost(t *rapid.T, failing bool) {
 		right = false
 	}
 	w.loss = rapid.SampledFrom([]float64{0, 0.05}).Draw(t, "loss")
-	pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
 	here := slices.Clone(w.nodes)
 	for range rapid.IntRange(1, 30).Draw(t, "acts") {
-		a, b := pick("a"), pick("b")
+		a, b := w.pick(t, "a"), w.pick(t, "b")
 		if failing {
 			w.moods(t)
 		}

@@ -83,32 +83,23 @@ func TestWhateverIsLostComesBackFromWhoeverHasIt(t *testing.T) {
 
 // comesBack is one such schedule; with failing, in which stores fail, too.
 func comesBack(t *rapid.T, failing bool) {
-	names := []string{"ann", "bob", "cyd", "dan"}[:rapid.IntRange(2, 4).Draw(t, "peers")]
-	w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
+	w := drawWorld(t, 4)
 	w.honest = true
-	w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.3}).Draw(t, "loss")
-	w.busy = rapid.SampledFrom([]float64{0, 0.5}).Draw(t, "busy")
-	slow := time.Duration(rapid.IntRange(1, 100).Draw(t, "delay ms")) * time.Millisecond
-	w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
+	w.weather(t, []float64{0, 0.05, 0.3}, []float64{0, 0.5}, 100*time.Millisecond)
 	window := rapid.SampledFrom([]Window{{Events: 1 << 20, Age: -1}, {Events: 40}, {Events: 100, Age: 20 * time.Second}}).Draw(t, "window")
 	for _, n := range w.nodes {
 		n.window = window
 		w.start(n)
 	}
 	w.mesh()
-	pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
-	for i := range rapid.IntRange(1, 30).Draw(t, "acts") {
-		a, b := pick("a"), pick("b")
+	for range rapid.IntRange(1, 30).Draw(t, "acts") {
+		a, b := w.pick(t, "a"), w.pick(t, "b")
 		if failing {
 			w.moods(t)
 		}
 		switch rapid.IntRange(0, 10).Draw(t, "act") {
 		case 0, 1, 2:
-			texts := make([]string, rapid.SampledFrom([]int{1, 3, 60}).Draw(t, "lines"))
-			for j := range texts {
-				texts[j] = fmt.Sprintf("%s %d.%d", a.name, i, j)
-			}
-			w.say(a, texts...)
+			w.says(a, rapid.SampledFrom([]int{1, 3, 60}).Draw(t, "lines"))
 		case 3:
 			w.unlink(a, b)
 		case 4:

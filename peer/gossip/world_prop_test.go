@@ -32,6 +32,25 @@ func (w *world) complete() {
 	}
 }
 
+// drawWorld is a world of 2 to most peers, at most five.
+func drawWorld(t *rapid.T, most int) *world {
+	names := []string{"ann", "bob", "cyd", "dan", "eve"}[:rapid.IntRange(2, most).Draw(t, "peers")]
+	return newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
+}
+
+// weather draws how many frames are lost and how often links are busy, of these, and how long frames take, which is at most slow.
+func (w *world) weather(t *rapid.T, loss, busy []float64, slow time.Duration) {
+	w.loss = rapid.SampledFrom(loss).Draw(t, "loss")
+	w.busy = rapid.SampledFrom(busy).Draw(t, "busy")
+	most := time.Duration(rapid.IntRange(1, int(slow.Milliseconds())).Draw(t, "delay ms")) * time.Millisecond
+	w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(most))) }
+}
+
+// pick draws a node, for what it is to do.
+func (w *world) pick(t *rapid.T, what string) *node {
+	return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)]
+}
+
 // TestWhateverHappensEverybodyGetsEverything runs random schedules of talk, loss, delay, reordering, duplication, cuts,
 // heals, full queues and restarts. What must hold of each delivery is checked in world.deliver.
 func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
@@ -40,28 +59,19 @@ func TestWhateverHappensEverybodyGetsEverything(t *testing.T) {
 
 // whateverHappens is one such schedule; with failing, in which stores fail, too.
 func whateverHappens(t *rapid.T, failing bool) {
-	names := []string{"ann", "bob", "cyd", "dan", "eve"}[:rapid.IntRange(2, 5).Draw(t, "peers")]
-	w := newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
+	w := drawWorld(t, 5)
 	w.honest = true
-	w.loss = rapid.SampledFrom([]float64{0, 0.05, 0.2, 0.5}).Draw(t, "loss")
 	w.repeat = rapid.SampledFrom([]float64{0, 0.1}).Draw(t, "repeat")
-	w.busy = rapid.SampledFrom([]float64{0, 0.5, 0.9}).Draw(t, "busy")
-	slow := time.Duration(rapid.IntRange(1, 200).Draw(t, "delay ms")) * time.Millisecond
-	w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
+	w.weather(t, []float64{0, 0.05, 0.2, 0.5}, []float64{0, 0.5, 0.9}, 200*time.Millisecond)
 	w.mesh()
-	pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
-	for i := range rapid.IntRange(1, 40).Draw(t, "acts") {
-		a, b := pick("a"), pick("b")
+	for range rapid.IntRange(1, 40).Draw(t, "acts") {
+		a, b := w.pick(t, "a"), w.pick(t, "b")
 		if failing {
 			w.moods(t)
 		}
 		switch rapid.IntRange(0, 9).Draw(t, "act") {
 		case 0, 1, 2, 3:
-			texts := make([]string, rapid.SampledFrom([]int{1, 1, 2, 40}).Draw(t, "lines"))
-			for j := range texts {
-				texts[j] = fmt.Sprintf("%s %d.%d", a.name, i, j)
-			}
-			w.say(a, texts...)
+			w.says(a, rapid.SampledFrom([]int{1, 1, 2, 40}).Draw(t, "lines"))
 		case 4:
 			w.unlink(a, b)
 		case 5:
@@ -124,14 +134,10 @@ func TestWhateverHappensInALargeRoom(t *testing.T) {
 		w := newWorld(t, rapid.Uint64().Draw(t, "seed"))
 		w.sparse(rapid.SampledFrom([]int{12, 50, 50, 100, 200}).Draw(t, "peers"), 5)
 		w.honest = true
-		w.loss = rapid.SampledFrom([]float64{0, 0, 0.05, 0.2}).Draw(t, "loss")
-		w.busy = rapid.SampledFrom([]float64{0, 0.5}).Draw(t, "busy")
-		slow := time.Duration(rapid.IntRange(1, 100).Draw(t, "delay ms")) * time.Millisecond
-		w.delay = func() time.Duration { return time.Duration(w.rand.Int64N(int64(slow))) }
-		pick := func(what string) *node { return w.nodes[rapid.IntRange(0, len(w.nodes)-1).Draw(t, what)] }
-		talkers := []*node{pick("talker"), pick("talker"), pick("talker")}
+		w.weather(t, []float64{0, 0, 0.05, 0.2}, []float64{0, 0.5}, 100*time.Millisecond)
+		talkers := []*node{w.pick(t, "talker"), w.pick(t, "talker"), w.pick(t, "talker")}
 		for i := range rapid.IntRange(1, 12).Draw(t, "acts") {
-			a := pick("a")
+			a := w.pick(t, "a")
 			switch rapid.IntRange(0, 7).Draw(t, "act") {
 			case 0, 1, 2:
 				a = talkers[rapid.IntRange(0, 2).Draw(t, "who")]
