@@ -82,11 +82,11 @@ func newChaos(t *testing.T, seed uint64, peers int, during time.Duration) *chaos
 func (c *chaos) start() {
 	c.w.t.Helper()
 	c.tracker = c.w.start(c.nets[0], "tracker", onLAN, "tracker")
-	c.tracker.wantHealthy(c.nets[1], "10.77.0.1:5000")
+	c.tracker.wantHealthy(c.nets[1], trackerAt)
 	var peers []*peer
 	for i := 1; i < len(c.nets); i++ {
 		profile := filepath.Join(c.w.dir, fmt.Sprintf("profile%d", i))
-		p := c.join(i, fmt.Sprintf("p%d", i), "--tracker", "10.77.0.1:5000", "--profile", profile)
+		p := c.join(i, fmt.Sprintf("p%d", i), "--tracker", trackerAt, "--profile", profile)
 		c.people = append(c.people, &sufferer{peer: p, profile: profile, lives: []*peer{p}})
 		peers = append(peers, p)
 	}

@@ -37,7 +37,7 @@ func surround() int {
 		name := fmt.Sprint("mallory", i)
 		client := func(sink func(signaling.ClientEvent)) (api.Signaling, error) {
 			return signaling.NewStation(signaling.StationConfig{Client: signaling.ClientConfig{Key: key, Name: name, Sink: sink,
-				Sources: []signaling.Source{{Label: "named", Named: true, Find: func(context.Context) []string { return []string{"10.77.0.1:5000"} }}}}}), nil
+				Sources: []signaling.Source{{Label: "named", Named: true, Find: func(context.Context) []string { return []string{trackerAt} }}}}}), nil
 		}
 		node, err := api.New(api.Config{
 			Key: key, Name: name, Rooms: []wire.Room{"general"}, Store: history.NewMemory(), OnEvent: func(api.Event) {}, NewSignaling: client,
@@ -86,8 +86,7 @@ func TestSurroundedByNames(t *testing.T) {
 	}
 	h := newHosts(t, make([]int, 9)...)
 	w := h.w
-	w.start(h.nets[0], "tracker", onLAN, "tracker").wantHealthy(h.nets[1], "10.77.0.1:5000")
-	home := []string{"--tracker", "10.77.0.1:5000", "--no-host"}
+	home := append(h.startTracker(onLAN), "--no-host")
 	var honest []*peer
 	for i := range 7 {
 		honest = append(honest, h.join(1+i, fmt.Sprintf("p%d", i), home...))
@@ -102,7 +101,7 @@ func TestSurroundedByNames(t *testing.T) {
 	}
 	w.startCommand(h.nets[8], lab.Command{Name: "mallory", Path: self, Env: []string{villainEnv + "=surround"}, Plain: true})
 	w.poll("the tracker knows of all names", patience, func() error {
-		page, err := get(h.nets[0], "http://10.77.0.1:5000/healthz")
+		page, err := get(h.nets[0], "http://"+trackerAt+"/healthz")
 		if err == nil && !strings.Contains(page, fmt.Sprintf(`"peers":%d`, len(honest)+names)) {
 			err = fmt.Errorf("it says %s", page)
 		}

@@ -269,6 +269,16 @@ func (h *hosts) join(host int, name string, args ...string) *peer {
 	return h.w.start(h.nets[host], name, onLAN, append([]string{"join", "--json", "--username", name}, args...)...)
 }
 
+// trackerAt is the address of a tracker on the first machine of a LAN.
+const trackerAt = "10.77.0.1:5000"
+
+// startTracker starts a tracker on the first machine, and returns the flags by which peers of others find it.
+func (h *hosts) startTracker(env []string) (flags []string) {
+	h.w.t.Helper()
+	h.w.start(h.nets[0], "tracker", env, "tracker").wantHealthy(h.nets[1], trackerAt)
+	return []string{"--tracker", trackerAt}
+}
+
 // The cable of the tracker's machine is pulled: no socket is closed, nobody is told. The others replace it; a newcomer who knows
 // nothing but the dead tracker's address gets in; when the cable is back the home tracker takes over again.
 func TestTheTrackersHostIsUnplugged(t *testing.T) {
@@ -277,9 +287,7 @@ func TestTheTrackersHostIsUnplugged(t *testing.T) {
 	}
 	h := newHosts(t, 0, 0, 0, 0)
 	w := h.w
-	tracker := w.start(h.nets[0], "tracker", onLAN, "tracker")
-	tracker.wantHealthy(h.nets[1], "10.77.0.1:5000")
-	home := []string{"--tracker", "10.77.0.1:5000"}
+	home := h.startTracker(onLAN)
 	peers := []*peer{h.join(1, "a", home...), h.join(2, "b", home...), h.join(3, "c", home...)}
 	w.wantMesh(peers...)
 	if err := h.lan.Unplug(h.nets[0]); err != nil {
@@ -346,9 +354,7 @@ func TestOnePeerAloneLosesTheTracker(t *testing.T) {
 	}
 	h := newHosts(t, 0, 0, 0, 0)
 	w := h.w
-	tracker := w.start(h.nets[0], "tracker", nil, "tracker")
-	tracker.wantHealthy(h.nets[1], "10.77.0.1:5000")
-	home := []string{"--tracker", "10.77.0.1:5000"}
+	home := h.startTracker(nil)
 	a, b, c := h.join(1, "a", home...), h.join(2, "b", home...), h.join(3, "c", home...)
 	w.wantMesh(a, b, c)
 	if err := h.nets[3].Drop(100, "ip saddr 10.77.0.1"); err != nil {
