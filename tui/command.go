@@ -151,7 +151,7 @@ func Parse(line, room string) (Action, error) {
 	}
 	cmd := findCommand(name)
 	if cmd == nil {
-		return nil, unknownCommand(name)
+		return nil, fmt.Errorf("nothing was sent: %w", unknownCommand(name))
 	}
 	action, err := cmd.parse(request{cmd: cmd, arg: arg, room: room})
 	if err != nil {
@@ -420,9 +420,9 @@ func unknownCommand(name string) error {
 		}
 	}
 	if best == "" {
-		return fmt.Errorf("nothing was sent: there is no command /%s; /help shows them all, //%s says it", clip(name), clip(name))
+		return fmt.Errorf("there is no command /%s; /help shows them all, //%s says it", clip(name), clip(name))
 	}
-	return fmt.Errorf("nothing was sent: there is no command /%s; did you mean /%s?", clip(name), best)
+	return fmt.Errorf("there is no command /%s; did you mean /%s?", clip(name), best)
 }
 
 // editDistance is the Damerau-Levenshtein distance (optimal string alignment) in code points. Long input is cut: only
@@ -459,8 +459,8 @@ func editDistance(a, b string) int {
 
 // HelpText is the help on topic, a line each: all commands when it is empty, one when it names one.
 func HelpText(topic string) []string {
-	if topic != "" {
-		c := findCommand(strings.TrimPrefix(topic, "/"))
+	if topic = strings.TrimPrefix(topic, "/"); topic != "" {
+		c := findCommand(topic)
 		if c == nil {
 			return []string{unknownCommand(topic).Error()}
 		}

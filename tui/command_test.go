@@ -155,6 +155,9 @@ func TestCommandTable(t *testing.T) {
 			t.Errorf("the help on /%s tells of something else: %q", c.name, got)
 		}
 	}
+	if got, want := strings.Join(HelpText("/jion"), "|"), "there is no command /jion; did you mean /join?"; got != want {
+		t.Errorf("the help on what is no command says %q, want %q", got, want)
+	}
 	all := strings.Join(HelpText(""), "\n")
 	for _, name := range []string{"/join", "/leave", "/list", "/names", "/peers", "/nick", "/me", "/topic", "/net", "/clear", "/help", "/quit"} {
 		if !strings.Contains(all, name) {

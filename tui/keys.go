@@ -138,7 +138,7 @@ func (m *Model) Key(now time.Time, k Key) Effects {
 
 func (m *Model) typed(s string) {
 	if !m.input.insert(cleanInput(s)) {
-		m.flash = "the input is full"
+		m.flash = "not put in: the input holds " + itoa(maxInput>>10) + " KiB at most"
 	}
 }
 
