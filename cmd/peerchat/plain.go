@@ -84,7 +84,9 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 		}
 		return line(b, now, fmt.Sprintf("<-- %s left %s (%d here)", p.name(ev.Person), ev.Room, ev.Members))
 	case peer.MemberRenamed:
-		p.renamed(ev)
+		if !p.renamed(ev, v.self.Peer) {
+			return b
+		}
 		return line(b, now, fmt.Sprintf("-!- %s is now called %s", tui.SanitizeLine(ev.Was), p.name(ev.Person)))
 	case peer.VoiceChanged:
 		return line(b, now, p.voiceChanged(ev))

@@ -57,12 +57,19 @@ func (p *plainPrinter) went(ev peer.MemberLeft) bool {
 	return r.arrivals.Went()
 }
 
-func (p *plainPrinter) renamed(ev peer.MemberRenamed) {
+// renamed takes note of a new name, and reports whether that is to be told: it comes for each room, and is told for the first that somebody is in.
+func (p *plainPrinter) renamed(ev peer.MemberRenamed, self wire.PeerID) bool {
 	if r := p.members[ev.Room]; r != nil {
 		if _, there := r.members[ev.Person.Peer]; there {
 			r.members[ev.Person.Peer] = ev.Person
 		}
 	}
+	for _, room := range sortedRooms(p.members) {
+		if _, there := p.members[room].members[ev.Person.Peer]; there || ev.Person.Peer == self {
+			return room == ev.Room
+		}
+	}
+	return true
 }
 
 // awaitsHere reports whether the time will tell who is in a room.

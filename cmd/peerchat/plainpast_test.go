@@ -214,3 +214,27 @@ func TestPlainTellsWhoIsHere(t *testing.T) {
 	joined(1, "carol", 2)
 	r.want(t, "and somebody comes", "--> carol joined #dev (2 here)")
 }
+
+// A new name is told to each room, and printed once.
+func TestPlainTellsOfANewNameOnce(t *testing.T) {
+	r := newPlainRun()
+	r.v.self = someone(9, "me")
+	for _, room := range []wire.Room{"ops", "dev", "general"} {
+		r.event(peer.RoomJoined{Room: room})
+	}
+	for _, room := range []wire.Room{"ops", "dev"} {
+		r.event(peer.MemberJoined{Room: room, Person: someone(1, "bob"), Members: 2})
+	}
+	r.pass(time.Minute)
+	r.out = nil
+	for _, room := range []wire.Room{"ops", "dev"} {
+		r.event(peer.MemberRenamed{Room: room, Person: someone(1, "robert"), Was: "bob", Members: 2})
+	}
+	r.want(t, "of another in two rooms", "-!- bob is now called robert")
+	for _, room := range []wire.Room{"ops", "dev", "general"} {
+		r.event(peer.MemberRenamed{Room: room, Person: someone(9, "I"), Was: "me", Members: 1})
+	}
+	r.want(t, "of one's own", "-!- me is now called I")
+	r.event(peer.MemberRenamed{Room: "general", Person: someone(2, "carl"), Was: "carol", Members: 2})
+	r.want(t, "of somebody who is not known to be there", "-!- carol is now called carl")
+}
