@@ -122,10 +122,15 @@ func (f historyPlace) read(do func(history.View) error) error {
 // otherProfiles says which profiles are beside the one that is not there.
 func otherProfiles(dir string) string {
 	var names []string
-	entries, _ := os.ReadDir(filepath.Dir(dir)) // sorted; none is an answer, too
+	named := filepath.Dir(dir) == filepath.Dir(profile.DefaultDir(loginName())) // by --username, not by --profile
+	entries, _ := os.ReadDir(filepath.Dir(dir))                                 // sorted; none is an answer, too
 	for _, e := range entries {
 		if _, err := os.Stat(profile.HistoryFile(filepath.Join(filepath.Dir(dir), e.Name()))); err == nil && len(names) < 20 {
-			names = append(names, tui.SanitizeLine(e.Name()))
+			name := e.Name()
+			if named {
+				name = profile.Username(name)
+			}
+			names = append(names, tui.SanitizeLine(name))
 		}
 	}
 	if len(names) == 0 {

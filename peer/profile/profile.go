@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -76,6 +77,15 @@ func escape(name string) string {
 		}
 	}
 	return b.String()
+}
+
+// Username is whose profile is kept in a directory of that name next to those of DefaultDir. It undoes escape.
+func Username(dir string) string {
+	name, err := url.PathUnescape(filepath.Base(dir))
+	if err != nil {
+		return filepath.Base(dir)
+	}
+	return name
 }
 
 // Open makes the directory where there is none (mode 0700), and locks it. The error is an *InUseError where another

@@ -235,6 +235,9 @@ func TestDefaultDirsDiffer(t *testing.T) {
 		if (a == b) != (ea == eb) {
 			t.Fatalf("%q and %q become %q and %q", a, b, ea, eb)
 		}
+		if got := Username(filepath.Join("dir", ea)); got != a {
+			t.Fatalf("%q is kept as %q, which is taken for the profile of %q", a, ea, got)
+		}
 		if strings.ContainsAny(ea, "/\\\x00") || ea == "." || ea == ".." {
 			t.Fatalf("%q becomes %q, which is no single path element", a, ea)
 		}
