@@ -10,8 +10,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -111,6 +114,9 @@ func runJoin(ctx context.Context, con console, flags joinFlags) (err error) {
 	j.archive = openArchive(j.profile.HistoryFile(), j.self)
 	defer func() { err = errors.Join(err, j.archive.close()) }()
 
+	if note := missingInterfaces(j.settings.Interface); note != "" {
+		j.notes = append(j.notes, peer.Notice{Code: "interface", Text: note})
+	}
 	j.finder = newFinder(j.settings, j.profile, j.logger)
 	if note := j.finder.mendKnown(); note != "" {
 		j.notes = append(j.notes, peer.Notice{Code: "profile", Text: note})
@@ -312,6 +318,27 @@ func (j *joining) closeHistory() error {
 		}
 	}
 	return j.store.Close()
+}
+
+// missingInterfaces says which of the network interfaces to be used are not there; empty if all are.
+func missingInterfaces(wanted []string) string {
+	all, err := net.Interfaces()
+	if err != nil || len(wanted) == 0 {
+		return "" // what is missing shows by itself
+	}
+	var there, missing []string
+	for _, i := range all {
+		there = append(there, i.Name)
+	}
+	for _, name := range wanted {
+		if !slices.Contains(there, name) {
+			missing = append(missing, strconv.Quote(name))
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("there is no network interface %s, so no links go over it; there are: %s", strings.Join(missing, ", "), strings.Join(there, ", "))
 }
 
 // chooseMode takes the screen where there is one to take.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"strings"
 	"testing"
 )
@@ -26,5 +27,19 @@ func TestTheQuestionForAName(t *testing.T) {
 		if name, err := j.username(t.Context()); name != c.want || (err == nil) != (c.want != "") {
 			t.Errorf("who types %q is called %q, %v; want %q", c.typed, name, err, c.want)
 		}
+	}
+}
+
+func TestAnInterfaceThatIsNotThereIsTold(t *testing.T) {
+	all, err := net.Interfaces()
+	if err != nil || len(all) == 0 {
+		t.Fatalf("this machine has %d network interfaces, %v", len(all), err)
+	}
+	here := all[0].Name
+	if got := missingInterfaces(nil) + missingInterfaces([]string{here}); got != "" {
+		t.Errorf("of an interface that is there it is told %q", got)
+	}
+	if got := missingInterfaces([]string{here, "no such"}); !strings.HasPrefix(got, `there is no network interface "no such", `) || !strings.Contains(got, here) {
+		t.Errorf("of one that is not it is told %q", got)
 	}
 }
