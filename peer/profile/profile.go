@@ -79,11 +79,11 @@ func escape(name string) string {
 	return b.String()
 }
 
-// Username is whose profile is kept in a directory of that name next to those of DefaultDir. It undoes escape.
-func Username(dir string) string {
-	name, err := url.PathUnescape(filepath.Base(dir))
+// Username is whose profile is kept by DefaultDir in a directory of that name. It undoes escape.
+func Username(element string) string {
+	name, err := url.PathUnescape(element)
 	if err != nil {
-		return filepath.Base(dir)
+		return element
 	}
 	return name
 }
