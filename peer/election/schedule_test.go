@@ -21,14 +21,7 @@ var brisk = Timing{Sync: time.Second, Refresh: 3 * time.Second, Expire: 10 * tim
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {
-	seeds, asked, told := machinetest.Seeds(usualSchedules)
-	var plans []plan
-	if !asked {
-		plans = slices.Clone(once)
-	}
-	for _, s := range seeds {
-		plans = append(plans, random(s))
-	}
+	plans, told := machinetest.Plans(usualSchedules, once, random)
 	var log *strings.Builder
 	if told {
 		log = new(strings.Builder)

@@ -1,11 +1,12 @@
-// Package machinetest is what the tests of machines have in common: transcripts that are kept in testdata, and the seeds of their
-// schedules. It imports nothing of ours and is imported by tests alone; the flags of these are here.
+// Package machinetest is what the tests of machines have in common: transcripts that are kept in testdata, schedules that
+// follow from seeds, and messages on their way. It imports nothing of ours and is imported by tests alone; the flags of these are here.
 package machinetest
 
 import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -35,15 +36,19 @@ func Transcript(t testing.TB, name, got string) {
 	}
 }
 
-// Seeds are those of the schedules to try: as many as is usual, or those that the flags ask for. A single one that is asked for is to
-// be told in full.
-func Seeds(usual uint64) (seeds []uint64, asked, told bool) {
+// Plans are the schedules to try: those that failed once and as many drawn ones as is usual, or, drawn, those that the flags ask for. A single
+// one that is asked for is to be told in full.
+func Plans[P any](usual uint64, once []P, draw func(seed uint64) P) (plans []P, told bool) {
 	from, n := uint64(0), usual
 	if *schedules > 0 {
-		from, n = *firstSeed, *schedules
+		from, n, once = *firstSeed, *schedules, nil
 	}
+	plans = slices.Clone(once)
 	for s := range n {
-		seeds = append(seeds, from+s)
+		plans = append(plans, draw(from+s))
 	}
-	return seeds, *schedules > 0, *schedules == 1
+	return plans, *schedules == 1
 }
+
+// Searching reports whether the flags ask for many schedules: what fails among them is to be kept.
+func Searching() bool { return *schedules > 1 }

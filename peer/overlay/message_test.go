@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/wire"
 )
 
@@ -28,26 +29,7 @@ func one() []Message {
 
 func TestRoundTrip(t *testing.T) {
 	for _, m := range one() {
-		b, err := AppendMessage([]byte("x"), m)
-		if err != nil {
-			t.Fatalf("%#v: %v", m, err)
-		}
-		got, err := DecodeMessage(b[1:])
-		if err != nil {
-			t.Fatalf("%#v does not decode: %v", m, err)
-		}
-		again, err := AppendMessage(nil, got)
-		if err != nil || !bytes.Equal(again, b[1:]) {
-			t.Errorf("%#v: %x became %x (%v)", m, b[1:], again, err)
-		}
-		for i := range len(b) - 1 {
-			if _, err := DecodeMessage(b[1 : 1+i]); err == nil {
-				t.Errorf("%#v cut off after %d bytes decodes", m, i)
-			}
-		}
-		if _, err := DecodeMessage(append(b[1:len(b):len(b)], 0)); err == nil {
-			t.Errorf("%#v with a byte too many decodes", m)
-		}
+		machinetest.RoundTrip(t, m, AppendMessage, DecodeMessage)
 	}
 }
 

@@ -17,14 +17,7 @@ import (
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {
-	seeds, asked, told := machinetest.Seeds(usualSchedules)
-	var plans []plan
-	if !asked {
-		plans = slices.Clone(once)
-	}
-	for _, s := range seeds {
-		plans = append(plans, random(s))
-	}
+	plans, told := machinetest.Plans(usualSchedules, once, random)
 	for _, p := range plans {
 		l, why := p.try(nil, told)
 		if told {

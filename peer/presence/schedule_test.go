@@ -197,14 +197,7 @@ func (p *plan) try(log *strings.Builder) (why string) {
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {
-	seeds, asked, told := machinetest.Seeds(usualSchedules)
-	var plans []plan
-	if !asked {
-		plans = slices.Clone(once)
-	}
-	for _, s := range seeds {
-		plans = append(plans, random(s))
-	}
+	plans, told := machinetest.Plans(usualSchedules, once, random)
 	var log *strings.Builder
 	if told {
 		log = new(strings.Builder)
