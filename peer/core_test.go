@@ -163,7 +163,7 @@ func TestNothingIsLostWhateverHappens(t *testing.T) {
 				t.Errorf("seed %d: at the end %s is linked with %d of %d others", seed, p.name, got, n-1)
 			}
 		}
-		if n := len(w.queue); n > 5000 {
+		if n := w.queue.Len(); n > 5000 {
 			t.Errorf("seed %d: %d things are still under way when all is quiet", seed, n)
 		}
 	})

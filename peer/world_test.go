@@ -1,8 +1,6 @@
 package peer
 
 import (
-	"cmp"
-	"container/heap"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
@@ -16,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"peerchat/peer/history"
+	"peerchat/peer/machinetest"
 	"peerchat/peer/wire"
 )
 
@@ -27,8 +26,7 @@ type world struct {
 	seed  uint64
 	rand  *rand.Rand
 	now   time.Time
-	queue worldHeap
-	next  uint64
+	queue machinetest.Queue[func()]
 	peers []*simPeer
 
 	home     *simTracker
@@ -78,27 +76,6 @@ type simSession struct {
 	arrives [2][2]time.Time // [sender][channel]: when the last frame arrives, to keep the order
 }
 
-type worldItem struct {
-	at  time.Time
-	seq uint64
-	do  func()
-}
-
-type worldHeap []worldItem
-
-func (h worldHeap) Len() int { return len(h) }
-func (h worldHeap) Less(i, j int) bool {
-	return cmp.Or(h[i].at.Compare(h[j].at), cmp.Compare(h[i].seq, h[j].seq)) < 0
-}
-func (h worldHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *worldHeap) Push(x any)   { *h = append(*h, x.(worldItem)) }
-func (h *worldHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
-}
-
 func newWorld(seed uint64, peers int, rooms ...wire.Room) *world {
 	w := &world{
 		seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0),
@@ -125,8 +102,7 @@ func (w *world) addPeer() *simPeer {
 }
 
 func (w *world) after(d time.Duration, do func()) {
-	w.next++
-	heap.Push(&w.queue, worldItem{at: w.now.Add(d), seq: w.next, do: do})
+	w.queue.Push(w.now.Add(d), do)
 }
 
 // delay is a random one of up to ms milliseconds.
@@ -137,10 +113,13 @@ func (w *world) delay(ms int) time.Duration {
 // run lets d pass.
 func (w *world) run(d time.Duration) {
 	end := w.now.Add(d)
-	for len(w.queue) > 0 && !w.queue[0].at.After(end) {
-		it := heap.Pop(&w.queue).(worldItem)
-		w.now = it.at
-		it.do()
+	for {
+		at, do, ok := w.queue.Pop(end)
+		if !ok {
+			break
+		}
+		w.now = at
+		do()
 	}
 	w.now = end
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/wire"
 )
 
@@ -19,8 +20,7 @@ type world struct {
 	rand    *rand.Rand
 	start   time.Time
 	now     time.Time
-	events  []event
-	order   uint64
+	events  machinetest.Queue[event]
 	nodes   []*node
 	byID    map[wire.PeerID]*node
 	home    *tracker
@@ -84,60 +84,14 @@ const (
 )
 
 type event struct {
-	at    time.Time
-	order uint64
-	do    func()
+	do func()
 	// A message, where do is nil.
 	to, from int
 	life     int
 	data     []byte
 }
 
-func (w *world) less(a, b *event) bool {
-	if !a.at.Equal(b.at) {
-		return a.at.Before(b.at)
-	}
-	return a.order < b.order
-}
-
-func (w *world) push(e event) {
-	w.order++
-	e.order = w.order
-	w.events = append(w.events, e)
-	for i := len(w.events) - 1; i > 0; {
-		p := (i - 1) / 2
-		if !w.less(&w.events[i], &w.events[p]) {
-			break
-		}
-		w.events[i], w.events[p] = w.events[p], w.events[i]
-		i = p
-	}
-}
-
-func (w *world) pop() event {
-	top := w.events[0]
-	last := len(w.events) - 1
-	w.events[0] = w.events[last]
-	w.events[last] = event{}
-	w.events = w.events[:last]
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= last {
-			break
-		}
-		if c+1 < last && w.less(&w.events[c+1], &w.events[c]) {
-			c++
-		}
-		if !w.less(&w.events[c], &w.events[i]) {
-			break
-		}
-		w.events[i], w.events[c] = w.events[c], w.events[i]
-		i = c
-	}
-	return top
-}
-
-func (w *world) after(d time.Duration, do func()) { w.push(event{at: w.now.Add(d), do: do}) }
+func (w *world) after(d time.Duration, do func()) { w.events.Push(w.now.Add(d), event{do: do}) }
 
 func newWorld(t testing.TB, seed uint64) *world {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -222,7 +176,7 @@ func (n *node) step(in Input) {
 		n.wakeAt = wake
 		n.wakeNo++
 		no, life := n.wakeNo, n.life
-		w.push(event{at: later(wake, w.now), do: func() {
+		w.events.Push(later(wake, w.now), event{do: func() {
 			if n.wakeNo == no && n.life == life {
 				n.wakeAt = time.Time{}
 				n.step(Tick{})
@@ -257,7 +211,7 @@ func (n *node) send(to *node, data []byte) {
 			at = later(at, n.ends[to.i].Add(1))
 			n.ends[to.i] = at
 		}
-		w.push(event{at: at, to: to.i, from: n.i, life: to.life, data: data})
+		w.events.Push(at, event{to: to.i, from: n.i, life: to.life, data: data})
 	}
 }
 
@@ -365,9 +319,12 @@ func (w *world) note(format string, args ...any) {
 // run lets the world go on for d.
 func (w *world) run(d time.Duration) {
 	end := w.now.Add(d)
-	for len(w.events) > 0 && !w.events[0].at.After(end) {
-		e := w.pop()
-		w.now = later(e.at, w.now)
+	for {
+		at, e, ok := w.events.Pop(end)
+		if !ok {
+			break
+		}
+		w.now = later(at, w.now)
 		if e.do != nil {
 			e.do()
 		} else if n := w.nodes[e.to]; n.life == e.life && slices.Contains(n.links, e.from) {

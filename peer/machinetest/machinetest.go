@@ -1,5 +1,6 @@
-// Package machinetest is what the tests of machines have in common: transcripts that are kept in testdata, schedules that
-// follow from seeds, and messages on their way. It imports nothing of ours and is imported by tests alone; the flags of these are here.
+// Package machinetest is what the tests of machines have in common: transcripts that are kept in testdata, schedules that follow from
+// seeds, what is to come in a simulated world, and messages on their way. It imports nothing of ours and is imported by tests alone; the
+// flags of these are here.
 package machinetest
 
 import (

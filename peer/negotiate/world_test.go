@@ -1,7 +1,6 @@
 package negotiate
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/wire"
 )
 
@@ -18,8 +18,7 @@ import (
 type world struct {
 	now    time.Time
 	end    [2]*endpoint
-	queue  events
-	seq    uint64
+	queue  machinetest.Queue[func()]
 	ids    uint64
 	runs   byte
 	pick   func(n int) int // a number from 0 to n-1
@@ -266,47 +265,22 @@ func (w *world) some(d time.Duration) time.Duration {
 }
 
 func (w *world) after(d time.Duration, do func()) {
-	w.seq++
-	heap.Push(&w.queue, event{w.now.Add(d), w.seq, do})
+	w.queue.Push(w.now.Add(d), do)
 }
 
 // run lets so much time pass. It reports a fault if there is no end of work.
 func (w *world) run(d time.Duration) {
 	end := w.now.Add(d)
-	for n := 0; len(w.queue) > 0 && !w.queue[0].at.After(end); n++ {
-		if n > 20000 {
-			w.fault("there is no end of work")
+	for range 20000 {
+		at, do, ok := w.queue.Pop(end)
+		if !ok {
+			w.now = end
 			return
 		}
-		ev := heap.Pop(&w.queue).(event)
-		w.now = ev.at
-		ev.do()
+		w.now = at
+		do()
 	}
-	w.now = end
-}
-
-type event struct {
-	at  time.Time
-	seq uint64
-	do  func()
-}
-
-type events []event
-
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	if !q[i].at.Equal(q[j].at) {
-		return q[i].at.Before(q[j].at)
-	}
-	return q[i].seq < q[j].seq
-}
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *events) Pop() any {
-	old := *q
-	x := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return x
+	w.fault("there is no end of work")
 }
 
 var names = [2]wire.PeerID{{1}, {2}}

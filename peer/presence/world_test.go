@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"peerchat/peer/machinetest"
 	"peerchat/peer/wire"
 )
 
@@ -18,8 +19,7 @@ type world struct {
 	rand   *rand.Rand
 	start  time.Time
 	now    time.Time
-	heap   []event
-	order  uint64
+	events machinetest.Queue[event]
 	nodes  []*node
 	byID   map[wire.PeerID]*node
 	timing Timing
@@ -73,58 +73,14 @@ type link struct {
 }
 
 type event struct {
-	at    time.Time
-	order uint64
-	do    func()
-	via   *link // a message, where do is nil; wake of the node where that is nil, too
-	data  []byte
-	node  *node
-	no    int
+	do   func()
+	via  *link // a message, where do is nil; wake of the node where that is nil, too
+	data []byte
+	node *node
+	no   int
 }
 
-func (a *event) less(b *event) bool {
-	if !a.at.Equal(b.at) {
-		return a.at.Before(b.at)
-	}
-	return a.order < b.order
-}
-
-func (w *world) push(e event) {
-	w.order++
-	e.order = w.order
-	w.heap = append(w.heap, e)
-	for i := len(w.heap) - 1; i > 0; {
-		p := (i - 1) / 2
-		if !w.heap[i].less(&w.heap[p]) {
-			break
-		}
-		w.heap[i], w.heap[p] = w.heap[p], w.heap[i]
-		i = p
-	}
-}
-
-func (w *world) pop() event {
-	top, last := w.heap[0], len(w.heap)-1
-	w.heap[0] = w.heap[last]
-	w.heap[last] = event{}
-	w.heap = w.heap[:last]
-	for i := 0; ; {
-		c := 2*i + 1
-		if c >= last {
-			return top
-		}
-		if c+1 < last && w.heap[c+1].less(&w.heap[c]) {
-			c++
-		}
-		if !w.heap[c].less(&w.heap[i]) {
-			return top
-		}
-		w.heap[i], w.heap[c] = w.heap[c], w.heap[i]
-		i = c
-	}
-}
-
-func (w *world) after(d time.Duration, do func()) { w.push(event{at: w.now.Add(d), do: do}) }
+func (w *world) after(d time.Duration, do func()) { w.events.Push(w.now.Add(d), event{do: do}) }
 
 func newWorld(t testing.TB, seed uint64) *world {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -214,7 +170,7 @@ func (n *node) step(in Input) {
 		if wake.Before(w.now) {
 			wake = w.now
 		}
-		w.push(event{at: wake, node: n, no: n.wakeNo})
+		w.events.Push(wake, event{node: n, no: n.wakeNo})
 	}
 }
 
@@ -288,7 +244,7 @@ func (n *node) send(s Send) {
 		at = l.end.Add(1)
 	}
 	l.end = at
-	w.push(event{at: at, via: l, data: s.Data})
+	w.events.Push(at, event{via: l, data: s.Data})
 }
 
 var kinds = []string{"", "records", "summary", "compare", "list", "done", "want", "branch", "have", "vote"}
@@ -305,10 +261,13 @@ func (n *node) linkTo(o *node) *link {
 // advance lets the world go on for d.
 func (w *world) advance(d time.Duration) {
 	end := w.now.Add(d)
-	for len(w.heap) > 0 && !w.heap[0].at.After(end) {
-		e := w.pop()
-		if e.at.After(w.now) {
-			w.now = e.at
+	for {
+		at, e, ok := w.events.Pop(end)
+		if !ok {
+			break
+		}
+		if at.After(w.now) {
+			w.now = at
 		}
 		switch {
 		case e.do != nil:
@@ -363,7 +322,7 @@ func (w *world) unlink(a *node, l *link) {
 	if at := w.now.Add(w.delay[1]); at.After(l.end) {
 		l.end = at
 	}
-	w.push(event{at: l.end.Add(1), do: func() {
+	w.events.Push(l.end.Add(1), event{do: func() {
 		if l.open {
 			l.to.end(l.back, false)
 		}
