@@ -191,11 +191,11 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 				continue
 			}
 			c.sessions[a.Session] = &session{peer: l.peer}
-			out.Ops = append(out.Ops, opAccept{session: a.Session, remote: l.peer, offer: Description(a.Offer)})
+			out.Ops = append(out.Ops, opAccept{session: a.Session, remote: l.peer, offer: a.Offer})
 		case negotiate.Answer:
-			out.Ops = append(out.Ops, opAnswer{session: a.Session, answer: Description(a.Answer)})
+			out.Ops = append(out.Ops, opAnswer{session: a.Session, answer: a.Answer})
 		case negotiate.AddCandidate:
-			out.Ops = append(out.Ops, opCandidate{session: a.Session, candidate: Candidate(a.Candidate)})
+			out.Ops = append(out.Ops, opCandidate{session: a.Session, candidate: a.Candidate})
 		case negotiate.CloseSession:
 			delete(c.sessions, a.Session) // what it still carries counts no more
 			out.Ops = append(out.Ops, opClose{session: a.Session})
@@ -272,9 +272,9 @@ func (c *Core) linkDown(now time.Time, l *link, reason string, leaving bool, out
 func (c *Core) transported(now time.Time, ev TransportEvent, out *CoreOutput) {
 	switch ev := ev.(type) {
 	case Described:
-		c.toPair(now, ev.Session, negotiate.Described{Session: ev.Session, Description: negotiate.Description(ev.Description)}, out)
+		c.toPair(now, ev.Session, negotiate.Described{Session: ev.Session, Description: ev.Description}, out)
 	case Gathered:
-		c.toPair(now, ev.Session, negotiate.Gathered{Session: ev.Session, Candidate: negotiate.Candidate(ev.Candidate)}, out)
+		c.toPair(now, ev.Session, negotiate.Gathered{Session: ev.Session, Candidate: ev.Candidate}, out)
 	case Opened:
 		if s := c.sessions[ev.Session]; s != nil {
 			s.open, s.path, s.told = true, ev.Path, c.changed

@@ -72,9 +72,9 @@ func (p *rtcPeer) run() {
 		case x := <-p.in:
 			switch x := x.(type) {
 			case Described:
-				in = negotiate.Described{Session: x.Session, Description: negotiate.Description(x.Description)}
+				in = negotiate.Described{Session: x.Session, Description: x.Description}
 			case Gathered:
-				in = negotiate.Gathered{Session: x.Session, Candidate: negotiate.Candidate(x.Candidate)}
+				in = negotiate.Gathered{Session: x.Session, Candidate: x.Candidate}
 			case Opened:
 				in = negotiate.Opened{Session: x.Session}
 			case Closed:
@@ -100,11 +100,11 @@ func (p *rtcPeer) run() {
 				p.begun++
 				p.rtc.Offer(a.Session, p.other.self)
 			case negotiate.Accept:
-				p.rtc.Accept(a.Session, p.other.self, Description(a.Offer))
+				p.rtc.Accept(a.Session, p.other.self, a.Offer)
 			case negotiate.Answer:
-				p.rtc.Answer(a.Session, Description(a.Answer))
+				p.rtc.Answer(a.Session, a.Answer)
 			case negotiate.AddCandidate:
-				p.rtc.Candidate(a.Session, Candidate(a.Candidate))
+				p.rtc.Candidate(a.Session, a.Candidate)
 			case negotiate.CloseSession:
 				p.rtc.Close(a.Session)
 			}

@@ -295,7 +295,7 @@ func (s *rtcSession) build() error {
 	pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if c != nil {
 			j := c.ToJSON()
-			s.post(rtcOp{kind: rtcOpGathered, candidate: Candidate{j.Candidate, j.SDPMid, j.SDPMLineIndex}})
+			s.post(rtcOp{kind: rtcOpGathered, candidate: Candidate{Candidate: j.Candidate, SDPMid: j.SDPMid, SDPMLineIndex: j.SDPMLineIndex}})
 		}
 	})
 	pc.OnICEConnectionStateChange(func(state webrtc.ICEConnectionState) {

@@ -3,6 +3,7 @@ package peer
 import (
 	"github.com/google/uuid"
 
+	"peerchat/peer/negotiate"
 	"peerchat/peer/wire"
 )
 
@@ -33,19 +34,11 @@ type Transport interface {
 	Stop()
 }
 
-// Description is one side's half of a session: its SDP (without candidates that are still to trickle).
-type Description struct {
-	SDP string
-	// Fingerprint is the SHA-256 of the DTLS certificate, as in SDP: "AB:CD:…". It is the only one in SDP.
-	Fingerprint string
-}
-
-// Candidate is a trickled ICE candidate in the form of W3C RTCIceCandidateInit; an empty Candidate ends them.
-type Candidate struct {
-	Candidate     string  `json:"candidate"`
-	SDPMid        *string `json:"sdpMid,omitempty"`
-	SDPMLineIndex *uint16 `json:"sdpMLineIndex,omitempty"`
-}
+// Description and Candidate are what one negotiates: see there.
+type (
+	Description = negotiate.Description
+	Candidate   = negotiate.Candidate
+)
 
 // TransportEvent is what a Transport reports: one of the types below.
 type TransportEvent interface{ transportEvent() }

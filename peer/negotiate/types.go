@@ -63,13 +63,14 @@ type Config struct {
 	Rand interface{ Uint64() uint64 }
 }
 
-// Description is one side's half of a session; see peer.Description.
+// Description is one side's half of a session: its SDP (without candidates that are still to trickle).
 type Description struct {
-	SDP         string
+	SDP string
+	// Fingerprint is the SHA-256 of the DTLS certificate, as in SDP: "AB:CD:…". It is the only one in SDP.
 	Fingerprint string
 }
 
-// Candidate is a trickled ICE candidate; see peer.Candidate.
+// Candidate is a trickled ICE candidate in the form of W3C RTCIceCandidateInit; an empty Candidate ends them.
 type Candidate struct {
 	Candidate     string  `json:"candidate"`
 	SDPMid        *string `json:"sdpMid,omitempty"`
