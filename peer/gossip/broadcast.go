@@ -216,7 +216,8 @@ func (a *authorLog) way(now time.Time) wire.Way {
 	return wire.Way{Hops: a.hops, Age: uint8(min(255, max(0, now.Sub(a.liveAt).Milliseconds())))}
 }
 
-// ackSoon has a neighbour told that what it sent of a log is here, soon and together.
+// ackSoon has a neighbour told that what it sent of a log is here, soon and together. On a link that loses nothing that waits a little: nobody needs it
+// there yet, and where many peers share a processor all events go on first.
 func (m *Machine) ackSoon(now time.Time, s *share, a *authorLog) {
 	if b := s.bit(); a.acks&b != 0 || b == 0 && (a.author != s.link.peer || slices.Contains(s.acks, a)) {
 		return
@@ -227,17 +228,20 @@ func (m *Machine) ackSoon(now time.Time, s *share, a *authorLog) {
 		return
 	}
 	s.ackAt = now.Add(ackDelay)
+	if s.link.calm(now) {
+		s.ackAt = now.Add(ackCalm)
+	}
 	if next := s.acked.Add(ackInterval); next.After(s.ackAt) {
 		s.ackAt = next
 	}
 	m.at(s.ackAt)
 }
 
-// acknowledge sends the acknowledgements that are due; with flush, also those that only waited for company.
+// acknowledge sends the acknowledgements that are due; with flush, also those on links with losses that only waited for company.
 func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 	for _, l := range m.linkList {
 		for _, s := range l.shares {
-			if len(s.acks) == 0 || (s.ackAt.After(now) && !(flush && now.Sub(s.acked) >= ackInterval)) {
+			if len(s.acks) == 0 || (s.ackAt.After(now) && !(flush && !l.calm(now) && now.Sub(s.acked) >= ackInterval)) {
 				continue
 			}
 			s.acked = now

@@ -69,11 +69,12 @@ const (
 	maxVain       = 7                      // questions for one log without an answer, until a claim is forgotten
 	strandedDelay = 2 * time.Second        // how long nobody has the next event before a log goes on without it
 
-	ackDelay      = time.Millisecond     // when the caller sends no Flush
-	ackInterval   = 5 * time.Millisecond // between acknowledgements to one neighbour for one room
-	maxAcks       = 16                   // logs acknowledged in one frame, which fits the fast channel
-	frameHead     = 16                   // bytes of Events beside its events, at most
-	elsewhereLife = time.Minute          // how long it counts that a neighbour had a live event of somebody else before it was offered here
+	ackDelay      = time.Millisecond      // when the caller sends no Flush
+	ackCalm       = 10 * time.Millisecond // on a link that loses nothing
+	ackInterval   = 5 * time.Millisecond  // between acknowledgements to one neighbour for one room
+	maxAcks       = 16                    // logs acknowledged in one frame, which fits the fast channel
+	frameHead     = 16                    // bytes of Events beside its events, at most
+	elsewhereLife = time.Minute           // how long it counts that a neighbour had a live event of somebody else before it was offered here
 	offerMin      = 30 * time.Millisecond
 	offerMax      = 120 * time.Millisecond
 	calmMin       = 100 * time.Millisecond // where trees bring all events

@@ -164,7 +164,8 @@ type link struct {
 	loss      float64       // share of own events that were not acknowledged in time, of late
 	hedges    []hedge
 	doubt     doubt
-	suspected bool // see suspect
+	again     time.Time // when it last sent a live event of which a copy had come from it
+	suspected bool      // see suspect
 	serves    []serve
 
 	serveAt time.Time

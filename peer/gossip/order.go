@@ -393,6 +393,9 @@ func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uin
 // duplicate looks at an event whose place in the log is taken.
 func (m *Machine) duplicate(now time.Time, l *link, s *share, a *authorLog, e *wire.Event, live bool, out *Output) {
 	if live { // it may not know that we have it: acknowledgements can be lost
+		if e.Seq+16 > a.head && int8(a.via[e.Seq%16])-1 == s.slot {
+			l.again = now
+		}
 		m.ackSoon(now, s, a)
 	}
 	if s.spotted(e) {

@@ -66,6 +66,11 @@ func (s *strain) add(now time.Time, peer wire.PeerID, late time.Duration) {
 	s.of, s.last = peer, late
 }
 
+// calm tells that a link has lost nothing of late, as far as can be seen from here: neither own events nor acknowledgements of what came.
+func (l *link) calm(now time.Time) bool {
+	return l.loss <= calmLoss && (l.again.IsZero() || now.Sub(l.again) > troubleLife)
+}
+
 // sample takes a round trip into the estimate (RFC 6298, section 2).
 func (l *link) sample(trip time.Duration) {
 	if !l.timed {
