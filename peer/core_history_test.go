@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"peerchat/peer/history"
 	"peerchat/peer/wire"
 )
@@ -304,4 +306,73 @@ func TestWhatWasSaidBeforeOneCameIsHistory(t *testing.T) {
 	if before != 60 || after != 5 {
 		t.Errorf("it was told %d lines from before and %d from after, want 60 and 5", before, after)
 	}
+}
+
+func (s simStore) Prepend(events []wire.Event) error {
+	if s.p.full != nil {
+		return s.p.full
+	}
+	return s.Memory.Prepend(events)
+}
+
+func (s simStore) Rebase(room wire.Room, log wire.LogID, base, missing uint64) error {
+	if s.p.full != nil {
+		return s.p.full
+	}
+	return s.Memory.Rebase(room, log, base, missing)
+}
+
+// tries has a peer say a line that its store may not take. Then it is told so, and has not said it.
+func (p *simPeer) tries() {
+	before := len(p.events)
+	p.sayNext()
+	for _, ev := range p.events[before:] {
+		if f, ok := ev.(Failure); ok {
+			p.said[general] = p.said[general][:len(p.said[general])-len(f.Said)]
+		}
+	}
+}
+
+// TestNothingIsLostThoughStoresFail is TestNothingIsLostWhateverHappens with stores that take nothing for a while.
+func TestNothingIsLostThoughStoresFail(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		n := rapid.IntRange(2, 6).Draw(t, "peers")
+		w := newWorld(seed, n, general)
+		w.fastLoss = 0.3
+		w.run(3 * time.Second)
+		for range rapid.IntRange(5, 30).Draw(t, "steps") {
+			a := w.rand.IntN(n)
+			b := (a + 1 + w.rand.IntN(n-1)) % n
+			p := w.peers[a]
+			switch what := rapid.SampledFrom([]string{"say", "say", "say", "fail", "work", "kill", "return", "cut", "heal"}).Draw(t, "what"); what {
+			case "say":
+				if !p.dead {
+					p.tries()
+				}
+			case "fail":
+				p.full = errors.New("disk I/O error: check the disk")
+			case "work":
+				p.full = nil
+			default:
+				w.happens(what, a, b)
+			}
+			w.run(w.delay(3000))
+		}
+		for _, p := range w.peers {
+			p.full = nil
+		}
+		w.revive()
+		clear(w.cut)
+		w.run(90 * time.Second)
+		wantSame(t, w, general, seed)
+		for _, p := range w.peers {
+			if told := p.synced(general); len(told) > 0 && told[len(told)-1] != 0 {
+				t.Errorf("seed %d: at the end %s is told that %d are missing", seed, p.name, told[len(told)-1])
+			}
+			if told := p.trouble("lost"); len(told) > 0 {
+				t.Errorf("seed %d: %s is told %q", seed, p.name, told)
+			}
+		}
+	})
 }
