@@ -4,7 +4,7 @@
 // are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, orphan.go
 // finds others when these are gone, suspect.go tells
 // who is silent, unstored.go keeps what the Log does not take, runs.go follows an author that begins anew, repair.go compares logs and fetches what is missing, ask.go decides how long to wait for that, contact.go begins with a room that is new here, present.go tells what was said since this peer came, older.go fetches
-// what comes before the start of a log, lost.go tells what nobody has any more, missing.go what somebody has, absent.go remembers what those
+// what comes before the start of a log, lost.go and vanished.go tell what nobody has any more, missing.go what somebody has, absent.go remembers what those
 // had who have gone. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to

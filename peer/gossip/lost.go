@@ -182,6 +182,7 @@ func (m *Machine) lose(now time.Time, r *room, out *Output) {
 			lost.Logs = append(lost.Logs, of)
 		}
 	}
+	lost.Logs = append(lost.Logs, m.vanished(now, r)...)
 	if len(lost.Logs) > 0 {
 		out.Lost = append(out.Lost, lost)
 	}

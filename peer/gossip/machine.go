@@ -190,6 +190,7 @@ type share struct {
 	vain      map[wire.LogID]vain // of known: what it was asked for and did not send
 	greeted   bool                // it has told all that it held when the share began
 	held      uint64              // own events that the neighbour is known to hold
+	claims    []claim             // see vanished.go
 	spot      spot                // the event that was asked for to be compared
 	doubted   bool                // it passed nothing on when it should have: see examine
 	unshown   int                 // questions for what it says to hold that it did not answer since then

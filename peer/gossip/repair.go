@@ -38,6 +38,9 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 	}
 	for _, h := range f.Heads {
 		m.learn(now, l, s, h.Log(), span{base: h.Base, seq: h.Seq, hops: unknownHops}, true, out)
+		if h.Author == l.peer && !s.greeted {
+			s.claim(h.Log(), h.Seq)
+		}
 		if a := s.room.logs[h.Log()]; a != nil {
 			s.room.meet(s, a, h.Seq, true)
 			if r := s.room; !s.greeted && (r.met.IsZero() || now.Sub(r.met) < lostMost) {
@@ -157,7 +160,7 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	if a != nil {
 		r.meet(s, a, k.seq, false)
 	}
-	if told && a != nil && k.seq > a.head && k.base == k.seq {
+	if told && k.base == k.seq && ((a == nil || a.claimed != nil) && s.vanishes(id) || a != nil && k.seq > a.head) {
 		m.loseSoon(now, r)
 	}
 	if a != nil && k.seq <= a.head || r.crowded && (a == nil || !a.begun()) {

@@ -54,6 +54,7 @@ type SQLite struct {
 	freshBytes int64     // and their bytes
 	untidy     int       // events brought into the file since the last checkpoint
 	expired    time.Time // when Tidy last looked for what is too old
+	tidyAgain  time.Time // before that it does nothing, as it failed
 }
 
 // sqliteRoom mirrors what the tables rooms and logs say, so that an append reads nothing.
@@ -320,6 +321,7 @@ func (s *SQLite) Limits() Limits { return s.cfg.Limits }
 const (
 	tidyAfter   = 500 // events that SQLite's journal has to hold for a checkpoint to be worth its while
 	expireEvery = time.Hour
+	tidyPause   = 10 * time.Second // after it failed
 )
 
 // Tidy is for a moment in which nothing else is to be done. It does, a little each time, what no Append should have to: it puts
@@ -329,7 +331,7 @@ func (s *SQLite) Tidy() error {
 	if s.conn == nil {
 		return nil
 	}
-	if err := s.tidy(time.Now()); err != nil {
+	if err := s.tidy(s.cfg.now()); err != nil {
 		return fmt.Errorf("tidy the history: %w", explain(err))
 	}
 	return nil
@@ -339,6 +341,9 @@ func (s *SQLite) tidy(now time.Time) error {
 	err := s.stay()
 	if err != nil {
 		return err
+	}
+	if now.Before(s.tidyAgain) {
+		return nil
 	}
 	err = s.guard(func() error {
 		if err := s.settle(); err != nil {
@@ -361,6 +366,9 @@ func (s *SQLite) tidy(now time.Time) error {
 	if err == nil && now.Sub(s.expired) >= expireEvery {
 		s.expired = now
 		err = s.Expire(now)
+	}
+	if err != nil {
+		s.tidyAgain = now.Add(tidyPause)
 	}
 	return err
 }
