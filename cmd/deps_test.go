@@ -71,7 +71,7 @@ var pure = []string{
 	"signaling/hub*.go", "signaling/message.go", "signaling/encode.go", "signaling/decode.go", "signaling/scan.go",
 	"signaling/backoff.go", "signaling/limit.go",
 	"peer/core*.go", "peer/roster.go", "peer/rtc_voice_reception.go",
-	"tui/msg.go", "tui/command.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/item.go", "tui/rows.go", "tui/page.go", "tui/search.go", "tui/editor.go", "tui/complete.go",
+	"tui/msg.go", "tui/command.go", "tui/request.go", "tui/sanitize.go", "tui/text.go", "tui/timeline.go", "tui/item.go", "tui/rows.go", "tui/page.go", "tui/search.go", "tui/editor.go", "tui/complete.go",
 	"media/frame.go", "media/jitter*.go", "media/stream.go", "media/stretch.go", "media/drift.go", "media/conceal.go", "media/mixer.go",
 	"media/gate.go", "media/ptt.go", "media/agc.go", "media/level.go", "media/resample.go", "media/redundancy.go", "media/duck.go", "media/mediatest",
 	"tui/model.go", "tui/members.go", "tui/keys.go", "tui/layout.go", "tui/act.go", "tui/status.go", "tui/tracker.go", "tui/invite.go", "tui/voice.go", "tui/voicecommand.go",
