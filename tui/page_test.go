@@ -320,7 +320,7 @@ func TestAnyPagingInAnyOrder(t *testing.T) {
 			case 6:
 				m.act(Clear{})
 			case 7:
-				m.Update(start, Failure{Room: "general", Text: "some failure"})
+				log.take(m.Update(start, Failure{Room: "general", Text: "some failure"}))
 			default:
 				if len(log.asked) == 0 {
 					continue
