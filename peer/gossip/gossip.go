@@ -1,6 +1,6 @@
 // Package gossip spreads the events of rooms over the links there are, and repairs what did not arrive.
 //
-// The parts: machine.go holds the state and the entry, order.go takes events in, early.go those that are delivered before they
+// The parts: machine.go holds the state and the entry, link.go the neighbours, order.go takes events in, early.go those that are delivered before they
 // are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, orphan.go
 // finds others when these are gone, suspect.go tells
 // who is silent, unstored.go keeps what the Log does not take, runs.go follows an author that begins anew, repair.go compares logs and fetches what is missing, ask.go decides how long to wait for that, contact.go begins with a room that is new here, present.go tells what was said since this peer came, older.go fetches
