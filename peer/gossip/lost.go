@@ -50,6 +50,9 @@ func (a *authorLog) holeBefore(base, from uint64, here bool) uint64 {
 func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, open, from uint64, here, sure bool) {
 	if open < base {
 		a.hole = hole{open: true, from: open, seen: a.seen}
+		if !a.begun() {
+			a.hole.seen = open // of what is before it nothing was delivered
+		}
 	}
 	if here && from < base {
 		others := a.torn.others + a.torn.fresh()
