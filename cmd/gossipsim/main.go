@@ -38,6 +38,7 @@ func items() []item {
 		{"graph", "the overlay as a graph", graph},
 		{"failures", "many peers fail at once: who is reached, and how soon all are again", failures},
 		{"repair", "many peers fail at once: the overlay afterwards", repair},
+		{"arrivals", "many come at once: the links that are made, and those that stay", arrivals},
 		{"churn", "peers come and go, and what the overlay costs", churn},
 		{"stable", "the broadcast when nothing goes wrong", stable},
 		{"deaths", "many die at once: who gets the first line, and the next ones", deaths},

@@ -92,11 +92,11 @@ func (m *Machine) question(l *link, out *Output) {
 // lonely tells whether this peer has no neighbours, or most of them are silent.
 func (m *Machine) lonely() bool { return m.alarm || len(m.active) == 0 }
 
-// needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or most of them are silent, or it has only
-// a few and nothing but refusals for minutes. (The paper knows only the first. Without the last somebody always hangs on by a single
-// link, because all others have no place free.) With a slack two refusals are enough: who is full has more than it wants.
+// needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or one, or most of them are silent, or it has only
+// a few and nothing but refusals for minutes. (The paper knows only the first. Without the last somebody always hangs on by a few
+// links, because all others have no place free.) With a slack two refusals are enough: who is full has more than it wants.
 func (m *Machine) needy() bool {
-	return m.lonely() || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
+	return m.lonely() || m.hanging() || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
 }
 
 func (m *Machine) receive(in Receive, out *Output) {
@@ -294,7 +294,7 @@ func (m *Machine) add(l *link, out *Output) {
 	m.found(l.peer)
 	out.Actions = append(out.Actions, NeighborUp{Peer: l.peer})
 	if m.full() {
-		m.wait = 0
+		m.wait, m.bereft = 0, false
 	}
 	m.free()
 	m.crowd()

@@ -22,9 +22,9 @@ func (m *Machine) vacant() {
 }
 
 // evicted is called when a neighbour has given this peer's place to another. That happens whenever somebody joins, so it can
-// wait for somebody to ask; unless nobody is left.
+// wait for somebody to ask; unless hardly anybody is left.
 func (m *Machine) evicted() {
-	if len(m.active) == 0 {
+	if len(m.active) == 0 || m.hanging() {
 		m.vacant()
 	}
 	m.free()
@@ -41,6 +41,16 @@ func (m *Machine) free() {
 	}
 }
 
+// half is how many of its places a peer sees to at once. For the others it has time: who makes room for somebody has others come to it.
+func (m *Machine) half() int { return max(1, m.target/2) }
+
+// thrifty tells whether this peer makes no more links than it must. In a small room all are wanted; where neighbours die there may be few left to find; and
+// where one origin has its share of the neighbours it may be a party that swallows walks, and takes the places that others come too late for.
+func (m *Machine) thrifty() bool { return !m.small() && !m.bereft && !m.more(m.share()-1) }
+
+// hanging tells whether a single neighbour is all that joins this peer with the room. That one may be dead, and not be seen to be for seconds.
+func (m *Machine) hanging() bool { return len(m.active) == 1 && !m.small() }
+
 // fill asks known peers to be neighbours, as long as places are free.
 func (m *Machine) fill(out *Output) {
 	if !m.been {
@@ -54,6 +64,8 @@ func (m *Machine) fill(out *Output) {
 		free = min(free, maxHedge-asking) // each of them is a claim that cannot be refused
 	} else if m.wait > 0 {
 		free = min(free, 1) // most are full
+	} else if m.thrifty() { // a newcomer, or one whose places went to such: others are about to ask it
+		free = min(free, max(m.half()-len(m.active), 1)-asking)
 	}
 	for ; free > 0; free-- {
 		k := m.candidate()
@@ -99,6 +111,7 @@ func (m *Machine) back() {
 
 // failed is called when a peer that was asked cannot be reached, or is silent.
 func (m *Machine) failed(id wire.PeerID, why purpose) {
+	m.bereft = true
 	m.drop(m.indexOf(id))
 	if i := m.indexLost(id); i >= 0 {
 		m.again(i)

@@ -85,12 +85,16 @@ func (m *Machine) nextContact() (chosen *contact) {
 	return chosen
 }
 
-// announce sends the newcomer's name on its walks, one by way of each other neighbour.
+// announce sends the newcomer's name on its walks, one for each place of the first half of its view. Where a walk ends somebody may lose a place to the
+// newcomer, and asks it then: the other half is for those. With more walks it would be full before they ask, and they would have to ask others in turn.
+// In a small room all are to hear of it.
 func (m *Machine) announce(newcomer *link, out *Output) {
-	for _, l := range m.active {
-		if l != newcomer {
-			m.send(l, ForwardJoin{Peer: newcomer.peer, TTL: m.cfg.ActiveWalk}, out)
-		}
+	n := len(m.active)
+	if m.thrifty() {
+		n = m.half()
+	}
+	for _, l := range m.some(m.active, n, newcomer) {
+		m.send(l, ForwardJoin{Peer: newcomer.peer, TTL: m.cfg.ActiveWalk}, out)
 	}
 }
 

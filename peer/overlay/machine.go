@@ -48,6 +48,7 @@ type Machine struct {
 	pingAt  time.Time // when to look again for an answer of the neighbours
 	checkAt time.Time // when to see whether the next passive peer is there
 	losses  int       // neighbours whose links broke since the last shuffle
+	bereft  bool      // since all places were taken last, a neighbour's link broke, or somebody could not be reached: many may be gone
 	alarm   bool      // most neighbours were silent at once, and some still are
 
 	mixAt   time.Time     // when to look for a neighbour of another origin
@@ -358,6 +359,7 @@ func (m *Machine) broken(l *link, out *Output) {
 	why := l.why
 	l.ask = 0
 	if l.active {
+		m.bereft = true
 		m.remove(l, out)
 		m.miss(Contact{Peer: l.peer, Origin: l.origin}, m.timing.Bridge*3/4+m.upTo(m.timing.Bridge/2))
 		m.vacant()
