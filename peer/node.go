@@ -90,11 +90,15 @@ type Node struct {
 	out       CoreOutput // reused; its Wake is that of the last Flush
 	transport Transport
 	signaling Signaling
-	lazy      LazyStore     // the Store, if it is one
-	busy      time.Time     // when there was an input
-	stop      chan struct{} // closed by Stop
-	stopOnce  chan struct{} // holds the token of the first Stop
-	done      chan struct{}
+	lazy      LazyStore // the Store, if it is one
+	refused   struct {  // what the Store last said against what it had put off, and when that was logged
+		text string
+		at   time.Time
+	}
+	busy     time.Time     // when there was an input
+	stop     chan struct{} // closed by Stop
+	stopOnce chan struct{} // holds the token of the first Stop
+	done     chan struct{}
 }
 
 // New makes a Node and starts it.
@@ -226,10 +230,13 @@ func (n *Node) serve(batch ...Input) {
 	}
 }
 
+// stored logs why the store could not do what it had put off; the same once a minute at most, for it is tried again and again.
 func (n *Node) stored(err error) {
-	if err != nil {
-		n.cfg.Logger.Warn("keeping the history", "err", err)
+	if err == nil || n.refused.text == err.Error() && time.Since(n.refused.at) < time.Minute {
+		return
 	}
+	n.refused.text, n.refused.at = err.Error(), time.Now()
+	n.cfg.Logger.Warn("keeping the history", "err", err)
 }
 
 // arm sets the one timer to the Core's Wake, or far away.
