@@ -32,7 +32,7 @@ const NotNeeded = "not needed"
 // TrackerState says how a Node stands to its tracker.
 type TrackerState string
 
-// The states of cli.md, and "searching" before there was any.
+// The states of TrackerChanged.
 const (
 	TrackerSearching TrackerState = "searching" // nothing found yet; Trying says what is being tried
 	TrackerConnected TrackerState = "connected"

@@ -18,7 +18,7 @@ import (
 // jsonTime is RFC 3339 with nanoseconds, always of one length.
 const jsonTime = "2006-01-02T15:04:05.000000000Z07:00"
 
-// jsonPrinter prints an object per line, as docs and cli contract say.
+// jsonPrinter prints an object per line, as docs/json.md says.
 type jsonPrinter struct {
 	now     func() time.Time
 	profile string // directory
