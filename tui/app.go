@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"github.com/gdamore/tcell/v2/terminfo"
 	"github.com/rivo/tview"
 )
 
@@ -109,7 +110,7 @@ func (a *App) Run() error {
 	screen := a.cfg.Screen
 	if screen == nil {
 		var err error
-		if screen, err = tcell.NewScreen(); err != nil {
+		if screen, err = newScreen(os.Getenv("TERM")); err != nil {
 			return fmt.Errorf("cannot use this terminal (TERM=%s): %w; try --plain", os.Getenv("TERM"), err)
 		}
 	}
@@ -148,6 +149,26 @@ func (a *App) Run() error {
 	case <-patience.C:
 		return fmt.Errorf("the terminal takes no output any more, so it is left as it is: `reset` tidies it up")
 	}
+}
+
+// newScreen is the real terminal.
+func newScreen(term string) (tcell.Screen, error) {
+	if info, err := unpadded(term); err == nil {
+		return tcell.NewTerminfoScreenFromTtyTerminfo(nil, info)
+	}
+	return tcell.NewScreen() // knows of more kinds of terminals, or says why not
+}
+
+// unpadded describes a terminal that needs no time for what it is told. Of old ones, whose names live on (vt100), it is known how long they took, and tcell
+// would sleep for that, many times in each redraw.
+func unpadded(term string) (*terminfo.Terminfo, error) {
+	info, err := tcell.LookupTerminfo(term)
+	if err != nil {
+		return nil, err
+	}
+	quick := *info
+	quick.PadChar = ""
+	return &quick, nil
 }
 
 // pump wakes the event loop for mail and for the clock, and ends it.
