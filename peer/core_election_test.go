@@ -186,6 +186,32 @@ func TestTheHomeTrackerReturns(t *testing.T) {
 	}
 }
 
+// Who leads is known before its name is: whoever comes in is told that when it comes.
+func TestTheNameOfTheTrackerIsTold(t *testing.T) {
+	for _, how := range []string{"with the members of a room", "as one that joins"} {
+		w := newWorld(3, 0)
+		p, l := w.addPeer(), w.addPeer()
+		p.start(general)
+		p.step(signaling.StateChanged{State: signaling.Connected, URL: "ws://p1/ws", Leader: l.id, Term: 3})
+		m := signaling.Member{Peer: l.id, Name: l.name}
+		if how == "as one that joins" {
+			p.step(signaling.Joined{Room: general, Count: 1})
+			p.step(signaling.MemberJoined{Room: general, Member: m, Count: 2})
+		} else {
+			p.step(signaling.Joined{Room: general, Members: []signaling.Member{m}, Count: 2})
+		}
+		told := ""
+		for _, e := range p.events {
+			if c, ok := e.(TrackerChanged); ok {
+				told = c.Name
+			}
+		}
+		if told != l.name {
+			t.Errorf("%s: it is told that the tracker is called %q, want %q", how, told, l.name)
+		}
+	}
+}
+
 func TestWhoLeavesLosesNoTracker(t *testing.T) {
 	w := newElectorate(3, 1, false)
 	l := w.leading()

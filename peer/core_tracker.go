@@ -25,6 +25,7 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 			}
 		}
 		delete(c.awaited, ev.Room)
+		c.nameTracker(now, out)
 		c.wantLinks(now, true, out)
 		c.checkReady(out)
 	case signaling.MemberJoined:
@@ -33,6 +34,7 @@ func (c *Core) signaled(now time.Time, ev signaling.ClientEvent, out *CoreOutput
 			return
 		}
 		c.roster.trackerJoined(now, ev.Room, ev.Member, c.joined, &out.Events)
+		c.nameTracker(now, out)
 		c.resize(now, out)
 		if c.needed(ev.Member.Peer) && !c.stopping {
 			c.wantLink(now, ev.Member.Peer, false, out)
@@ -77,6 +79,13 @@ func (c *Core) trackerState(now time.Time, ev signaling.StateChanged, out *CoreO
 	c.observed = ev.Observed
 	c.stun = ev.STUN
 	out.Ops = append(out.Ops, opSTUN{urls: ev.STUN})
+}
+
+// nameTracker tells what the peer that is the tracker is called, when that becomes known.
+func (c *Core) nameTracker(now time.Time, out *CoreOutput) {
+	if p := c.roster.people[c.tracker.Leader]; p != nil && c.tracker.Name == "" && p.Name != "" {
+		c.tellTracker(now, out)
+	}
 }
 
 // checkReady tells that the first rooms are joined at a tracker, once.
