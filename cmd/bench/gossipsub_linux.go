@@ -115,7 +115,7 @@ func gossipsub(b *bench) ([]table, error) {
 		return nil, err
 	}
 	n := fmt.Sprint(sideBySide)
-	env := []string{"GOMAXPROCS=" + crowdThreads}
+	env := []string{"GOMAXPROCS=" + crowdThreads, "GOGC=" + crowdGC} // nodes of their own have no heap of a hundred to mark
 	theirs, err := b.gather(lab.Command{Name: "GossipSub", Path: program, Env: env, Args: []string{"-n", n}}, 2*patience)
 	if err != nil {
 		return nil, err
@@ -172,6 +172,6 @@ func gossipsub(b *bench) ([]table, error) {
 	t.note("Two processes, each with %s nodes that talk over the loopback interface of a network of its own: whole peerchat Nodes over WebRTC, with a "+
 		"history in memory; and go-libp2p-pubsub v0.14.2 at its defaults (mesh degree 6, signed messages, publishers send to all they are connected to) over TCP, "+
 		"each node dialling 6 others. %d senders by turns, a line of %d bytes every %v, %d lines in each of %d rounds; from the call that says it to the event or message at each other node. "+
-		"The bytes are those of IP upwards, and those that are sent while nothing is said are in them. Both run with GOMAXPROCS=%s.", n, sideSenders, sideSize, sideEvery, sideLines, b.rounds, crowdThreads)
+		"The bytes are those of IP upwards, and those that are sent while nothing is said are in them. Both run with GOMAXPROCS=%s and GOGC=%s.", n, sideSenders, sideSize, sideEvery, sideLines, b.rounds, crowdThreads, crowdGC)
 	return []table{t}, nil
 }
