@@ -57,14 +57,7 @@ func (s *settings) arrive(f flock) ([]string, error) {
 	cfg := member.RoomConfig{Sized: true, Contacts: f.contacts}
 	cfg.Overlay = overlay.Config{Slack: 1, Timing: overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second}}
 	cfg.Sim = sim.Config{Seed: s.seed, Network: slow()}
-	cfg.Tune = func(_ int, c *member.Config) {
-		c.Before = func(_ *member.Member, in overlay.Input) overlay.Input {
-			if _, ok := in.(overlay.LinkUp); ok {
-				links++
-			}
-			return in
-		}
-	}
+	cfg.Tune = countLinks(&links)
 	r := member.NewRoom(cfg)
 	for range 10 {
 		r.Build(f.peers/10, f.within/time.Duration(f.peers))

@@ -244,6 +244,18 @@ func churn(s *settings) (report.Table, error) {
 	return t, nil
 }
 
+// countLinks has each end of a link counted that opens.
+func countLinks(ends *int) func(int, *member.Config) {
+	return func(_ int, c *member.Config) {
+		c.Before = func(_ *member.Member, in overlay.Input) overlay.Input {
+			if _, ok := in.(overlay.LinkUp); ok {
+				*ends++
+			}
+			return in
+		}
+	}
+}
+
 func (s *settings) churnOf(c coming) ([]string, error) {
 	sent, size, links := 0, 0, 0
 	cfg := member.RoomConfig{Sized: true, Contacts: 8}
@@ -254,14 +266,7 @@ func (s *settings) churnOf(c coming) ([]string, error) {
 		}
 	}}
 	cfg.Rider = func(int, wire.PeerID, uint64) member.Rider { return member.NewFlood() }
-	cfg.Tune = func(_ int, c *member.Config) {
-		c.Before = func(_ *member.Member, in overlay.Input) overlay.Input {
-			if _, ok := in.(overlay.LinkUp); ok {
-				links++
-			}
-			return in
-		}
-	}
+	cfg.Tune = countLinks(&links)
 	r := member.NewRoom(cfg)
 	r.Build(c.peers, 10*time.Millisecond)
 	r.Resize()
