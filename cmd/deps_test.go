@@ -276,8 +276,9 @@ func checkPure(t *testing.T, f source, fset *token.FileSet) {
 	})
 }
 
-// checkUnraced looks at what the Makefile has tested without the race detector: PURE, which are the packages that are pure as a whole, and
-// the files of tests that say !race. Tests may be beside each other there, but each keeps to itself.
+// checkUnraced looks at what the Makefile has tested without the race detector: PURE, which are the packages that are
+// pure as a whole, and the files of tests that say !race. Tests may be beside each other there, but each keeps to
+// itself.
 func checkUnraced(t *testing.T, files []source, fset *token.FileSet) {
 	makefile, err := os.ReadFile("../Makefile")
 	if err != nil {

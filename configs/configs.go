@@ -109,7 +109,8 @@ func parse(data []byte, into any) error {
 	return fmt.Errorf("line %d: %s", line, at.GetMessage())
 }
 
-// empty reports whether a file says nothing: each line of it is blank, a comment, or the mark where YAML begins or ends.
+// empty reports whether a file says nothing: each line of it is blank, a comment, or the mark where YAML begins or
+// ends.
 func empty(data []byte) bool {
 	for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\ufeff"))) {
 		text, _, _ := bytes.Cut(line, []byte("#"))

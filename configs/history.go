@@ -82,7 +82,8 @@ func parseCount(s string) (int, error) {
 	return n, nil
 }
 
-// parseSize reads a number of bytes with a unit, as in 64MiB (2^20 bytes each), 64MB (10^6) or 65536, or none, which is -1.
+// parseSize reads a number of bytes with a unit, as in 64MiB (2^20 bytes each), 64MB (10^6) or 65536, or none, which is
+// -1.
 func parseSize(s string) (int64, error) {
 	if s == Unbounded {
 		return -1, nil

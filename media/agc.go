@@ -13,8 +13,8 @@ const (
 	agcPeak   = 29_000 // no sample gets louder
 )
 
-// AGC brings speech to one loudness, slowly, so that it does not breathe. It learns only from frames that the caller calls
-// speech: it does not make the noise of a pause loud. The zero value begins with a gain of 0 dB.
+// AGC brings speech to one loudness, slowly, so that it does not breathe. It learns only from frames that the caller
+// calls speech: it does not make the noise of a pause loud. The zero value begins with a gain of 0 dB.
 type AGC struct {
 	level float64 // dB above agcTarget, average of speech
 	gain  float64 // dB

@@ -12,10 +12,10 @@ const (
 	pastSamples = 3*pitchMax + pitchMax/4 + 4
 )
 
-// Concealer makes up what packet loss has taken: it repeats the last periods of the voice's pitch, fading to silence in 60 ms,
-// after ITU-T G.711, Appendix I, at 16 kHz. There the last 3.75 ms are held back to smooth the way into
-// the gap; here the step at its beginning is taken out of what is made up instead, which costs no delay. The overlap at the
-// end of the gap is a quarter of the pitch however long the gap was: measured, longer ones spoil more than they smooth.
+// Concealer makes up what packet loss has taken: it repeats the last periods of the voice's pitch, fading to silence in
+// 60 ms, after ITU-T G.711, Appendix I, at 16 kHz. There the last 3.75 ms are held back to smooth the way into the gap;
+// here the step at its beginning is taken out of what is made up instead, which costs no delay. The overlap at the end
+// of the gap is a quarter of the pitch however long the gap was: measured, longer ones spoil more than they smooth.
 type Concealer struct {
 	past   [pastSamples]float32  // what was given out last
 	orig   [pastSamples]float32  // past as it was when the gap began
@@ -90,7 +90,8 @@ func (c *Concealer) begin() {
 	c.step = c.past[pastSamples-1] - c.past[pastSamples-c.pitch-1]
 }
 
-// cycle makes a loop of the last n periods: its end, which stands before its beginning, gets the sound that stood there.
+// cycle makes a loop of the last n periods: its end, which stands before its beginning, gets the sound that stood
+// there.
 func (c *Concealer) cycle(n int) {
 	c.cycles = n
 	c.loop = c.orig

@@ -28,8 +28,8 @@ func fillers() []filler {
 	}
 }
 
-// lossy plays voice through f, with frames lost at random. It returns all that is heard, and what was to be heard and what was
-// heard in the frames that were lost.
+// lossy plays voice through f, with frames lost at random. It returns all that is heard, and what was to be heard and
+// what was heard in the frames that were lost.
 func lossy(voice []int16, f filler, loss float64, seed uint64) (heard, said, madeUp []int16) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	heard = append([]int16(nil), voice...)

@@ -7,8 +7,8 @@
 // Sound is 16-bit linear PCM, one channel, 16,000 samples a second, everywhere in this package; on the wire it is
 // audio/L16 (RFC 3551, section 4.5.11), 20 ms a packet. Levels are in dBFS: 0 is a full-scale square wave.
 //
-// The files frame, jitter, stream, stretch, drift, conceal, mixer, gate, ptt, agc, duck, level, resample and
-// redundancy are pure: machines that take samples and the time as arguments and keep no clock, goroutine, file or chance of their
+// The files frame, jitter, stream, stretch, drift, conceal, mixer, gate, ptt, agc, duck, level, resample and redundancy
+// are pure: machines that take samples and the time as arguments and keep no clock, goroutine, file or chance of their
 // own. Each value belongs to one goroutine. In steady state they allocate nothing.
 //
 // The package must not import any other of ours: it knows neither peers nor screens.

@@ -15,9 +15,9 @@ const (
 	speedBacklog = 2 * MaxPacketSamples // more than a Stretcher makes of a packet
 )
 
-// Drift estimates how much faster the sender's clock is than the clock of the own sound card, from how the delay changes
-// over minutes, and says how much faster to play so that it stays. It is a critically damped phase-locked loop of second order:
-// its integral is the difference of the two clocks.
+// Drift estimates how much faster the sender's clock is than the clock of the own sound card, from how the delay
+// changes over minutes, and says how much faster to play so that it stays. It is a critically damped phase-locked loop
+// of second order: its integral is the difference of the two clocks.
 type Drift struct {
 	integral float64 // in parts of 1
 	ppm      float64

@@ -23,11 +23,12 @@ const (
 	duckAlike   = 0.8 // correlation from which it does: then it hears the echo, and nothing else
 )
 
-// Ducker keeps what others say from going back to them, where it comes out of a loudspeaker and into the microphone: while
-// they are heard, the microphone is shut, unless what it hears is clearly louder than their echo. So talk is half-duplex, but one can
-// cut in. How loud the echo is against the loudspeaker it learns by itself, from moments in which the loudness at the microphone goes up and
-// down with that of the loudspeaker; with headphones there is next to no echo, and nothing is held back. It knows loudness alone, and
-// cancels nothing. The zero value takes the echo for as loud as what is played.
+// Ducker keeps what others say from going back to them, where it comes out of a loudspeaker and into the microphone:
+// while they are heard, the microphone is shut, unless what it hears is clearly louder than their echo. So talk is
+// half-duplex, but one can cut in. How loud the echo is against the loudspeaker it learns by itself, from moments in
+// which the loudness at the microphone goes up and down with that of the loudspeaker; with headphones there is next to
+// no echo, and nothing is held back. It knows loudness alone, and cancels nothing. The zero value takes the echo for as
+// loud as what is played.
 type Ducker struct {
 	far      envelope
 	coupling float64 // dB: the echo against what is played
@@ -75,8 +76,8 @@ func note(levels []float32, level float64) {
 	levels[len(levels)-1] = float32(max(level-duckNear, 0))
 }
 
-// learn compares the loudest moments of the last two seconds. The echo cannot be louder than what the microphone hears; it can be softer,
-// where somebody talks.
+// learn compares the loudest moments of the last two seconds. The echo cannot be louder than what the microphone hears;
+// it can be softer, where somebody talks.
 func (d *Ducker) learn() {
 	const seconds = float64(FrameSamples) / SampleRate
 	far := float64(slices.Max(d.fars[:duckWindow])) // not the last ones, whose echo may be still to come

@@ -25,7 +25,8 @@ type energies struct{ heard, passed float64 }
 
 func (e energies) share() float64 { return e.passed / math.Max(e.heard, 1) }
 
-// run lets far be played and near be said, and returns the energy of the echo and of near that were let through after the first seconds.
+// run lets far be played and near be said, and returns the energy of the echo and of near that were let through after
+// the first seconds.
 func (r room) run(settle time.Duration) (echo, near energies) {
 	var d media.Ducker
 	noise := rand.New(rand.NewPCG(1, 2))

@@ -42,8 +42,8 @@ func attacks() []attack {
 	}
 }
 
-// Whatever a talker sends, as fast as it may, its sound is never late by more than the bound, playback goes on, what is told stays within
-// reason, and when it behaves again, it is heard again within 15 s.
+// Whatever a talker sends, as fast as it may, its sound is never late by more than the bound, playback goes on, what is
+// told stays within reason, and when it behaves again, it is heard again within 15 s.
 func TestStreamBearsAHostileTalker(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := media.NewStream(media.JitterConfig{})

@@ -70,12 +70,12 @@ type Pulled struct {
 // the playback clock: what is there when its time has come is played, what is not is concealed. So nothing is played
 // twice or out of order, and one lost packet holds nothing up.
 //
-// How late the position runs is learnt from how long packets wait until they are heard: of the last 500 waits the shortest hundredth shall
-// be Safety. This measures the jitter of the network, of the sender and of the own sound card at once. If the buffer runs dry, and
-// the packet comes after all, the position goes back to it: the delay has grown by what was concealed. When
-// all but a hundredth of the packets wait for longer than needed, Excess says by how much, for the caller to play a
-// little faster; pauses are shortened by the buffer itself. A pause is known by sequence numbers that go on while time
-// stamps jump, by the marker bit, or by 60 ms without packets.
+// How late the position runs is learnt from how long packets wait until they are heard: of the last 500 waits the
+// shortest hundredth shall be Safety. This measures the jitter of the network, of the sender and of the own sound card
+// at once. If the buffer runs dry, and the packet comes after all, the position goes back to it: the delay has grown by
+// what was concealed. When all but a hundredth of the packets wait for longer than needed, Excess says by how much, for
+// the caller to play a little faster; pauses are shortened by the buffer itself. A pause is known by sequence numbers
+// that go on while time stamps jump, by the marker bit, or by 60 ms without packets.
 type Jitter struct {
 	safety, initial, max int
 	share                float64 // of packets that may come too late
@@ -220,9 +220,9 @@ func (j *Jitter) take(p Packet, seq, ts int64) Verdict {
 	return j.queue(p, seq, ts)
 }
 
-// follows reports whether a packet that is dseq and dts away from the highest one can be of the same stream: near
-// in both, or after a pause, during which time stamps run on and sequence numbers do not. A later packet has no earlier time. A
-// source whose numbers go on where the other's ended is the same talker on another way.
+// follows reports whether a packet that is dseq and dts away from the highest one can be of the same stream: near in
+// both, or after a pause, during which time stamps run on and sequence numbers do not. A later packet has no earlier
+// time. A source whose numbers go on where the other's ended is the same talker on another way.
 func (j *Jitter) follows(ssrc uint32, dseq, dts int64) bool {
 	switch {
 	case dseq < -jitterDropout || dseq > jitterDropout, dts < -jitterJump:
@@ -233,7 +233,8 @@ func (j *Jitter) follows(ssrc uint32, dseq, dts int64) bool {
 	return dts <= jitterJump || dseq > 0 && ssrc == j.ssrc
 }
 
-// mark notes a sequence number and reports whether it is new. What is too old to know counts as new: its time has passed.
+// mark notes a sequence number and reports whether it is new. What is too old to know counts as new: its time has
+// passed.
 func (j *Jitter) mark(seq int64) bool {
 	if d := seq - j.high; d > 0 {
 		for range min(d, 128) {
@@ -432,8 +433,8 @@ func (j *Jitter) Excess() int {
 	return int(max(e, -max(room, 0)))
 }
 
-// raster tells the period in which the sound card takes sound. A packet is needed up to that much before it is heard: how much, changes
-// with the drift of the clocks, so the worst is reckoned with.
+// raster tells the period in which the sound card takes sound. A packet is needed up to that much before it is heard:
+// how much, changes with the drift of the clocks, so the worst is reckoned with.
 func (j *Jitter) raster(period int) { j.period = min(period, MaxPacketSamples) }
 
 // drifting is Excess for the slow loop of Drift, which must not believe the first few packets.
@@ -445,8 +446,8 @@ func (j *Jitter) drifting() (excess int, known bool) {
 // plays faster; less than 0: slower. So it knows that its packets will wait for shorter.
 func (j *Jitter) Adjust(n int) { j.shift += int64(n) }
 
-// Pull gives out the sound of the next moments on the playback clock: one packet, or at most want samples to make up. It is heard
-// after lead samples, that the caller has got before.
+// Pull gives out the sound of the next moments on the playback clock: one packet, or at most want samples to make up.
+// It is heard after lead samples, that the caller has got before.
 func (j *Jitter) Pull(now time.Time, want, lead int) Pulled {
 	j.tick(now)
 	p := j.pull(want, lead)

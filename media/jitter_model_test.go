@@ -16,7 +16,8 @@ import (
 // stray is the number of packets that the talker did not send.
 const stray = 1 << 29
 
-// talk is a talker and a network, as far as a jitter buffer gets to see them. Frames are numbered in the order in which they are said.
+// talk is a talker and a network, as far as a jitter buffer gets to see them. Frames are numbered in the order in which
+// they are said.
 type talk struct {
 	t        *rapid.T
 	arrivals []arrival
@@ -156,8 +157,8 @@ func (l *listener) period(at time.Duration, n int) (wrong string) {
 	return ""
 }
 
-// Whatever befalls talker and network: no frame is heard twice, none after a later one, none that was not sent; none waits
-// longer than it may; and once the network is good, all is heard.
+// Whatever befalls talker and network: no frame is heard twice, none after a later one, none that was not sent; none
+// waits longer than it may; and once the network is good, all is heard.
 func TestJitterPlaysAsItShould(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := ms(float64(rapid.IntRange(60, 500).Draw(t, "max")))
@@ -190,7 +191,8 @@ func TestJitterPlaysAsItShould(t *testing.T) {
 				t.Fatalf("at %v: %s", at, wrong)
 			}
 		}
-		// Some are dropped, to come back to a short delay, while the last 500 waits are not all good. None is because the buffer stalls.
+		// Some are dropped, to come back to a short delay, while the last 500 waits are not all good. None is because
+		// the buffer stalls.
 		short := l.heard[max(0, len(l.heard)-80):]
 		if short[0] != k.n-80 || short[79] != k.n-1 {
 			t.Fatalf("of the last 80 frames of %d, over a network that has been good for 10 seconds, those from %d to %d are played: %+v",

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// JitterStats counts packets since the buffer was made: Received and Filled together are Played, Late, Duplicate, Refused,
-// Dropped, and what is still queued or was thrown away by a restart.
+// JitterStats counts packets since the buffer was made: Received and Filled together are Played, Late, Duplicate,
+// Refused, Dropped, and what is still queued or was thrown away by a restart.
 type JitterStats struct {
 	Received  uint64 // all that Push was given
 	Filled    uint64 // that came only as the copy in the packet after theirs; see Redundancy
@@ -34,8 +34,8 @@ func (j *Jitter) Stats() JitterStats {
 	return s
 }
 
-// interarrival is the jitter of arrivals (RFC 3550, A.8), in samples. Packets are timed by their end, at which they were
-// sent, so that their length does not matter.
+// interarrival is the jitter of arrivals (RFC 3550, A.8), in samples. Packets are timed by their end, at which they
+// were sent, so that their length does not matter.
 type interarrival struct {
 	transit int64
 	begun   bool

@@ -36,7 +36,8 @@ type heardPacket struct {
 	wait time.Duration
 }
 
-// play pulls 10 ms at a time, as a sound card does, for so long, and returns which packets were played, and how much was concealed.
+// play pulls 10 ms at a time, as a sound card does, for so long, and returns which packets were played, and how much
+// was concealed.
 func play(j *media.Jitter, arrivals []arrival, long time.Duration) (heard []heardPacket, concealed int) {
 	slices.SortStableFunc(arrivals, func(a, b arrival) int { return int(a.at - b.at) })
 	left := 0 // samples of the packet that is being played

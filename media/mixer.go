@@ -31,8 +31,9 @@ const (
 	mixRelease = 0.008 // of the way back, each block: a time constant of 250 ms
 )
 
-// Mixer sums talkers. Its limiter keeps the sum from clipping. One goroutine calls Begin, Add for each talker, and End, for
-// each block of the sound card. The sum of the same talkers in any order is the same to the bit, and who is silent changes nothing.
+// Mixer sums talkers. Its limiter keeps the sum from clipping. One goroutine calls Begin, Add for each talker, and End,
+// for each block of the sound card. The sum of the same talkers in any order is the same to the bit, and who is silent
+// changes nothing.
 type Mixer struct {
 	sum  [MaxPacketSamples]int32
 	n    int
@@ -123,7 +124,8 @@ func (m *Mixer) End(out []int16) {
 	}
 }
 
-// limit is the gain that a block needs: its peak is bent so that the knee passes as it is, and no peak passes the ceiling.
+// limit is the gain that a block needs: its peak is bent so that the knee passes as it is, and no peak passes the
+// ceiling.
 func limit(block []int32) float32 {
 	var peak int32
 	for _, s := range block {

@@ -15,8 +15,8 @@ var ErrNoSound = errors.New("there is no sound device")
 type Source interface {
 	// Name is what people call it.
 	Name() string
-	// Read waits until pcm is full of samples, at most 100 ms of them. It fails with ErrClosed after Close, with another
-	// error when the device is gone. One goroutine reads.
+	// Read waits until pcm is full of samples, at most 100 ms of them. It fails with ErrClosed after Close, with
+	// another error when the device is gone. One goroutine reads.
 	Read(pcm []int16) error
 	// Lost counts samples that nobody read in time.
 	Lost() uint64

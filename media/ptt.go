@@ -10,9 +10,9 @@ const (
 	pttBounce = 30 * time.Millisecond  // two presses nearer than that are one
 )
 
-// PTT is a talk key in a terminal, which tells of presses and repeats but, mostly, not of releases. Held, it talks until shortly
-// after the last repeat. Tapped, it latches until it is tapped again. Both end after two minutes.
-// The zero value is a key that is up, with the default limit.
+// PTT is a talk key in a terminal, which tells of presses and repeats but, mostly, not of releases. Held, it talks
+// until shortly after the last repeat. Tapped, it latches until it is tapped again. Both end after two minutes. The
+// zero value is a key that is up, with the default limit.
 type PTT struct {
 	Limit time.Duration // how long one may talk; default two minutes
 
@@ -56,7 +56,8 @@ func (p *PTT) Release(now time.Time) {
 	p.state = pttUp
 }
 
-// Down says whether the user talks now, and when to ask again; zero: not before the next Key. It is the one timer to keep.
+// Down says whether the user talks now, and when to ask again; zero: not before the next Key. It is the one timer to
+// keep.
 func (p *PTT) Down(now time.Time) (down bool, wake time.Time) {
 	p.step(now)
 	limit := p.began.Add(p.limit())

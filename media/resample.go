@@ -17,8 +17,9 @@ const (
 	maxChannels    = 32
 )
 
-// Resampler converts interleaved 16-bit sound of any rate to one channel at another rate, as a stream: a polyphase filter
-// bank, a sinc windowed by Kaiser. Its output is aligned with its input; it comes later by half of the filter, 2.5 ms at 16 kHz.
+// Resampler converts interleaved 16-bit sound of any rate to one channel at another rate, as a stream: a polyphase
+// filter bank, a sinc windowed by Kaiser. Its output is aligned with its input; it comes later by half of the filter,
+// 2.5 ms at 16 kHz.
 type Resampler struct {
 	up, down int // the output has up samples for down of the input
 	channels int

@@ -16,8 +16,8 @@ import (
 	"peerchat/media/wav"
 )
 
-// spoken is a text of six sentences, some 15 s, read by espeak-ng, at 16 kHz. Without espeak-ng the test is skipped; in CI, which
-// installs what .ci/deps lists, it fails.
+// spoken is a text of six sentences, some 15 s, read by espeak-ng, at 16 kHz. Without espeak-ng the test is skipped; in
+// CI, which installs what .ci/deps lists, it fails.
 func spoken(t *testing.T, speaker string) []int16 {
 	t.Helper()
 	program, err := exec.LookPath("espeak-ng")

@@ -2,8 +2,9 @@ package media
 
 import "time"
 
-// Stream is one talker's way from packets to sound: a Jitter buffer, a Concealer for what lacks, Shorten and Lengthen to come
-// back to the target delay, and a Drift loop for the difference of the two clocks. Push and Read are called by one goroutine.
+// Stream is one talker's way from packets to sound: a Jitter buffer, a Concealer for what lacks, Shorten and Lengthen
+// to come back to the target delay, and a Drift loop for the difference of the two clocks. Push and Read are called by
+// one goroutine.
 type Stream struct {
 	jitter  *Jitter
 	conceal Concealer

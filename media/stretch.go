@@ -12,8 +12,8 @@ const (
 )
 
 // Shorten takes up to want samples out of pcm, in place, and returns how many: a whole period of the voice, joined by
-// an overlap, where there is one in the packet, or any stretch if it is quiet, else 0. This is synchronous overlap-add with
-// the cut where the wave is most alike (WSOLA; Verhelst and Roelands 1993), on one packet at a time.
+// an overlap, where there is one in the packet, or any stretch if it is quiet, else 0. This is synchronous overlap-add
+// with the cut where the wave is most alike (WSOLA; Verhelst and Roelands 1993), on one packet at a time.
 func Shorten(pcm []int16, want int) int {
 	lag := findCut(pcm, want)
 	if lag == 0 {

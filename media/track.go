@@ -147,7 +147,8 @@ func (e *Engine) arrive(a *arrival) {
 	t.stream.Push(a.at, a.packet)
 }
 
-// makePlace forgets the talker who has been silent for longest, if that is long: not everybody who sends has something to say.
+// makePlace forgets the talker who has been silent for longest, if that is long: not everybody who sends has something
+// to say.
 func (e *Engine) makePlace(now time.Time) bool {
 	silent := slices.MinFunc(e.talkers, func(a, b *talker) int { return a.last().Compare(b.last()) })
 	if now.Sub(silent.last()) < voiceMute {
@@ -218,7 +219,8 @@ func (e *Engine) play(s Sink) {
 	}
 }
 
-// playNothing lets time pass for the talkers while there is no loudspeaker: their buffers drain, and who talks is known.
+// playNothing lets time pass for the talkers while there is no loudspeaker: their buffers drain, and who talks is
+// known.
 func (e *Engine) playNothing(now time.Time) {
 	if now.Sub(e.silent) > voiceBurst*FrameDuration {
 		e.silent = now.Add(-FrameDuration)

@@ -31,8 +31,8 @@ type PeerID = [32]byte
 type EngineConfig struct {
 	// Devices opens microphones and loudspeakers.
 	Devices Devices
-	// Send gets each RTP packet that listeners are to get, 50 a second at most. It must not wait. Payload is valid during
-	// the call only. Nil: nobody listens.
+	// Send gets each RTP packet that listeners are to get, 50 a second at most. It must not wait. Payload is valid
+	// during the call only. Nil: nobody listens.
 	Send func(Outgoing)
 	// Event gets what a user may want to know. It must not wait. Nil: nobody does.
 	Event func(VoiceEvent)
@@ -53,9 +53,9 @@ type EngineConfig struct {
 
 // Engine is the sound of one user: microphone to packets, packets to loudspeaker. It knows neither peers nor WebRTC.
 //
-// One goroutine owns everything; the loudspeaker is its clock, or a timer where there is none. A second one waits for the
-// microphone, and one for each device opens and closes it. Methods only post, unless they say that they wait, and may be
-// called from any goroutine, but for Stats and Close also from within Send and Event.
+// One goroutine owns everything; the loudspeaker is its clock, or a timer where there is none. A second one waits for
+// the microphone, and one for each device opens and closes it. Methods only post, unless they say that they wait, and
+// may be called from any goroutine, but for Stats and Close also from within Send and Event.
 type Engine struct {
 	cfg    EngineConfig
 	ctx    context.Context // ends opening of devices
@@ -209,14 +209,15 @@ func (e *Engine) SetThreshold(dB float64) {
 	})
 }
 
-// SetRedundant has each packet carry the frame before its own once more, so that listeners miss nothing where one packet is lost.
-// It doubles what is sent: 1280 bytes of sound a packet, which is more than a path with the smallest MTU of IPv6 takes in one piece.
+// SetRedundant has each packet carry the frame before its own once more, so that listeners miss nothing where one
+// packet is lost. It doubles what is sent: 1280 bytes of sound a packet, which is more than a path with the smallest
+// MTU of IPv6 takes in one piece.
 func (e *Engine) SetRedundant(on bool) {
 	e.post(func() { e.out.twice, e.out.copies = on, Redundancy{} })
 }
 
-// SetDucking shuts the microphone while others are heard, unless the user is clearly louder: for loudspeakers without headphones,
-// whose sound would go back to those who talk.
+// SetDucking shuts the microphone while others are heard, unless the user is clearly louder: for loudspeakers without
+// headphones, whose sound would go back to those who talk.
 func (e *Engine) SetDucking(on bool) {
 	e.post(func() { e.ducking, e.duck = on, Ducker{} })
 }
@@ -273,7 +274,8 @@ func (e *Engine) Receive(peer PeerID, header RTP, payload []byte) {
 		return
 	default:
 	}
-	// Old voice is worth less than new. Somebody else may fill the place that this makes; then the new packet is lost too.
+	// Old voice is worth less than new. Somebody else may fill the place that this makes; then the new packet is lost
+	// too.
 	e.overflow.Add(1)
 	select {
 	case old := <-e.arrivals:
@@ -380,7 +382,8 @@ func (e *Engine) run() {
 	}
 }
 
-// end is the owner's last act. What was asked before comes first, and devices that were opened meanwhile: all of them are given back.
+// end is the owner's last act. What was asked before comes first, and devices that were opened meanwhile: all of them
+// are given back.
 func (e *Engine) end() {
 	e.mu.Lock()
 	e.closed = true

@@ -77,8 +77,8 @@ func (l *lease[D]) turn(e *Engine, on bool) {
 	l.settle(e)
 }
 
-// standIn says that a SOURCE or SINK names no device but a file, a tone or silence. Who asked for one of those must not get
-// the microphone instead.
+// standIn says that a SOURCE or SINK names no device but a file, a tone or silence. Who asked for one of those must not
+// get the microphone instead.
 func standIn(spec string) bool {
 	return spec == "none" || strings.HasPrefix(spec, "wav:") || strings.HasPrefix(spec, "tone:")
 }
@@ -193,7 +193,8 @@ func (l *lease[D]) check(e *Engine, now time.Time) {
 	}
 }
 
-// lookAround finds out whether the device that the user wants is there again, and whether the default one has become another.
+// lookAround finds out whether the device that the user wants is there again, and whether the default one has become
+// another.
 func (l *lease[D]) lookAround(e *Engine) {
 	l.look = time.Now().Add(leaseLook)
 	defaults, knows := e.cfg.Devices.(Defaults)
@@ -256,7 +257,8 @@ func (l *lease[D]) give(e *Engine, device D) {
 	e.running.Go(func() { _ = device.Close() })
 }
 
-// pump brings the microphone's frames to the engine. What the engine does not take in time is thrown away, the oldest first.
+// pump brings the microphone's frames to the engine. What the engine does not take in time is thrown away, the oldest
+// first.
 type pump struct {
 	frames chan *captured // full
 	free   chan *captured // empty; together there are pumpFrames of them

@@ -35,8 +35,8 @@ type DeviceOpened struct {
 	Followed bool
 }
 
-// DeviceFailed says that a device is gone or could not be opened. Until a DeviceOpened of the same kind there is silence.
-// The engine tries again by itself.
+// DeviceFailed says that a device is gone or could not be opened. Until a DeviceOpened of the same kind there is
+// silence. The engine tries again by itself.
 type DeviceFailed struct {
 	Kind  DeviceKind
 	Asked string

@@ -53,7 +53,8 @@ type CoreConfig struct {
 	Rooms []wire.Room // joined from the start
 	Agent string      // program and version, told to neighbours
 	Store Store
-	// Run is the run of own events, which is not 0 if Store lost what it held while Key has been in use before; see gossip.Config.
+	// Run is the run of own events, which is not 0 if Store lost what it held while Key has been in use before; see
+	// gossip.Config.
 	Run   uint32
 	NewID func() uuid.UUID // UUIDv7
 	Seed  uint64
@@ -65,8 +66,8 @@ type CoreConfig struct {
 	Patience time.Duration
 }
 
-// Core is what one peer knows and decides: a function of what happens (Step) and of the time it is given. It is pure but
-// for its Store. The Node owns it and does what it puts out.
+// Core is what one peer knows and decides: a function of what happens (Step) and of the time it is given. It is pure
+// but for its Store. The Node owns it and does what it puts out.
 type Core struct {
 	cfg    CoreConfig
 	self   wire.PeerID
@@ -195,7 +196,8 @@ type (
 	opFollow struct{ target signaling.Target }
 	opPing   struct{}
 	opLead   struct{ lead signaling.Lead }
-	// opStepDown ends the lead; opTellHome tells a stand-alone tracker its term; opScout says where other trackers may be.
+	// opStepDown ends the lead; opTellHome tells a stand-alone tracker its term; opScout says where other trackers may
+	// be.
 	opStepDown struct{ target signaling.Target }
 	opTellHome struct {
 		term uint64

@@ -10,7 +10,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// ends counts the ends of links that came up and went down in this life of p; with only, those that lead to one of them.
+// ends counts the ends of links that came up and went down in this life of p; with only, those that lead to one of
+// them.
 func (p *simPeer) ends(only ...*simPeer) (ups, downs int) {
 	wanted := map[wire.PeerID]bool{}
 	for _, o := range only {

@@ -9,8 +9,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is how a Core behaves towards peers that misbehave, or come and go too often: an identity is all that it takes to
-// send anything, so whatever a peer can make this one do, again and again, is limited here.
+// This file is how a Core behaves towards peers that misbehave, or come and go too often: an identity is all that it
+// takes to send anything, so whatever a peer can make this one do, again and again, is limited here.
 
 const (
 	// maxConduct bounds the peers whose conduct is remembered.
@@ -20,7 +20,8 @@ const (
 	avoidLeast   = 2 * time.Second
 	avoidMost    = 17 * time.Minute
 	forgiveAfter = time.Hour
-	// keptForRooms is how many links voice leaves to the rooms, and to strangers beside maxStrangers: to be in voice is easily said.
+	// keptForRooms is how many links voice leaves to the rooms, and to strangers beside maxStrangers: to be in voice is
+	// easily said.
 	keptForRooms = 16
 	// manyNames is how many links that lead to one place are told, if they are more than half of all.
 	manyNames = 8
@@ -204,8 +205,8 @@ func (c *Core) crowded(u use) bool {
 }
 
 // outstayed is a link that is to make room for another of the same use: one that is not up for all the time that it was
-// given, or else, among strangers, one of those that lead to the same place. So names that cost nothing take turns with each
-// other, and who comes from elsewhere, and does what it came for, gets its turn. Nil if there is none.
+// given, or else, among strangers, one of those that lead to the same place. So names that cost nothing take turns with
+// each other, and who comes from elsewhere, and does what it came for, gets its turn. Nil if there is none.
 func (c *Core) outstayed(now time.Time, u use) (chosen *link) {
 	from := map[string]int{}
 	older := func(l *link) {
@@ -239,7 +240,8 @@ func (c *Core) mayAdmit(now time.Time, id wire.PeerID) bool {
 	return !c.crowded(u) || c.outstayed(now, u) != nil
 }
 
-// makePlace reports whether there is a place for a link with id. It ends another for it, if need be and if there is one to spare.
+// makePlace reports whether there is a place for a link with id. It ends another for it, if need be and if there is one
+// to spare.
 func (c *Core) makePlace(now time.Time, id wire.PeerID, out *CoreOutput) bool {
 	u := c.use(id)
 	if u == forVoice && now.Equal(c.voiceFull) { // a crowd in voice is looked through once
@@ -259,8 +261,8 @@ func (c *Core) makePlace(now time.Time, id wire.PeerID, out *CoreOutput) bool {
 	return false
 }
 
-// suspectNames tells if most of many links lead to where a new one does. They may be one house, or one person with many names, who
-// then is most of what this peer hears; nobody can tell which, but the user may.
+// suspectNames tells if most of many links lead to where a new one does. They may be one house, or one person with many
+// names, who then is most of what this peer hears; nobody can tell which, but the user may.
 func (c *Core) suspectNames(now time.Time, l *link, out *CoreOutput) {
 	origin := originOf(l.path)
 	if a, err := netip.ParseAddr(origin); err == nil && a.IsLoopback() {
@@ -290,8 +292,8 @@ func (c *Core) againAt(t time.Time) {
 	}
 }
 
-// changes reports whether a peer may change in what is shown, by the tracker's word. Who comes and goes all the time does so
-// unseen; its own word over a link, or the tracker's next list, says in the end how it stands.
+// changes reports whether a peer may change in what is shown, by the tracker's word. Who comes and goes all the time
+// does so unseen; its own word over a link, or the tracker's next list, says in the end how it stands.
 func (c *Core) changes(now time.Time, id wire.PeerID) bool {
 	if c.conductOf(now, id).changes.take(now, changesTaken) {
 		return true
@@ -333,8 +335,8 @@ func (c *Core) misbehaved(now time.Time, m misdeed, out *CoreOutput) {
 	}
 }
 
-// heed tells who says far more in a room than can be read. It is let do so: what others say comes in time all the same, and one line more
-// of it costs no more than one of anybody; but the history has an end.
+// heed tells who says far more in a room than can be read. It is let do so: what others say comes in time all the same,
+// and one line more of it costs no more than one of anybody; but the history has an end.
 func (c *Core) heed(now time.Time, r *room, author wire.PeerID, out *CoreOutput) {
 	if author == c.self || r.lines.take(now, linesSaid) {
 		return
@@ -346,7 +348,8 @@ func (c *Core) heed(now time.Time, r *room, author wire.PeerID, out *CoreOutput)
 	c.misbehaved(now, misdeed{peer: author, room: r.name, code: "talk"}, out)
 }
 
-// sentence says in a user's words who did what, and what comes of it. The machines' own words are for those who know the protocols.
+// sentence says in a user's words who did what, and what comes of it. The machines' own words are for those who know
+// the protocols.
 func (c *Core) sentence(m misdeed) string {
 	who, whose := c.called(m.peer), c.called(m.about)
 	switch {
@@ -396,8 +399,8 @@ type complaint struct {
 	own  time.Time // when the last was told that is about this peer
 }
 
-// complain tells a Notice or Failure that others can cause as often as they like, and so not each time: of one peer (if who is
-// not zero) each kind once in a while, of all together a few.
+// complain tells a Notice or Failure that others can cause as often as they like, and so not each time: of one peer (if
+// who is not zero) each kind once in a while, of all together a few.
 func (c *Core) complain(now time.Time, who wire.PeerID, ev Event, out *CoreOutput) {
 	var code string
 	var text *string
@@ -430,7 +433,8 @@ func (c *Core) complain(now time.Time, who wire.PeerID, ev Event, out *CoreOutpu
 	}
 }
 
-// mayTell reports whether a kind of misdeed of a peer is to be told now. There are as many kinds as the machines have words.
+// mayTell reports whether a kind of misdeed of a peer is to be told now. There are as many kinds as the machines have
+// words.
 func (r *conduct) mayTell(now time.Time, code string) bool {
 	if at, ok := r.told[code]; ok && now.Sub(at) < tellAgain {
 		return false

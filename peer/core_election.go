@@ -16,7 +16,8 @@ import (
 // machine, and what that wants becomes Ops. docs/election.md is the protocol.
 
 const (
-	// maxPlaces bounds the addresses of trackers that were seen and may be back; placeKept is how long they are remembered.
+	// maxPlaces bounds the addresses of trackers that were seen and may be back; placeKept is how long they are
+	// remembered.
 	maxPlaces = 24
 	placeKept = time.Hour
 	// failedRounds is how many rounds of dialling the tracker have to fail before it counts as lost.
@@ -105,8 +106,9 @@ func (c *Core) elect(now time.Time, in election.Input, out *CoreOutput) {
 	}
 }
 
-// usable are those of a peer's addresses at which a tracker can be. A peer's own tracker is always at ws://HOST:PORT/ws, and nobody
-// shall have others send requests elsewhere; the home tracker may be behind a proxy, with another path.
+// usable are those of a peer's addresses at which a tracker can be. A peer's own tracker is always at
+// ws://HOST:PORT/ws, and nobody shall have others send requests elsewhere; the home tracker may be behind a proxy, with
+// another path.
 func usable(addresses []string, home bool) []string {
 	return slices.DeleteFunc(slices.Clone(addresses), func(a string) bool {
 		u, err := signaling.ParseAddr(a)
@@ -247,8 +249,8 @@ func (c *Core) attached(now time.Time, ev signaling.StateChanged, out *CoreOutpu
 	}
 }
 
-// noneDialable reports whether nobody but the leader is known that could be dialled: then one that some do not reach is as good
-// as any.
+// noneDialable reports whether nobody but the leader is known that could be dialled: then one that some do not reach is
+// as good as any.
 func (c *Core) noneDialable() bool {
 	e := &c.elections
 	return !slices.ContainsFunc(e.machine.Standings(), func(s election.Standing) bool {
@@ -256,7 +258,8 @@ func (c *Core) noneDialable() bool {
 	})
 }
 
-// linked reports whether there is a link: who has none, and reaches no tracker either, is out of the room whoever leads.
+// linked reports whether there is a link: who has none, and reaches no tracker either, is out of the room whoever
+// leads.
 func (c *Core) linked() bool {
 	for _, l := range c.links {
 		if l.up {
@@ -303,8 +306,8 @@ func (c *Core) notePlaces(now time.Time) {
 	}
 }
 
-// scout says where it is worth looking for other trackers: the home tracker, the last one, candidates without a link, who may be
-// in another part of a broken network.
+// scout says where it is worth looking for other trackers: the home tracker, the last one, candidates without a link,
+// who may be in another part of a broken network.
 func (c *Core) scout(now time.Time, out *CoreOutput) {
 	e := &c.elections
 	var urls []string

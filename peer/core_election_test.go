@@ -304,8 +304,8 @@ func TestTwoHostsMerge(t *testing.T) {
 	}
 }
 
-// TestThereIsOneTrackerWhateverHappens kills, freezes, cuts, heals and restarts at random. When all is quiet there must be one
-// tracker that everybody is connected to, and nothing said is missing.
+// TestThereIsOneTrackerWhateverHappens kills, freezes, cuts, heals and restarts at random. When all is quiet there must
+// be one tracker that everybody is connected to, and nothing said is missing.
 func TestThereIsOneTrackerWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
@@ -364,8 +364,9 @@ func TestATrackersWordIsChecked(t *testing.T) {
 	wantOneTracker(t, w, 7, "after lies of a tracker")
 }
 
-// Somebody alone meets a tracker that its leader has left before this one gets there. Nobody is linked who could lead instead, or tell who
-// does, and the one that was met said of itself that it cannot be dialled: it is not waited for, but hosted for again.
+// Somebody alone meets a tracker that its leader has left before this one gets there. Nobody is linked who could lead
+// instead, or tell who does, and the one that was met said of itself that it cannot be dialled: it is not waited for,
+// but hosted for again.
 func TestALeaderThatIsNotThereIsNotWaitedFor(t *testing.T) {
 	w := newWorld(3, 1, general)
 	w.hosts, w.home.up = true, false

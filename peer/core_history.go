@@ -16,7 +16,8 @@ import (
 const (
 	// syncPatience is how long events have to be missing before that is told: most gaps close at once.
 	syncPatience = 300 * time.Millisecond
-	// syncEvery is the least time between two tellings of one room, syncLook that between two counts while something is missing.
+	// syncEvery is the least time between two tellings of one room, syncLook that between two counts while something is
+	// missing.
 	syncEvery = 200 * time.Millisecond
 	syncLook  = 100 * time.Millisecond
 )
@@ -105,8 +106,9 @@ func (c *Core) missingBefore(e *wire.Event) uint64 {
 	return c.cfg.Store.Hole(e.Room, log)
 }
 
-// lost tells what of a room nobody keeps any more. The most is lost of those who are named. Where an author's numbers go on by more than anybody can
-// have said, nobody knows how many there were, nor where some of them may have been said before this peer came.
+// lost tells what of a room nobody keeps any more. The most is lost of those who are named. Where an author's numbers
+// go on by more than anybody can have said, nobody knows how many there were, nor where some of them may have been said
+// before this peer came.
 func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 	const named, most = 3, 1_000_000_000
 	slices.SortStableFunc(l.Logs, func(a, b gossip.LostOf) int { return cmp.Compare(b.Events, a.Events) })
@@ -141,7 +143,8 @@ func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 		": nobody linked keeps them any more, and they had not come here yet. A larger history-events, also on the others' side, keeps more"}, out)
 }
 
-// older takes an event that was put before the start of its log. Its holders are not told: who has what is newer has it, too.
+// older takes an event that was put before the start of its log. Its holders are not told: who has what is newer has
+// it, too.
 func (c *Core) older(r *room, d gossip.Deliver, out *CoreOutput) {
 	if d.Asked { // it is read from the history, when somebody looks there
 		r.retitle(&d.Event)

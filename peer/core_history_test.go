@@ -268,7 +268,8 @@ func TestAMessageTellsWhatIsMissingBeforeIt(t *testing.T) {
 	}
 }
 
-// Who comes into a room while people talk must not take what they said before for what they say now: a program would answer it.
+// Who comes into a room while people talk must not take what they said before for what they say now: a program would
+// answer it.
 func TestWhatWasSaidBeforeOneCameIsHistory(t *testing.T) {
 	w := newWorld(28, 3, general)
 	w.run(5 * time.Second)

@@ -9,12 +9,12 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is how an author learns who has its messages. Its neighbours tell it, as gossip needs that anyway; what the others
-// have goes back the way that the messages came, and whoever is on that way puts together what it gets.
+// This file is how an author learns who has its messages. Its neighbours tell it, as gossip needs that anyway; what the
+// others have goes back the way that the messages came, and whoever is on that way puts together what it gets.
 
 const (
-	// maxAccounted is the largest room whose members all tell the author what they have. In a larger one only neighbours do,
-	// and a message counts as delivered when they have it.
+	// maxAccounted is the largest room whose members all tell the author what they have. In a larger one only
+	// neighbours do, and a message counts as delivered when they have it.
 	maxAccounted = 64
 	// holdersEvery is how long what is to be told waits for more.
 	holdersEvery = 100 * time.Millisecond

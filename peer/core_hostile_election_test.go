@@ -61,8 +61,8 @@ func opsOf[T Op](ops []Op) (list []T) {
 	return list
 }
 
-// A leader that says of itself that nobody can dial it, and that indeed nobody reaches, is replaced where there is a candidate
-// that can be dialled.
+// A leader that says of itself that nobody can dial it, and that indeed nobody reaches, is replaced where there is a
+// candidate that can be dialled.
 func TestALeaderInTheMeshThatNobodyReaches(t *testing.T) {
 	w := newElectorate(11, 4, false)
 	s := newStranger(1)
@@ -75,8 +75,8 @@ func TestALeaderInTheMeshThatNobodyReaches(t *testing.T) {
 	wantOneTracker(t, w, 11, "20 s after a leader was announced that nobody reaches")
 }
 
-// Two processes with one identity throw each other out of the tracker. The one that was thrown out stays away, and the election
-// does not send it back.
+// Two processes with one identity throw each other out of the tracker. The one that was thrown out stays away, and the
+// election does not send it back.
 func TestWhoWasReplacedDoubtsNoTracker(t *testing.T) {
 	w := newElectorate(12, 3, true)
 	p := w.peers[0]
@@ -123,8 +123,8 @@ func TestALeadersAddressesAreLookedAt(t *testing.T) {
 	}
 }
 
-// A home tracker is looked for by those whom it has answered: else one announcement would have all peers knock at somebody's
-// door for ever.
+// A home tracker is looked for by those whom it has answered: else one announcement would have all peers knock at
+// somebody's door for ever.
 func TestNobodyKnocksAtAHomeThatNeverAnswered(t *testing.T) {
 	w := newElectorate(14, 4, false)
 	s := newStranger(3)
@@ -188,8 +188,8 @@ func TestLiesReachTheScreenNowAndThen(t *testing.T) {
 	wantOneTracker(t, w, 16, "after the lies")
 }
 
-// Ever new identities each take the lead once. The peers move about, but not more often than the election lets them, and when it
-// is over they have one tracker.
+// Ever new identities each take the lead once. The peers move about, but not more often than the election lets them,
+// and when it is over they have one tracker.
 func TestAMobThatTakesTheLeadAllTheTime(t *testing.T) {
 	w := newElectorate(17, 4, false)
 	since := make([]int, len(w.peers))

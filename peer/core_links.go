@@ -64,8 +64,8 @@ func (c *Core) linkIDs() []wire.PeerID {
 	return slices.SortedFunc(maps.Keys(c.links), comparePeers)
 }
 
-// wantLinks makes the links that the rooms need, and lets go of those that none needs. Eager links are offered at once; for
-// the others the newcomer is given the time to offer.
+// wantLinks makes the links that the rooms need, and lets go of those that none needs. Eager links are offered at once;
+// for the others the newcomer is given the time to offer.
 func (c *Core) wantLinks(now time.Time, eager bool, out *CoreOutput) {
 	if c.stopping {
 		return
@@ -112,8 +112,8 @@ func (c *Core) newLink(now time.Time, id wire.PeerID) *link {
 	return l
 }
 
-// checkUse ends a link that is of no use: at once if it is not up, after a grace if it is, because its peer may be about to
-// join a room, or may be asked to be a neighbour.
+// checkUse ends a link that is of no use: at once if it is not up, after a grace if it is, because its peer may be
+// about to join a room, or may be asked to be a neighbour.
 func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 	switch {
 	case l == nil || c.links[l.peer] != l: // dropped already

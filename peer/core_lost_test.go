@@ -12,7 +12,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Whoever has no link while more is said than histories keep is told how much is lost, whose, and what to do: by a notice and where it is missing.
+// Whoever has no link while more is said than histories keep is told how much is lost, whose, and what to do: by a
+// notice and where it is missing.
 func TestWhatAllHaveLetGoOfIsToldToWhoNeverSawIt(t *testing.T) {
 	const lines = 800
 	w := newWorld(33, 3, general)

@@ -13,18 +13,18 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is a Core's place in the meshes of its rooms: which links a room needs, and who is known to be in it. In a room of
-// few everybody has a link with everybody. In a larger one the overlay decides on a handful of neighbours for each, and what
-// the others are comes along the mesh. Either way one link serves all that two peers have in common.
+// This file is a Core's place in the meshes of its rooms: which links a room needs, and who is known to be in it. In a
+// room of few everybody has a link with everybody. In a larger one the overlay decides on a handful of neighbours for
+// each, and what the others are comes along the mesh. Either way one link serves all that two peers have in common.
 
 const (
 	// smallRoom is how many people, oneself included, all have links with each other.
 	smallRoom = 6
-	// looseRoom is how many may be in a room in which links are kept that were made while it was smaller. Without it a room to which
-	// a seventh comes, and goes again, and comes, would close links and make them each time.
+	// looseRoom is how many may be in a room in which links are kept that were made while it was smaller. Without it a
+	// room to which a seventh comes, and goes again, and comes, would close links and make them each time.
 	looseRoom = 8
-	// apartEvery is how often a large room is looked through for members that the tracker knows and the mesh does not, though they
-	// have been there for as long: then the room is in two parts. A few of them are tried.
+	// apartEvery is how often a large room is looked through for members that the tracker knows and the mesh does not,
+	// though they have been there for as long: then the room is in two parts. A few of them are tried.
 	apartEvery = 10 * time.Second
 	maxApart   = 4
 	// maxTold bounds the members that the overlay of a room is told of at a time as those who may let it in.
@@ -54,8 +54,9 @@ type mesh struct {
 
 // newMesh makes the machines of a room.
 func (c *Core) newMesh(name wire.Room) (mesh, error) {
-	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace, but not too
-	// calm for one that is left with few; and one neighbour too many is better than links that are made to be refused.
+	// A link costs more here than the machine takes for granted: it is given time, and asked for again at a calm pace,
+	// but not too calm for one that is left with few; and one neighbour too many is better than links that are made to
+	// be refused.
 	timing := overlay.Timing{Connect: 10 * time.Second, Shuffle: 20 * time.Second, FillMax: 20 * time.Second, Ping: c.cfg.Patience}
 	m := mesh{small: true, met: map[wire.PeerID]bool{}, needs: map[wire.PeerID]bool{}, near: map[wire.PeerID]bool{}, told: map[wire.PeerID]bool{},
 		named: map[wire.PeerID]time.Time{}}
@@ -85,7 +86,8 @@ func (c *Core) inRoomNeeds(id wire.PeerID) bool {
 	return c.inSmallRoom(id)
 }
 
-// useful reports whether a link that is there is needed, or may be soon: in a room that is not much too large for all to have links.
+// useful reports whether a link that is there is needed, or may be soon: in a room that is not much too large for all
+// to have links.
 func (c *Core) useful(l *link) bool {
 	return c.needed(l.peer) || slices.ContainsFunc(l.rooms, func(name wire.Room) bool {
 		r := c.rooms[name]
@@ -237,10 +239,10 @@ func (c *Core) meet(now time.Time, l *link, out *CoreOutput) {
 	}
 }
 
-// originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network; but not the
-// network that this peer is in itself, or people in one house would look for others as long as they are in the room. Of this
-// machine, by whatever address it reaches itself, nothing is said. Only a local candidate of the kind "host" is an address of this machine: that of
-// another is a NAT's or a relay's, which strangers have, too.
+// originOf is where a path leads, as far as one party may have many such for nothing: an IPv4 address, an IPv6 network;
+// but not the network that this peer is in itself, or people in one house would look for others as long as they are in
+// the room. Of this machine, by whatever address it reaches itself, nothing is said. Only a local candidate of the kind
+// "host" is an address of this machine: that of another is a NAT's or a relay's, which strangers have, too.
 func originOf(p Path) string {
 	ap, err := netip.ParseAddrPort(p.Remote)
 	if err != nil {
@@ -304,8 +306,8 @@ func (c *Core) tellBusy(now time.Time, l *link, out *CoreOutput) {
 	}
 }
 
-// resize follows how many there are in each room: it tells the overlays of newcomers, and which links a room uses that is no
-// longer small, or small again.
+// resize follows how many there are in each room: it tells the overlays of newcomers, and which links a room uses that
+// is no longer small, or small again.
 func (c *Core) resize(now time.Time, out *CoreOutput) {
 	if c.resized == c.roster.changes {
 		return

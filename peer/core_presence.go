@@ -11,8 +11,8 @@ import (
 
 // This file is what peers say of themselves over their links: their names, their rooms and their voice.
 
-// presenceEvery is how often the own presence is told when nothing changes, within a quarter either way. It mends what the
-// tracker told wrongly or late, and costs a small frame a link.
+// presenceEvery is how often the own presence is told when nothing changes, within a quarter either way. It mends what
+// the tracker told wrongly or late, and costs a small frame a link.
 const presenceEvery = 30 * time.Second
 
 func (c *Core) presence() wire.Presence {
@@ -26,8 +26,8 @@ func (c *Core) presenceChanged(now time.Time, out *CoreOutput) {
 	c.sayMyself(now, out)
 }
 
-// tellPresence tells every neighbour of the own rooms and name: at once, or a little later if they change fast, and then again
-// now and then.
+// tellPresence tells every neighbour of the own rooms and name: at once, or a little later if they change fast, and
+// then again now and then.
 func (c *Core) tellPresence(now time.Time, out *CoreOutput) {
 	if !c.presences.take(now, presenceSent) {
 		c.presenceAt = c.presences.ready(now, presenceSent)
@@ -49,8 +49,8 @@ func (c *Core) tellAgain(now time.Time) {
 	}
 }
 
-// tellMissed tells the own presence over the session that a link has come to, if it changed since the Hello there: the change
-// went over no session, or over one that is closed and may have lost it.
+// tellMissed tells the own presence over the session that a link has come to, if it changed since the Hello there: the
+// change went over no session, or over one that is closed and may have lost it.
 func (c *Core) tellMissed(now time.Time, l *link, out *CoreOutput) {
 	c.tellAgain(now)
 	if s := c.sessions[l.session]; s != nil && s.told < c.changed {
@@ -100,8 +100,8 @@ func (c *Core) present(now time.Time, l *link, run uuid.UUID, p wire.Presence, o
 	c.unclaimed = true
 }
 
-// learn notes what a neighbour says of itself, or what is known already if that is newer. It reports whether the neighbour's
-// rooms are others now.
+// learn notes what a neighbour says of itself, or what is known already if that is newer. It reports whether the
+// neighbour's rooms are others now.
 func (c *Core) learn(now time.Time, l *link, run uuid.UUID, p wire.Presence, out *CoreOutput) (changed bool) {
 	if l.stale(run, p) {
 		p = l.said

@@ -9,12 +9,12 @@ import (
 	"peerchat/signaling"
 )
 
-// This file is signaling over links: offers and answers go through the mesh, from neighbour to neighbour. So the mesh grows and
-// mends itself while there is no tracker, or one that only some can reach.
+// This file is signaling over links: offers and answers go through the mesh, from neighbour to neighbour. So the mesh
+// grows and mends itself while there is no tracker, or one that only some can reach.
 
-// signal sends half of a negotiation: the way that the other half came; an offer through the mesh if a way is known, else through
-// the tracker, and by turns if that fails. In a small room the tracker goes first: who is to be linked there has just come, and
-// what is known of the way to it is from before.
+// signal sends half of a negotiation: the way that the other half came; an offer through the mesh if a way is known,
+// else through the tracker, and by turns if that fails. In a small room the tracker goes first: who is to be linked
+// there has just come, and what is known of the way to it is from before.
 func (c *Core) signal(l *link, data []byte, out *CoreOutput) {
 	by, known := c.way(l)
 	mesh := (known && !c.inSmallRoom(l.peer)) == (l.tries%2 == 1)
@@ -40,8 +40,9 @@ func (c *Core) inSmallRoom(id wire.PeerID) bool {
 	return false
 }
 
-// way is the neighbour to begin with on the way to a peer: the one that its last signal came from, or that the peer is heard of
-// by. Otherwise it is not known, but any neighbour in a room of the peer's may do; another one with each session that failed.
+// way is the neighbour to begin with on the way to a peer: the one that its last signal came from, or that the peer is
+// heard of by. Otherwise it is not known, but any neighbour in a room of the peer's may do; another one with each
+// session that failed.
 func (c *Core) way(l *link) (by *link, known bool) {
 	if by := c.links[l.replyBy]; by != nil && by.up && !by.silent && by != l {
 		return by, true
@@ -56,8 +57,8 @@ func (c *Core) way(l *link) (by *link, known bool) {
 	return some[(int(l.peer[0])+l.tries)%len(some)], false
 }
 
-// pass takes a Signal: one that is for this peer counts like one that the tracker relayed, others are passed on towards whom
-// they are for, within what a neighbour may send.
+// pass takes a Signal: one that is for this peer counts like one that the tracker relayed, others are passed on towards
+// whom they are for, within what a neighbour may send.
 func (c *Core) pass(now time.Time, from wire.PeerID, s wire.Signal, out *CoreOutput) {
 	if !c.conductOf(now, from).passes.take(now, signalsTaken) {
 		c.counters["signal.limited"]++
@@ -78,10 +79,11 @@ func (c *Core) pass(now time.Time, from wire.PeerID, s wire.Signal, out *CoreOut
 	c.send(to, s, false, out)
 }
 
-// next is the neighbour that a Signal which came from another goes on to: whom it is for; or the one that a signal the other way came from
-// lately, for an answer has to find back, and what is known of the way there may be another; or the one that the peer is heard of by.
-// Who is heard of by the very neighbour that asks, or not at all any more, since links end and others are made, may still be known
-// elsewhere: so it goes to any other neighbour in a room of the peer's then, for a few steps.
+// next is the neighbour that a Signal which came from another goes on to: whom it is for; or the one that a signal the
+// other way came from lately, for an answer has to find back, and what is known of the way there may be another; or the
+// one that the peer is heard of by. Who is heard of by the very neighbour that asks, or not at all any more, since
+// links end and others are made, may still be known elsewhere: so it goes to any other neighbour in a room of the
+// peer's then, for a few steps.
 func (c *Core) next(now time.Time, from wire.PeerID, s wire.Signal) *link {
 	fit := func(l *link) bool { return l != nil && l.up && !l.silent && l.peer != from && l.peer != s.From }
 	if l := c.links[s.To]; l != nil && l.up {

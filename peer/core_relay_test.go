@@ -10,7 +10,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Two peers lose their link while there is no tracker, and nobody who could be one. A common neighbour passes their signals.
+// Two peers lose their link while there is no tracker, and nobody who could be one. A common neighbour passes their
+// signals.
 func TestALinkIsMendedByWayOfANeighbour(t *testing.T) {
 	for seed := range uint64(10) {
 		w := newWorld(seed, 4, general)
@@ -70,8 +71,8 @@ func TestPassingSignalsOnIsLimited(t *testing.T) {
 	}
 }
 
-// In a large room that mends itself without a tracker nearly all signals for those who live find their way, though what each knows of
-// the way to others is from before.
+// In a large room that mends itself without a tracker nearly all signals for those who live find their way, though what
+// each knows of the way to others is from before.
 func TestSignalsFindTheirWayInALargeRoom(t *testing.T) {
 	for seed := range uint64(3) {
 		w := newWorld(seed, 40, general)

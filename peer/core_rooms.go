@@ -261,8 +261,8 @@ func (c *Core) held(now time.Time, h gossip.Held) {
 	}
 }
 
-// tellDelivered tells how many members hold the own messages. A message that all hold is told at once and then forgotten;
-// partial figures are told a few times a second.
+// tellDelivered tells how many members hold the own messages. A message that all hold is told at once and then
+// forgotten; partial figures are told a few times a second.
 func (c *Core) tellDelivered(now time.Time, out *CoreOutput) {
 	if !c.unclaimed {
 		return
@@ -302,8 +302,8 @@ func (c *Core) tellDelivered(now time.Time, out *CoreOutput) {
 	}
 }
 
-// heldBy are the highest own events that each other member of a room is known to hold, sorted; in a large room that each
-// neighbour is known to hold.
+// heldBy are the highest own events that each other member of a room is known to hold, sorted; in a large room that
+// each neighbour is known to hold.
 func (c *Core) heldBy(r *room) []uint64 {
 	var seqs []uint64
 	if r.size > maxAccounted {

@@ -9,12 +9,12 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is what a Core does when many die at once: its gossip sees who is silent, long before the links are seen to end, and its
-// overlays look for others; when they know nobody any more, they are told of members that may be left.
+// This file is what a Core does when many die at once: its gossip sees who is silent, long before the links are seen to
+// end, and its overlays look for others; when they know nobody any more, they are told of members that may be left.
 
 const (
-	// maxHelp is how many members an overlay is told of that has run out of those it knows, and helpEvery the least time between. A
-	// member that was named is not named again for helpAgain, if there are others.
+	// maxHelp is how many members an overlay is told of that has run out of those it knows, and helpEvery the least
+	// time between. A member that was named is not named again for helpAgain, if there are others.
 	maxHelp   = 8
 	helpEvery = time.Second
 	helpAgain = 30 * time.Second
@@ -39,9 +39,9 @@ func (c *Core) doubt(now time.Time, s gossip.Suspicion, out *CoreOutput) {
 	}
 }
 
-// help names members of a room to its overlay, which has asked all that it knows of, or has too many neighbours at one address. Those that the tracker
-// knows come first, as it sees at once who is gone; of them those of whom the neighbours do not tell. The others are known by their own word, which
-// outlives them.
+// help names members of a room to its overlay, which has asked all that it knows of, or has too many neighbours at one
+// address. Those that the tracker knows come first, as it sees at once who is gone; of them those of whom the
+// neighbours do not tell. The others are known by their own word, which outlives them.
 func (c *Core) help(now time.Time, r *room, out *CoreOutput) {
 	if r.small || now.Sub(r.helped) < helpEvery {
 		return

@@ -20,8 +20,8 @@ func (w *world) shows(p *simPeer, room wire.Room, line string) (n int) {
 	return n
 }
 
-// What is said in the moment in which four of five die reaches nearly all who are left before a single link is seen to end, and all
-// soon after that.
+// What is said in the moment in which four of five die reaches nearly all who are left before a single link is seen to
+// end, and all soon after that.
 func TestALineOvertakesTheTimeOutsOfTheDead(t *testing.T) {
 	const line = "is anybody left?"
 	early := 0

@@ -97,8 +97,8 @@ func (c *Core) checkReady(out *CoreOutput) {
 	out.Events = append(out.Events, Ready{Self: c.roster.self, Rooms: append([]wire.Room(nil), c.order...)})
 }
 
-// relayed takes a message that another peer sent through the tracker, or through a neighbour: half of a negotiation. Their word
-// for who sent it counts for nothing, the signature does.
+// relayed takes a message that another peer sent through the tracker, or through a neighbour: half of a negotiation.
+// Their word for who sent it counts for nothing, the signature does.
 func (c *Core) relayed(now time.Time, ev signaling.Signaled, by wire.PeerID, out *CoreOutput) {
 	if ev.From == c.self || c.stopping {
 		return

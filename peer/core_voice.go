@@ -11,14 +11,14 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is who is in voice, where, and who therefore gets whose sound. A peer says it in its presence, so voice ends with
-// the link that would carry it.
+// This file is who is in voice, where, and who therefore gets whose sound. A peer says it in its presence, so voice
+// ends with the link that would carry it.
 
 const (
 	// voiceRate is what voice costs its talker for each listener, in kbit/s: 696 bytes a packet, 50 packets a second.
 	voiceRate = 696 * 50 * 8 / 1000
-	// A voice room of crowdBegins people is a crowd: its members are told what it costs. They are told again after it has
-	// had fewer than crowdEnds, so that one who comes and goes is no news.
+	// A voice room of crowdBegins people is a crowd: its members are told what it costs. They are told again after it
+	// has had fewer than crowdEnds, so that one who comes and goes is no news.
 	crowdBegins = 12
 	crowdEnds   = 10
 )

@@ -97,9 +97,9 @@ type (
 		Was     string
 		Members int
 	}
-	// VoiceChanged tells how somebody takes part in a room's voice: one change each. It tells of the rooms that this peer is
-	// in, whether it is in their voice or not. Who comes muted or deaf has joined first. When a link goes down, its peer has
-	// left voice; when a room is left, that of the others there ends without a word.
+	// VoiceChanged tells how somebody takes part in a room's voice: one change each. It tells of the rooms that this
+	// peer is in, whether it is in their voice or not. Who comes muted or deaf has joined first. When a link goes down,
+	// its peer has left voice; when a room is left, that of the others there ends without a word.
 	VoiceChanged struct {
 		Room        wire.Room
 		Person      Person
@@ -130,17 +130,18 @@ type (
 		Text    string
 		Sent    time.Time // the author's time
 		Self    bool
-		// Missing is how many events of its author's log are missing here just before it, where there were some before those, or this peer was here
-		// when they were said: nobody had them when the log went on. What comes of them later is told as History. An author that has lost its own log goes on with far
-		// higher numbers; then this is far more than ever was said.
+		// Missing is how many events of its author's log are missing here just before it, where there were some before
+		// those, or this peer was here when they were said: nobody had them when the log went on. What comes of them
+		// later is told as History. An author that has lost its own log goes on with far higher numbers; then this is
+		// far more than ever was said.
 		Missing uint64
-		// History: it was fetched, or read from the own log, as opposed to broadcast live. Live messages of a person come in order; what is
-		// fetched may be older than what was told before: display order is (Lamport, Peer, Seq).
+		// History: it was fetched, or read from the own log, as opposed to broadcast live. Live messages of a person
+		// come in order; what is fetched may be older than what was told before: display order is (Lamport, Peer, Seq).
 		History bool
 	}
-	// Delivered tells how many other members are known to hold an own message, which means that they hold the own log up to it, as far
-	// back as theirs goes. It is sent when that changes, at most a few times a second. Of what was said before the room was entered it tells
-	// of the last message only.
+	// Delivered tells how many other members are known to hold an own message, which means that they hold the own log
+	// up to it, as far back as theirs goes. It is sent when that changes, at most a few times a second. Of what was
+	// said before the room was entered it tells of the last message only.
 	Delivered struct {
 		Room  wire.Room
 		ID    uuid.UUID
@@ -161,9 +162,10 @@ type (
 		Text string
 		Said []Say // what was not said because of it, though it could be another time
 	}
-	// Synced tells how many events of a room are known to be held by somebody linked, or were when the link ended, are wanted (see Window), and are
-	// not here yet; 0: there is nothing left to fetch. Without a link to somebody of the room nothing of it is on its way. It is told when that changes, at most five times a second, and not for what is mended within
-	// 300 ms. It is an estimate by what neighbours say, and goes down when they turn out to be wrong.
+	// Synced tells how many events of a room are known to be held by somebody linked, or were when the link ended, are
+	// wanted (see Window), and are not here yet; 0: there is nothing left to fetch. Without a link to somebody of the
+	// room nothing of it is on its way. It is told when that changes, at most five times a second, and not for what is
+	// mended within 300 ms. It is an estimate by what neighbours say, and goes down when they turn out to be wrong.
 	Synced struct {
 		Room    wire.Room
 		Missing int
@@ -248,8 +250,8 @@ type CandidateInfo struct {
 	Age       time.Duration // since its last word
 }
 
-// InviteAnswer says where others find this peer's rooms: addresses of the tracker and of those who could replace it, as URLs,
-// best first.
+// InviteAnswer says where others find this peer's rooms: addresses of the tracker and of those who could replace it, as
+// URLs, best first.
 type InviteAnswer struct {
 	Room      wire.Room
 	Addresses []string
@@ -260,9 +262,9 @@ type OlderAnswer struct {
 	Room   wire.Room
 	Events int  // that were fetched and are in the Store now
 	More   bool // a neighbour has older ones still
-	// Err says why there are not as many as were asked for: nobody linked has older ones, nobody is linked at all (ErrAlone), the Store
-	// keeps no more of the room, or they did not come within 10 s. It is nil when there are, and when as far as anybody linked knows all
-	// that was ever said there is here.
+	// Err says why there are not as many as were asked for: nobody linked has older ones, nobody is linked at all
+	// (ErrAlone), the Store keeps no more of the room, or they did not come within 10 s. It is nil when there are, and
+	// when as far as anybody linked knows all that was ever said there is here.
 	Err error
 }
 
@@ -294,19 +296,20 @@ type (
 		Ref  any
 		Room wire.Room
 	}
-	// FetchOlder fetches about Events events of a room that come before what is held of it here; 0 or less asks only whether there are
-	// any. It is answered with an OlderAnswer. What it brings is not told as Message: it is read from the history.
+	// FetchOlder fetches about Events events of a room that come before what is held of it here; 0 or less asks only
+	// whether there are any. It is answered with an OlderAnswer. What it brings is not told as Message: it is read from
+	// the history.
 	FetchOlder struct {
 		Ref    any
 		Room   wire.Room
 		Events int
 	}
-	// JoinVoice enters the voice of a room that this peer is in, and leaves that of another; LeaveVoice leaves it. Leaving
-	// the room leaves its voice, too.
+	// JoinVoice enters the voice of a room that this peer is in, and leaves that of another; LeaveVoice leaves it.
+	// Leaving the room leaves its voice, too.
 	JoinVoice  struct{ Room wire.Room }
 	LeaveVoice struct{}
-	// SetVoice tells the others whether this peer sends sound and plays theirs. It may come before JoinVoice, and is kept
-	// for the next one.
+	// SetVoice tells the others whether this peer sends sound and plays theirs. It may come before JoinVoice, and is
+	// kept for the next one.
 	SetVoice struct{ Muted, Deaf bool }
 	// Reconnect tries everything at once again: the tracker and every link that is down.
 	Reconnect struct{}

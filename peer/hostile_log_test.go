@@ -17,7 +17,8 @@ const crowd = 12
 // siege is how long most attacks last.
 const siege = time.Minute
 
-// soon is how long a line may take while somebody attacks: two questions that liars do not answer, and one to somebody else.
+// soon is how long a line may take while somebody attacks: two questions that liars do not answer, and one to somebody
+// else.
 const soon = 5 * time.Second
 
 // attacked is a room of twelve with a villain in it.
@@ -189,8 +190,8 @@ func TestHostileDigestsThatLie(t *testing.T) {
 	w.wantTold(t, "claims", v, 2)
 }
 
-// Somebody says 2,000 lines a second. It is allowed to, and all of it is passed on; what the others say is there as soon as ever, and they are
-// told who it is.
+// Somebody says 2,000 lines a second. It is allowed to, and all of it is passed on; what the others say is there as
+// soon as ever, and they are told who it is.
 func TestHostileTalker(t *testing.T) {
 	t.Parallel()
 	w, v := attacked(t, 15, nil)

@@ -52,8 +52,8 @@ func TestHostileVillainsWhileARoomHeals(t *testing.T) {
 	w.wantTold(t, "claims", liar, 2)
 }
 
-// A tracker that is a member, and means ill, passes on no offer, tells newcomers of its friends alone, and says that all others have
-// left. Whoever is linked stays so, and talks on; the room goes on making links by itself.
+// A tracker that is a member, and means ill, passes on no offer, tells newcomers of its friends alone, and says that
+// all others have left. Whoever is linked stays so, and talks on; the room goes on making links by itself.
 func TestHostileTrackersHost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(51, crowd, general)
@@ -98,8 +98,8 @@ func TestHostileTrackersHost(t *testing.T) {
 	w.wantLinked(t, 2)
 }
 
-// Digests of as many logs as fit, for as many authors as can be thought of, from several neighbours: what is kept of them is bounded, and an
-// author who was silent until then is heard by who comes later.
+// Digests of as many logs as fit, for as many authors as can be thought of, from several neighbours: what is kept of
+// them is bounded, and an author who was silent until then is heard by who comes later.
 func TestHostileHugeDigests(t *testing.T) {
 	w := honestRoom(52, crowd)
 	quiet := w.peers[3]

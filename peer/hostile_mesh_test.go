@@ -20,7 +20,8 @@ func frameOf(op opSend) wire.Frame {
 	return f
 }
 
-// hoards lets a peer pass on nothing: no line, offer, presence, offer of a link, word of the election, or who holds what.
+// hoards lets a peer pass on nothing: no line, offer, presence, offer of a link, word of the election, or who holds
+// what.
 func (w *world) hoards(v func() *simPeer) func(opSend) bool {
 	return func(op opSend) bool {
 		switch f := frameOf(op).(type) {
@@ -60,15 +61,16 @@ func TestHostileNeighbourPassesNothingOn(t *testing.T) {
 		if w.told(t, "silent", v, 2) > 0 {
 			told++
 		}
-		// Three questions in vain show that it is silent, if they are those that are put to find that out. Among eight they are.
+		// Three questions in vain show that it is silent, if they are those that are put to find that out. Among eight
+		// they are.
 		for _, p := range w.honest() {
 			if found := len(p.trouble("silent")) > 0; found && asked[p] < 3 || !found && asked[p] >= 8 {
 				t.Errorf("seed %d: %s asked mallory %d times in vain, and was told that it is silent: %v", seed, p.name, asked[p], found)
 			}
 		}
 	}
-	// Who needs it is chance: what it offers is first to come from others almost always, and then it is not asked. In 5 of 60 rooms, of the seeds
-	// 20 to 79, nobody asked often enough.
+	// Who needs it is chance: what it offers is first to come from others almost always, and then it is not asked. In 5
+	// of 60 rooms, of the seeds 20 to 79, nobody asked often enough.
 	if told < 2 {
 		t.Errorf("in %d of 3 rooms somebody was told that it is silent, want 2", told)
 	}
@@ -90,7 +92,8 @@ func (w *world) asks(v *simPeer) map[*simPeer]int {
 	return asked
 }
 
-// surrounded is how long a line may take among those most of whose neighbours pass nothing on: until logs are compared twice.
+// surrounded is how long a line may take among those most of whose neighbours pass nothing on: until logs are compared
+// twice.
 const surrounded = 15 * time.Second
 
 // pushy has a name push itself into the views of whoever it is linked with, and tell of nobody but its own kind.

@@ -10,8 +10,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file puts villains among the peers of a world: each has a Core of its own, so that it joins, links and is believed like
-// anybody, and beside it says whatever a test wants, and keeps to itself what a test wants.
+// This file puts villains among the peers of a world: each has a Core of its own, so that it joins, links and is
+// believed like anybody, and beside it says whatever a test wants, and keeps to itself what a test wants.
 
 // honestRoom is a room of honest peers that have had a minute to find each other.
 func honestRoom(seed uint64, n int) *world {
@@ -120,7 +120,8 @@ func (p *simPeer) trouble(code string) (texts []string) {
 	return texts
 }
 
-// wantTold checks that some of the honest were told of trouble with a code: whose trouble it is, and each at most so often.
+// wantTold checks that some of the honest were told of trouble with a code: whose trouble it is, and each at most so
+// often.
 func (w *world) wantTold(t *testing.T, code string, who *simPeer, atMost int) {
 	t.Helper()
 	if w.told(t, code, who, atMost) == 0 {
@@ -181,7 +182,8 @@ func (w *world) wantNoBlame(t *testing.T) {
 	}
 }
 
-// wantMarks checks that every honest peer was told of its last line that all the honest have it, whatever villains say they have.
+// wantMarks checks that every honest peer was told of its last line that all the honest have it, whatever villains say
+// they have.
 func (w *world) wantMarks(t *testing.T) {
 	t.Helper()
 	for _, p := range w.honest() {

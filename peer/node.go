@@ -17,16 +17,17 @@ import (
 	"peerchat/signaling"
 )
 
-// inboxBound is how many bytes of frames and of the tracker's words may wait for a Node. Beyond it their readers wait, so
-// that their senders are slowed down.
+// inboxBound is how many bytes of frames and of the tracker's words may wait for a Node. Beyond it their readers wait,
+// so that their senders are slowed down.
 const inboxBound = 4 << 20
 
-// maxServed is how many inputs are taken between two Flushes: enough that a flood is cheap, and so few that acknowledgements
-// and what was said do not wait for its end.
+// maxServed is how many inputs are taken between two Flushes: enough that a flood is cheap, and so few that
+// acknowledgements and what was said do not wait for its end.
 const maxServed = 128
 
-// Signaling is a Node's way to its tracker, and its own tracker. Every method returns at once; what comes of it is posted to the sink that it
-// was made with, as a signaling.ClientEvent. signaling.Station is one, signalingtest has one in memory.
+// Signaling is a Node's way to its tracker, and its own tracker. Every method returns at once; what comes of it is
+// posted to the sink that it was made with, as a signaling.ClientEvent. signaling.Station is one, signalingtest has one
+// in memory.
 type Signaling interface {
 	Start()
 	Join(wire.Room)
@@ -38,7 +39,8 @@ type Signaling interface {
 	// Follow goes to a tracker, Ping asks the present one for a sign of life.
 	Follow(signaling.Target)
 	Ping()
-	// Lead and StepDown begin and end the own tracker, TellHome tells a stand-alone tracker its term, Scout says where others may be.
+	// Lead and StepDown begin and end the own tracker, TellHome tells a stand-alone tracker its term, Scout says where
+	// others may be.
 	Lead(signaling.Lead)
 	StepDown(signaling.Target)
 	TellHome(term uint64, urls []string)
@@ -61,17 +63,19 @@ type Config struct {
 	OnEvent func(Event)
 	Logger  *slog.Logger
 	Seed    uint64 // of jitter and choices; any value
-	// Election is what this peer brings into elections of the tracker; SaveTerm keeps the highest term that it has seen, for
-	// Election.Term of its next life. Nil keeps nothing.
+	// Election is what this peer brings into elections of the tracker; SaveTerm keeps the highest term that it has
+	// seen, for Election.Term of its next life. Nil keeps nothing.
 	Election ElectionConfig
 	SaveTerm func(term uint64) error
-	// Patience is how long neighbours have at least to acknowledge a line before it is sent again, and to answer when they are asked for a
-	// sign of life. Zero is right for peers with a processor each, which answer when they are asked: 25 or 80 ms.
+	// Patience is how long neighbours have at least to acknowledge a line before it is sent again, and to answer when
+	// they are asked for a sign of life. Zero is right for peers with a processor each, which answer when they are
+	// asked: 25 or 80 ms.
 	Patience time.Duration
 }
 
-// LazyStore is a Store that puts work off. A Node calls Settle when what came of a batch of inputs has left, and Tidy, which
-// may take longer, when nothing has happened for a while. What they fail with, Append fails with too, if it lasts.
+// LazyStore is a Store that puts work off. A Node calls Settle when what came of a batch of inputs has left, and Tidy,
+// which may take longer, when nothing has happened for a while. What they fail with, Append fails with too, if it
+// lasts.
 type LazyStore interface {
 	Store
 	Settle() error
@@ -81,8 +85,8 @@ type LazyStore interface {
 // quiet is how long nothing has to happen before the store is tidied.
 const quiet = 500 * time.Millisecond
 
-// Node is the shell of a Core: it owns it in one goroutine, serves its Wake with one timer, and carries out what it puts
-// out. Everything else posts to its mailbox.
+// Node is the shell of a Core: it owns it in one goroutine, serves its Wake with one timer, and carries out what it
+// puts out. Everything else posts to its mailbox.
 type Node struct {
 	cfg       Config
 	core      *Core
@@ -230,7 +234,8 @@ func (n *Node) serve(batch ...Input) {
 	}
 }
 
-// stored logs why the store could not do what it had put off; the same once a minute at most, for it is tried again and again.
+// stored logs why the store could not do what it had put off; the same once a minute at most, for it is tried again and
+// again.
 func (n *Node) stored(err error) {
 	if err == nil || n.refused.text == err.Error() && time.Since(n.refused.at) < time.Minute {
 		return
@@ -275,8 +280,8 @@ func (n *Node) govern(op Op) {
 	}
 }
 
-// saveTerm keeps the election's term. A term that is lost costs a question of the peers at the next start, so a failure is no
-// reason to fall silent.
+// saveTerm keeps the election's term. A term that is lost costs a question of the peers at the next start, so a failure
+// is no reason to fall silent.
 func (n *Node) saveTerm(term uint64) {
 	if n.cfg.SaveTerm == nil {
 		return

@@ -24,7 +24,8 @@ import (
 // pace is the time between two lines of one peer while all talk: that of voice frames.
 const pace = 20 * time.Millisecond
 
-// electorate is a number of Nodes over real WebRTC on a simulated network, on as many machines. Each may be the tracker.
+// electorate is a number of Nodes over real WebRTC on a simulated network, on as many machines. Each may be the
+// tracker.
 type electorate struct {
 	t        *testing.T
 	seed     uint64
@@ -71,7 +72,8 @@ func newElectorate(t *testing.T, seed uint64, machines int, named ...string) *el
 		links: peertest.NewVNet(t, machines, 5*time.Millisecond, seed), trackers: signalingtest.NewNet(seed)}
 }
 
-// inElectorates tests worlds of so many machines, whose peers are told of the trackers that are named: these run from the start.
+// inElectorates tests worlds of so many machines, whose peers are told of the trackers that are named: these run from
+// the start.
 func inElectorates(t *testing.T, machines int, test func(t *testing.T, e *electorate), named ...string) {
 	t.Helper()
 	for seed := range uint64(2) {
@@ -86,7 +88,8 @@ func inElectorates(t *testing.T, machines int, test func(t *testing.T, e *electo
 	}
 }
 
-// settle starts the first peers, and waits until they follow one tracker and have their links. It returns who leads; nil: a home tracker.
+// settle starts the first peers, and waits until they follow one tracker and have their links. It returns who leads;
+// nil: a home tracker.
 func (e *electorate) settle(count int) *voter {
 	e.t.Helper()
 	forLeader, forMesh := 20*time.Second, 20*time.Second

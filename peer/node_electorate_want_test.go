@@ -62,8 +62,8 @@ func (e *electorate) united(not wire.PeerID, who ...*voter) string {
 	return ""
 }
 
-// wantOneLeader waits until all of those, or all, follow one tracker that is not the leader not; it returns who leads (nil: a
-// home tracker) and how long it took.
+// wantOneLeader waits until all of those, or all, follow one tracker that is not the leader not; it returns who leads
+// (nil: a home tracker) and how long it took.
 func (e *electorate) wantOneLeader(when string, patience time.Duration, not wire.PeerID, who ...*voter) (*voter, time.Duration) {
 	e.t.Helper()
 	began := time.Now()
@@ -116,8 +116,8 @@ func (e *electorate) wantMesh(when string, patience time.Duration, who ...*voter
 	}
 }
 
-// wantNoLinkLost checks that since the marks no link between those who live now went down but those that a room of more than
-// six does without.
+// wantNoLinkLost checks that since the marks no link between those who live now went down but those that a room of more
+// than six does without.
 func (e *electorate) wantNoLinkLost(when string, marks map[*voter]mark) {
 	e.t.Helper()
 	for _, v := range e.living() {
@@ -214,8 +214,8 @@ func (e *electorate) wantVoice(when string) {
 	e.wantNoGap(when, marks)
 }
 
-// wantAll waits until all who live were shown every line of each other, once and in order; and of the dead the same lines, all of
-// them but for the last few.
+// wantAll waits until all who live were shown every line of each other, once and in order; and of the dead the same
+// lines, all of them but for the last few.
 func (e *electorate) wantAll(when string, patience time.Duration) {
 	e.t.Helper()
 	began := time.Now()

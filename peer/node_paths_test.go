@@ -12,8 +12,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Three peers that are all linked talk over paths that lose packets. What one link loses is sent again by the fast path, or
-// comes by the third peer; SCTP's repair takes 300 ms and more.
+// Three peers that are all linked talk over paths that lose packets. What one link loses is sent again by the fast
+// path, or comes by the third peer; SCTP's repair takes 300 ms and more.
 func TestTalkUnderLossIsQuickAndLean(t *testing.T) {
 	calm := 0.
 	for _, c := range []struct {
@@ -48,8 +48,8 @@ func TestTalkUnderLossIsQuickAndLean(t *testing.T) {
 	}
 }
 
-// talkUnderLoss has one of three peers say a line every 20 ms. It returns how long each took to each of the others, and the bytes
-// sent for each delivery, less what is sent when nothing is said.
+// talkUnderLoss has one of three peers say a line every 20 ms. It returns how long each took to each of the others, and
+// the bytes sent for each delivery, less what is sent when nothing is said.
 func talkUnderLoss(t *testing.T, loss float64, seed uint64) (took []time.Duration, bytes float64) {
 	const peers, lines, idle = 3, 200, 10 * time.Second
 	net := peertest.NewVNet(t, peers, 500*time.Microsecond, seed)

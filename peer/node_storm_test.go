@@ -20,8 +20,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// storm is an electorate that goes through much: its network breaks into parts and heals, its peers are killed and come back,
-// with the history that they had or without any. A seed decides on all.
+// storm is an electorate that goes through much: its network breaks into parts and heals, its peers are killed and come
+// back, with the history that they had or without any. A seed decides on all.
 type storm struct {
 	*electorate
 	rand  *rand.Rand
@@ -82,8 +82,8 @@ func newStorm(t *testing.T, seed uint64, peers int) *storm {
 	return s
 }
 
-// listeners are how many say nothing in a storm. Only they lose their histories: what somebody said before it lost its history
-// is not given back to it, and so their logs would not be the same.
+// listeners are how many say nothing in a storm. Only they lose their histories: what somebody said before it lost its
+// history is not given back to it, and so their logs would not be the same.
 const listeners = 4
 
 // listens reports whether a voter says nothing.
@@ -274,8 +274,8 @@ func (s *storm) await(what string, patience time.Duration, why func() string) {
 	}
 }
 
-// wantOnce checks that in each life of each peer every event was shown at most once and each author's in order, and in the last one
-// all that is in the log.
+// wantOnce checks that in each life of each peer every event was shown at most once and each author's in order, and in
+// the last one all that is in the log.
 func (s *storm) wantOnce() {
 	s.t.Helper()
 	for _, v := range s.voters {
@@ -324,8 +324,9 @@ var (
 	stormRounds = flag.Int("stormrounds", 0, "how often the network breaks; 0: three times, under the race detector once")
 )
 
-// Thirty-two peers talk while they are killed and the network breaks and heals. In the end all have the same log, without anything
-// that was said missing, each was shown every line once and in order, all know who is there, and what is said then arrives at once.
+// Thirty-two peers talk while they are killed and the network breaks and heals. In the end all have the same log,
+// without anything that was said missing, each was shown every line once and in order, all know who is there, and what
+// is said then arrives at once.
 func TestManyPeersInAStorm(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it is long")
@@ -357,8 +358,8 @@ func TestManyPeersInAStorm(t *testing.T) {
 	}
 }
 
-// rage is one round of a storm. It leaves the network broken, so that nobody speaks when it is whole at last: what was said has to
-// be found without that.
+// rage is one round of a storm. It leaves the network broken, so that nobody speaks when it is whole at last: what was
+// said has to be found without that.
 func (s *storm) rage() {
 	if s.rand.IntN(2) == 0 {
 		s.heal()

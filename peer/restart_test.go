@@ -33,9 +33,9 @@ func (p *simPeer) linked(o *simPeer) bool {
 	return l != nil && l.up
 }
 
-// A peer that is killed and started again comes back while the others still believe in the old link, however young that is.
-// The old one is of no use to the new process, so everybody has to be over on the new one when it comes up: what is said
-// then is not said into the void.
+// A peer that is killed and started again comes back while the others still believe in the old link, however young that
+// is. The old one is of no use to the new process, so everybody has to be over on the new one when it comes up: what is
+// said then is not said into the void.
 func TestWhoIsKilledAndStartedAgainIsHeardAtOnce(t *testing.T) {
 	for seed := range uint64(20) {
 		for who := range 2 {
@@ -155,7 +155,8 @@ func TestAnOldPresenceDoesNotOverwriteANewerOne(t *testing.T) {
 	}
 }
 
-// What a peer says of itself is said again now and then, and a change gets through though the link moves or comes up just then.
+// What a peer says of itself is said again now and then, and a change gets through though the link moves or comes up
+// just then.
 func TestPresenceIsSaidAgain(t *testing.T) {
 	w := newWorld(4, 2, general)
 	w.run(5 * time.Second)

@@ -15,9 +15,9 @@ const (
 	maxGone   = 256
 )
 
-// roster is who is where, as far as this peer knows. There are three sources: what the tracker says, what a linked peer says of
-// itself, and what members say of themselves to all of a room. Somebody is in a room when one of them says so, so that neither
-// a restarted tracker nor a broken link alone makes people vanish from the screen.
+// roster is who is where, as far as this peer knows. There are three sources: what the tracker says, what a linked peer
+// says of itself, and what members say of themselves to all of a room. Somebody is in a room when one of them says so,
+// so that neither a restarted tracker nor a broken link alone makes people vanish from the screen.
 //
 // It is pure: it tells changes by appending Events.
 type roster struct {
@@ -243,7 +243,8 @@ func (r *roster) presence(now time.Time, id wire.PeerID, said wire.Presence, min
 	})
 }
 
-// rumored is what somebody said to a whole room: that it is there, or not any more; or what the room found out about it.
+// rumored is what somebody said to a whole room: that it is there, or not any more; or what the room found out about
+// it.
 func (r *roster) rumored(now time.Time, room wire.Room, id wire.PeerID, name string, here bool, mine func(wire.Room) bool, events *[]Event) {
 	p := r.people[id]
 	if p == nil && here {
@@ -264,8 +265,8 @@ func (r *roster) rumored(now time.Time, room wire.Room, id wire.PeerID, name str
 	})
 }
 
-// unlinked ends a peer's own word. If forget, the tracker's word about it ends too: the peer said that it leaves, or there
-// is no tracker that would say so. If leaves, it said so.
+// unlinked ends a peer's own word. If forget, the tracker's word about it ends too: the peer said that it leaves, or
+// there is no tracker that would say so. If leaves, it said so.
 func (r *roster) unlinked(now time.Time, id wire.PeerID, forget, leaves bool, mine func(wire.Room) bool, events *[]Event) {
 	p := r.people[id]
 	if p == nil {

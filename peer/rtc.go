@@ -52,23 +52,27 @@ type RTCConfig struct {
 	Logger *slog.Logger
 	// Certificate is the DTLS certificate of every session; nil: a fresh one.
 	Certificate *webrtc.Certificate
-	// ICE has the times of each session's ICE agent; zero fields get their defaults, by which a peer that vanished is found out within 5 s.
+	// ICE has the times of each session's ICE agent; zero fields get their defaults, by which a peer that vanished is
+	// found out within 5 s.
 	ICE ICETimes
-	// RTOMax is the longest that SCTP waits for an acknowledgement before it sends again (RFC 9260 section 6.3.1); zero: 600 ms. Up to a
-	// second it is how long the timer runs, whatever the round trip; above, the timer follows that, and runs for a second or more. The end
-	// of what was sent may be sent again before (tail loss probe, RFC 8985 section 7).
+	// RTOMax is the longest that SCTP waits for an acknowledgement before it sends again (RFC 9260 section 6.3.1);
+	// zero: 600 ms. Up to a second it is how long the timer runs, whatever the round trip; above, the timer follows
+	// that, and runs for a second or more. The end of what was sent may be sent again before (tail loss probe, RFC 8985
+	// section 7).
 	RTOMax time.Duration
 	// OpenTimeout ends a session that is not open so long after its start; zero: 15 s.
 	OpenTimeout time.Duration
 	// MeasureInterval is the time between two Measured of an open session; zero: 5 s.
 	MeasureInterval time.Duration
-	// OnVoice gets each packet of those in voice with this peer (see Speak), for a session in order of arrival, from one goroutine for each
-	// session. It must not wait; the payload is valid during the call only. The SSRC is another for each session. Nil: audio is ignored.
+	// OnVoice gets each packet of those in voice with this peer (see Speak), for a session in order of arrival, from
+	// one goroutine for each session. It must not wait; the payload is valid during the call only. The SSRC is another
+	// for each session. Nil: audio is ignored.
 	OnVoice func(from wire.PeerID, p VoicePacket, ssrc uint32)
 }
 
-// ICETimes are how long a session hears nothing until it is disconnected, and how much longer until it has failed and is Closed; and how
-// often one of its ends sends a check (RFC 7675), and both look at the other two: at least every 2 s, whatever is said here.
+// ICETimes are how long a session hears nothing until it is disconnected, and how much longer until it has failed and
+// is Closed; and how often one of its ends sends a check (RFC 7675), and both look at the other two: at least every 2
+// s, whatever is said here.
 type ICETimes struct{ Disconnected, Failed, KeepAlive time.Duration }
 
 // tick is how often pion wants to send a check.
@@ -76,8 +80,8 @@ func (t ICETimes) tick() time.Duration {
 	return min(t.KeepAlive, t.Disconnected, t.Failed, rtcSlowestTick)
 }
 
-// RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with one negotiated data channel, or two, and
-// one audio transceiver.
+// RTC is the Transport over WebRTC. Each session is one webrtc.PeerConnection with one negotiated data channel, or two,
+// and one audio transceiver.
 //
 // A session is an actor without a standing goroutine: its methods and pion's callbacks only post to its mailbox, and
 // whoever finds the mailbox idle starts a goroutine that serves it until it is empty. So everything of a session

@@ -61,7 +61,8 @@ func memory() memoryUse {
 	return memoryUse{m.HeapAlloc, m.StackInuse}
 }
 
-// BenchmarkRTCRoundTrip is a frame of 200 bytes to the other side and back, each next to one on a bare pion data channel.
+// BenchmarkRTCRoundTrip is a frame of 200 bytes to the other side and back, each next to one on a bare pion data
+// channel.
 func BenchmarkRTCRoundTrip(b *testing.B) {
 	p := newRTCPair(b, rtcTestConfig(), rtcTestConfig())
 	p.open(patience)
@@ -171,9 +172,9 @@ func BenchmarkRTCThroughput(b *testing.B) {
 	}
 }
 
-// BenchmarkRTCFast is a fast frame of 150 bytes, which is what an acknowledgement or a second copy of a line takes, to the other
-// side, one at a time: over SRTCP, and over the data channel. With -cpu 1 on a machine that does nothing else, ns/op is the processor time of
-// both ends.
+// BenchmarkRTCFast is a fast frame of 150 bytes, which is what an acknowledgement or a second copy of a line takes, to
+// the other side, one at a time: over SRTCP, and over the data channel. With -cpu 1 on a machine that does nothing
+// else, ns/op is the processor time of both ends.
 func BenchmarkRTCFast(b *testing.B) {
 	for _, way := range []string{"srtcp", "channel"} {
 		b.Run(way, func(b *testing.B) {

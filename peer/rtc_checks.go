@@ -13,14 +13,15 @@ import (
 	"github.com/pion/transport/v4/stdnet"
 )
 
-// Connectivity checks of open sessions. Pion has both ends check their path once a second, whatever else passes on it: of the packets
-// of a room that is silent these were four fifths. A check is there to hear of the other end (RFC 7675 section 5.1), and its answer is as good for one end
-// as the request is for the other; so who has just heard anything leaves its check out, and one end's are enough for both. Where nothing
-// came although something was due, checks go more than once, so that a link outlives loss better than if both ends had always checked.
+// Connectivity checks of open sessions. Pion has both ends check their path once a second, whatever else passes on it:
+// of the packets of a room that is silent these were four fifths. A check is there to hear of the other end (RFC 7675
+// section 5.1), and its answer is as good for one end as the request is for the other; so who has just heard anything
+// leaves its check out, and one end's are enough for both. Where nothing came although something was due, checks go
+// more than once, so that a link outlives loss better than if both ends had always checked.
 
 const (
-	// rtcConsent is the longest that an end leaves its own checks out: a path is consented to by the answer to an own check (RFC 7675, which has
-	// one sent about every 5 s), and the round trip is measured by it.
+	// rtcConsent is the longest that an end leaves its own checks out: a path is consented to by the answer to an own
+	// check (RFC 7675, which has one sent about every 5 s), and the round trip is measured by it.
 	rtcConsent = 5 * time.Second
 	// rtcCheckCopies is how often the same check is sent at most.
 	rtcCheckCopies = 4
@@ -61,8 +62,8 @@ func (c *rtcChecks) hear(from netip.AddrPort, now time.Time) {
 	c.heard = now
 }
 
-// copies is how often a check that is to go now is sent: not at all if something came by the path within three quarters of a tick; five quarters for the
-// end that waits. Once more for each tick at which something should have come.
+// copies is how often a check that is to go now is sent: not at all if something came by the path within three quarters
+// of a tick; five quarters for the end that waits. Once more for each tick at which something should have come.
 func (c *rtcChecks) copies(to netip.AddrPort, now time.Time) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +149,8 @@ func (c rtcConn) ReadFromAddrPort(b []byte) (n int, from netip.AddrPort, err err
 	return n, from, err
 }
 
-// WriteToAddrPort writes a packet, or leaves it out, which looks like success: for pion such a check is one that was lost.
+// WriteToAddrPort writes a packet, or leaves it out, which looks like success: for pion such a check is one that was
+// lost.
 func (c rtcConn) WriteToAddrPort(b []byte, to netip.AddrPort) (n int, err error) {
 	copies := 1
 	if rtcIsCheck(b) {

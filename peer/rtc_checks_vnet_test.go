@@ -8,7 +8,8 @@ import (
 	"peerchat/peer"
 )
 
-// A link on which nothing is said outlives the loss of many packets, though only one end checks it as long as nothing is lost.
+// A link on which nothing is said outlives the loss of many packets, though only one end checks it as long as nothing
+// is lost.
 func TestIdleLinksOutliveLoss(t *testing.T) {
 	const idle = 15 * time.Minute
 	for seed := range uint64(10) {

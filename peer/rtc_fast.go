@@ -9,11 +9,12 @@ import (
 	"peerchat/peer/wire"
 )
 
-// The fast path of a link. Data channels are streams of one SCTP association: after a loss its recovery holds them all, the
-// unreliable one, too. So fast frames go as application-defined packets of RTCP (RFC 3550, section 6.7) instead, from the source of
-// the own voice, which every link negotiates: SRTCP encrypts and authenticates each, takes none twice (RFC 3711), and knows no
-// window and no acknowledgement. A peer that did not say that it takes them, as a browser cannot, gets them over the fast data
-// channel; else there is none, and what is too much for SRTCP goes over the reliable one.
+// The fast path of a link. Data channels are streams of one SCTP association: after a loss its recovery holds them all,
+// the unreliable one, too. So fast frames go as application-defined packets of RTCP (RFC 3550, section 6.7) instead,
+// from the source of the own voice, which every link negotiates: SRTCP encrypts and authenticates each, takes none
+// twice (RFC 3711), and knows no window and no acknowledgement. A peer that did not say that it takes them, as a
+// browser cannot, gets them over the fast data channel; else there is none, and what is too much for SRTCP goes over
+// the reliable one.
 
 const (
 	// rtcFastName is the name of such a packet; its data is the frame.
@@ -22,8 +23,8 @@ const (
 	rtcFastAttribute = "peerchat-fast"
 	// rtcFastHead is the length of a packet before its data.
 	rtcFastHead = 12
-	// rtcFastCost is what a frame costs beside its length: 28 or 48 bytes of IP and UDP, rtcFastHead, the padding, the index and
-	// the tag of SRTCP.
+	// rtcFastCost is what a frame costs beside its length: 28 or 48 bytes of IP and UDP, rtcFastHead, the padding, the
+	// index and the tag of SRTCP.
 	rtcFastCost = 64
 )
 
@@ -82,8 +83,8 @@ func rtcFastFrame(raw []byte) (frame []byte, ok bool) {
 	return raw[rtcFastHead : len(raw)-padding], true
 }
 
-// takeFast takes a frame that came by the fast path, within limits. It is called by the goroutine that reads the session's RTCP: while the
-// sink takes its time, packets wait in pion's buffer, which drops what is more than 1 MB.
+// takeFast takes a frame that came by the fast path, within limits. It is called by the goroutine that reads the
+// session's RTCP: while the sink takes its time, packets wait in pion's buffer, which drops what is more than 1 MB.
 func (s *rtcSession) takeFast(frame []byte) {
 	f := &s.fast
 	f.mu.Lock()

@@ -74,8 +74,8 @@ func TestRTCFastFramesTooManyGoByTheChannel(t *testing.T) {
 	}
 }
 
-// rtcAttacker has the offerer write what it likes as RTCP until it has done what it should: some is lost on the way where the machine
-// is busy.
+// rtcAttacker has the offerer write what it likes as RTCP until it has done what it should: some is lost on the way
+// where the machine is busy.
 func rtcAttacker(t *testing.T, p *rtcPair) (source uint32, write func(what string, done func(counted map[string]uint64) bool, packets ...rtcp.Packet)) {
 	s := p.a.lookup(p.session)
 	return s.source, func(what string, done func(map[string]uint64) bool, packets ...rtcp.Packet) {

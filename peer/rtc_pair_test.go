@@ -94,8 +94,8 @@ func (p *rtcPair) open(within time.Duration) {
 	rtcWait[Opened](p.t, p.evB, within, "the answerer opens")
 }
 
-// deliver sends a frame, a fast one until it arrives: some are lost on the way where the machine is busy. What comes in its
-// place must be what came before, once more.
+// deliver sends a frame, a fast one until it arrives: some are lost on the way where the machine is busy. What comes in
+// its place must be what came before, once more.
 func (p *rtcPair) deliver(from *RTC, to chan TransportEvent, frame []byte, fast bool, what string) {
 	p.t.Helper()
 	what = fmt.Sprintf("%s: a frame of %d bytes", what, len(frame))

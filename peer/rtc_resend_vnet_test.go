@@ -14,7 +14,8 @@ import (
 // rtcWaits is how long SCTP waits for an acknowledgement unless RTOMax says otherwise.
 const rtcWaits = 600 * time.Millisecond
 
-// sctpSent counts what a host sends of SCTP, each of which is one record of DTLS with application data (RFC 6347, section 4.1).
+// sctpSent counts what a host sends of SCTP, each of which is one record of DTLS with application data (RFC 6347,
+// section 4.1).
 type sctpSent struct{ packets, lost atomic.Int64 }
 
 // watchSCTP counts, from now on, what both hosts of a pair send.
@@ -36,8 +37,8 @@ func (p *vpair) watchSCTP() (a, b *sctpSent) {
 	return a, b
 }
 
-// SCTP acknowledges a packet that comes alone after 200 ms. Who waits less than that and the round trip sends each twice, and takes
-// the link for congested each time, so that what is large crawls afterwards.
+// SCTP acknowledges a packet that comes alone after 200 ms. Who waits less than that and the round trip sends each
+// twice, and takes the link for congested each time, so that what is large crawls afterwards.
 func TestRTCSendsLoneFramesOnce(t *testing.T) {
 	for _, way := range []time.Duration{5, 100, 150} {
 		way *= time.Millisecond
@@ -68,7 +69,8 @@ func TestRTCSendsLoneFramesOnce(t *testing.T) {
 						t.Fatalf("frame %d of %d did not arrive", i, large)
 					}
 				}
-				// The window begins with rtcMinWindow and doubles with each round trip: 32 KiB and 64, 128, 256, 512 are nearly all of it.
+				// The window begins with rtcMinWindow and doubles with each round trip: 32 KiB and 64, 128, 256, 512
+				// are nearly all of it.
 				if took := time.Since(start); took > 12*way {
 					t.Errorf("1 MiB after lone frames took %v over a round trip of %v", took, 2*way)
 				}
@@ -77,8 +79,8 @@ func TestRTCSendsLoneFramesOnce(t *testing.T) {
 	}
 }
 
-// A lone frame that is lost is sent again after a fixed time, for as often as it is lost: the wait does not double, because its
-// ceiling is its value.
+// A lone frame that is lost is sent again after a fixed time, for as often as it is lost: the wait does not double,
+// because its ceiling is its value.
 func TestRTCBoundsTheWaitAfterALoss(t *testing.T) {
 	for _, way := range []time.Duration{10, 100} {
 		way *= time.Millisecond
@@ -103,7 +105,8 @@ func TestRTCBoundsTheWaitAfterALoss(t *testing.T) {
 						t.Errorf("frame %d was lost %d times and took %v, more than %v", i, lost, took, bound)
 					}
 					again += lost
-					// Only when nothing has been sent again for longer than SCTP waits is all acknowledged, and the next frame alone.
+					// Only when nothing has been sent again for longer than SCTP waits is all acknowledged, and the
+					// next frame alone.
 					for packets := int64(-1); packets != sent.packets.Load()+acked.packets.Load(); {
 						packets = sent.packets.Load() + acked.packets.Load()
 						time.Sleep(rtcWaits + 2*way + 500*time.Millisecond)
@@ -179,7 +182,8 @@ func TestRTCKeepsICETimes(t *testing.T) {
 				const watched = 20 * time.Second
 				time.Sleep(watched)
 				p.net.Watch(nil)
-				// One end's are enough for both, but each has to send one now and then: as often as it looks, at least every 5 s.
+				// One end's are enough for both, but each has to send one now and then: as often as it looks, at least
+				// every 5 s.
 				few, one := int(watched/(5*time.Second+c.every)), int(watched/c.every)
 				both := 0
 				for i := range 2 {
@@ -199,7 +203,8 @@ func TestRTCKeepsICETimes(t *testing.T) {
 						break
 					}
 				}
-				// The last that was heard is up to a check old when the peer vanishes, and pion looks as often as it checks.
+				// The last that was heard is up to a check old when the peer vanishes, and pion looks as often as it
+				// checks.
 				if took := time.Since(start); took < c.gone-c.every || took > c.gone+2*c.every {
 					t.Errorf("a peer that vanished was given up after %v, not %v", took, c.gone)
 				}

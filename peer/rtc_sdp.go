@@ -34,9 +34,9 @@ type rtcTold struct {
 	fast       bool // the peer takes fast frames over SRTCP
 }
 
-// rtcCheckSDP checks a description that came over the network, of which only the fingerprint has been authenticated: that
-// its SDP is of a bearable size, and that its fingerprints are all that one and of SHA-256, so that DTLS cannot end at
-// anybody else.
+// rtcCheckSDP checks a description that came over the network, of which only the fingerprint has been authenticated:
+// that its SDP is of a bearable size, and that its fingerprints are all that one and of SHA-256, so that DTLS cannot
+// end at anybody else.
 func rtcCheckSDP(kind webrtc.SDPType, d Description) (told rtcTold, err error) {
 	if len(d.SDP) > rtcMaxSDP {
 		return rtcTold{}, fmt.Errorf("its SDP is %d bytes long: at most %d are allowed", len(d.SDP), rtcMaxSDP)
@@ -91,7 +91,8 @@ func rtcCheckSDP(kind webrtc.SDPType, d Description) (told rtcTold, err error) {
 	return told, nil
 }
 
-// rtcDescription makes a Description of a local SDP, and says in it what the other side may do that pion does not know of.
+// rtcDescription makes a Description of a local SDP, and says in it what the other side may do that pion does not know
+// of.
 func rtcDescription(d *webrtc.SessionDescription, cert webrtc.Certificate) (Description, error) {
 	prints, err := cert.GetFingerprints()
 	if err != nil {
@@ -99,7 +100,8 @@ func rtcDescription(d *webrtc.SessionDescription, cert webrtc.Certificate) (Desc
 	}
 	for _, p := range prints {
 		if strings.EqualFold(p.Algorithm, "sha-256") {
-			// An attribute of the session, before its first medium (RFC 8866 section 5); who does not know it ignores it.
+			// An attribute of the session, before its first medium (RFC 8866 section 5); who does not know it ignores
+			// it.
 			sdp := strings.Replace(d.SDP, "\r\nm=", "\r\na="+rtcFastAttribute+"\r\nm=", 1)
 			return Description{SDP: sdp, Fingerprint: rtcFingerprint(p.Value)}, nil
 		}

@@ -20,7 +20,8 @@ func (s *rtcSession) write(frame []byte, fast bool) {
 	}
 }
 
-// press watches the queue. It is called after each frame, whatever became of it: the last one that waited may be one that does not go there.
+// press watches the queue. It is called after each frame, whatever became of it: the last one that waited may be one
+// that does not go there.
 func (s *rtcSession) press() {
 	if s.state != rtcOpen {
 		return

@@ -389,9 +389,9 @@ func (s *rtcSession) addCandidate(c Candidate) {
 	})
 }
 
-// nudgeICE makes the ICE agent send its connectivity checks now rather than at its next 200 ms tick, which is what a lost
-// packet costs otherwise. The agent has no call for that, but a new remote candidate does it, and one for passive TCP
-// is never paired with anything, because active TCP is off.
+// nudgeICE makes the ICE agent send its connectivity checks now rather than at its next 200 ms tick, which is what a
+// lost packet costs otherwise. The agent has no call for that, but a new remote candidate does it, and one for passive
+// TCP is never paired with anything, because active TCP is off.
 func (s *rtcSession) nudgeICE() {
 	if s.connected || s.state != rtcOpening {
 		return

@@ -70,8 +70,8 @@ func TestRTCRefusesWhatWasNotSigned(t *testing.T) {
 	}
 }
 
-// The signed fingerprint is that of another certificate than the one DTLS then meets: what a tracker in the middle would
-// have to do.
+// The signed fingerprint is that of another certificate than the one DTLS then meets: what a tracker in the middle
+// would have to do.
 func TestRTCRefusesAnotherCertificate(t *testing.T) {
 	p := newRTCPair(t, rtcTestConfig(), rtcTestConfig())
 	cert, err := newRTCCertificate()
@@ -167,8 +167,8 @@ func TestRTCHoldsBackASlowReader(t *testing.T) {
 	}
 }
 
-// What waits for the session counts as pressure. When that ends with frames that do not go to the reliable channel, or are dropped, the end of the pressure
-// has to be told as well: nothing else may be sent before.
+// What waits for the session counts as pressure. When that ends with frames that do not go to the reliable channel, or
+// are dropped, the end of the pressure has to be told as well: nothing else may be sent before.
 func TestRTCTellsThatPressureIsOverAfterFastFrames(t *testing.T) {
 	blocked, release := make(chan struct{}), make(chan struct{})
 	cfg := rtcTestConfig()

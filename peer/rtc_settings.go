@@ -39,9 +39,9 @@ const (
 	// DTLS sends a flight again after this, then doubles.
 	rtcDTLSFlight = 60 * time.Millisecond
 	// SCTP's retransmission timer has a floor of 1 s in pion, but the ceiling wins over it, so that this is its value
-	// at all times: about what a lost packet costs at most. It must stay above the longest round trip that has to work well,
-	// 300 ms, and the 200 ms for which a peer holds back its acknowledgement of a packet that comes alone: else each of
-	// those goes twice, and the window shrinks to rtcMinWindow each time. The rest is for delays that vary.
+	// at all times: about what a lost packet costs at most. It must stay above the longest round trip that has to work
+	// well, 300 ms, and the 200 ms for which a peer holds back its acknowledgement of a packet that comes alone: else
+	// each of those goes twice, and the window shrinks to rtcMinWindow each time. The rest is for delays that vary.
 	rtcRTO = 600 * time.Millisecond
 	// How much audio of one source waits to be read: about a second.
 	rtcAudioBuffer = 32 << 10

@@ -22,13 +22,14 @@ const (
 	rtcVoiceFaults = 64
 )
 
-// rtcVoiceTaken are the packets of a session that are taken: those of 10 ms and a little more, after a second without any
-// all that was on its way. More would take the place of others' sound.
+// rtcVoiceTaken are the packets of a session that are taken: those of 10 ms and a little more, after a second without
+// any all that was on its way. More would take the place of others' sound.
 var rtcVoiceTaken = limit{125, 125}
 
 // VoicePacket is what an RTP packet of voice says (RFC 3550 section 5.1). Its SSRC and payload type are the session's.
 type VoicePacket struct {
-	// Seq must grow for as long as the RTC lives, across silence too: SRTP takes a packet with an earlier one for a replay.
+	// Seq must grow for as long as the RTC lives, across silence too: SRTP takes a packet with an earlier one for a
+	// replay.
 	Seq       uint16
 	Timestamp uint32 // of the first sample, in samples of 16 kHz
 	Marker    bool   // a talk-spurt begins
@@ -42,7 +43,8 @@ type rtcMates struct {
 	peers map[wire.PeerID]bool
 }
 
-// Speak implements Transport. The sessions' tracks were negotiated when they were made, so there is nothing to negotiate.
+// Speak implements Transport. The sessions' tracks were negotiated when they were made, so there is nothing to
+// negotiate.
 func (t *RTC) Speak(sessions []uuid.UUID) {
 	m := &rtcMates{peers: make(map[wire.PeerID]bool, len(sessions))}
 	old := t.mates.Load()
@@ -59,8 +61,8 @@ func (t *RTC) Speak(sessions []uuid.UUID) {
 	t.reportTo(len(m.sessions) > 0)
 }
 
-// SendVoice sends a packet to the peers in voice. It does not wait for anybody, and keeps nothing of p. It may be called by
-// any goroutine, one at a time.
+// SendVoice sends a packet to the peers in voice. It does not wait for anybody, and keeps nothing of p. It may be
+// called by any goroutine, one at a time.
 func (t *RTC) SendVoice(p VoicePacket) {
 	m := t.mates.Load()
 	if m == nil {

@@ -14,8 +14,8 @@ const (
 	voiceClock = 16000
 )
 
-// reception is what is known of the packets of one source: RFC 3550, A.1 (sequence numbers), A.3 (loss) and A.8 (jitter).
-// The zero value has received nothing. It is pure.
+// reception is what is known of the packets of one source: RFC 3550, A.1 (sequence numbers), A.3 (loss) and A.8
+// (jitter). The zero value has received nothing. It is pure.
 type reception struct {
 	ssrc     uint32
 	begun    bool
@@ -113,8 +113,8 @@ func ntp(t time.Time) uint64 {
 // middle is the 32 bits of an NTP time stamp that reports are answered by, in 1/65536 s.
 func middle(ntp uint64) uint32 { return uint32(ntp >> 16) }
 
-// roundTrip is the time that a report took there and back, of which the other side knows held (RFC 3550, section 6.4.1); 0: the
-// answer makes no sense.
+// roundTrip is the time that a report took there and back, of which the other side knows held (RFC 3550, section
+// 6.4.1); 0: the answer makes no sense.
 func roundTrip(now uint64, last, held uint32) time.Duration {
 	d := int32(middle(now) - last - held)
 	if last == 0 || d < -2 || d > 60<<16 { // -2: both ends round

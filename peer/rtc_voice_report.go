@@ -11,9 +11,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Those in voice tell each other every few seconds how their packets get through: RTCP sender and receiver reports (RFC 3550, section
-// 6.4). Pion's interceptors would do it with two goroutines for each link, in voice or not. Here one timer serves all
-// sessions, and what comes is taken where pion would put it to be read.
+// Those in voice tell each other every few seconds how their packets get through: RTCP sender and receiver reports (RFC
+// 3550, section 6.4). Pion's interceptors would do it with two goroutines for each link, in voice or not. Here one
+// timer serves all sessions, and what comes is taken where pion would put it to be read.
 
 const (
 	// rtcReports is the time between two reports to a peer, on the average; it differs by up to half, so that
@@ -23,7 +23,8 @@ const (
 	rtcReportName = "peerchat"
 )
 
-// rtcReportsTaken are the packets of RTCP that are taken from a session. Those of an honest peer are two every two seconds.
+// rtcReportsTaken are the packets of RTCP that are taken from a session. Those of an honest peer are two every two
+// seconds.
 var rtcReportsTaken = limit{8, 32}
 
 // VoiceReport is what this peer and one in voice with it know of the packets between them.
@@ -93,7 +94,8 @@ func (r *rtcReport) hear(now time.Time, ssrc uint32, seq uint16, timestamp uint3
 	r.hears = true
 }
 
-// make makes the report that is due: one compound packet (RFC 3550, section 6.1). Nil: since the last one nothing was sent or heard.
+// make makes the report that is due: one compound packet (RFC 3550, section 6.1). Nil: since the last one nothing was
+// sent or heard.
 func (r *rtcReport) make(now time.Time) []rtcp.Packet {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,8 +123,8 @@ func (r *rtcReport) make(now time.Time) []rtcp.Packet {
 	}}}}
 }
 
-// take takes packets that pion brought as concerning a source, and reports whether they were of use. Pion brings a packet once for
-// each source that it is from or about.
+// take takes packets that pion brought as concerning a source, and reports whether they were of use. Pion brings a
+// packet once for each source that it is from or about.
 func (r *rtcReport) take(now time.Time, source uint32, packets []rtcp.Packet) (used bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -228,8 +230,8 @@ func (s *rtcSession) writeReport(now time.Time) {
 // now is the time for reports: it goes on evenly, whatever is done to the machine's clock.
 func (t *RTC) now() time.Time { return t.began.Add(time.Since(t.began)) }
 
-// rtcReportBuffer is pion's buffer for RTCP that concerns one source. It takes what it gets at once, and so needs no goroutine that
-// reads.
+// rtcReportBuffer is pion's buffer for RTCP that concerns one source. It takes what it gets at once, and so needs no
+// goroutine that reads.
 type rtcReportBuffer struct {
 	session *rtcSession
 	source  uint32

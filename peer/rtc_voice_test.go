@@ -193,7 +193,8 @@ func TestRTCVoiceTakesNoMemory(t *testing.T) {
 	for range 100 {
 		step()
 	}
-	// Pion and its timers take some as time goes by, which on a busy machine may be more than one a packet; but not always.
+	// Pion and its timers take some as time goes by, which on a busy machine may be more than one a packet; but not
+	// always.
 	least := math.Inf(1)
 	for range 50 {
 		if least = min(least, testing.AllocsPerRun(100, step)); least == 0 {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Shown are the texts of one author as a screen shows them that was told of messages: what was fetched is in its place, what was
-// broadcast has to come in order, or all is as it came.
+// Shown are the texts of one author as a screen shows them that was told of messages: what was fetched is in its place,
+// what was broadcast has to come in order, or all is as it came.
 func Shown(messages []Message) []string {
 	ordered := slices.Clone(messages)
 	live := slices.DeleteFunc(slices.Clone(messages), func(m Message) bool { return m.History })

@@ -7,8 +7,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Transport makes connections to peers and carries frames over them. Every method returns at once; what comes of it
-// is posted to the sink that the transport was made with, as a TransportEvent, in order for each session. A session is one
+// Transport makes connections to peers and carries frames over them. Every method returns at once; what comes of it is
+// posted to the sink that the transport was made with, as a TransportEvent, in order for each session. A session is one
 // attempt at a PeerConnection; two attempts at the same peer may live side by side.
 //
 // The WebRTC transport is in rtc.go; peertest has one in memory.

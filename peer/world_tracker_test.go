@@ -63,7 +63,8 @@ func (t *simTracker) serves(p *simPeer) bool {
 	return t != nil && t.up && !t.hung && !p.w.cut[pairKey(p.n, t.n)]
 }
 
-// dial looks for a tracker after a while: the targets, else the home one, and from 2 s after the loss any that is there.
+// dial looks for a tracker after a while: the targets, else the home one, and from 2 s after the loss any that is
+// there.
 func (c *simClient) dial(wait time.Duration) {
 	p := c.p
 	c.dials++

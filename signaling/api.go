@@ -123,8 +123,8 @@ type (
 		Err       error
 		Elsewhere bool // the port has a tracker that serves, to which the client goes
 	}
-	// Met tells of a serving tracker other than the one that the client is connected to; it comes again as long as the tracker
-	// is seen. Leader is zero for a stand-alone one.
+	// Met tells of a serving tracker other than the one that the client is connected to; it comes again as long as the
+	// tracker is seen. Leader is zero for a stand-alone one.
 	Met struct {
 		URLs   []string
 		Term   uint64

@@ -24,8 +24,8 @@ import (
 // Source is somewhere a tracker's address may come from.
 type Source struct {
 	Label string // for people: "named", "known", "LAN" …
-	// Find returns addresses in any form that ParseAddr takes, best first. It may take its time, until ctx is done, and may be
-	// called several times at once.
+	// Find returns addresses in any form that ParseAddr takes, best first. It may take its time, until ctx is done, and
+	// may be called several times at once.
 	Find func(ctx context.Context) []string
 	// Named says that the user chose these trackers.
 	Named bool
@@ -193,8 +193,8 @@ func (c *Client) List(ref any) { c.box.put(cmdList{ref}) }
 // Redial forgets the waiting and tries at once; a connection that is up is made anew.
 func (c *Client) Redial() { c.box.put(cmdRedial{}) }
 
-// Follow goes to a tracker, and leaves the present one when that one has admitted us. Who answers there must be the one who
-// leads it now; until then it is tried again and again. A Client that is there already only notes the addresses.
+// Follow goes to a tracker, and leaves the present one when that one has admitted us. Who answers there must be the one
+// who leads it now; until then it is tried again and again. A Client that is there already only notes the addresses.
 func (c *Client) Follow(t Target) {
 	t.URLs = slices.Clone(t.URLs)
 	c.box.put(cmdFollow{t})
@@ -203,8 +203,8 @@ func (c *Client) Follow(t Target) {
 // Ping asks the tracker for a sign of life: a Pong follows if it has one.
 func (c *Client) Ping() { c.box.put(cmdPing{}) }
 
-// Dialback asks the tracker whether it can reach a tracker of ours at a port of this machine. A Dialled follows if there is
-// a connection that lasts.
+// Dialback asks the tracker whether it can reach a tracker of ours at a port of this machine. A Dialled follows if
+// there is a connection that lasts.
 func (c *Client) Dialback(port uint16) { c.box.put(cmdDialback{port}) }
 
 // Close says goodbye to the tracker, closes everything and waits for it, at most until ctx is done. No event comes

@@ -246,7 +246,8 @@ func TestFollow(t *testing.T) {
 	}
 	await[Joined](p, "in its room there", nil)
 	p.Follow(to)
-	// No stand-alone tracker is there: it stays, and says no second hello, which would end its session, before it tries the next.
+	// No stand-alone tracker is there: it stays, and says no second hello, which would end its session, before it tries
+	// the next.
 	next, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -61,14 +61,14 @@ func (c *Client) follow(now time.Time, t Target) {
 	}
 	t.URLs = urls
 	if c.endRound != nil && c.target == nil && c.seeking != "" && slices.Contains(urls, c.seeking) {
-		// It is on its way there already, because the old tracker said so, too. To begin anew could leave a hello behind that
-		// throws out the next.
+		// It is on its way there already, because the old tracker said so, too. To begin anew could leave a hello
+		// behind that throws out the next.
 		c.target, c.failed = &t, 0
 		return
 	}
 	if old := c.target; old != nil && old.Leader == t.Leader {
-		// What a leader that was not reached yet says again makes up for no failure: else one that says it often enough is never
-		// found out, and can have many dial wherever it likes.
+		// What a leader that was not reached yet says again makes up for no failure: else one that says it often enough
+		// is never found out, and can have many dial wherever it likes.
 		c.target = &t
 		if c.endRound != nil || c.stopped || c.round == 0 || slices.Equal(old.URLs, urls) || c.backoff.Tries() > quickRounds {
 			return
@@ -242,7 +242,8 @@ func (c *Client) lost(now time.Time, why error) {
 	if s.bye != nil {
 		switch {
 		case s.bye.Status == Conflict && s.bye.Process == c.process:
-			// Our own doing: the tracker has read the hello of an attempt that was given up, or of one that is under way.
+			// Our own doing: the tracker has read the hello of an attempt that was given up, or of one that is under
+			// way.
 			c.moved = true
 			if c.endRound != nil {
 				return // its end will tell

@@ -40,8 +40,8 @@ type conn struct {
 	final    bool // the close frame is in pending or written
 	held     bool // in parking.lazy
 
-	// While it is parked, the owner has the socket, too, and what the reader has otherwise; see parked.go. Then there are no Conn,
-	// nc, raw and try.
+	// While it is parked, the owner has the socket, too, and what the reader has otherwise; see parked.go. Then there
+	// are no Conn, nc, raw and try.
 	parked  bool
 	blocked bool // the socket does not take all of pending
 	fd      int
@@ -176,8 +176,9 @@ func (t *Tracker) touch(c *conn) {
 	}
 }
 
-// cut ends a connection for its own fault, with last, if that is not nil, and a bye. If it is for reading slowly, what waited is dropped, and
-// there is little time to take the rest. All others have their answers first: that a writer is at work tells nothing about them.
+// cut ends a connection for its own fault, with last, if that is not nil, and a bye. If it is for reading slowly, what
+// waited is dropped, and there is little time to take the rest. All others have their answers first: that a writer is
+// at work tells nothing about them.
 func (t *Tracker) cut(c *conn, last []byte, why *ByeNote) {
 	if c.final {
 		return

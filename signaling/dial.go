@@ -83,8 +83,8 @@ type opening struct {
 	dialer  *websocket.Dialer
 }
 
-// open connects to the tracker at url and says hello, until ctx ends. If conn is not nil, it is a connection to there, and
-// is used, or closed.
+// open connects to the tracker at url and says hello, until ctx ends. If conn is not nil, it is a connection to there,
+// and is used, or closed.
 func (o *opening) open(ctx context.Context, url string, conn net.Conn) (*websocket.Conn, *HelloAnswer, error) {
 	dialer := o.dialer
 	if conn != nil {

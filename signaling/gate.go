@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// gate bounds what one address may have of the HTTP server before the hub knows of it: connections that are no WebSocket yet, each of
-// which takes a file and a goroutine until it times out, and requests. Else one machine could take all the files that the
-// tracker may open, and keep it busy with pages. The server calls it from its goroutines.
+// gate bounds what one address may have of the HTTP server before the hub knows of it: connections that are no
+// WebSocket yet, each of which takes a file and a goroutine until it times out, and requests. Else one machine could
+// take all the files that the tracker may open, and keep it busy with pages. The server calls it from its goroutines.
 type gate struct {
 	limits Limits // with defaults
 
@@ -38,8 +38,8 @@ func newGate(l Limits) *gate {
 	return &gate{limits: l, from: map[netip.Addr]*caller{}, sweep: sweepCallers}
 }
 
-// most is how many connections an address may have here: as many as the hub lets it have, and as many that wait for an answer or to
-// be refused; noLimit if it may do as it likes.
+// most is how many connections an address may have here: as many as the hub lets it have, and as many that wait for an
+// answer or to be refused; noLimit if it may do as it likes.
 func (g *gate) most(a netip.Addr) int {
 	most := g.limits.PerAddress
 	if a.IsLoopback() {
@@ -51,7 +51,8 @@ func (g *gate) most(a netip.Addr) int {
 	return 2 * most
 }
 
-// callerAt is the caller at an address as net/http writes it, made if need be; nil if it may do as it likes. g.mu is held.
+// callerAt is the caller at an address as net/http writes it, made if need be; nil if it may do as it likes. g.mu is
+// held.
 func (g *gate) callerAt(remote string, now time.Time) (c *caller, most int) {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
@@ -72,7 +73,8 @@ func (g *gate) callerAt(remote string, now time.Time) (c *caller, most int) {
 	return c, most
 }
 
-// conn is http.Server.ConnState: it closes a connection that is one too many. What is closed or becomes a WebSocket counts no more.
+// conn is http.Server.ConnState: it closes a connection that is one too many. What is closed or becomes a WebSocket
+// counts no more.
 func (g *gate) conn(nc net.Conn, state http.ConnState) {
 	if state == http.StateActive || state == http.StateIdle {
 		return

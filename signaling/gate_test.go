@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// One address takes connections and says nothing on them: it gets twice what it may have as WebSockets, and not all the files that the
-// tracker may open. It also asks for pages as fast as it can, and is told to wait. Who has a WebSocket is served on.
+// One address takes connections and says nothing on them: it gets twice what it may have as WebSockets, and not all the
+// files that the tracker may open. It also asks for pages as fast as it can, and is told to wait. Who has a WebSocket
+// is served on.
 func TestOneAddressAtTheGate(t *testing.T) {
 	tr := testTracker(t, func(c *TrackerConfig) {
 		c.Limits, c.Handshake = Limits{PerLoopback: 4, Rate: 1, Burst: 20}, time.Minute

@@ -106,8 +106,8 @@ func TestTrackersThatSendToEachOther(t *testing.T) {
 	}
 }
 
-// What answers at a port, or that nothing listens there, must not show in how long a dial-back takes: from behind one address a
-// client could look at the ports of others, from behind a proxy at those of the tracker's own machine.
+// What answers at a port, or that nothing listens there, must not show in how long a dial-back takes: from behind one
+// address a client could look at the ports of others, from behind a proxy at those of the tracker's own machine.
 func TestADialbackIsNoPortScanner(t *testing.T) {
 	tr := testTracker(t, nil)
 	for what, addr := range map[string]string{"a closed port": local(freePort(t)), "a tracker": tr.Addr().String()} {
@@ -161,7 +161,8 @@ func TestAStandaloneTrackerGetsToAHighTermAtOnce(t *testing.T) {
 	}
 }
 
-// One client, or many behind one address, must not keep a tracker so busy with dialling back that it does so for nobody else.
+// One client, or many behind one address, must not keep a tracker so busy with dialling back that it does so for nobody
+// else.
 func TestOneAddressDoesNotTakeAllDials(t *testing.T) {
 	h, now, out := NewHub(HubConfig{Limits: Limits{Rate: -1}}), time.Unix(1000, 0), &HubOutput{}
 	conn := ConnID(0)

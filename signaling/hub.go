@@ -259,8 +259,8 @@ func (h *Hub) request(now time.Time, in HubRequest, out *HubOutput) {
 	}
 }
 
-// cost is what a request of p, nil before its hello, takes from its connection's Bucket: more for what makes more work, as a
-// name does that all rooms are told of.
+// cost is what a request of p, nil before its hello, takes from its connection's Bucket: more for what makes more work,
+// as a name does that all rooms are told of.
 func cost(in HubRequest, p *hubPeer) float64 {
 	n := 1 + float64(in.Size>>10)
 	switch in.Req.(type) {

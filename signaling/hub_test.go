@@ -224,8 +224,9 @@ func (s *stage) step(in HubInput) {
 	}
 }
 
-// TestEverySignalIsAnsweredOnce has peers come, go and signal while the tracker serves, stands by and serves again: whoever stays to hear
-// it gets one answer to each signal, OK if and only if it was handed over, and before a client's patience ends.
+// TestEverySignalIsAnsweredOnce has peers come, go and signal while the tracker serves, stands by and serves again:
+// whoever stays to hear it gets one answer to each signal, OK if and only if it was handed over, and before a client's
+// patience ends.
 func TestEverySignalIsAnsweredOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := NewHub(HubConfig{Seed: 1, Limits: Limits{Rate: -1}})

@@ -44,8 +44,8 @@ type (
 		Conn ConnID
 		Seen time.Time
 	}
-	// HubMoved makes the hub stand by: it sends everybody, and whoever comes later, to another tracker, until HubServe. An
-	// empty Tracker: nobody is known.
+	// HubMoved makes the hub stand by: it sends everybody, and whoever comes later, to another tracker, until HubServe.
+	// An empty Tracker: nobody is known.
 	HubMoved struct {
 		Tracker string
 		Term    uint64
@@ -72,8 +72,8 @@ type HubSend struct {
 	Msg  Message
 }
 
-// HubOutput collects what a Step wants done: first Send, in order, then Close; Dial whenever it can be. Wake is when the
-// hub wants its next Step at the latest; zero means never. The caller empties Send, Close and Dial.
+// HubOutput collects what a Step wants done: first Send, in order, then Close; Dial whenever it can be. Wake is when
+// the hub wants its next Step at the latest; zero means never. The caller empties Send, Close and Dial.
 type HubOutput struct {
 	Send  []HubSend
 	Close []ConnID

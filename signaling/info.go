@@ -109,8 +109,8 @@ func DecodeGreeting(b []byte) (Greeting, error) {
 	return g, nil
 }
 
-// Ask asks the tracker at a URL, as ParseAddr gives it, what it is; with a greeting it introduces the own tracker to it.
-// It reads at most 8 KiB, follows no redirection, and ends with ctx, which should have a deadline. dial is like
+// Ask asks the tracker at a URL, as ParseAddr gives it, what it is; with a greeting it introduces the own tracker to
+// it. It reads at most 8 KiB, follows no redirection, and ends with ctx, which should have a deadline. dial is like
 // net.Dialer.DialContext; nil is that.
 func Ask(ctx context.Context, dial func(ctx context.Context, network, addr string) (net.Conn, error), url string, g *Greeting) (Info, error) {
 	to, err := targetOf(url)

@@ -118,8 +118,8 @@ func refusedWith(t *testing.T, tr *Tracker) *ByeNote {
 	return bye
 }
 
-// TestStandbyLeadsAndStepsDown is a tracker's life: it stands by, serves with those that were there before, steps down, and serves
-// again.
+// TestStandbyLeadsAndStepsDown is a tracker's life: it stands by, serves with those that were there before, steps down,
+// and serves again.
 func TestStandbyLeadsAndStepsDown(t *testing.T) {
 	self, other := wire.IDOf(testKey(1)), wire.IDOf(testKey(2))
 	peers := make(chan wire.PeerID, 100)
@@ -266,8 +266,8 @@ func TestDialback(t *testing.T) {
 	}
 }
 
-// TestDialbackStaysAtTheObservedAddress has a client that dials from one address of the machine, while its tracker listens on
-// another.
+// TestDialbackStaysAtTheObservedAddress has a client that dials from one address of the machine, while its tracker
+// listens on another.
 func TestDialbackStaysAtTheObservedAddress(t *testing.T) {
 	self := wire.IDOf(testKey(1))
 	tr := testTracker(t, nil)

@@ -31,8 +31,8 @@ func (b *mailbox) put(m any) bool {
 	return ok
 }
 
-// putWait is put, but while too much waits it holds its caller back until done is closed: then a tracker that says more than
-// its client can take in waits, too.
+// putWait is put, but while too much waits it holds its caller back until done is closed: then a tracker that says more
+// than its client can take in waits, too.
 func (b *mailbox) putWait(m any, done <-chan struct{}) {
 	for {
 		b.mu.Lock()

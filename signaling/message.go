@@ -47,8 +47,8 @@ type (
 		Agent  string   // program and version, for people, at most MaxAgent bytes
 		Sig    [64]byte // Ed25519 over HelloText
 		Resume bool     // the client had a session before and wants its rooms back
-		// Process is a random number of the client's process, so that it can tell its own late attempt from another process
-		// with the same identity; zero: not told.
+		// Process is a random number of the client's process, so that it can tell its own late attempt from another
+		// process with the same identity; zero: not told.
 		Process uuid.UUID
 	}
 	// JoinRequest enters a room. It may be repeated, and then confirms the membership.
@@ -161,8 +161,8 @@ type (
 		Term   uint64
 		Leader wire.PeerID
 	}
-	// ByeNote is the tracker's last message on a connection, and says why. With Moved, Tracker is where to go; empty: the
-	// tracker knows of none.
+	// ByeNote is the tracker's last message on a connection, and says why. With Moved, Tracker is where to go; empty:
+	// the tracker knows of none.
 	ByeNote struct {
 		Status  Status
 		Text    string

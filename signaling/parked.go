@@ -10,8 +10,8 @@ import (
 
 // This file is the owner's part in parked connections. A connection that has said hello and has nothing unusual about
 // it is parked: it has no goroutine, and the owner itself reads from its socket and writes to it, neither of which
-// waits. That is what makes relaying cheap: a system call to read, one to write, and nobody to wake. Whatever does not fit (a
-// message in pieces, a client that does not read) takes the connection out again, and it is served by goroutines
+// waits. That is what makes relaying cheap: a system call to read, one to write, and nobody to wake. Whatever does not
+// fit (a message in pieces, a client that does not read) takes the connection out again, and it is served by goroutines
 // as in conn.go and connread.go until it is idle. So is TLS, and everything where there is no poller.
 
 // parking is the owner's state of it.
@@ -34,9 +34,9 @@ type parking struct {
 
 const (
 	sweepTime = 250 * time.Millisecond
-	// lazyTime is how long the answer OK to a signal waits, at least and half of it at most, for something that goes
-	// to the same client and costs a write anyway. Nobody waits for it: what tells a peer that its signal arrived is the other
-	// peer's, and a refusal is not held.
+	// lazyTime is how long the answer OK to a signal waits, at least and half of it at most, for something that goes to
+	// the same client and costs a write anyway. Nobody waits for it: what tells a peer that its signal arrived is the
+	// other peer's, and a refusal is not held.
 	lazyTime = 120 * time.Millisecond
 )
 

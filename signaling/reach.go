@@ -11,7 +11,8 @@ import (
 
 // This file says where others would find a tracker that is on this machine.
 
-// ownAddresses are this machine's addresses on the named interfaces, on all if none is named, without those of the loopback.
+// ownAddresses are this machine's addresses on the named interfaces, on all if none is named, without those of the
+// loopback.
 func ownAddresses(interfaces []string) []netip.Addr {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -62,8 +63,8 @@ func onThisMachine(tracker string) bool {
 // nearDial is how long a connection from this machine to itself may take.
 const nearDial = 100 * time.Millisecond
 
-// othersReach is where others reach the tracker that is at a URL from here: there, or where that is of this machine alone, at
-// those of this machine's addresses that it listens on. It ends with the URL itself.
+// othersReach is where others reach the tracker that is at a URL from here: there, or where that is of this machine
+// alone, at those of this machine's addresses that it listens on. It ends with the URL itself.
 func othersReach(ctx context.Context, dial dialFunc, tracker string, interfaces []string) []string {
 	ip, port := hostOf(tracker)
 	if !ip.IsLoopback() {

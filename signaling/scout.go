@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// This file is how a Station looks for other trackers than the one it is connected to: the home tracker that is back, and
-// the leaders of other groups, whom a broken network hid.
+// This file is how a Station looks for other trackers than the one it is connected to: the home tracker that is back,
+// and the leaders of other groups, whom a broken network hid.
 
 // MaxScouted is the most addresses that Scout takes.
 const MaxScouted = 32
@@ -19,8 +19,8 @@ const (
 	// scoutDial is how long a tracker has to accept a connection, scoutAsk how long to answer in all.
 	scoutDial = 300 * time.Millisecond
 	scoutAsk  = time.Second
-	// scoutEvery is how often a leader asks at one address that it was told, or that the user named; sweepEvery how often
-	// at those that the other sources find. Others look every followEvery to twice that.
+	// scoutEvery is how often a leader asks at one address that it was told, or that the user named; sweepEvery how
+	// often at those that the other sources find. Others look every followEvery to twice that.
 	scoutEvery  = 400 * time.Millisecond
 	sweepEvery  = 5 * time.Second
 	followEvery = 2 * time.Second
@@ -126,7 +126,8 @@ func (s *Station) look(now time.Time) {
 	})
 }
 
-// sweep asks at what the sources find that the user did not name: trackers of former times, of the LAN, of this machine.
+// sweep asks at what the sources find that the user did not name: trackers of former times, of the LAN, of this
+// machine.
 func (s *Station) sweep(now time.Time) {
 	sc := &s.scout
 	sc.sweepAt = now.Add(sweepEvery)

@@ -127,8 +127,8 @@ func (p *plan) round(ctx context.Context, trying func(candidate)) (found *sessio
 	return nil, named, failure(errs)
 }
 
-// reach attempts the first candidates in the order in which they accept connections: they are one tracker's addresses, and
-// not all of them need to lead there from here.
+// reach attempts the first candidates in the order in which they accept connections: they are one tracker's addresses,
+// and not all of them need to lead there from here.
 func (p *plan) reach(ctx context.Context, errs *[]error, attempt func(candidate, *Target, net.Conn) *session) *session {
 	if len(p.first) < 2 {
 		for _, c := range p.first {

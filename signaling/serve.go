@@ -17,8 +17,8 @@ import (
 // This file is a tracker's part in an election: it stands by or serves, and it may listen in other places.
 
 // Lead begins to serve, or while serving changes term, leader and proof, and tells the clients. A proof longer than
-// MaxProof is left out. Members count only when it begins, and nobody may change them any more. It returns at once; whoever
-// connects after that is served.
+// MaxProof is left out. Members count only when it begins, and nobody may change them any more. It returns at once;
+// whoever connects after that is served.
 func (t *Tracker) Lead(l Lead) {
 	if len(l.Proof) > MaxProof {
 		t.log.Error("proof of leadership is too long, and is left out", "size", len(l.Proof), "most", MaxProof)
@@ -170,8 +170,9 @@ func (t *Tracker) Rebind(listen string) error {
 const dialTime = time.Second
 
 // dialBack dials a client's observed address, and never another, at the port that it names, and asks whose tracker is
-// there. Neither the answer nor how long it takes tells a port that nobody listens on from one where something else does, so
-// that a client behind the same address as others (a proxy's is the tracker's own machine) learns nothing about them.
+// there. Neither the answer nor how long it takes tells a port that nobody listens on from one where something else
+// does, so that a client behind the same address as others (a proxy's is the tracker's own machine) learns nothing
+// about them.
 func (t *Tracker) dialBack(d HubDial) {
 	in := HubDialled{Conn: d.Conn, ID: d.ID}
 	c := t.byID[d.Conn]

@@ -157,8 +157,8 @@ func (s *session) fail(why error) {
 	})
 }
 
-// hungUp says whether a session ended because the tracker's side closed it, as opposed to having fallen silent or talked
-// nonsense.
+// hungUp says whether a session ended because the tracker's side closed it, as opposed to having fallen silent or
+// talked nonsense.
 func hungUp(why error) bool {
 	var closed *websocket.CloseError
 	return errors.As(why, &closed) || errors.Is(why, io.EOF) || errors.Is(why, io.ErrUnexpectedEOF) ||

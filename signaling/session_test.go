@@ -15,7 +15,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// pipeTracker is a tracker in a bubble: it admits whoever dials, and then does what a test wants. Nobody else is there to dial.
+// pipeTracker is a tracker in a bubble: it admits whoever dials, and then does what a test wants. Nobody else is there
+// to dial.
 type pipeTracker struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -88,7 +89,8 @@ func (p *pipeTracker) Close() error {
 
 func (p *pipeTracker) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5000} }
 
-// A tracker that greets and then freezes, as a stopped process does, is noticed in time: its kernel still takes what is sent.
+// A tracker that greets and then freezes, as a stopped process does, is noticed in time: its kernel still takes what is
+// sent.
 func TestTrackerFallsSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const ping = 100 * time.Millisecond
@@ -106,7 +108,8 @@ func TestTrackerFallsSilent(t *testing.T) {
 	})
 }
 
-// hungUpConn is a connection whose other side, once it hung up, is noticed by a write before what it said last has been read.
+// hungUpConn is a connection whose other side, once it hung up, is noticed by a write before what it said last has been
+// read.
 type hungUpConn struct {
 	net.Conn
 	hungUp atomic.Bool

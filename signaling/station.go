@@ -29,8 +29,8 @@ type HostConfig struct {
 	// PortsTried, else any.
 	Listen string
 	LAN    bool // announce it on the local network while it leads, on Client.Interfaces
-	// Standby is how long after the first connection to a tracker the own one is bound, so that the start is not slower for it;
-	// default 100 ms.
+	// Standby is how long after the first connection to a tracker the own one is bound, so that the start is not slower
+	// for it; default 100 ms.
 	Standby time.Duration
 }
 
@@ -57,8 +57,8 @@ const (
 // Station is everything that a peer has to do with trackers: its Client, its own Tracker, which stands by or leads, the
 // announcement of that on the LAN, and the search for other trackers.
 //
-// One goroutine owns it; every method only posts, except Close, which waits. What takes time (asking other trackers, binding
-// where others may have the port, the LAN) has goroutines of its own, which only post, too.
+// One goroutine owns it; every method only posts, except Close, which waits. What takes time (asking other trackers,
+// binding where others may have the port, the LAN) has goroutines of its own, which only post, too.
 type Station struct {
 	// Immutable.
 	cfg    StationConfig
@@ -133,8 +133,8 @@ func NewStation(cfg StationConfig) *Station {
 	return s
 }
 
-// others finds what find does but the own tracker: while that stands by it leads nowhere, and while it leads the client needs
-// no search to go there.
+// others finds what find does but the own tracker: while that stands by it leads nowhere, and while it leads the client
+// needs no search to go there.
 func (s *Station) others(find func(context.Context) []string) func(context.Context) []string {
 	return func(ctx context.Context) []string {
 		found := find(ctx)
@@ -183,8 +183,8 @@ func (s *Station) Ping() { s.client.Ping() }
 // Follow goes to another tracker, as Client.Follow does. Whoever comes to the own tracker is sent there, too.
 func (s *Station) Follow(t Target) { s.box.put(stationFollow{t}) }
 
-// Lead makes this peer's tracker serve, under another term if it serves already, and has the client go there. Leading or
-// LeadFailed follows.
+// Lead makes this peer's tracker serve, under another term if it serves already, and has the client go there. Leading
+// or LeadFailed follows.
 func (s *Station) Lead(l Lead) { s.box.put(stationLead{l}) }
 
 // StepDown ends that: everybody is sent to another tracker, and whoever comes later.
@@ -201,7 +201,8 @@ func (s *Station) Scout(urls []string) {
 	s.box.put(stationScout{slices.Clone(urls[:min(len(urls), MaxScouted)])})
 }
 
-// Close says goodbye to the tracker, ends the own one, and waits for it, at most until ctx is done. No event comes after it.
+// Close says goodbye to the tracker, ends the own one, and waits for it, at most until ctx is done. No event comes
+// after it.
 func (s *Station) Close(ctx context.Context) error {
 	s.box.put(stationClose{})
 	s.begin.Do(func() { go s.own() }) // never started: there is still an owner to end
@@ -363,7 +364,8 @@ func (s *Station) changed(now time.Time, ev StateChanged) {
 	}
 }
 
-// tellHome tells a stand-alone tracker the term. One that is told too seldom is told again by whoever sees its low term.
+// tellHome tells a stand-alone tracker the term. One that is told too seldom is told again by whoever sees its low
+// term.
 func (s *Station) tellHome(m stationHome) {
 	if s.telling >= maxTelling {
 		return

@@ -61,7 +61,8 @@ func (h *HostConfig) listening() (host string, first, last int, err error) {
 	return host, first, last, nil
 }
 
-// bindOwn binds the own tracker at the first port that is free. What taken says of one that is not ends the search if it is true.
+// bindOwn binds the own tracker at the first port that is free. What taken says of one that is not ends the search if
+// it is true.
 func (s *Station) bindOwn(standby bool, l Lead, taken func(port int) bool) (*Tracker, error) {
 	host, first, last, err := s.cfg.Host.listening()
 	if err != nil {
@@ -85,8 +86,8 @@ func (s *Station) bindOwn(standby bool, l Lead, taken func(port int) bool) (*Tra
 	}
 }
 
-// admitted is called by the own tracker's owner for each peer that it admits, with its address. One on this machine shows that the
-// tracker can be reached as long as nobody has tried from elsewhere.
+// admitted is called by the own tracker's owner for each peer that it admits, with its address. One on this machine
+// shows that the tracker can be reached as long as nobody has tried from elsewhere.
 func (s *Station) admitted(p wire.PeerID, from netip.Addr) {
 	if p == s.self || s.peers.Load() || s.unreached.Load() && (from.IsLoopback() || slices.Contains(ownAddresses(nil), from)) {
 		return
@@ -137,8 +138,8 @@ func (s *Station) lead(now time.Time, l Lead) {
 	}
 }
 
-// bindToLead binds a tracker and has it serve. When many peers start at once on a machine, the port decides which of them is
-// the tracker: who finds it taken by one goes there.
+// bindToLead binds a tracker and has it serve. When many peers start at once on a machine, the port decides which of
+// them is the tracker: who finds it taken by one goes there.
 func (s *Station) bindToLead(l Lead) stationBound {
 	var elsewhere Target
 	// Where members are to be expected, it begins to serve by Lead below; else it does so at once, for those who ask.
@@ -298,7 +299,8 @@ func (s *Station) point(m Move) {
 	}
 }
 
-// replace takes over the port of a tracker on this machine that is gone, so that those who know only that find this one.
+// replace takes over the port of a tracker on this machine that is gone, so that those who know only that find this
+// one.
 func (s *Station) replace(now time.Time, urls []string) {
 	h := &s.host
 	host, _, _, err := s.cfg.Host.listening()
@@ -462,8 +464,8 @@ func (s *Station) dialled(now time.Time, ev Dialled) {
 	}
 }
 
-// ownURLs is where others reach the own tracker, best first: where another tracker reached it, this machine's addresses, and
-// last the loopback, for those on this machine.
+// ownURLs is where others reach the own tracker, best first: where another tracker reached it, this machine's
+// addresses, and last the loopback, for those on this machine.
 func (s *Station) ownURLs() []string {
 	t := s.host.tracker
 	var urls []string

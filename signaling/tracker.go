@@ -56,8 +56,8 @@ type TrackerConfig struct {
 	Self wire.PeerID
 	// Standby begins without serving: whoever comes is sent on, or away while no tracker is known.
 	Standby bool
-	// OnPeer hears of every admitted hello and where it came from, OnMeet of every greeting of another tracker, OnYield of a program on this machine
-	// that wants the port (nil: it is refused). The owner calls them; they must not block.
+	// OnPeer hears of every admitted hello and where it came from, OnMeet of every greeting of another tracker, OnYield
+	// of a program on this machine that wants the port (nil: it is refused). The owner calls them; they must not block.
 	OnPeer  func(wire.PeerID, netip.Addr)
 	OnMeet  func(Greeting)
 	OnYield func()

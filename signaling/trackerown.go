@@ -181,7 +181,8 @@ func (t *Tracker) settle() {
 	t.later, t.parking.broken = nil, nil
 }
 
-// flush writes to every parked connection that has something to write, and starts a writer for the others that have none.
+// flush writes to every parked connection that has something to write, and starts a writer for the others that have
+// none.
 func (t *Tracker) flush() {
 	for t.settle(); len(t.dirty) > 0; t.settle() {
 		for i := 0; i < len(t.dirty); i++ {
@@ -210,8 +211,8 @@ func (t *Tracker) count() {
 	}
 }
 
-// end is the owner's last act: everybody is told, has half a second to take it, and is closed. What was asked of the tracker before it
-// was stopped comes first: it may be where everybody is to go.
+// end is the owner's last act: everybody is told, has half a second to take it, and is closed. What was asked of the
+// tracker before it was stopped comes first: it may be where everybody is to go.
 func (t *Tracker) end() {
 	for range len(t.inbox) { // only the owner takes
 		t.handle(<-t.inbox)

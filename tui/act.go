@@ -22,7 +22,8 @@ func (m *Model) enterLine() {
 	m.act(action)
 }
 
-// giveBack puts the last of what was typed in vain back into the input of a room, unless there is something by now. All of it is in the input history.
+// giveBack puts the last of what was typed in vain back into the input of a room, unless there is something by now. All
+// of it is in the input history.
 func (m *Model) giveBack(r *room, said []string) {
 	input := &r.draft
 	if r == m.room() {

@@ -43,9 +43,9 @@ type Config struct {
 
 // App is the screen: a Model, and tview to draw it.
 //
-// Its Model is owned by tview's event loop. Everybody else leaves Msgs in a mailbox; a pump goroutine wakes the loop for
-// them, at most once a frame. The pump alone calls QueueUpdate, and the pump alone stops tview, as the last thing it does:
-// so nothing waits for a loop that has ended, which QueueUpdate would do for ever.
+// Its Model is owned by tview's event loop. Everybody else leaves Msgs in a mailbox; a pump goroutine wakes the loop
+// for them, at most once a frame. The pump alone calls QueueUpdate, and the pump alone stops tview, as the last thing
+// it does: so nothing waits for a loop that has ended, which QueueUpdate would do for ever.
 type App struct {
 	cfg   Config
 	model *Model
@@ -159,8 +159,8 @@ func newScreen(term string) (tcell.Screen, error) {
 	return tcell.NewScreen() // knows of more kinds of terminals, or says why not
 }
 
-// unpadded describes a terminal that needs no time for what it is told. Of old ones, whose names live on (vt100), it is known how long they took, and tcell
-// would sleep for that, many times in each redraw.
+// unpadded describes a terminal that needs no time for what it is told. Of old ones, whose names live on (vt100), it is
+// known how long they took, and tcell would sleep for that, many times in each redraw.
 func unpadded(term string) (*terminfo.Terminfo, error) {
 	info, err := tcell.LookupTerminfo(term)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// How long it takes until one knows who is in a room. The tracker tells some of them, neighbours tell the rest when links are up.
+// How long it takes until one knows who is in a room. The tracker tells some of them, neighbours tell the rest when
+// links are up.
 const (
 	listQuiet   = time.Second      // all are known whom the room is said to have, and nobody else came for so long
 	listShort   = 4 * time.Second  // nobody came for so long, though the room is said to have more
@@ -16,8 +17,9 @@ const (
 	namesJoined = ", "
 )
 
-// Arrivals tells who was in a room already when one came into it from who comes later. What is known of a room comes in pieces, so whoever one hears of
-// until no more come for a moment was there. The zero value is a room that was just entered.
+// Arrivals tells who was in a room already when one came into it from who comes later. What is known of a room comes in
+// pieces, so whoever one hears of until no more come for a moment was there. The zero value is a room that was just
+// entered.
 type Arrivals struct {
 	settled     bool
 	tracked     time.Time // since when there is a tracker that would tell; zero: there is none yet
@@ -32,7 +34,8 @@ func (a *Arrivals) Tracked(now time.Time) {
 	}
 }
 
-// Came takes note of so many who are in the room, which is said to have count members, oneself included. It reports whether they have come only now.
+// Came takes note of so many who are in the room, which is said to have count members, oneself included. It reports
+// whether they have come only now.
 func (a *Arrivals) Came(now time.Time, people, count int) bool {
 	if a.settled {
 		return true

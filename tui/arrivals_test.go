@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Whoever comes into a room is told once who is there, however long that takes to become known; who comes after that has joined.
+// Whoever comes into a room is told once who is there, however long that takes to become known; who comes after that
+// has joined.
 func TestWhoIsHere(t *testing.T) {
 	type step struct {
 		after time.Duration

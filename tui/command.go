@@ -121,8 +121,8 @@ func in0(a Action) func(request) (Action, error) {
 }
 
 // Parse reads a line that was typed in room (a canonical name, or empty where there is none). A line that starts with
-// '/' is a command, '//' says a literal slash, anything else is said in the room. An empty line is nil, nil. An unknown command is
-// an error, never a message; so is a text that is too long.
+// '/' is a command, '//' says a literal slash, anything else is said in the room. An empty line is nil, nil. An unknown
+// command is an error, never a message; so is a text that is too long.
 func Parse(line, room string) (Action, error) {
 	line = cleanInput(line)
 	if strings.TrimSpace(line) == "" {

@@ -23,8 +23,8 @@ func (m *Model) invited(msg Invitation) {
 	}
 }
 
-// codePage is the page of a QR code on a screen of w by h cells: its title, and the most complete code that fits below, or
-// the reason why there is none.
+// codePage is the page of a QR code on a screen of w by h cells: its title, and the most complete code that fits below,
+// or the reason why there is none.
 func (m *Model) codePage(w, h int) (title string, code []string, why string) {
 	o := m.overlay
 	title = "Scan to come into " + o.text + "; any key closes"

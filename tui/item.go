@@ -68,7 +68,8 @@ type place struct {
 	peer  string
 }
 
-// before is the order of the log: by clock, then by key. IDs are base32 (RFC 4648), which has the digits behind the letters.
+// before is the order of the log: by clock, then by key. IDs are base32 (RFC 4648), which has the digits behind the
+// letters.
 func (a place) before(b place) bool {
 	if a.order != b.order {
 		return a.order < b.order

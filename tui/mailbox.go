@@ -2,7 +2,8 @@ package tui
 
 import "sync"
 
-// maxMail bounds the Msgs that wait for the screen. It is reached only when the terminal has stopped (Ctrl+S, a hung ssh).
+// maxMail bounds the Msgs that wait for the screen. It is reached only when the terminal has stopped (Ctrl+S, a hung
+// ssh).
 const maxMail = 1 << 16
 
 // mailbox is where everybody may leave a Msg for the screen without waiting for it.

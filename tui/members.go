@@ -72,8 +72,8 @@ func (r *room) people() []Member {
 	return r.sorted
 }
 
-// allLinked is the most people of a room that all have links with each other; in a larger one each has links with some, and what
-// they say goes from one to the next.
+// allLinked is the most people of a room that all have links with each other; in a larger one each has links with some,
+// and what they say goes from one to the next.
 const allLinked = 6
 
 // meshed reports whether the members of a room without a link are reached through others.

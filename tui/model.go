@@ -33,8 +33,8 @@ type Effects struct {
 	Redraw  bool  // paint every cell anew
 }
 
-// Model is the whole state of the screen. It is a pure value: its owner tells it the time and what happened, and draws what
-// it holds. It is not safe for concurrent use.
+// Model is the whole state of the screen. It is a pure value: its owner tells it the time and what happened, and draws
+// what it holds. It is not safe for concurrent use.
 type Model struct {
 	cfg  ModelConfig
 	keys map[string]string

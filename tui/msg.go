@@ -140,16 +140,18 @@ type (
 		Title string
 		Lines []string
 	}
-	// Invitation answers /invite. Link is for others to use; empty where there is none, and Note says why. Note is what else
-	// is to be known. Codes are the link as QR codes, the most complete first: those that follow name fewer addresses, and are
-	// smaller. A code is rows of half blocks, light on dark. They are there if /invite asked for them.
+	// Invitation answers /invite. Link is for others to use; empty where there is none, and Note says why. Note is what
+	// else is to be known. Codes are the link as QR codes, the most complete first: those that follow name fewer
+	// addresses, and are smaller. A code is rows of half blocks, light on dark. They are there if /invite asked for
+	// them.
 	Invitation struct {
 		Room  string
 		Link  string
 		Note  string
 		Codes [][]string
 	}
-	// Entering says that the user wants into a room by another way than Join: it comes into view as soon as it is entered.
+	// Entering says that the user wants into a room by another way than Join: it comes into view as soon as it is
+	// entered.
 	Entering struct{ Room string }
 	// Rooms answers /list. It also feeds completion.
 	Rooms struct{ Rooms []RoomInfo }
@@ -159,8 +161,8 @@ type (
 		Room    string
 		Missing int
 	}
-	// Page answers AskPage, with its Ask: lines of a room's log, in order, none of them left out in between. First says that the log
-	// holds nothing before them, Last nothing after. Err says why there are none.
+	// Page answers AskPage, with its Ask: lines of a room's log, in order, none of them left out in between. First says
+	// that the log holds nothing before them, Last nothing after. Err says why there are none.
 	Page struct {
 		Ask         uint64
 		Room        string
@@ -168,14 +170,15 @@ type (
 		First, Last bool
 		Err         string
 	}
-	// Older answers FetchOlder: that many lines came from other peers, and are in the log. Where none did, Why says why; empty: there
-	// are no older ones.
+	// Older answers FetchOlder: that many lines came from other peers, and are in the log. Where none did, Why says
+	// why; empty: there are no older ones.
 	Older struct {
 		Room  string
 		Lines int
 		Why   string
 	}
-	// Found answers Search, with its Ask: some hits more, and whether there may be more behind them. Err says why there are none.
+	// Found answers Search, with its Ask: some hits more, and whether there may be more behind them. Err says why there
+	// are none.
 	Found struct {
 		Ask  uint64
 		Hits []Hit
@@ -192,7 +195,8 @@ type (
 		NoMic    bool // there is no microphone
 		NoOutput bool // there is no loudspeaker
 	}
-	// VoiceMember tells of somebody's voice, one's own too. Count is everybody in the room's voice after it, oneself included.
+	// VoiceMember tells of somebody's voice, one's own too. Count is everybody in the room's voice after it, oneself
+	// included.
 	VoiceMember struct {
 		Room   string
 		Member Member
@@ -236,7 +240,8 @@ const (
 	VoiceUndeafened VoiceState = "undeafened"
 )
 
-// Hit is a line that was found. Text is a part of it, and Spans are the words in that: from and to, in bytes, ascending.
+// Hit is a line that was found. Text is a part of it, and Spans are the words in that: from and to, in bytes,
+// ascending.
 type Hit struct {
 	Line  Line
 	Text  string
@@ -305,7 +310,8 @@ type (
 	AskTopic struct{ Room string }
 	// Connect connects to a tracker at an address, by hand: "host", "host:port", a ws:// URL, or an invitation.
 	Connect struct{ Addr string }
-	// Invite asks for a link by which others come into Room, and with Code for a QR code of it (answer with Invitation).
+	// Invite asks for a link by which others come into Room, and with Code for a QR code of it (answer with
+	// Invitation).
 	Invite struct {
 		Room string
 		Code bool
@@ -317,8 +323,8 @@ type (
 	// Version asks which version this is (answer with Notice).
 	Version struct{}
 
-	// AskPage wants Lines lines of a room's log (answer with Page), counted from the line (Order, Peer), which is left out, but
-	// with PageAround in the middle. The Model asks one question at a time for each room.
+	// AskPage wants Lines lines of a room's log (answer with Page), counted from the line (Order, Peer), which is left
+	// out, but with PageAround in the middle. The Model asks one question at a time for each room.
 	AskPage struct {
 		Ask   uint64
 		Room  string
@@ -332,8 +338,9 @@ type (
 		Room  string
 		Lines int
 	}
-	// Search finds what was said in a room, or in all if Room is empty (answer with Found). The Model numbers its searches: one with another
-	// Ask replaces the one before, the same Ask with More goes on behind the last hit, and an empty Text is the end of it.
+	// Search finds what was said in a room, or in all if Room is empty (answer with Found). The Model numbers its
+	// searches: one with another Ask replaces the one before, the same Ask with More goes on behind the last hit, and
+	// an empty Text is the end of it.
 	Search struct {
 		Ask  uint64
 		Room string
@@ -341,19 +348,21 @@ type (
 		More bool
 	}
 
-	// JoinVoice enters the voice of a room, LeaveVoice leaves the voice one is in. AskVoice asks who is in it and how (answer
-	// with Answer).
+	// JoinVoice enters the voice of a room, LeaveVoice leaves the voice one is in. AskVoice asks who is in it and how
+	// (answer with Answer).
 	JoinVoice  struct{ Room string }
 	LeaveVoice struct{}
 	AskVoice   struct{}
 	// VoiceSet sets what /voice set knows, by name.
 	VoiceSet struct{ Name, Value string }
-	// Mute shuts the own microphone, or silences Who for this user alone; Unmute undoes it. Who is a name, name#tag or a full ID.
+	// Mute shuts the own microphone, or silences Who for this user alone; Unmute undoes it. Who is a name, name#tag or
+	// a full ID.
 	Mute   struct{ Who string }
 	Unmute struct{ Who string }
 	// Deafen silences the loudspeaker and the microphone: "on", "off", or empty to toggle.
 	Deafen struct{ Mode string }
-	// PTT makes the talk key open the microphone: "on", "off", or empty to toggle. TalkKey is a press or a repeat of that key.
+	// PTT makes the talk key open the microphone: "on", "off", or empty to toggle. TalkKey is a press or a repeat of
+	// that key.
 	PTT     struct{ Mode string }
 	TalkKey struct{}
 	// VAD says what level opens the microphone: "level" (DB, in dBFS), "auto" (learnt), or "off": it is always open.
@@ -361,8 +370,8 @@ type (
 		Mode string
 		DB   float64
 	}
-	// ListDevices asks for microphones and loudspeakers (answer with Answer). Input and Output choose one: a SOURCE or SINK of
-	// the command line, "default" for the system's.
+	// ListDevices asks for microphones and loudspeakers (answer with Answer). Input and Output choose one: a SOURCE or
+	// SINK of the command line, "default" for the system's.
 	ListDevices struct{}
 	Input       struct{ Device string }
 	Output      struct{ Device string }
@@ -384,8 +393,8 @@ type (
 )
 
 type (
-	// ShowOlder shows older lines of a room; 0: as many as fit. The screen scrolls up by so many rows; plain and JSON mode print so many
-	// lines that were not printed yet.
+	// ShowOlder shows older lines of a room; 0: as many as fit. The screen scrolls up by so many rows; plain and JSON
+	// mode print so many lines that were not printed yet.
 	ShowOlder struct {
 		Room  string
 		Lines int

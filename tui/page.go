@@ -2,9 +2,9 @@ package tui
 
 import "time"
 
-// How a room's log gets into its timeline, which holds a part of it: what is loaded moves with the reader, a page at a time. The Model
-// asks (AskPage) when the view comes near an end of what is loaded, and takes what comes (Page). Where the log has no more, the
-// other peers are asked to send older lines (FetchOlder, Older), and the log is read again.
+// How a room's log gets into its timeline, which holds a part of it: what is loaded moves with the reader, a page at a
+// time. The Model asks (AskPage) when the view comes near an end of what is loaded, and takes what comes (Page). Where
+// the log has no more, the other peers are asked to send older lines (FetchOlder, Older), and the log is read again.
 
 const (
 	pageLines  = 300 // that are asked for at once
@@ -349,7 +349,8 @@ func (m *Model) olderFetched(msg Older) {
 	})
 }
 
-// edge changes what is said above the first line, and brings that into view if the first line is, and the reader wants to know.
+// edge changes what is said above the first line, and brings that into view if the first line is, and the reader wants
+// to know.
 func (m *Model) edge(r *room, wanted bool, change func()) {
 	_, width := m.columns()
 	height := m.layout.timeline.h

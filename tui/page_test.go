@@ -283,8 +283,8 @@ func TestPagesForOtherQuestionsAreLeft(t *testing.T) {
 	}
 }
 
-// Whatever the reader and the room do, what is loaded is a part of the log without holes, within its bounds, and lines that
-// come in above or below do not move the view.
+// Whatever the reader and the room do, what is loaded is a part of the log without holes, within its bounds, and lines
+// that come in above or below do not move the view.
 func TestAnyPagingInAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newTestModel()
@@ -434,7 +434,8 @@ func TestLinesThatWereLeftOutComeWithAPage(t *testing.T) {
 	}
 }
 
-// Who wanted to scroll up where nothing more was loaded gets there when the others' lines have come, unless turned back meanwhile.
+// Who wanted to scroll up where nothing more was loaded gets there when the others' lines have come, unless turned back
+// meanwhile.
 func TestFetchedLinesComeIntoView(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		m, log := newTestModel(), newTestLog(100, 700)

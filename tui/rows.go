@@ -73,8 +73,8 @@ func (m *Model) holeRows(r *room, it *item) (rows []row) {
 	return rows
 }
 
-// MissingText says that so many lines of somebody are missing in this place. No log has as many as its author's numbers go on by when it has
-// lost its own log: then nobody knows how many lie in between.
+// MissingText says that so many lines of somebody are missing in this place. No log has as many as its author's numbers
+// go on by when it has lost its own log: then nobody knows how many lie in between.
 func MissingText(name string, lines uint64) string {
 	const most = 1_000_000_000
 	switch {
@@ -191,8 +191,8 @@ func topicText(name, topic string) string {
 	return name + " set the topic: " + topic
 }
 
-// deliveryMark says who has an own message: "…" nobody yet, "2/5" some, "✓" everybody. Who has one that was read back from the log
-// is known only if everybody has shown to hold a later one; else it has no mark.
+// deliveryMark says who has an own message: "…" nobody yet, "2/5" some, "✓" everybody. Who has one that was read back
+// from the log is known only if everybody has shown to hold a later one; else it has no mark.
 func (m *Model) deliveryMark(r *room, it *item) string {
 	switch {
 	case !it.self:

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// The search in all that was said: a list of hits over the timeline, the newest first, which grows when its end is reached. The
-// program searches (Search), and answers (Found).
+// The search in all that was said: a list of hits over the timeline, the newest first, which grows when its end is
+// reached. The program searches (Search), and answers (Found).
 
 const (
 	searchAhead = 10   // hits that are left when more are asked for

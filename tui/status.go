@@ -207,8 +207,8 @@ func (m *Model) roomLine(i, width int) (text string, count string, as role) {
 	return text, count, as
 }
 
-// memberLine is one line of the list of members: how the link is, and where the room has voice how that is, the name, and the
-// link's round trip.
+// memberLine is one line of the list of members: how the link is, and where the room has voice how that is, the name,
+// and the link's round trip.
 func (m *Model) memberLine(mem Member, width int) (sign, name, delay string, as role) {
 	l, up := m.links[mem.ID]
 	switch {

@@ -10,8 +10,8 @@ const (
 	maxTailBytes = 1 << 20
 )
 
-// timeline is a part of a room's lines, in order and bounded; the log has the rest, and page.go brings it. It remembers where the
-// reader is.
+// timeline is a part of a room's lines, in order and bounded; the log has the rest, and page.go brings it. It remembers
+// where the reader is.
 type timeline struct {
 	items []*item
 	ids   map[string]*item // of the items, and those of the tail, that have one
@@ -40,8 +40,8 @@ type timeline struct {
 	paging paging
 }
 
-// anchor is the row at the bottom of a scrolled view: the row of an item that has that many of its rows under it. They are counted from
-// the end, because the line of a new day above an item comes and goes with what is before it.
+// anchor is the row at the bottom of a scrolled view: the row of an item that has that many of its rows under it. They
+// are counted from the end, because the line of a new day above an item comes and goes with what is before it.
 type anchor struct {
 	item  *item
 	under int
@@ -101,8 +101,8 @@ func (t *timeline) insert(it *item) {
 	t.register(it)
 }
 
-// mend takes note that a line has come that may have been missing, whether it is kept or not. Before it others may be missing still, which it
-// says itself.
+// mend takes note that a line has come that may have been missing, whether it is kept or not. Before it others may be
+// missing still, which it says itself.
 func (t *timeline) mend(it *item) {
 	if !t.holed || !it.history || it.number == 0 {
 		return
@@ -207,8 +207,8 @@ func (t *timeline) remove(i int) {
 	t.bytes -= it.size()
 }
 
-// trim drops lines beyond the bounds, some at once so that it is not done for every line: the oldest, or the newest if those are
-// further away from what is in view.
+// trim drops lines beyond the bounds, some at once so that it is not done for every line: the oldest, or the newest if
+// those are further away from what is in view.
 func (t *timeline) trim() {
 	for range 2 {
 		over := 0

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Repeats of a sentence about the tracker become one line with a count where they are no further apart than flapping: in
-// time, and in lines of the timeline.
+// Repeats of a sentence about the tracker become one line with a count where they are no further apart than flapping:
+// in time, and in lines of the timeline.
 const (
 	flapping     = time.Minute
 	flappingBack = 40
@@ -16,8 +16,8 @@ const (
 
 const inMesh = "only inside the mesh: nobody could dial it"
 
-// TrackerStory tells of a tracker's changes in words, for the screen and for plain mode. The zero value is the beginning, when
-// nothing was found yet.
+// TrackerStory tells of a tracker's changes in words, for the screen and for plain mode. The zero value is the
+// beginning, when nothing was found yet.
 type TrackerStory struct {
 	// Name is what a peer is called; nil takes its name, or its tag where it has none.
 	Name func(id, name string) string
@@ -27,8 +27,8 @@ type TrackerStory struct {
 	home    string  // URL of the last stand-alone one
 }
 
-// Tell takes a change and returns a sentence; empty where there is nothing new, such as another try. Two sentences of one kind
-// differ in the term and in reasons at most.
+// Tell takes a change and returns a sentence; empty where there is nothing new, such as another try. Two sentences of
+// one kind differ in the term and in reasons at most.
 func (s *TrackerStory) Tell(t Tracker) (text, kind string) {
 	t = t.clean()
 	before := s.now
@@ -193,7 +193,8 @@ func (s *TrackerStory) arrived(before, t Tracker) string {
 	return text
 }
 
-// reached says where others find the tracker in this process. What it was dialled at from here may be of no use to them.
+// reached says where others find the tracker in this process. What it was dialled at from here may be of no use to
+// them.
 func reached(t Tracker) string {
 	if t.InMesh && !t.Solo {
 		return inMesh

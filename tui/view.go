@@ -56,8 +56,8 @@ func spillOf(cluster string) int {
 	return n
 }
 
-// settle ends the frame. A terminal that draws an emoji sequence as its parts writes over the cells behind it, and tcell,
-// which does not know, would leave the rest there for ever: so the blanks behind one get a style that makes no
+// settle ends the frame. A terminal that draws an emoji sequence as its parts writes over the cells behind it, and
+// tcell, which does not know, would leave the rest there for ever: so the blanks behind one get a style that makes no
 // difference to the eye but is another one, and are written again when the sequence comes and when it goes.
 func (c *canvas) settle() {
 	for _, r := range c.doubtful {

@@ -30,16 +30,17 @@ import (
 // crowdRoom is the room that they are all in.
 const crowdRoom = wire.Room("general")
 
-// crowdAtOnce is how many of a crowd join at the same time: they all share a few processors. Nor does anybody join while more links wait to be made
-// than are being made.
+// crowdAtOnce is how many of a crowd join at the same time: they all share a few processors. Nor does anybody join
+// while more links wait to be made than are being made.
 const crowdAtOnce = 8
 
-// crowdMemory is what a crowd may use before its garbage is collected all the same. To mark the stacks and the heap of a thousand peers takes a second or more, in
-// which they all wait, as peers of processes of their own never do together. Nor may there be too little of it: at the limit they wait all the time.
+// crowdMemory is what a crowd may use before its garbage is collected all the same. To mark the stacks and the heap of
+// a thousand peers takes a second or more, in which they all wait, as peers of processes of their own never do
+// together. Nor may there be too little of it: at the limit they wait all the time.
 const crowdMemory = 18 << 30
 
-// crowd is many peers in one process: whole Nodes with links over WebRTC on the loopback interface; their tracker and their
-// histories are in memory.
+// crowd is many peers in one process: whole Nodes with links over WebRTC on the loopback interface; their tracker and
+// their histories are in memory.
 type crowd struct {
 	hub     *signalingtest.Hub
 	gate    gate
@@ -122,8 +123,8 @@ func crowdCommand(args []string) error {
 	return in.Err()
 }
 
-// order does what a line of standard input says: "talk", "flood" (see talkOrder), "rest DURATION", "count", "heap FILE", "keep" to collect no more garbage
-// before there is much, or "profile FILE" and "profile" to end it.
+// order does what a line of standard input says: "talk", "flood" (see talkOrder), "rest DURATION", "count", "heap
+// FILE", "keep" to collect no more garbage before there is much, or "profile FILE" and "profile" to end it.
 func (c *crowd) order(words []string) (any, error) {
 	words = append(words, "", "") // an order may lack what belongs to it, which shows where it is used
 	switch words[0] {

@@ -17,9 +17,9 @@ const (
 	crowdLinkTime = 3 * time.Second // and how long one of them may take before it does not count any more
 )
 
-// gate lets a crowd make only so many links at a time. All of it shares a few processors: a session that is begun when there is
-// no time for it comes to nothing, and is begun again, and soon nothing else is done. Peers on machines of their own need no such thing.
-// The offer that came last goes first, for the others may have been given up.
+// gate lets a crowd make only so many links at a time. All of it shares a few processors: a session that is begun when
+// there is no time for it comes to nothing, and is begun again, and soon nothing else is done. Peers on machines of
+// their own need no such thing. The offer that came last goes first, for the others may have been given up.
 type gate struct {
 	mu      sync.Mutex
 	under   map[uuid.UUID]bool // sessions that are neither open nor closed

@@ -16,8 +16,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// talkOrder says how a crowd is to talk: lines of one size, one after the other at a steady pace, by senders in turn. The
-// order of words is that of cmd/bench/gossipsub.
+// talkOrder says how a crowd is to talk: lines of one size, one after the other at a steady pace, by senders in turn.
+// The order of words is that of cmd/bench/gossipsub.
 type talkOrder struct {
 	lines, senders, size int
 	every                time.Duration
@@ -175,9 +175,9 @@ func (m *crowdMember) sent(flood bool) (copies, second int) {
 	return copies, second
 }
 
-// Flooding over the same links, for comparison: every peer sends a line that it has not seen to all that it has a link with but
-// the one that it came from. The line is the same signed event in the same frame, and each peer checks the signature once.
-// A flooded message is floodMark, the number of the line, and the frame.
+// Flooding over the same links, for comparison: every peer sends a line that it has not seen to all that it has a link
+// with but the one that it came from. The line is the same signed event in the same frame, and each peer checks the
+// signature once. A flooded message is floodMark, the number of the line, and the frame.
 const (
 	floodMark = 0xff // no frame begins with it
 	floodHead = 1 + 4

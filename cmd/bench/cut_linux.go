@@ -13,7 +13,8 @@ const (
 	cutHold  = 2 * time.Second  // before the cable is put back
 )
 
-// office is hosts, a network each, at a switch of two segments. Host i has the address of host(i) and is in segment i%2.
+// office is hosts, a network each, at a switch of two segments. Host i has the address of host(i) and is in segment
+// i%2.
 type office struct {
 	*lab.Switch
 	hosts []*lab.Net
@@ -158,8 +159,8 @@ func heal(b *bench) ([]table, error) {
 	return []table{t}, nil
 }
 
-// part takes the halves of the network apart and puts them together again; it returns how long it took until there was one leader, and
-// as many links as before.
+// part takes the halves of the network apart and puts them together again; it returns how long it took until there was
+// one leader, and as many links as before.
 func (e *electorate) part(o *office) (one, linked time.Duration, err error) {
 	if err := e.settled(); err != nil {
 		return 0, 0, err

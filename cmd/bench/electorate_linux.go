@@ -287,7 +287,8 @@ func (e *electorate) leader() (id, address string, err error) {
 	return "", "", fmt.Errorf("find the address of the tracker of %s: nobody tells it", id)
 }
 
-// listeners is the addresses of 127.0.0.1 where peers of the network may be trackers: whatever accepts connections there.
+// listeners is the addresses of 127.0.0.1 where peers of the network may be trackers: whatever accepts connections
+// there.
 func (e *electorate) listeners(net *lab.Net) (all []string) {
 	for port := 5000; port < 5000+2*len(e.voters)+20; port++ {
 		address := "127.0.0.1:" + strconv.Itoa(port)

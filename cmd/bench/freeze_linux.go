@@ -12,8 +12,8 @@ import (
 	"peerchat/cmd/peerchat/e2e/lab"
 )
 
-// freeze stops the leader's process without ending it, and lets it go on after an election; then it waits for elections that
-// nobody needs, while all cores are busy.
+// freeze stops the leader's process without ending it, and lets it go on after an election; then it waits for elections
+// that nobody needs, while all cores are busy.
 func freeze(b *bench) ([]table, error) {
 	sizes, err := numbers(b.peers)
 	if err != nil {

@@ -11,11 +11,12 @@ import (
 // quietLine is what cmd/gossipsim says of the memory of one size of room.
 var quietLine = regexp.MustCompile(`(\d+) peers are quiet; ([\d.]+) KiB of memory each`)
 
-// growthRow is the beginning of a row of cmd/gossipsim's table: peers, links each, and bytes a second and peer of the overlay, the
-// broadcast and the presence.
+// growthRow is the beginning of a row of cmd/gossipsim's table: peers, links each, and bytes a second and peer of the
+// overlay, the broadcast and the presence.
 var growthRow = regexp.MustCompile(`(?m)^\| (\d+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|`)
 
-// growth is what a peer costs as its room grows: it has cmd/gossipsim simulate whole participants, because it is the same count.
+// growth is what a peer costs as its room grows: it has cmd/gossipsim simulate whole participants, because it is the
+// same count.
 func growth(b *bench) ([]table, error) {
 	var out, progress bytes.Buffer
 	cmd := exec.Command("go", "run", "peerchat/cmd/gossipsim", "-only", "growth", "-peers", fmt.Sprint(b.simulated))

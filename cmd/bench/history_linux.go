@@ -17,7 +17,8 @@ const missed = 10_000
 // historyLine is a line of go test's benchmarks.
 var historyLine = regexp.MustCompile(`(?m)^BenchmarkMillion/(\S+?)(?:-\d+)?\s+\d+\s+(.*)$`)
 
-// historyRun stores and searches a million events, which the benchmark of peer/history does, and brings a peer up to date.
+// historyRun stores and searches a million events, which the benchmark of peer/history does, and brings a peer up to
+// date.
 func historyRun(b *bench) ([]table, error) {
 	stored, err := million(b)
 	if err != nil {

@@ -19,7 +19,8 @@ const (
 	largeRounds   = 3
 )
 
-// large makes a room of very many peers in one process, and has them talk over their trees, and flood over the same links.
+// large makes a room of very many peers in one process, and has them talk over their trees, and flood over the same
+// links.
 func large(b *bench) ([]table, error) {
 	n := fmt.Sprint(b.room)
 	p, err := b.gather(lab.Command{Name: "a crowd", Path: b.self, Env: []string{"GOGC=" + crowdGC, "GOMAXPROCS=" + crowdThreads},

@@ -36,8 +36,8 @@ type loadConfig struct {
 	burst   int // messages under way in each direction of a pair
 }
 
-// loadCommand runs a load: it prints "connected", then the number of messages relayed so far for each line of input; the
-// lines "go" and "stop" start and stop the relaying.
+// loadCommand runs a load: it prints "connected", then the number of messages relayed so far for each line of input;
+// the lines "go" and "stop" start and stop the relaying.
 func loadCommand(args []string) error {
 	var c loadConfig
 	f := flag.NewFlagSet("load", flag.ContinueOnError)

@@ -274,8 +274,8 @@ func linked(p *lab.Proc, n int) error {
 	return err
 }
 
-// parsed reads a line of a process whose lines are not read as they come, so that reading them takes no time from what is
-// measured.
+// parsed reads a line of a process whose lines are not read as they come, so that reading them takes no time from what
+// is measured.
 func parsed(e lab.Event) lab.Event {
 	if e.Type == "" && strings.HasPrefix(e.Raw, "{") {
 		_ = json.Unmarshal([]byte(e.Raw), &e) // what is no JSON has no type
@@ -283,7 +283,8 @@ func parsed(e lab.Event) lab.Event {
 	return e
 }
 
-// mesh starts a tracker and n peers and awaits that all are linked to all, or, if they are more than six, each to three. Their lines come unparsed.
+// mesh starts a tracker and n peers and awaits that all are linked to all, or, if they are more than six, each to
+// three. Their lines come unparsed.
 func (b *bench) mesh(n *lab.Net, count int) ([]*lab.Proc, error) {
 	if _, err := b.tracker(n); err != nil {
 		return nil, err

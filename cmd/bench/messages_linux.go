@@ -11,8 +11,8 @@ import (
 // scaleLine is what TestMessagesAndTime of peer/election says of one size of group that loses an elected leader.
 var scaleLine = regexp.MustCompile(`(\d+) peers, home false: at most +(\d+) messages \(([\d.]+) n, classic Bully (\d+)\), all know after at most (\S+)`)
 
-// messages counts the messages of an election: the pure machines in a simulated network, which the scale test of peer/election
-// does. It runs that test, because it is the same count.
+// messages counts the messages of an election: the pure machines in a simulated network, which the scale test of
+// peer/election does. It runs that test, because it is the same count.
 func messages(*bench) ([]table, error) {
 	out, err := exec.Command("go", "test", "-count=1", "-v", "-run", "^TestMessagesAndTime$", "peerchat/peer/election").CombinedOutput()
 	if err != nil {

@@ -29,8 +29,9 @@ const (
 	mumbleDisplay = ":77"
 )
 
-// mumble starts a server and two clients of Mumble in the network, on a screen that nobody sees, and awaits that they are
-// connected: the first hears the way's microphone, the second plays on its loudspeaker. Everything that costs delay is at its lowest.
+// mumble starts a server and two clients of Mumble in the network, on a screen that nobody sees, and awaits that they
+// are connected: the first hears the way's microphone, the second plays on its loudspeaker. Everything that costs delay
+// is at its lowest.
 func (b *bench) mumble(n *lab.Net, s *lab.Sound, w *way, unused string) error {
 	for _, program := range []string{"mumble", "murmurd", "Xvfb", "xdotool"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -105,8 +106,8 @@ func certify(dir string) (digest string, err error) {
 		os.WriteFile(filepath.Join(dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}), 0o644))
 }
 
-// mumbleHome writes the settings of a client: continuous transmission of 10 ms packets, shortest buffers, no processing. It
-// trusts the server.
+// mumbleHome writes the settings of a client: continuous transmission of 10 ms packets, shortest buffers, no
+// processing. It trusts the server.
 func mumbleHome(home, in, out, digest string) error {
 	config := filepath.Join(home, "config", "Mumble")
 	if err := os.MkdirAll(config, 0o700); err != nil {

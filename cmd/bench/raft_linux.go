@@ -191,8 +191,8 @@ func raftRun(b *bench) ([]table, error) {
 	return []table{t}, nil
 }
 
-// killQuietly kills the leader while nobody talks, starts it again, and returns when the first and the last survivor knew the
-// new one.
+// killQuietly kills the leader while nobody talks, starts it again, and returns when the first and the last survivor
+// knew the new one.
 func (e *electorate) killQuietly() (first, last time.Duration, err error) {
 	if err := e.settled(); err != nil {
 		return 0, 0, err

@@ -12,8 +12,8 @@ const (
 	gapExtra = 15 * time.Millisecond // beyond a step: a gap that counts
 )
 
-// talkStep is the pace of a talk of n peers: a step of 5 ms for four. In larger groups it is longer, so that the same number of lines is
-// shown in all, because all processes share one machine.
+// talkStep is the pace of a talk of n peers: a step of 5 ms for four. In larger groups it is longer, so that the same
+// number of lines is shown in all, because all processes share one machine.
 func talkStep(n int) time.Duration { return 5 * time.Millisecond * time.Duration(max(3, n-1)) / 3 }
 
 // talk is lines that some peers say to each other while something happens to others. Every line must be shown exactly
@@ -140,8 +140,8 @@ func (t *talk) finish(moment time.Time) (talked, error) {
 	return out, err
 }
 
-// gap is the longest time between two arrivals at i of lines that the fast one said in a stretch of time. What the speaker
-// itself was late does not count.
+// gap is the longest time between two arrivals at i of lines that the fast one said in a stretch of time. What the
+// speaker itself was late does not count.
 func (t *talk) gap(i int, from, to time.Time) (worst time.Duration) {
 	said, got := t.said[t.fast], t.heard[i][t.fast]
 	for n := 1; n < min(len(said), len(got)); n++ {

@@ -23,8 +23,8 @@ func (b *bench) sound(n *lab.Net, sinks ...string) (*lab.Sound, error) {
 	return s, err
 }
 
-// talker starts a peer in voice, in JSON mode, whose microphone hears what is played on the loudspeaker mic, and that plays
-// on the loudspeaker ear. The tracker is at an address, and more arguments go behind.
+// talker starts a peer in voice, in JSON mode, whose microphone hears what is played on the loudspeaker mic, and that
+// plays on the loudspeaker ear. The tracker is at an address, and more arguments go behind.
 func (b *bench) talker(n *lab.Net, s *lab.Sound, name, mic, ear string, args ...string) (*lab.Proc, error) {
 	if mic != "none" {
 		mic += ".monitor"
@@ -138,15 +138,16 @@ func sentences() []string {
 	}
 }
 
-// bursts are short chirps with pauses between them, seconds long in all: where each begins is found again to the sample.
+// bursts are short chirps with pauses between them, seconds long in all: where each begins is found again to the
+// sample.
 type bursts struct {
 	chirp []int16
 	pcm   []int16
 	count int
 }
 
-// The pauses between bursts are not a multiple of a frame, so that bursts begin everywhere in frames, and longer than the
-// delays that are looked for.
+// The pauses between bursts are not a multiple of a frame, so that bursts begin everywhere in frames, and longer than
+// the delays that are looked for.
 const (
 	burstLength = media.SampleRate / 25 // 40 ms
 	burstStep   = media.SampleRate*2/5 + 37

@@ -19,8 +19,8 @@ import (
 	"peerchat/media/mediatest"
 )
 
-// concealer is a way to fill the frames that were lost. It gets what was said and which frames of it are lost, and returns what is
-// heard instead, in time with it.
+// concealer is a way to fill the frames that were lost. It gets what was said and which frames of it are lost, and
+// returns what is heard instead, in time with it.
 type concealer struct {
 	name string
 	fill func(said []int16, lost []bool) ([]int16, error)
@@ -212,7 +212,8 @@ func (b *bench) spanPLC(n *lab.Net, said []int16, lost []bool) ([]int16, error) 
 	return inStep(said, pcm, lost)
 }
 
-// inStep brings what GStreamer made into step with what was said: it makes its gaps a sample or so too short, because it counts in nanoseconds.
+// inStep brings what GStreamer made into step with what was said: it makes its gaps a sample or so too short, because
+// it counts in nanoseconds.
 func inStep(said, pcm []int16, lost []bool) ([]int16, error) {
 	const (
 		most = 8                          // samples that a lost frame is short of or too long

@@ -72,7 +72,8 @@ func framesOf(pcm []int16, packet int) func(int) []int16 {
 	}
 }
 
-// voiceMix is what hearing 24 people at once costs: their packets decoded, buffered, brought to the sound card's clock and mixed.
+// voiceMix is what hearing 24 people at once costs: their packets decoded, buffered, brought to the sound card's clock
+// and mixed.
 func voiceMix(b *bench) ([]table, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -9,8 +9,8 @@ import (
 	"peerchat/cmd/peerchat/e2e/lab"
 )
 
-// apart makes two networks with a cable between them, a tracker in the first, and a peer in the voice of a room in each.
-// How they are joined is up to join; the arguments of the two are added to what is needed.
+// apart makes two networks with a cable between them, a tracker in the first, and a peer in the voice of a room in
+// each. How they are joined is up to join; the arguments of the two are added to what is needed.
 func (b *bench) apart(join func(x, y *lab.Net, addressX, addressY string) error, ann, bob []string, env ...string) (nets [2]*lab.Net, peers [2]*lab.Proc, err error) {
 	for i := range nets {
 		if nets[i], err = b.net(); err != nil {

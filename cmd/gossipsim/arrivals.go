@@ -17,8 +17,8 @@ type flock struct {
 	contacts int
 }
 
-// arrivals is what it takes to make a room of many who come at once, as a peer of peerchat does: a link takes long, and one place more than is
-// wanted may be taken.
+// arrivals is what it takes to make a room of many who come at once, as a peer of peerchat does: a link takes long, and
+// one place more than is wanted may be taken.
 func arrivals(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"peers", "that come within", "each told of", "links made, each", "of these stay", "made for one that stays", "connected part when the last has come",
 		"20 s later", "peers that have all neighbours then", "path", "clustering"}}

@@ -15,8 +15,8 @@ import (
 	"peerchat/peer/sim/chat"
 )
 
-// rounds is a network in which every message takes as long as the next, as a round in the papers. A death shows late, as on a link that is silent
-// when its other end is gone.
+// rounds is a network in which every message takes as long as the next, as a round in the papers. A death shows late,
+// as on a link that is silent when its other end is gone.
 func rounds() sim.Network {
 	return sim.Network{Delay: 20 * time.Millisecond, Detect: 5 * time.Second}
 }
@@ -32,8 +32,9 @@ func apart() sim.Network {
 
 const apartNote = "A message takes 5 to 50 ms, a death shows on its links after 5 s."
 
-// talkers is a room of the paper's sizes in which nobody has said anything. Nobody helps a peer when it has come in. Presence is left out: the
-// broadcast does not need it, but for the names of members when a peer has lost all whom it knew.
+// talkers is a room of the paper's sizes in which nobody has said anything. Nobody helps a peer when it has come in.
+// Presence is left out: the broadcast does not need it, but for the names of members when a peer has lost all whom it
+// knew.
 func (s *settings) talkers(net sim.Network) *chat.Room {
 	r := chat.New(chat.Config{Seed: s.seed, Network: net, Active: 5, Passive: 30, Alone: true, Bare: true})
 	r.Fill(s.peers, 5*time.Millisecond)
@@ -198,7 +199,8 @@ type disturbed struct {
 	rows [][]string
 }
 
-// row adds one, when everybody holds everything; since is from when on the time to that counts, zero for since the last line.
+// row adds one, when everybody holds everything; since is from when on the time to that counts, zero for since the last
+// line.
 func (d *disturbed) row(what string, x chat.Result, since time.Duration) error {
 	took, err := d.Spread(15 * time.Minute)
 	if since == 0 && took > 0 {
@@ -333,7 +335,8 @@ func growth(s *settings) (report.Table, error) {
 	return t, nil
 }
 
-// turnover is what the whole participant, presence included, costs and does while a hundredth of the peers are replaced each second.
+// turnover is what the whole participant, presence included, costs and does while a hundredth of the peers are replaced
+// each second.
 func turnover(s *settings) (report.Table, error) {
 	t := report.Table{Head: []string{"peers", "bytes a second and peer: overlay", "broadcast", "presence", "redundancy", "last hop", "until half have a line, ms", "until all have it, ms",
 		"reached in 10 s", "known though gone, at the end", "unknown though there", "everybody knows all after", "everybody holds everything after"}}

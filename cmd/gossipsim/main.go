@@ -1,12 +1,13 @@
-// Command gossipsim repeats the experiments of the papers with our own code, in the simulator, and writes the tables of the documents.
+// Command gossipsim repeats the experiments of the papers with our own code, in the simulator, and writes the tables of
+// the documents.
 //
 //	go run ./cmd/gossipsim [-peers 10000] [-seed 1] [-only graph,failures] [-write docs/overlay.md]
 //
-// Each item prints a table in Markdown; with -write it goes between the marks "<!-- gossipsim:NAME -->" and "<!-- /gossipsim:NAME -->"
-// of a document. The same seed prints the same table on every machine of one kind.
+// Each item prints a table in Markdown; with -write it goes between the marks "<!-- gossipsim:NAME -->" and "<!--
+// /gossipsim:NAME -->" of a document. The same seed prints the same table on every machine of one kind.
 //
-// The program owns nothing but its memory; it must never be imported, and touches neither the network nor the clock, but to say
-// how long it took.
+// The program owns nothing but its memory; it must never be imported, and touches neither the network nor the clock,
+// but to say how long it took.
 package main
 
 import (

@@ -39,8 +39,8 @@ func (s *settings) crowd(cfg member.RoomConfig) *member.Room {
 
 func flood(m *member.Member) *member.Flood { return m.Rider().(*member.Flood) }
 
-// say lets n random peers of the largest connected part say a line each, waits until all lines have gone as far as they go, and returns the
-// mean part of the living that a line reached, and its most and mean hops.
+// say lets n random peers of the largest connected part say a line each, waits until all lines have gone as far as they
+// go, and returns the mean part of the living that a line reached, and its most and mean hops.
 func say(r *member.Room, n int, lines *uint64) (reached, last, mean float64) {
 	first := *lines
 	connected := r.Graph().Components()[0]
@@ -153,7 +153,8 @@ func times() []time.Duration {
 	return []time.Duration{0, 1100 * time.Millisecond, cycle, 2 * cycle, 3 * cycle, 4 * cycle, 10 * cycle}
 }
 
-// roster is how many members a peer tries by name when it has run out of those whom its views know, as one does that knows by its presence who was in the room.
+// roster is how many members a peer tries by name when it has run out of those whom its views know, as one does that
+// knows by its presence who was in the room.
 const roster = 16
 
 // aftermath lets so many per cent fail and watches ten cycles.

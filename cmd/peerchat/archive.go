@@ -21,9 +21,9 @@ const (
 	snippetBytes   = 240     // of a hit, for the screen
 )
 
-// archive reads the history for a front end, in a goroutine of its own: neither the screen nor the Node waits for the disk, and a
-// long search holds up nobody but the next question. One goroutine asks; the answers are told by the archive's, which may only post
-// them.
+// archive reads the history for a front end, in a goroutine of its own: neither the screen nor the Node waits for the
+// disk, and a long search holds up nobody but the next question. One goroutine asks; the answers are told by the
+// archive's, which may only post them.
 type archive struct {
 	path string
 	self wire.PeerID
@@ -101,8 +101,8 @@ func (a *archive) page(ask tui.AskPage, answer func(tui.Page)) bool {
 	})
 }
 
-// olderEvents are events of a room that come before a place, in display order, and how many of its author are missing before each. First says
-// that the log holds nothing before them.
+// olderEvents are events of a room that come before a place, in display order, and how many of its author are missing
+// before each. First says that the log holds nothing before them.
 type olderEvents struct {
 	room    wire.Room
 	events  []wire.Event

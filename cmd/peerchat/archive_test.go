@@ -27,7 +27,8 @@ func keyOf(seed byte) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(s)
 }
 
-// saidIn are n events of two authors in a room: number i says "line i"; every third is of a kind that this version does not know.
+// saidIn are n events of two authors in a room: number i says "line i"; every third is of a kind that this version does
+// not know.
 func saidIn(t *testing.T, room wire.Room, n int) []wire.Event {
 	t.Helper()
 	events := make([]wire.Event, n)

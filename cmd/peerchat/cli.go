@@ -19,7 +19,8 @@ var errHelped = errors.New("help was given")
 // envPrefix begins the environment variable of each flag: --no-host is PEERCHAT_NO_HOST.
 const envPrefix = "PEERCHAT_"
 
-// cli is the command line. A flag that was not given is nil, so that settings come from the file or the defaults instead.
+// cli is the command line. A flag that was not given is nil, so that settings come from the file or the defaults
+// instead.
 type cli struct {
 	Tracker    trackerFlags    `cmd:"" help:"Be a tracker: introduce peers to each other, by WebSocket and STUN."`
 	Join       joinFlags       `cmd:"" help:"Chat: find a tracker, or become one, and join rooms."`

@@ -11,9 +11,9 @@ import (
 	"runtime/debug"
 )
 
-// A panic in any goroutine ends the process on the spot, and so does SIGKILL; the terminal would stay in raw mode on its
-// alternate screen. So while the screen is open a second process waits on a pipe. When the pipe ends without
-// the mark of an orderly end, it brings the terminal back and prints what the runtime wrote before it died.
+// A panic in any goroutine ends the process on the spot, and so does SIGKILL; the terminal would stay in raw mode on
+// its alternate screen. So while the screen is open a second process waits on a pipe. When the pipe ends without the
+// mark of an orderly end, it brings the terminal back and prints what the runtime wrote before it died.
 
 const (
 	// monitorVar tells a peerchat process that it is the monitor of another; its value is where to keep the report.

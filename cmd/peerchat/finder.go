@@ -22,8 +22,8 @@ const (
 	maxDialled = 8
 )
 
-// finder says where trackers may be. The signaling station asks it, from several goroutines, and /connect adds to it: mu guards
-// the one field that changes, and is never held while something waits.
+// finder says where trackers may be. The signaling station asks it, from several goroutines, and /connect adds to it:
+// mu guards the one field that changes, and is never held while something waits.
 type finder struct {
 	settings configs.Peer
 	profile  *profile.Profile
@@ -89,8 +89,8 @@ func (f *finder) known(ctx context.Context) []string {
 	return reachable(ctx, urls)
 }
 
-// reachable returns those trackers that accept a connection soon, in their order. They are tried at once, so that a list
-// of machines that are long gone does not make the user wait for each.
+// reachable returns those trackers that accept a connection soon, in their order. They are tried at once, so that a
+// list of machines that are long gone does not make the user wait for each.
 func reachable(ctx context.Context, urls []string) []string {
 	ctx, cancel := context.WithTimeout(ctx, knownPatience)
 	defer cancel()

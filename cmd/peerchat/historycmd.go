@@ -205,8 +205,8 @@ func unlessClosed(err error) error {
 	return err
 }
 
-// writeFile makes a file, readable by its owner only, by way of a second one, so that a failure leaves what was there. The file that
-// is being read is refused.
+// writeFile makes a file, readable by its owner only, by way of a second one, so that a failure leaves what was there.
+// The file that is being read is refused.
 func writeFile(path, source string, write func(io.Writer) error) (err error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real

@@ -36,9 +36,9 @@ type codedError struct{ code, text string }
 
 func (e *codedError) Error() string { return e.text }
 
-// readLines reads lines from r and sends them in batches, until r ends or ctx does. The last line sent has errInputEnd, or
-// what reading failed with. A line that is too long or is not UTF-8 is sent as an error, and the lines after
-// it are read as ever. It never reads further ahead than one batch, so who does not take makes the writer of r wait.
+// readLines reads lines from r and sends them in batches, until r ends or ctx does. The last line sent has errInputEnd,
+// or what reading failed with. A line that is too long or is not UTF-8 is sent as an error, and the lines after it are
+// read as ever. It never reads further ahead than one batch, so who does not take makes the writer of r wait.
 func readLines(ctx context.Context, r io.Reader, to chan<- []inputLine) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	var batch []inputLine

@@ -98,7 +98,8 @@ func TestReadingStopsWhenNobodyTakes(t *testing.T) {
 	<-done
 }
 
-// Whatever is typed, each line is read once, is valid UTF-8 and short enough, or is refused; and none swallows the next.
+// Whatever is typed, each line is read once, is valid UTF-8 and short enough, or is refused; and none swallows the
+// next.
 func FuzzReadLine(f *testing.F) {
 	f.Add([]byte("a\nb\r\n\xff\nc"))
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -149,8 +149,8 @@ func shortAddr(tracker string) string {
 	return tracker
 }
 
-// escapeQuery writes s as a value of a query (RFC 3986 section 3.4). Of what may stand there, it leaves what no shell and no
-// chat program takes for something else.
+// escapeQuery writes s as a value of a query (RFC 3986 section 3.4). Of what may stand there, it leaves what no shell
+// and no chat program takes for something else.
 func escapeQuery(b *strings.Builder, s string) {
 	for i := range len(s) {
 		c := s[i]
@@ -163,8 +163,8 @@ func escapeQuery(b *strings.Builder, s string) {
 	}
 }
 
-// newInvite makes an invitation of the addresses that are of use to others, as many as fit. If there are none but of this
-// machine, it is one for this machine: onlyHere. The error says why there is none.
+// newInvite makes an invitation of the addresses that are of use to others, as many as fit. If there are none but of
+// this machine, it is one for this machine: onlyHere. The error says why there is none.
 func newInvite(room wire.Room, urls []string) (inv invite, onlyHere bool, err error) {
 	var far, near []string
 	for _, u := range urls {
@@ -216,8 +216,8 @@ func hostOf(tracker string) string {
 	return strings.ToLower(u.Hostname())
 }
 
-// codes are QR codes of the link, a row of half blocks a string, light on dark: first with all its addresses, then with one
-// fewer each, down to the best alone.
+// codes are QR codes of the link, a row of half blocks a string, light on dark: first with all its addresses, then with
+// one fewer each, down to the best alone.
 func (i invite) codes() [][]string {
 	var codes [][]string
 	for n := len(i.trackers); n > 0; n-- {
@@ -292,8 +292,8 @@ func toInvitation(a peer.InviteAnswer, ref inviteRef) tui.Invitation {
 	return msg
 }
 
-// connect takes the argument of /connect: dial gets each tracker that it names, the best one last, because the latest is
-// tried first. The room is that of an invitation, else empty.
+// connect takes the argument of /connect: dial gets each tracker that it names, the best one last, because the latest
+// is tried first. The room is that of an invitation, else empty.
 func connect(addr string, dial func(addr string) error) (wire.Room, error) {
 	if !isInvite(addr) {
 		return "", dial(addr)

@@ -266,8 +266,8 @@ func (j *joining) openLog() (closeLog func(), err error) {
 	return func() { _ = file.Close() }, nil
 }
 
-// openHistory opens the logs of the rooms. A damaged file is moved away, and a new one is begun, now or when it turns out
-// later.
+// openHistory opens the logs of the rooms. A damaged file is moved away, and a new one is begun, now or when it turns
+// out later.
 func (j *joining) openHistory(newIdentity bool) (err error) {
 	damaged := func(e *history.CorruptError) peer.Notice {
 		j.logger.Warn("beginning a new history", "err", e)

@@ -15,12 +15,14 @@ import (
 
 // Bounds of line mode.
 const (
-	// maxUnsaid is how many own messages, and bytes of them, may be on their way into the log. Input beyond is not read.
+	// maxUnsaid is how many own messages, and bytes of them, may be on their way into the log. Input beyond is not
+	// read.
 	maxUnsaid      = 4096
 	maxUnsaidBytes = 4 << 20
 	// unsaidPatience is how long a message may stay away before it is taken for lost and input is read on.
 	unsaidPatience = 2 * time.Second
-	// At the end of input, that many may pass until this peer is in its rooms, and then until what was said is delivered.
+	// At the end of input, that many may pass until this peer is in its rooms, and then until what was said is
+	// delivered.
 	joinPatience    = 5 * time.Second
 	deliverPatience = 2 * time.Second
 	// soundPatience is how long, at the end of input, what needs sound devices may go on.

@@ -17,7 +17,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// fakeNode answers commands as a Node does, without a network: what is said comes back as a Message, unless hold is set.
+// fakeNode answers commands as a Node does, without a network: what is said comes back as a Message, unless hold is
+// set.
 type fakeNode struct {
 	events *peer.Mailbox[peer.Event]
 

@@ -14,13 +14,15 @@ import (
 	"peerchat/tui"
 )
 
-// /older in line mode: lines that were not printed yet are read from the history, backwards from the first that was printed. Where it has no
-// more, the other peers are asked, and it is read again, from the last that was printed: what they send may belong anywhere.
+// /older in line mode: lines that were not printed yet are read from the history, backwards from the first that was
+// printed. Where it has no more, the other peers are asked, and it is read again, from the last that was printed: what
+// they send may belong anywhere.
 
 const (
 	olderLinesAsked = 20 // of an /older without a number
 	maxOlders       = 16 // that wait
-	// maxPrinted is how many lines of a room are remembered as printed: more than the history holds of it, unless that is set otherwise.
+	// maxPrinted is how many lines of a room are remembered as printed: more than the history holds of it, unless that
+	// is set otherwise.
 	maxPrinted = 1 << 14
 	// olderPatience is how long, at the end of the input, the others' lines may take.
 	olderPatience = 12 * time.Second
@@ -97,7 +99,8 @@ type olderAsk struct {
 type olderLines struct {
 	room  wire.Room
 	lines []peer.Message // in display order
-	// end says why there are no more: "beginning", "alone" (nobody is linked who could have more), "error", or empty: there may be more.
+	// end says why there are no more: "beginning", "alone" (nobody is linked who could have more), "error", or empty:
+	// there may be more.
 	end, text string
 }
 

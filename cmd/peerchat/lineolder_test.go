@@ -16,8 +16,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// olderRun is what line mode prints for input in #general, whose history is events from the number held on; of these, those from shown on
-// are told at the start. What the others have is the rest, put into the history when it is asked for, or why is answered.
+// olderRun is what line mode prints for input in #general, whose history is events from the number held on; of these,
+// those from shown on are told at the start. What the others have is the rest, put into the history when it is asked
+// for, or why is answered.
 func olderRun(t *testing.T, input string, held, shown int, plain bool, why error) (out string, asked []int) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "history.db")

@@ -23,8 +23,8 @@ func newLogger(w io.Writer, level, format string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// logFile is a log that does not grow for ever: at maxLog bytes it is renamed to FILE.1, in place of the one before, and
-// begun anew. Its Write is called by one goroutine at a time, as slog's handlers do.
+// logFile is a log that does not grow for ever: at maxLog bytes it is renamed to FILE.1, in place of the one before,
+// and begun anew. Its Write is called by one goroutine at a time, as slog's handlers do.
 type logFile struct {
 	path string
 	f    *os.File

@@ -1,7 +1,7 @@
 // Command peerchat is P2P chat in a terminal: a tracker that introduces peers, and a peer that joins rooms.
 //
-// This package wires the others together and holds no logic that they could hold: it reads flags and settings, opens the
-// profile, starts tracker or peer, and carries events to the screen or to standard output, and what is typed back.
+// This package wires the others together and holds no logic that they could hold: it reads flags and settings, opens
+// the profile, starts tracker or peer, and carries events to the screen or to standard output, and what is typed back.
 // Each front end (line mode and the screen) owns its state in one goroutine. Nothing may import this package.
 package main
 
@@ -46,8 +46,8 @@ func main() {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	// What leaving waits for may hang, such as a read of a file that is a pipe: another one ends the process. Not so a SIGHUP, which often comes twice, from the
-	// terminal and from the shell.
+	// What leaving waits for may hang, such as a read of a file that is a pipe: another one ends the process. Not so a
+	// SIGHUP, which often comes twice, from the terminal and from the shell.
 	context.AfterFunc(ctx, func() { signal.Reset(syscall.SIGINT, syscall.SIGTERM) })
 	os.Exit(run(ctx, os.Args[1:], console{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.LookupEnv,

@@ -9,7 +9,8 @@ import (
 const maxUnwritten = 8 << 20
 
 // output carries lines to a writer that may be slow, or stop reading for good: whoever adds lines never waits. What
-// exceeds the bound is dropped and counted. It is owned by one goroutine; a second one writes, and is given all that waits at once.
+// exceeds the bound is dropped and counted. It is owned by one goroutine; a second one writes, and is given all that
+// waits at once.
 type output struct {
 	chunks  chan []byte   // to the writing goroutine, at most one at a time
 	written chan struct{} // a chunk was written; its error, if any, is in failed

@@ -16,8 +16,8 @@ const maxNames = 10_000
 // retellAfter is how often a search that goes on is told of.
 const retellAfter = 30 * time.Second
 
-// plainPrinter prints a line an event, for people, pipes and screen readers: no colour, no cursor movement. Everything that
-// comes from elsewhere is sanitised.
+// plainPrinter prints a line an event, for people, pipes and screen readers: no colour, no cursor movement. Everything
+// that comes from elsewhere is sanitised.
 type plainPrinter struct {
 	now  func() time.Time
 	echo bool // print own messages too: they are not on the screen because they were typed there
@@ -118,8 +118,8 @@ func (p *plainPrinter) event(b []byte, ev peer.Event, v *view) []byte {
 	return b
 }
 
-// fewEnough is how many may be in each room while every link is told of. In larger ones most people are reached through others,
-// and a link more or less means nothing; /peers tells of them.
+// fewEnough is how many may be in each room while every link is told of. In larger ones most people are reached through
+// others, and a link more or less means nothing; /peers tells of them.
 const fewEnough = 6
 
 // link prints that a link came up or went down: in small rooms each of them, in large ones only the first and the last.
@@ -150,7 +150,8 @@ func (p *plainPrinter) link(b []byte, now time.Time, ev peer.LinkChanged, v *vie
 	return line(b, now, fmt.Sprintf("-!- no link to %s any more%s", p.name(ev.Person), why))
 }
 
-// hole prints, before a message, that some of its author's are missing, and before the first of those that they are coming.
+// hole prints, before a message, that some of its author's are missing, and before the first of those that they are
+// coming.
 func (p *plainPrinter) hole(b []byte, now time.Time, m peer.Message) []byte {
 	log := logOf{m.Room, m.Person.Peer}
 	last, known := p.holes[log]
@@ -219,7 +220,8 @@ func (p *plainPrinter) help(b []byte, topic string) []byte {
 	return b
 }
 
-// tracker says what is new of the tracker; empty if nothing is. A search tells of each try, and is told of now and then.
+// tracker says what is new of the tracker; empty if nothing is. A search tells of each try, and is told of now and
+// then.
 func (p *plainPrinter) tracker(t peer.TrackerChanged, now time.Time) string {
 	text, _ := p.story.Tell(toTracker(t))
 	if t.State == peer.TrackerLost && text != "" {

@@ -57,7 +57,8 @@ func (p *plainPrinter) went(ev peer.MemberLeft) bool {
 	return r.arrivals.Went()
 }
 
-// renamed takes note of a new name, and reports whether that is to be told: it comes for each room, and is told for the first that somebody is in.
+// renamed takes note of a new name, and reports whether that is to be told: it comes for each room, and is told for the
+// first that somebody is in.
 func (p *plainPrinter) renamed(ev peer.MemberRenamed, self wire.PeerID) bool {
 	if r := p.members[ev.Room]; r != nil {
 		if _, there := r.members[ev.Person.Peer]; there {

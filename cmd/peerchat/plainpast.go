@@ -10,15 +10,16 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Plain mode prints a line once, and cannot put another before it. Others send what was said before one came in pieces, the newest first, so what is fetched is held
-// back until no more comes, and printed in order. A live line never waits: what is fetched after it is said to belong before it.
+// Plain mode prints a line once, and cannot put another before it. Others send what was said before one came in pieces,
+// the newest first, so what is fetched is held back until no more comes, and printed in order. A live line never waits:
+// what is fetched after it is said to belong before it.
 
 const (
 	pastQuiet = 500 * time.Millisecond  // that long nothing more must come
 	pastGap   = 2500 * time.Millisecond // the same while more is to be expected: others are known to have it, or one is new in the room, where what there is may take 2 s to become known
 	pastMost  = 10 * time.Second        // the longest
-	// What comes as live within pastLink after a link came up and was said more than pastLate ago is a part of what is fetched: neighbours send the last 10 s of a
-	// conversation so.
+	// What comes as live within pastLink after a link came up and was said more than pastLate ago is a part of what is
+	// fetched: neighbours send the last 10 s of a conversation so.
 	pastLink = 15 * time.Second
 	pastLate = 2 * time.Second
 	// maxPast and maxPastBytes are how many lines of a room are held back, and bytes of their texts.

@@ -83,8 +83,8 @@ func (t *tap) end() *recorder {
 	return r
 }
 
-// recorder writes what is heard, mixed with what is said, into a WAVE file. The engine's goroutine calls heard and said, which do not
-// wait for the disk; another one writes.
+// recorder writes what is heard, mixed with what is said, into a WAVE file. The engine's goroutine calls heard and
+// said, which do not wait for the disk; another one writes.
 type recorder struct {
 	file   string
 	blocks chan []int16

@@ -15,8 +15,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"peerchat": main})
 }
 
-// The command line as its users meet it: testdata/script/*.txtar, each in a directory of its own. Everything stays on the
-// loopback interface: PEERCHAT_INTERFACE and PEERCHAT_LAN see to that, and every script names its ports.
+// The command line as its users meet it: testdata/script/*.txtar, each in a directory of its own. Everything stays on
+// the loopback interface: PEERCHAT_INTERFACE and PEERCHAT_LAN see to that, and every script names its ports.
 func TestCommandLine(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

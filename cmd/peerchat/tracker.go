@@ -52,16 +52,16 @@ func runTracker(ctx context.Context, con console, flags trackerFlags) (err error
 	return tracker.Serve(ctx)
 }
 
-// A peer that has the tracker's port may have yieldPatience to give it up. It is asked every yieldAsk, because it may have
-// taken the port twice, and the port is tried every yieldTry.
+// A peer that has the tracker's port may have yieldPatience to give it up. It is asked every yieldAsk, because it may
+// have taken the port twice, and the port is tried every yieldTry.
 const (
 	yieldPatience = 2 * time.Second
 	yieldAsk      = 300 * time.Millisecond
 	yieldTry      = 20 * time.Millisecond
 )
 
-// bindTracker makes the tracker. While none was there, a peer on this machine may have taken its place, and its port: that peer
-// is asked for it.
+// bindTracker makes the tracker. While none was there, a peer on this machine may have taken its place, and its port:
+// that peer is asked for it.
 func bindTracker(ctx context.Context, cfg signaling.TrackerConfig) (*signaling.Tracker, error) {
 	tracker, err := signaling.NewTracker(cfg)
 	if !errors.Is(err, signaling.ErrPortTaken) {

@@ -25,7 +25,8 @@ const (
 	maxLevels = 4
 	// maxWaiting is how much that needs sound devices may be asked for at a time.
 	maxWaiting = 8
-	// devicePatience is how long asking a sound system for its devices may take, testPatience recording and playing three seconds.
+	// devicePatience is how long asking a sound system for its devices may take, testPatience recording and playing
+	// three seconds.
 	devicePatience = 10 * time.Second
 	testPatience   = 20 * time.Second
 	// besidePatience is how long the end of such work is waited for at the end; its context has ended then.
@@ -53,11 +54,11 @@ type voiceConfig struct {
 	keep    func(profile.Volume) error
 }
 
-// voice is this peer's sound: it owns the media.Engine, and joins it with the peer, which knows who is in voice, and with the
-// user. Nothing touches sound before the user enters voice, or asks for devices.
+// voice is this peer's sound: it owns the media.Engine, and joins it with the peer, which knows who is in voice, and
+// with the user. Nothing touches sound before the user enters voice, or asks for devices.
 //
-// One goroutine owns it, in run. The methods do, see and receive only post, so that the peer, the front end and the engine
-// may call them from wherever they are. What the user is to know goes into news.
+// One goroutine owns it, in run. The methods do, see and receive only post, so that the peer, the front end and the
+// engine may call them from wherever they are. What the user is to know goes into news.
 type voice struct {
 	cfg  voiceConfig
 	mail *peer.Mailbox[func()]

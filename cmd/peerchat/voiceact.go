@@ -112,7 +112,8 @@ func (v *voice) act(a tui.Action) {
 	}
 }
 
-// set changes what /voice set knows. It is for the line and the room of the moment, so it is not remembered, and says so.
+// set changes what /voice set knows. It is for the line and the room of the moment, so it is not remembered, and says
+// so.
 func (v *voice) set(a tui.VoiceSet) {
 	on := a.Value == "on"
 	switch a.Name {
@@ -319,7 +320,8 @@ func (v *voice) stats() {
 	v.news.Post(s)
 }
 
-// beside does what waits for sound devices in a goroutine of its own, one after another. What that returns is done by the owner.
+// beside does what waits for sound devices in a goroutine of its own, one after another. What that returns is done by
+// the owner.
 func (v *voice) beside(patience time.Duration, work func(context.Context) func()) {
 	if len(v.waiting) >= maxWaiting {
 		v.fail("device", errors.New("too much at a time: a sound device is being waited for"))

@@ -18,8 +18,8 @@ import (
 )
 
 // managerLock guards the driver manager of mediadevices, which is one for the whole process: GetUserMedia asks each
-// driver in it for its state, and opens and closes it, without a lock. A driver of ours is in it only while this lock is
-// held.
+// driver in it for its state, and opens and closes it, without a lock. A driver of ours is in it only while this lock
+// is held.
 var managerLock sync.Mutex
 
 // keptChunks is how many chunks a track may look at after they were read: it keeps the last 32 for slow readers.

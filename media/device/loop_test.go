@@ -104,8 +104,8 @@ func (o *onsets) listen(rec recorder) {
 	}
 }
 
-// BenchmarkMouthToEar measures from the microphone's to the loudspeaker's side of the two null sinks, through both engines
-// and without a network: capture, framing, gate, jitter buffer, mixing, playback.
+// BenchmarkMouthToEar measures from the microphone's to the loudspeaker's side of the two null sinks, through both
+// engines and without a network: capture, framing, gate, jitter buffer, mixing, playback.
 func BenchmarkMouthToEar(b *testing.B) {
 	for _, backend := range []string{"pulse", "malgo"} {
 		b.Run(backend, func(b *testing.B) {

@@ -27,16 +27,16 @@ const (
 	// malgoStall is how long a device may say nothing before it is taken for gone: miniaudio does not notice when a
 	// PulseAudio server dies. Some devices begin with a pause of 2 s.
 	malgoStall = 4 * time.Second
-	// malgoRelease is how long a device may take to close. With a PulseAudio server that died it takes for ever; with one
-	// that is about to begin, 2 s.
+	// malgoRelease is how long a device may take to close. With a PulseAudio server that died it takes for ever; with
+	// one that is about to begin, 2 s.
 	malgoRelease = 4 * time.Second
 )
 
 // malgoBackend is the backend for what miniaudio knows: ALSA, Core Audio, WASAPI and others. JACK is left out: its
 // library writes to standard error when there is no server, and so would ALSA's on a machine without a sound card.
 //
-// Its context is made when it is first needed. Calls into C cannot be ended; a caller that must not wait makes them in a
-// goroutine of its own.
+// Its context is made when it is first needed. Calls into C cannot be ended; a caller that must not wait makes them in
+// a goroutine of its own.
 type malgoBackend struct {
 	mu  sync.Mutex // held during calls into the context, which is not made for more than one at a time
 	ctx *malgo.AllocatedContext
@@ -129,7 +129,8 @@ type malgoDevice struct {
 	context *malgo.AllocatedContext
 }
 
-// open opens and starts a device. data is called by an audio thread; what it is given is memory of C, gone when it returns.
+// open opens and starts a device. data is called by an audio thread; what it is given is memory of C, gone when it
+// returns.
 func (b *malgoBackend) open(ctx context.Context, kind malgo.DeviceType, id string, d *malgoDevice, data malgo.DataProc) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

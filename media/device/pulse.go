@@ -132,7 +132,8 @@ func (d deadlined) Write(b []byte) (int, error) {
 
 type pulseAddress struct{ network, address string }
 
-// pulseAddresses parses a list of servers: https://www.freedesktop.org/wiki/Software/PulseAudio/Documentation/User/ServerStrings/
+// pulseAddresses parses a list of servers:
+// https://www.freedesktop.org/wiki/Software/PulseAudio/Documentation/User/ServerStrings/
 func pulseAddresses(servers string) []pulseAddress {
 	if servers == "" {
 		servers = os.Getenv("PULSE_SERVER")

@@ -16,8 +16,8 @@ import (
 	"peerchat/media"
 )
 
-// pulseServer is a PulseAudio server without hardware: the loudspeaker "mic" whose monitor serves as microphone, and the
-// loudspeaker "ear". It is killed when the test ends.
+// pulseServer is a PulseAudio server without hardware: the loudspeaker "mic" whose monitor serves as microphone, and
+// the loudspeaker "ear". It is killed when the test ends.
 type pulseServer struct {
 	t       testing.TB
 	address string
@@ -76,8 +76,8 @@ func startPulse(t testing.TB) *pulseServer {
 	}
 }
 
-// missing skips a test that needs a program. In CI, which installs what .ci/deps lists, it fails: a test that is skipped
-// there is run by nobody.
+// missing skips a test that needs a program. In CI, which installs what .ci/deps lists, it fails: a test that is
+// skipped there is run by nobody.
 func missing(t testing.TB, program, debian string) {
 	t.Helper()
 	why := program + " is not installed; install the package " + debian

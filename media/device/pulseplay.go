@@ -14,8 +14,9 @@ import (
 // pulsePeriod is how much sound the server takes from us at a time, and gives us, in samples: 5 ms.
 const pulsePeriod = media.FrameSamples / 4
 
-// What the server holds, in periods: pulseLeast to begin with, one that it plays from and one on its way. A machine that is too busy
-// for that hears a gap, after which it is one more, up to pulseMost. After pulseCalm without a gap it is one less.
+// What the server holds, in periods: pulseLeast to begin with, one that it plays from and one on its way. A machine
+// that is too busy for that hears a gap, after which it is one more, up to pulseMost. After pulseCalm without a gap it
+// is one less.
 const (
 	pulseLeast = 2
 	pulseMost  = 12

@@ -72,7 +72,8 @@ func (r *ring) lostSamples() uint64 {
 	return r.lost
 }
 
-// read waits until pcm is full, and gives the samples that are there even after fail, but not after the device was closed.
+// read waits until pcm is full, and gives the samples that are there even after fail, but not after the device was
+// closed.
 func (r *ring) read(pcm []int16) error {
 	for {
 		pcm = pcm[r.take(pcm):]
@@ -90,7 +91,8 @@ func (r *ring) read(pcm []int16) error {
 	}
 }
 
-// fail ends the ring; the first error counts. media.ErrClosed forgets what is there: a microphone that was closed is not heard any more.
+// fail ends the ring; the first error counts. media.ErrClosed forgets what is there: a microphone that was closed is
+// not heard any more.
 func (r *ring) fail(err error) {
 	r.mu.Lock()
 	if err == media.ErrClosed {

@@ -47,7 +47,8 @@ type backend interface {
 	close()
 }
 
-// System finds and opens sound devices. It implements media.Devices and media.Defaults. It may be used from any goroutine.
+// System finds and opens sound devices. It implements media.Devices and media.Defaults. It may be used from any
+// goroutine.
 type System struct {
 	cfg Config
 
@@ -157,9 +158,9 @@ func (s *System) Default(ctx context.Context, kind media.DeviceKind) (string, er
 	return "", err
 }
 
-// OpenSource opens what source names; see ParseSource. For "none" it is a microphone that hears nothing, but keeps time.
-// A device that is there but cannot be opened is an error; the error for "default" wraps media.ErrNoSound where there is
-// no microphone.
+// OpenSource opens what source names; see ParseSource. For "none" it is a microphone that hears nothing, but keeps
+// time. A device that is there but cannot be opened is an error; the error for "default" wraps media.ErrNoSound where
+// there is no microphone.
 func (s *System) OpenSource(ctx context.Context, source string) (media.Source, error) {
 	spec, err := ParseSource(source)
 	if err != nil {

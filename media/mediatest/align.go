@@ -17,10 +17,11 @@ const (
 	followNear  = 8                        // around the best whole sample: at high pitches the best may be a period away
 )
 
-// Follow is how alike heard is to reference, which is somewhere in it: the normalised cross-correlation of parts of 100 ms, each of
-// them where it fits best, at most 50 ms earlier or later than the one before, or up to 750 ms later if it does not fit there; 1
-// for the same up to a positive factor. So it forgives a jitter buffer that its delay changes, by fractions of a sample too, but
-// not that sound is missing or made up. Lag is by how many samples the first part is later.
+// Follow is how alike heard is to reference, which is somewhere in it: the normalised cross-correlation of parts of 100
+// ms, each of them where it fits best, at most 50 ms earlier or later than the one before, or up to 750 ms later if it
+// does not fit there; 1 for the same up to a positive factor. So it forgives a jitter buffer that its delay changes, by
+// fractions of a sample too, but not that sound is missing or made up. Lag is by how many samples the first part is
+// later.
 func Follow(reference, heard []int16) (lag int, correlation float64) {
 	lag, _ = Align(reference, heard, len(heard)) // of the most of it
 	quiet := RMS(reference) / 30                 // parts without voice fit everywhere
@@ -85,8 +86,8 @@ func search(part, heard []int16, first, last int) (place int, dot, energy float6
 	return from + best, dot, energies[best]
 }
 
-// products returns the products of a part with n places in heard, the first of them from, and the energies of heard there. Around
-// what was heard there is silence.
+// products returns the products of a part with n places in heard, the first of them from, and the energies of heard
+// there. Around what was heard there is silence.
 func products(part, heard []int16, from, n int) (dots, energies []float64) {
 	size := 1
 	for size < n+len(part) {

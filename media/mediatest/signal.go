@@ -1,5 +1,6 @@
-// Package mediatest makes sounds and measures them, for tests of voice: tones, noise, and a synthetic voice from a seed;
-// spectra, signal-to-noise ratios, alignment, and the intelligibility measure STOI. It is pure, and imported only by tests.
+// Package mediatest makes sounds and measures them, for tests of voice: tones, noise, and a synthetic voice from a
+// seed; spectra, signal-to-noise ratios, alignment, and the intelligibility measure STOI. It is pure, and imported only
+// by tests.
 //
 // Sound is 16-bit, one channel, 16,000 samples a second, as in package media.
 package mediatest
@@ -59,9 +60,9 @@ func round(x float64) int16 {
 	return int16(min(max(math.RoundToEven(x), math.MinInt16), math.MaxInt16))
 }
 
-// Speech is n samples of a synthetic voice: words of syllables, made of voiced sounds with a moving pitch of 90 to 250 Hz
-// and four formants, hisses and stops, with pauses between words. It means nothing, but has the time structure and the spectrum
-// of speech. Its root mean square is about -24 dBFS. The seed chooses the speaker and what is said.
+// Speech is n samples of a synthetic voice: words of syllables, made of voiced sounds with a moving pitch of 90 to 250
+// Hz and four formants, hisses and stops, with pauses between words. It means nothing, but has the time structure and
+// the spectrum of speech. Its root mean square is about -24 dBFS. The seed chooses the speaker and what is said.
 func Speech(n int, seed uint64) []int16 {
 	s := &speaker{rand: rand.New(rand.NewPCG(seed, 0x766f696365))}
 	s.pitch = 95 + 110*s.rand.Float64()

@@ -38,8 +38,9 @@ func SegmentalSNR(reference, heard []int16) float64 {
 	return sum / float64(max(n, 1))
 }
 
-// LogSpectralDistance is how far apart the short-time spectra are, in dB: the mean over frames of 32 ms, half overlapping, of the root mean
-// square difference of the log power spectra, floored 60 dB below the reference's loudest bin. 0 is the same.
+// LogSpectralDistance is how far apart the short-time spectra are, in dB: the mean over frames of 32 ms, half
+// overlapping, of the root mean square difference of the log power spectra, floored 60 dB below the reference's loudest
+// bin. 0 is the same.
 func LogSpectralDistance(reference, heard []int16) float64 {
 	const size = 512
 	n := min(len(reference), len(heard))
@@ -80,8 +81,9 @@ func powers(pcm []int16) []float64 {
 	return p
 }
 
-// Align finds by how many samples heard is later than reference, at most most either way, and how alike they are there: the
-// normalised cross-correlation, 1 for the same up to a positive factor. It is searched by FFT, over all that overlaps.
+// Align finds by how many samples heard is later than reference, at most most either way, and how alike they are there:
+// the normalised cross-correlation, 1 for the same up to a positive factor. It is searched by FFT, over all that
+// overlaps.
 func Align(reference, heard []int16, most int) (lag int, correlation float64) {
 	size := 1
 	for size < len(reference)+len(heard) {

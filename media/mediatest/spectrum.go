@@ -33,8 +33,8 @@ func FFT(re, im []float64) {
 	}
 }
 
-// Amplitude is the peak amplitude of the sine of hz in pcm at 16 kHz, by Goertzel's algorithm under a Hann window: other
-// frequencies more than 4/(duration of pcm) away add less than -60 dB of theirs.
+// Amplitude is the peak amplitude of the sine of hz in pcm at 16 kHz, by Goertzel's algorithm under a Hann window:
+// other frequencies more than 4/(duration of pcm) away add less than -60 dB of theirs.
 func Amplitude(pcm []int16, hz float64) float64 { return AmplitudeAt(pcm, media.SampleRate, hz) }
 
 // AmplitudeAt is Amplitude at another sample rate.

@@ -18,10 +18,10 @@ const (
 	stoiRange   = 40.0  // dB below the loudest frame that count as speech
 )
 
-// STOI is how intelligible heard is, given the reference at 16 kHz, aligned to the sample: the short-time objective intelligibility measure of
-// C. H. Taal, R. C. Hendriks, R. Heusdens and J. Jensen, "An Algorithm for Intelligibility Prediction of Time-Frequency
-// Weighted Noisy Speech", IEEE Trans. Audio, Speech and Language Processing 19(7), 2011. 1 is the same; 0.6 is hardly
-// understood. It is 0 where less than 384 ms of speech are left.
+// STOI is how intelligible heard is, given the reference at 16 kHz, aligned to the sample: the short-time objective
+// intelligibility measure of C. H. Taal, R. C. Hendriks, R. Heusdens and J. Jensen, "An Algorithm for Intelligibility
+// Prediction of Time-Frequency Weighted Noisy Speech", IEEE Trans. Audio, Speech and Language Processing 19(7), 2011. 1
+// is the same; 0.6 is hardly understood. It is 0 where less than 384 ms of speech are left.
 func STOI(reference, heard []int16) float64 {
 	n := min(len(reference), len(heard))
 	return stoi(resample10k(reference[:n]), resample10k(heard[:n]))

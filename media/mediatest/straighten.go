@@ -1,7 +1,8 @@
 package mediatest
 
-// Straighten is heard with its changes of delay taken out: as long as reference, and each 100 ms of it from where Follow finds those of
-// the reference. Measures that compare the two at the same moments, such as STOI, need that after a jitter buffer.
+// Straighten is heard with its changes of delay taken out: as long as reference, and each 100 ms of it from where
+// Follow finds those of the reference. Measures that compare the two at the same moments, such as STOI, need that after
+// a jitter buffer.
 func Straighten(reference, heard []int16) []int16 {
 	straight := make([]int16, len(reference))
 	lag, _ := Align(reference, heard, len(heard))

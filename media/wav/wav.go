@@ -35,8 +35,8 @@ var ErrFormat = errors.New("not a WAVE file of a kind that can be read")
 // subFormatTail is what follows the two bytes of the format in a GUID of WAVEFORMATEXTENSIBLE.
 const subFormatTail = "\x00\x00\x00\x00\x10\x00\x80\x00\x00\xaa\x00\x38\x9b\x71"
 
-// Reader reads the samples of a WAVE file: 8, 16, 24 or 32-bit integers or 32 or 64-bit floats, at any rate, its channels
-// averaged into one. Use one from one goroutine.
+// Reader reads the samples of a WAVE file: 8, 16, 24 or 32-bit integers or 32 or 64-bit floats, at any rate, its
+// channels averaged into one. Use one from one goroutine.
 type Reader struct {
 	r         io.Reader
 	seeker    io.Seeker // nil where r has none

@@ -13,8 +13,8 @@ var (
 	ErrEncoding  = errors.New("it is not in deterministic encoding")
 )
 
-// Reader takes a message apart, item by item. The first error sticks: every read after it returns a zero value, and Err the error. So a
-// caller may read on, and ask once, but for what it does with a value that it has read.
+// Reader takes a message apart, item by item. The first error sticks: every read after it returns a zero value, and Err
+// the error. So a caller may read on, and ask once, but for what it does with a value that it has read.
 //
 // The what of each method names the item in errors.
 type Reader struct {

@@ -168,8 +168,8 @@ func (m *Machine) onCandidate(n *neighbour, msg *Candidate, out *Output) {
 			c.has(o.id)
 		}
 	}
-	// A leader relays no candidates, so that no tree leads through the peer whose death it is for. Where it is the only way,
-	// summaries carry them.
+	// A leader relays no candidates, so that no tree leads through the peer whose death it is for. Where it is the only
+	// way, summaries carry them.
 	if !m.leading {
 		m.flood(msg, &msg.Route, n.id, none, out)
 	}

@@ -29,8 +29,8 @@ type Config struct {
 	Timing Timing // zero fields get their defaults
 }
 
-// Timing is how long a Machine waits for what. The defaults are for a network of one place; where the tracker takes longer to
-// answer, it and neighbours are waited for by so much longer.
+// Timing is how long a Machine waits for what. The defaults are for a network of one place; where the tracker takes
+// longer to answer, it and neighbours are waited for by so much longer.
 type Timing struct {
 	Step      time.Duration // 25 ms: each place in the ranking waits so much longer before it speaks
 	Jitter    time.Duration // 5 ms: at most this is added to each such wait
@@ -89,7 +89,8 @@ const (
 	MaxHops = 64
 	// maxAsked is how many neighbours are asked whether the tracker lives.
 	maxAsked = 5
-	// maxVetoes is how often a single neighbour's word that the tracker lives stops an election; then the majority counts.
+	// maxVetoes is how often a single neighbour's word that the tracker lives stops an election; then the majority
+	// counts.
 	maxVetoes = 3
 	// maxYields is how often a better candidate that does not take over is waited for.
 	maxYields = 3
@@ -122,8 +123,8 @@ type (
 		From wire.PeerID
 		Data []byte
 	}
-	// Learn is an announcement that came another way than over a link: from a tracker that was joined or met. Data is what Proof
-	// gave there. It is not kept.
+	// Learn is an announcement that came another way than over a link: from a tracker that was joined or met. Data is
+	// what Proof gave there. It is not kept.
 	Learn struct{ Data []byte }
 	// Tick is the passing of time: the caller sends it at Output.Wake or later.
 	Tick struct{}
@@ -200,16 +201,16 @@ type (
 		Solo   bool // nobody else is there; any real leader takes precedence
 		InMesh bool // nobody could dial this peer when that was measured
 	}
-	// StepDown asks to stop hosting: those who are connected are sent to Leader at Addresses by MOVED. Addresses are empty
-	// when nobody takes over.
+	// StepDown asks to stop hosting: those who are connected are sent to Leader at Addresses by MOVED. Addresses are
+	// empty when nobody takes over.
 	StepDown struct {
 		Leader    wire.PeerID // zero: the home tracker, or nobody
 		Term      uint64
 		Addresses []string
 		Home      bool
 	}
-	// Follow asks the client to move to this tracker, after a jitter of the caller's. It is not sent for the tracker that the
-	// client is connected to.
+	// Follow asks the client to move to this tracker, after a jitter of the caller's. It is not sent for the tracker
+	// that the client is connected to.
 	Follow struct {
 		Leader    wire.PeerID // zero: the home tracker
 		Term      uint64

@@ -14,8 +14,8 @@ const (
 	flagFirm     = 4
 )
 
-// AppendMessage appends the encoding of m, which is a pointer to one of the message types. It refuses what DecodeMessage
-// would refuse; dst is then returned as it was.
+// AppendMessage appends the encoding of m, which is a pointer to one of the message types. It refuses what
+// DecodeMessage would refuse; dst is then returned as it was.
 func AppendMessage(dst []byte, m Message) ([]byte, error) {
 	if err := check(m); err != nil {
 		return dst, fmt.Errorf("encode %T: %w", m, err)
@@ -165,8 +165,8 @@ func (r *Reign) check() error {
 	return first(somebody(r.Rank.ID), number("term", r.Term, 0), number("seq", r.Seq, 1))
 }
 
-// somebody refuses the zero ID. It stands for the home tracker, or nobody, and is worse than no signer: as a key it is a point
-// of small order, for which signatures can be guessed.
+// somebody refuses the zero ID. It stands for the home tracker, or nobody, and is worse than no signer: as a key it is
+// a point of small order, for which signatures can be guessed.
 func somebody(id wire.PeerID) error {
 	if id.IsZero() {
 		return errors.New("it is signed by, or names, nobody")

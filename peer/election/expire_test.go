@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A candidate that is gone is forgotten by all, for good: its record must not live on by going from one who keeps it a little
-// longer to one who has just forgotten it.
+// A candidate that is gone is forgotten by all, for good: its record must not live on by going from one who keeps it a
+// little longer to one who has just forgotten it.
 func TestTheDeadAreForgotten(t *testing.T) {
 	w := newWorld(t, 7)
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
@@ -37,7 +37,8 @@ func TestTheDeadAreForgotten(t *testing.T) {
 	}
 }
 
-// Several leave one after the other: a leader hands over to one who is there, without waiting for those who left just before.
+// Several leave one after the other: a leader hands over to one who is there, without waiting for those who left just
+// before.
 func TestAnHeirIsOneWhoIsThere(t *testing.T) {
 	w := newWorld(t, 8)
 	p := people(w, "ann bob cyd dan")

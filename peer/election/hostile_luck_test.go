@@ -7,8 +7,8 @@ import (
 
 // This file is bad luck: slow networks, machines that sleep, disks that forget.
 
-// One peer's connection breaks, on a network as slow as the Internet may be. The others vouch for the tracker, and nobody takes
-// the lead from it, though every answer takes a fifth of a second.
+// One peer's connection breaks, on a network as slow as the Internet may be. The others vouch for the tracker, and
+// nobody takes the lead from it, though every answer takes a fifth of a second.
 func TestOneBrokenConnectionOnASlowNetwork(t *testing.T) {
 	for seed := range uint64(20) {
 		for _, home := range []bool{true, false} {
@@ -137,7 +137,8 @@ func TestASlowNetworkCostsNoMoreMessages(t *testing.T) {
 	}
 }
 
-// A term that was written down when the clock was ahead of its time, or by somebody else, does not part a peer from the others.
+// A term that was written down when the clock was ahead of its time, or by somebody else, does not part a peer from the
+// others.
 func TestATermThatNobodyBelievesIsForgotten(t *testing.T) {
 	w := newWorld(t, 12)
 	p := people(w, "ann bob cyd")

@@ -10,7 +10,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Whatever neighbours send, a machine keeps within its bounds, wants to be woken in time, and sends nothing that is malformed.
+// Whatever neighbours send, a machine keeps within its bounds, wants to be woken in time, and sends nothing that is
+// malformed.
 func TestAnythingGoes(t *testing.T) {
 	for seed := range uint64(liars) {
 		r := rand.New(rand.NewPCG(seed, 9))
@@ -100,8 +101,8 @@ func TestAnythingGoes(t *testing.T) {
 	}
 }
 
-// A liar with several identities says whatever comes to its mind, and repeats what it heard. When it is gone the others are at one
-// again, and none of them has been blamed.
+// A liar with several identities says whatever comes to its mind, and repeats what it heard. When it is gone the others
+// are at one again, and none of them has been blamed.
 func TestLiarsLeaveNoTrace(t *testing.T) {
 	for seed := range uint64(liars) {
 		r := rand.New(rand.NewPCG(seed, 11))

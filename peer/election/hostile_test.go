@@ -11,8 +11,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is what a peer, or many identities of one, can do to others that they have a link with. A tracker's lies are in
-// hostile_tracker_test.go.
+// This file is what a peer, or many identities of one, can do to others that they have a link with. A tracker's lies
+// are in hostile_tracker_test.go.
 
 // sybil is one of as many identities as somebody likes to have.
 func sybil(n int) ed25519.PrivateKey {
@@ -37,8 +37,8 @@ func firm(r Rank) Rank {
 	return r
 }
 
-// ownerless signs m in the name of the zero ID, which nobody has the key of: as an Ed25519 public key it is a point of order
-// 4, so that a signature of it can be guessed with one try in four.
+// ownerless signs m in the name of the zero ID, which nobody has the key of: as an Ed25519 public key it is a point of
+// order 4, so that a signature of it can be guessed with one try in four.
 func ownerless(t *testing.T, m Message, vary func(i uint64)) {
 	t.Helper()
 	identity := append([]byte{1}, make([]byte, 31)...)
@@ -103,7 +103,8 @@ func forced(m Message) []byte {
 	return b
 }
 
-// The numbers with which a peer orders its own words are its own: whoever could drive them up could make it mute, for good.
+// The numbers with which a peer orders its own words are its own: whoever could drive them up could make it mute, for
+// good.
 func TestNobodyElseNumbersOnesWords(t *testing.T) {
 	for what, lie := range map[string]func(m *Machine) Message{
 		"a summary": func(m *Machine) Message {
@@ -166,8 +167,8 @@ func forcedOr(m Message) []byte {
 	return forced(m)
 }
 
-// Whatever a neighbour floods, within what it may send, those who pass it on must stay within what they may send. Else one
-// liar makes honest peers cut each other off.
+// Whatever a neighbour floods, within what it may send, those who pass it on must stay within what they may send. Else
+// one liar makes honest peers cut each other off.
 func TestAFloodPartsNoHonestPeers(t *testing.T) {
 	floods := map[string]func(w *world, i int) Message{
 		"elections": func(w *world, i int) Message {
@@ -359,8 +360,8 @@ func TestTheHomeTrackerIsDefendedWhereItIs(t *testing.T) {
 	}
 }
 
-// Two processes with one identity (a profile that was copied) must not raise the term against each other for ever. Bob is
-// linked with both, and shows each the highest announcement that there is.
+// Two processes with one identity (a profile that was copied) must not raise the term against each other for ever. Bob
+// is linked with both, and shows each the highest announcement that there is.
 func TestTwinsDoNotRaiseTheTermForEver(t *testing.T) {
 	a, step, now := lone(t)
 	b := New(Config{Key: keyOf(1), Term: 10, Rand: rand.NewPCG(2, 2), Offer: Offer{Candidate: true}})

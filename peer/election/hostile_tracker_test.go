@@ -11,7 +11,8 @@ import (
 
 // This file is what trackers can do to a machine by their word, and terms near the end of what there is.
 
-// Somebody has driven a group's term up for a while. Who comes with no term at all must still be able to follow its leader.
+// Somebody has driven a group's term up for a while. Who comes with no term at all must still be able to follow its
+// leader.
 func TestANewcomerFollowsHoweverHighTheTermIs(t *testing.T) {
 	for _, term := range []uint64{5 << 20, 3600 << 10, wire.HighestTerm(newWorld(t, 4).now, 0)} {
 		w := newWorld(t, 4)

@@ -8,8 +8,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// lead makes this peer the leader of a term, and tells everybody. A solo leader, which is not firm, takes no new term: so
-// a machine that was cut off for a while, or has just started, deposes nobody when it meets the others.
+// lead makes this peer the leader of a term, and tells everybody. A solo leader, which is not firm, takes no new term:
+// so a machine that was cut off for a while, or has just started, deposes nobody when it meets the others.
 func (m *Machine) lead(firm bool, term uint64, out *Output) {
 	if len(m.neighbours) == 0 {
 		firm, term = false, m.term
@@ -113,8 +113,9 @@ func (m *Machine) onCoordinator(n *neighbour, c *Coordinator, out *Output) {
 	m.follow(n, c, out)
 }
 
-// contradict tells a neighbour that believes in a lower lead what this peer knows. Of a home tracker it may know no more
-// than the tracker's own word: then it speaks for it, or, if it lost it, asks the leader for a term that it can accept.
+// contradict tells a neighbour that believes in a lower lead what this peer knows. Of a home tracker it may know no
+// more than the tracker's own word: then it speaks for it, or, if it lost it, asks the leader for a term that it can
+// accept.
 func (m *Machine) contradict(n *neighbour, lower *Reign, out *Output) {
 	switch {
 	case m.proof != nil:
@@ -192,8 +193,8 @@ func (m *Machine) ghost(c *Coordinator, out *Output) {
 	}
 }
 
-// twin gives way to another process that leads in the name of this peer: an earlier life would not have answered what this one
-// announced. Else the two would raise the term against each other for ever.
+// twin gives way to another process that leads in the name of this peer: an earlier life would not have answered what
+// this one announced. Else the two would raise the term against each other for ever.
 func (m *Machine) twin(c *Coordinator, out *Output) {
 	m.fault(out, Fault{Peer: m.self, Code: "twin",
 		Text: "another process has this peer's identity, and is the tracker: this one gives way. Each needs a profile of its own"})
@@ -204,8 +205,8 @@ func (m *Machine) twin(c *Coordinator, out *Output) {
 	out.Actions = append(out.Actions, StepDown{Term: m.term})
 }
 
-// mayLead limits how often one peer, and all together, raise the term, and how often a lead changes within its term. Identities
-// are free, so only who is heard gets a bucket.
+// mayLead limits how often one peer, and all together, raise the term, and how often a lead changes within its term.
+// Identities are free, so only who is heard gets a bucket.
 func (m *Machine) mayLead(r *Reign) bool {
 	if r.Term <= m.term {
 		return m.relays[kindCoordinator].take(m.now)
@@ -270,8 +271,8 @@ func (m *Machine) connected(in Connected, out *Output) {
 	m.probe(out)
 }
 
-// homeBack takes the word that the home tracker answers this peer. The leader gives it the lead soon, others only when the
-// leader does not. A home that was lost soon after it had got the lead must be back for longer each time.
+// homeBack takes the word that the home tracker answers this peer. The leader gives it the lead soon, others only when
+// the leader does not. A home that was lost soon after it had got the lead must be back for longer each time.
 func (m *Machine) homeBack(addresses []string) {
 	if checkAddresses(addresses) != nil {
 		return
@@ -409,7 +410,8 @@ func (m *Machine) withdraw() {
 	}
 }
 
-// Proof is the signed announcement of the present leader, for Learn elsewhere; nil where only a tracker's word is known.
+// Proof is the signed announcement of the present leader, for Learn elsewhere; nil where only a tracker's word is
+// known.
 func (m *Machine) Proof() []byte {
 	if m.proof == nil {
 		return nil
@@ -421,8 +423,8 @@ func (m *Machine) Proof() []byte {
 	return b
 }
 
-// learn takes an announcement from a tracker. What would be sent to a neighbour in answer goes nowhere: trackers that meet
-// show each other what they know.
+// learn takes an announcement from a tracker. What would be sent to a neighbour in answer goes nowhere: trackers that
+// meet show each other what they know.
 func (m *Machine) learn(data []byte, out *Output) {
 	msg, err := DecodeMessage(data)
 	c, ok := msg.(*Coordinator)

@@ -287,8 +287,8 @@ func (m *Machine) nextSeq() uint64 {
 	return m.seq
 }
 
-// verify checks the signature of a message that came from a neighbour, and blames that neighbour, because it should have
-// checked too.
+// verify checks the signature of a message that came from a neighbour, and blames that neighbour, because it should
+// have checked too.
 func (m *Machine) verify(from wire.PeerID, msg Message, out *Output) bool {
 	text, signer := sealed(m.scratch, msg)
 	m.scratch = text[:0]

@@ -47,8 +47,8 @@ type Route struct {
 // Candidate says that a peer could be the tracker.
 type Candidate struct {
 	Route Route
-	// Age is how long ago the peer said so, as far as the sender knows; in seconds, rounded up. Without it a record would live
-	// for ever, because there is always one who heard it later than the others forgot it.
+	// Age is how long ago the peer said so, as far as the sender knows; in seconds, rounded up. Without it a record
+	// would live for ever, because there is always one who heard it later than the others forgot it.
 	Age       uint16
 	Peer      wire.PeerID
 	Seq       uint64
@@ -81,8 +81,8 @@ type Resignation struct {
 	Sig       [64]byte
 }
 
-// Answer tells the sender of an Election that a better one is there (it takes over), or that the tracker is (Alive). It goes
-// back the way the Election came.
+// Answer tells the sender of an Election that a better one is there (it takes over), or that the tracker is (Alive). It
+// goes back the way the Election came.
 type Answer struct {
 	To, By wire.PeerID
 	Term   uint64 // of the Election

@@ -109,8 +109,8 @@ func (m *Machine) send(to wire.PeerID, msg Message, out *Output) {
 	}
 }
 
-// flood sends a message on to neighbours, but for who sent it, who gets it from there anyway, and who is known to have it
-// from elsewhere (the branches that the candidate's own announcements took). route is what the message came with.
+// flood sends a message on to neighbours, but for who sent it, who gets it from there anyway, and who is known to have
+// it from elsewhere (the branches that the candidate's own announcements took). route is what the message came with.
 func (m *Machine) flood(msg Message, route *Route, from wire.PeerID, skip func(*neighbour) bool, out *Output) {
 	if route.Hops >= MaxHops {
 		return

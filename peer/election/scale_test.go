@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// classic is the number of messages of Bully after Garcia-Molina (1982) for n peers that miss their leader and of whom the
-// lowest notices first: each that is asked asks all above it, each of those answers, and the highest tells all.
+// classic is the number of messages of Bully after Garcia-Molina (1982) for n peers that miss their leader and of whom
+// the lowest notices first: each that is asked asks all above it, each of those answers, and the highest tells all.
 func classic(n int) int {
 	asks := n * (n - 1) / 2
 	return asks + asks + n - 1

@@ -16,8 +16,8 @@ var brisk = Timing{Sync: time.Second, Refresh: 3 * time.Second, Expire: 10 * tim
 	SettleTie: 3 * time.Second}
 
 // TestSchedules lets whatever can happen happen to small networks, and looks at what is left when it is calm: in every
-// connected group one leader, its best candidate, or the home tracker; everybody connected to it. The world itself fails
-// the test when a term falls or a peer leads that is no candidate.
+// connected group one leader, its best candidate, or the home tracker; everybody connected to it. The world itself
+// fails the test when a term falls or a peer leads that is no candidate.
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {

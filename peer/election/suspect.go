@@ -38,7 +38,8 @@ const (
 	maxTrip  = 500 * time.Millisecond
 )
 
-// measure takes the time that the tracker took to answer a Probe. It follows at once when that grows, and slowly when it falls.
+// measure takes the time that the tracker took to answer a Probe. It follows at once when that grows, and slowly when
+// it falls.
 func (m *Machine) measure() {
 	if m.pingAt.IsZero() {
 		return
@@ -200,8 +201,8 @@ func (m *Machine) unsure(out *Output) {
 	m.questions = m.questions[:0]
 }
 
-// onVouched counts a neighbour's verdict. A single one that hears the tracker stops the election, but not for ever: it may
-// lie, or be on the tracker's side of a broken network.
+// onVouched counts a neighbour's verdict. A single one that hears the tracker stops the election, but not for ever: it
+// may lie, or be on the tracker's side of a broken network.
 func (m *Machine) onVouched(n *neighbour, v *Vouched, out *Output) {
 	if m.phase != asking || !m.asked[n.id] {
 		return
@@ -341,7 +342,8 @@ func (m *Machine) doubted(out *Output) {
 	}
 	m.doubt(false, out)
 	if m.phase == waiting {
-		// The one who asks for better ones has asked around, and the tracker did not answer this peer either: that is enough.
+		// The one who asks for better ones has asked around, and the tracker did not answer this peer either: that is
+		// enough.
 		m.answers = [Alive + 1]int{Gone: 1}
 		m.decide(out)
 	}

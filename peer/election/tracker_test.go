@@ -373,9 +373,9 @@ func (w *world) components() (groups [][]*node) {
 	return groups
 }
 
-// introduce does what trackers are for: it links those who are connected to a peer's tracker, and have no links to that peer
-// by any way, with it. A machine may follow a leader by its tracker's word alone, but cannot pass that word on to its
-// neighbours, because it is not signed: they hear who leads when there is a link to the leader's group.
+// introduce does what trackers are for: it links those who are connected to a peer's tracker, and have no links to that
+// peer by any way, with it. A machine may follow a leader by its tracker's word alone, but cannot pass that word on to
+// its neighbours, because it is not signed: they hear who leads when there is a link to the leader's group.
 func (w *world) introduce() {
 	for _, group := range w.components() {
 		for _, n := range group {

@@ -7,10 +7,12 @@ import (
 	"peerchat/peer/wire"
 )
 
-// What a neighbour held that is wanted here is missing when its link has ended, too, though nobody can be asked for it now. So it is remembered until it is
-// here, or the neighbour is back and says what it holds, or the author of a log says that it is not so long. Else, as it may be a lie, it is forgotten
-// when others were linked for absentLife who did not have it; as long as nobody is, nobody can know better. What one claimed who does not send what it offers is not remembered,
-// unless it has said nothing else either, as the dead do; nor what one claimed whose link was ended for a fault.
+// What a neighbour held that is wanted here is missing when its link has ended, too, though nobody can be asked for it
+// now. So it is remembered until it is here, or the neighbour is back and says what it holds, or the author of a log
+// says that it is not so long. Else, as it may be a lie, it is forgotten when others were linked for absentLife who did
+// not have it; as long as nobody is, nobody can know better. What one claimed who does not send what it offers is not
+// remembered, unless it has said nothing else either, as the dead do; nor what one claimed whose link was ended for a
+// fault.
 
 const (
 	absentLife    = 5 * time.Minute
@@ -76,7 +78,8 @@ func (m *Machine) returns(now time.Time, r *room, peer wire.PeerID) {
 	}
 }
 
-// reviewAbsent forgets what is here, or known not to be there, and those who are away for long while others are linked. It is done in each round of anti-entropy.
+// reviewAbsent forgets what is here, or known not to be there, and those who are away for long while others are linked.
+// It is done in each round of anti-entropy.
 func (m *Machine) reviewAbsent(now time.Time, r *room) {
 	if len(r.absent) == 0 {
 		return
@@ -102,7 +105,8 @@ func (m *Machine) reviewAbsent(now time.Time, r *room) {
 	})
 }
 
-// refuted tells whether the author of a log says that it does not go as far as one who is absent had said. One that goes on in another log may have lost this one.
+// refuted tells whether the author of a log says that it does not go as far as one who is absent had said. One that
+// goes on in another log may have lost this one.
 func (m *Machine) refuted(r *room, a *authorLog, k span) bool {
 	if l := m.links[a.author]; l != nil && !a.over {
 		s := l.share(r)
@@ -111,7 +115,8 @@ func (m *Machine) refuted(r *room, a *authorLog, k span) bool {
 	return false
 }
 
-// beyond is up to where those who are absent held a log, and after what the first of them did; neither is of use if it is not beyond the head.
+// beyond is up to where those who are absent held a log, and after what the first of them did; neither is of use if it
+// is not beyond the head.
 func (r *room) beyond(id wire.LogID, head, top, least uint64) (uint64, uint64) {
 	for _, x := range r.absent {
 		if k := x.holds[id]; k.seq > max(head, k.base) {

@@ -8,7 +8,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// left is a network in which dan, who has three lines of ann, hears from bob that there are more, and loses the link to bob before they come.
+// left is a network in which dan, who has three lines of ann, hears from bob that there are more, and loses the link to
+// bob before they come.
 func left(t *testing.T, seed uint64, more int, names ...string) (w *world, ann, bob, dan *node) {
 	w = newWorld(t, seed, append([]string{"ann", "bob", "dan"}, names...)...)
 	ann, bob, dan = w.nodes[0], w.nodes[1], w.nodes[2]
@@ -54,7 +55,8 @@ func TestWhatIsMissingStaysMissingWithoutLinks(t *testing.T) {
 	}
 }
 
-// Who dies while it is asked is no liar, though it leaves questions unanswered until its link ends. Who says other things meanwhile is.
+// Who dies while it is asked is no liar, though it leaves questions unanswered until its link ends. Who says other
+// things meanwhile is.
 func TestWhatTheDeadHeldStaysMissing(t *testing.T) {
 	for lives, want := range map[bool]int{false: 12, true: 0} {
 		w, _, bob, dan := left(t, 1, 12)

@@ -6,10 +6,11 @@ import (
 	"peerchat/peer/wire"
 )
 
-// In a flood an honest neighbour may take long to answer: questions wait behind each other, and answers behind all that was sent before. So a
-// neighbour that does not answer in time is asked again, after others and after a pause that grows, and what it claims counts as missing until
-// then. Only what was asked for in vain many times is forgotten, as what does not exist; and at once a log of which nothing was ever seen, if
-// who claims it has not sent anything else either.
+// In a flood an honest neighbour may take long to answer: questions wait behind each other, and answers behind all that
+// was sent before. So a neighbour that does not answer in time is asked again, after others and after a pause that
+// grows, and what it claims counts as missing until then. Only what was asked for in vain many times is forgotten, as
+// what does not exist; and at once a log of which nothing was ever seen, if who claims it has not sent anything else
+// either.
 
 // ask is a question for events that is out.
 type ask struct {
@@ -31,8 +32,8 @@ type vain struct {
 	until    time.Time // it is not asked again before
 }
 
-// waits tells whether a question whose time is over gets more of it: who was asked is busy with answers to others, or this machine was late, and may have the
-// answer among what it has yet to take in.
+// waits tells whether a question whose time is over gets more of it: who was asked is busy with answers to others, or
+// this machine was late, and may have the answer among what it has yet to take in.
 func (q *ask) waits(now time.Time) bool {
 	over := now.Sub(q.deadline)
 	if over > askLate && !q.late {

@@ -106,9 +106,9 @@ func (m *Machine) sendLive(now time.Time, s *share, a *authorLog, events []wire.
 	m.watch(now, s, a, events, light, out)
 }
 
-// takesLight tells whether live events go to a neighbour on the fast channel alone: one by one they cost half as much there, and what is lost is
-// soon sent again; on a link that loses packets the reliable channel would send more again than that, and be slower. What is more than a few lines is
-// the reliable channel's.
+// takesLight tells whether live events go to a neighbour on the fast channel alone: one by one they cost half as much
+// there, and what is lost is soon sent again; on a link that loses packets the reliable channel would send more again
+// than that, and be slower. What is more than a few lines is the reliable channel's.
 func (l *link) takesLight(events []wire.Event) bool {
 	return len(events) == 1 && len(l.hedges) < maxLight && !l.suspected && events[0].EncodedSize()+frameHead <= wire.MaxFastFrame
 }
@@ -157,9 +157,9 @@ func (m *Machine) troubled(now time.Time, r *room) {
 	}
 }
 
-// offer tells each neighbour of the logs that went on and of which it is not known to have all, or only by a longer way. To
-// most that is nothing new; but it shows what a tree does not bring, or not soon. One that hears of others, too, may miss an offer: to it they go on the
-// fast channel, which costs half.
+// offer tells each neighbour of the logs that went on and of which it is not known to have all, or only by a longer
+// way. To most that is nothing new; but it shows what a tree does not bring, or not soon. One that hears of others,
+// too, may miss an offer: to it they go on the fast channel, which costs half.
 func (m *Machine) offer(now time.Time, r *room, out *Output) {
 	r.offerAt, r.offered = time.Time{}, now
 	calm := now.Sub(r.troubled) > troubleLife
@@ -216,8 +216,8 @@ func (a *authorLog) way(now time.Time) wire.Way {
 	return wire.Way{Hops: a.hops, Age: uint8(min(255, max(0, now.Sub(a.liveAt).Milliseconds())))}
 }
 
-// ackSoon has a neighbour told that what it sent of a log is here, soon and together. On a link that loses nothing that waits a little: nobody needs it
-// there yet, and where many peers share a processor all events go on first.
+// ackSoon has a neighbour told that what it sent of a log is here, soon and together. On a link that loses nothing that
+// waits a little: nobody needs it there yet, and where many peers share a processor all events go on first.
 func (m *Machine) ackSoon(now time.Time, s *share, a *authorLog) {
 	if b := s.bit(); a.acks&b != 0 || b == 0 && (a.author != s.link.peer || slices.Contains(s.acks, a)) {
 		return
@@ -237,7 +237,8 @@ func (m *Machine) ackSoon(now time.Time, s *share, a *authorLog) {
 	m.at(s.ackAt)
 }
 
-// acknowledge sends the acknowledgements that are due; with flush, also those on links with losses that only waited for company.
+// acknowledge sends the acknowledgements that are due; with flush, also those on links with losses that only waited for
+// company.
 func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 	for _, l := range m.linkList {
 		for _, s := range l.shares {
@@ -266,8 +267,8 @@ func (m *Machine) acknowledge(now time.Time, flush bool, out *Output) {
 	}
 }
 
-// offerAlong puts what a neighbour is to be offered into an acknowledgement that goes to it now. A link that loses packets gets a frame of
-// its own for that: acknowledgements are not sent again.
+// offerAlong puts what a neighbour is to be offered into an acknowledgement that goes to it now. A link that loses
+// packets gets a frame of its own for that: acknowledgements are not sent again.
 func (m *Machine) offerAlong(now time.Time, s *share) {
 	if s.slot < 0 || s.link.loss > leastLoss || s.link.busy {
 		return

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Check says which of its bounds the machine does not keep, or what of its state does not fit together; nil if all is well. It looks at
-// everything, and is for tests and simulations, between any two Steps.
+// Check says which of its bounds the machine does not keep, or what of its state does not fit together; nil if all is
+// well. It looks at everything, and is for tests and simulations, between any two Steps.
 func (m *Machine) Check() error {
 	held, older := 0, 0
 	asks := make(map[*link]int)

@@ -9,10 +9,11 @@ import (
 	"peerchat/peer/wire"
 )
 
-// The first contact is what a peer does in a room of which it has nothing but what it said itself. If all logs that its neighbours have
-// fit into the window, it fetches them. Else it fetches the end of each, so that these share the window, and of those that find no place there, or that ended before it, nothing but
-// where they end. For that one event is looked at, which its author has signed, or else a neighbour could move logs by its word.
-// Then older.go fills the window. The contact begins with the first word of what there is, and is over soon after.
+// The first contact is what a peer does in a room of which it has nothing but what it said itself. If all logs that its
+// neighbours have fit into the window, it fetches them. Else it fetches the end of each, so that these share the
+// window, and of those that find no place there, or that ended before it, nothing but where they end. For that one
+// event is looked at, which its author has signed, or else a neighbour could move logs by its word. Then older.go fills
+// the window. The contact begins with the first word of what there is, and is over soon after.
 
 // greet begins the first contact with a room that is new here.
 func (m *Machine) greet(now time.Time, r *room) {
@@ -22,8 +23,8 @@ func (m *Machine) greet(now time.Time, r *room) {
 	}
 }
 
-// skip takes an event in on the first contact that is not kept: it is older than the window, or there is no place for it there, and it was said
-// before this peer came. The log begins after it.
+// skip takes an event in on the first contact that is not kept: it is older than the window, or there is no place for
+// it there, and it was said before this peer came. The log begins after it.
 func (m *Machine) skip(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, out *Output) bool {
 	r.follow(now, e.Lamport)
 	q := a.ask

@@ -6,11 +6,11 @@ import (
 	"peerchat/peer/wire"
 )
 
-// What comes straight from its author is the author's word by the link alone, which its identity key vouches for. So a live
-// line of a neighbour is delivered first, and proven and stored after that, because both take longer than all the rest of its
-// way. It is done before any other input is looked at, and by Flush at the latest: nothing is told, offered, answered,
-// acknowledged or decided by an event that is not proven and stored. An author whose proof then does not fit loses the link,
-// as ever; if the process dies in between, the event is fetched again.
+// What comes straight from its author is the author's word by the link alone, which its identity key vouches for. So a
+// live line of a neighbour is delivered first, and proven and stored after that, because both take longer than all the
+// rest of its way. It is done before any other input is looked at, and by Flush at the latest: nothing is told,
+// offered, answered, acknowledged or decided by an event that is not proven and stored. An author whose proof then does
+// not fit loses the link, as ever; if the process dies in between, the event is fetched again.
 
 // early delivers the events of a frame if they may be delivered before they are proven, and reports whether it did.
 func (m *Machine) early(now time.Time, l *link, f wire.Events, out *Output) bool {
@@ -78,8 +78,9 @@ func (m *Machine) prove(now time.Time, out *Output) {
 	m.settle(now, out)
 }
 
-// wasShown keeps in mind that an event was delivered, though its author's proof did not fit, so that it is not delivered again. There
-// are at most maxUnproven of them, because nothing more is delivered early until the log has gone on past them.
+// wasShown keeps in mind that an event was delivered, though its author's proof did not fit, so that it is not
+// delivered again. There are at most maxUnproven of them, because nothing more is delivered early until the log has
+// gone on past them.
 func (a *authorLog) wasShown(x *arrival) {
 	if a.shown == nil {
 		a.shown = make(map[uint64][32]byte)

@@ -101,7 +101,8 @@ func TestWhateverIsLostComesBackThoughStoresFail(t *testing.T) {
 
 var errDisk = errors.New("the disk has an error")
 
-// What bob was shown he could not store, and all others let go of it: it is stored when that works, and neither shown again nor told as lost.
+// What bob was shown he could not store, and all others let go of it: it is stored when that works, and neither shown
+// again nor told as lost.
 func TestWhatWasShownIsNotLostThoughAllOthersLetGoOfIt(t *testing.T) {
 	for _, rest := range []int{0, 20} { // lines of ann that others keep
 		w := newWorld(t, 3, "ann", "bob", "cyd")
@@ -136,7 +137,8 @@ func TestWhatWasShownIsNotLostThoughAllOthersLetGoOfIt(t *testing.T) {
 	}
 }
 
-// A line whose proof did not fit was shown; its log went on without it. When it comes at last, with what is older, it is not shown again.
+// A line whose proof did not fit was shown; its log went on without it. When it comes at last, with what is older, it
+// is not shown again.
 func TestWhatWasShownIsNotShownAgainWhenAHoleIsFilled(t *testing.T) {
 	w, ann, bob, dan, _ := asking(t)
 	w.drop = nil

@@ -43,7 +43,8 @@ func (w *world) says(n *node, lines int) {
 	w.say(n, texts...)
 }
 
-// truly lets the network run for d, and fails when somebody knows of an event that is not there and says that nothing is missing.
+// truly lets the network run for d, and fails when somebody knows of an event that is not there and says that nothing
+// is missing.
 func (w *world) truly(d time.Duration) {
 	w.t.Helper()
 	for end := w.now.Add(d); w.now.Before(end); w.run(2 * time.Millisecond) {
@@ -65,7 +66,8 @@ func (w *world) truly(d time.Duration) {
 	}
 }
 
-// Those who are in a room get all that is said there, also if that is far more than the window of a newcomer and more than was said there before.
+// Those who are in a room get all that is said there, also if that is far more than the window of a newcomer and more
+// than was said there before.
 func TestAFloodThatBeginsARoomReachesAllWhoAreThere(t *testing.T) {
 	for seed := range uint64(5) {
 		w := chain(t, seed, 50, "ann", "bob", "cyd", "dan", "eve", "fay")
@@ -107,8 +109,8 @@ func (w *world) at(off time.Duration, f func()) {
 	w.now = now
 }
 
-// Who gets another link in the middle of a flood first hears of its authors in the digest of a new neighbour. It has been here all the time. So it is with an author
-// whose clock is ahead.
+// Who gets another link in the middle of a flood first hears of its authors in the digest of a new neighbour. It has
+// been here all the time. So it is with an author whose clock is ahead.
 func TestALinkInTheMiddleOfAFloodLosesNothing(t *testing.T) {
 	for _, off := range []time.Duration{0, time.Minute, time.Hour} {
 		w := chain(t, 3, 50, "ann", "bob", "cyd", "dan")
@@ -132,8 +134,8 @@ func TestALinkInTheMiddleOfAFloodLosesNothing(t *testing.T) {
 	}
 }
 
-// An honest neighbour may need longer for its answers than they are waited for, as all that it sends stands behind a flood. What it holds stays known as
-// missing, and it is asked until all is here.
+// An honest neighbour may need longer for its answers than they are waited for, as all that it sends stands behind a
+// flood. What it holds stays known as missing, and it is asked until all is here.
 func TestWhatASlowNeighbourHoldsStaysMissing(t *testing.T) {
 	w := newWorld(t, 7, "ann", "bob")
 	ann, bob := w.nodes[0], w.nodes[1]

@@ -1,11 +1,13 @@
 // Package gossip spreads the events of rooms over the links there are, and repairs what did not arrive.
 //
-// The parts: machine.go holds the state and the entry, link.go the neighbours, order.go takes events in, early.go those that are delivered before they
-// are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the links they are pushed along, orphan.go
-// finds others when these are gone, suspect.go tells
-// who is silent, unstored.go keeps what the Log does not take, runs.go follows an author that begins anew, repair.go compares logs and fetches what is missing, ask.go decides how long to wait for that, contact.go begins with a room that is new here, present.go tells what was said since this peer came, older.go fetches
-// what comes before the start of a log, lost.go and vanished.go tell what nobody has any more, missing.go what somebody has, absent.go remembers what those
-// had who have gone. docs/gossip.md is the protocol on a page.
+// The parts: machine.go holds the state and the entry, link.go the neighbours, order.go takes events in, early.go those
+// that are delivered before they are stored, broadcast.go sends live ones and tells who holds what, tree.go chooses the
+// links they are pushed along, orphan.go finds others when these are gone, suspect.go tells who is silent, unstored.go
+// keeps what the Log does not take, runs.go follows an author that begins anew, repair.go compares logs and fetches
+// what is missing, ask.go decides how long to wait for that, contact.go begins with a room that is new here, present.go
+// tells what was said since this peer came, older.go fetches what comes before the start of a log, lost.go and
+// vanished.go tell what nobody has any more, missing.go what somebody has, absent.go remembers what those had who have
+// gone. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
@@ -22,23 +24,25 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Log is where events are kept: of each author one log, or several if it has lost what it had said (see wire.LogID). The Machine is its only writer. Append must be durable against the death of the
-// process before it returns, because a sequence number that was sent must never be used again.
+// Log is where events are kept: of each author one log, or several if it has lost what it had said (see wire.LogID).
+// The Machine is its only writer. Append must be durable against the death of the process before it returns, because a
+// sequence number that was sent must never be used again.
 type Log interface {
 	// Append adds events, each the next of its log, all or none. It keeps no reference to them.
 	Append(events []wire.Event) error
-	// Prepend puts events of one author, in order, before its log, which begins after the last of them: all, or none and an error. Where
-	// a room is full it may keep fewer, or none; Base tells. The log then begins before them, or even earlier, where it finds more that
-	// Rebase had parted from it.
+	// Prepend puts events of one author, in order, before its log, which begins after the last of them: all, or none
+	// and an error. Where a room is full it may keep fewer, or none; Base tells. The log then begins before them, or
+	// even earlier, where it finds more that Rebase had parted from it.
 	Prepend(events []wire.Event) error
-	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs to.
+	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs
+	// to.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
 	// Heads returns how far each log of room goes, and the highest Lamport clock in it.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
 	// Base returns after which event a log of room begins, as Heads does. It rises when old events are pruned or lost.
 	Base(room wire.Room, log wire.LogID) uint64
-	// Rebase says that a log of room goes on after base, which is above its head: what is between is given up. If the log held something
-	// that is a hole, else as many events just before base are one as are said to be missing.
+	// Rebase says that a log of room goes on after base, which is above its head: what is between is given up. If the
+	// log held something that is a hole, else as many events just before base are one as are said to be missing.
 	Rebase(room wire.Room, log wire.LogID, base, missing uint64) error
 	// Hole returns how many events are missing just before the base of a log: what is left of what Rebase made a hole.
 	Hole(room wire.Room, log wire.LogID) uint64
@@ -46,16 +50,16 @@ type Log interface {
 	Forget(room wire.Room, log wire.LogID) error
 }
 
-// Refusal is an error of Append and Rebase, wrapped or not, that is about one author alone: the Log begins no more logs in this
-// room. The Machine then goes on without new authors there.
+// Refusal is an error of Append and Rebase, wrapped or not, that is about one author alone: the Log begins no more logs
+// in this room. The Machine then goes on without new authors there.
 type Refusal interface {
 	error
 	// Refused is whose log the Log does not begin, and where.
 	Refused() (wire.Room, wire.PeerID)
 }
 
-// Window is how much of a room is fetched where nothing of it is here yet, or has been lost. Zero fields are the defaults. It is
-// best no larger than what the Log keeps of a room, or the end of it is fetched in vain.
+// Window is how much of a room is fetched where nothing of it is here yet, or has been lost. Zero fields are the
+// defaults. It is best no larger than what the Log keeps of a room, or the end of it is fetched in vain.
 type Window struct {
 	Events int           // at most; default 1,000; negative: none
 	Age    time.Duration // none older, by the clocks of their authors; default 7 days; negative: no bound
@@ -67,13 +71,13 @@ type Config struct {
 	Log Log
 	// NewID makes the IDs of own events (UUIDv7).
 	NewID func() uuid.UUID
-	// Run is the run in which own events are numbered: 0, or if Log lost what it held while Key has been in use before, one that was never
-	// used (see wire.RunAt). It stays the same as long as Log loses nothing.
+	// Run is the run in which own events are numbered: 0, or if Log lost what it held while Key has been in use before,
+	// one that was never used (see wire.RunAt). It stays the same as long as Log loses nothing.
 	Run uint32
 	// Window is how much of a room that is new here is fetched.
 	Window Window
-	// Patience is how long a neighbour has at least to acknowledge an event before a second copy is sent, and to answer the first question
-	// before another is asked; zero: what its round trip lets expect.
+	// Patience is how long a neighbour has at least to acknowledge an event before a second copy is sent, and to answer
+	// the first question before another is asked; zero: what its round trip lets expect.
 	Patience time.Duration
 	// Verify returns nil if the author signed the event; nil: a wire.Verifier. A simulator of thousands of peers in one
 	// process has each event verified once.
@@ -91,8 +95,8 @@ type (
 	Unsubscribe struct{ Room wire.Room }
 )
 
-// LinkUp tells of a neighbour and the rooms shared with it; a later LinkUp of the same peer changes the rooms. RTT is the
-// round trip if it is known, or else it is measured, at the cost of some second copies that nobody needs.
+// LinkUp tells of a neighbour and the rooms shared with it; a later LinkUp of the same peer changes the rooms. RTT is
+// the round trip if it is known, or else it is measured, at the cost of some second copies that nobody needs.
 type LinkUp struct {
 	Peer  wire.PeerID
 	Rooms []wire.Room
@@ -129,16 +133,17 @@ type Draft struct {
 	Ref  any // returned in the Deliver of the event, so that the caller can tell which draft it was
 }
 
-// FetchOlder asks for about Events events of a room that come before those that are here, whatever the Window says. A Fetched
-// answers it, after ten seconds at the latest. While one is under way in a room, another one only raises the number.
+// FetchOlder asks for about Events events of a room that come before those that are here, whatever the Window says. A
+// Fetched answers it, after ten seconds at the latest. While one is under way in a room, another one only raises the
+// number.
 type FetchOlder struct {
 	Room   wire.Room
 	Events int
 }
 
-// Flush says that no more input waits. A caller that drains a queue sends it at the end of each drain, so that what can be
-// done once for many inputs is: what was delivered early is proven and stored, acknowledgements are sent. Without it that waits
-// for the next Tick. What was put out before Flush is best carried out before it.
+// Flush says that no more input waits. A caller that drains a queue sends it at the end of each drain, so that what can
+// be done once for many inputs is: what was delivered early is proven and stored, acknowledgements are sent. Without it
+// that waits for the next Tick. What was put out before Flush is best carried out before it.
 type Flush struct{}
 
 // Tick is the passing of time: the caller sends it at Output.Wake or later.
@@ -164,8 +169,8 @@ type Output struct {
 	Refused  []Refused
 	Fetched  []Fetched
 	Lost     []Lost
-	// Suspicions tell whom to suspect, and whom no longer. Looks are rooms whose neighbours should be looked after by other means: a live
-	// event went to them by offers only, which nobody needs to answer.
+	// Suspicions tell whom to suspect, and whom no longer. Looks are rooms whose neighbours should be looked after by
+	// other means: a live event went to them by offers only, which nobody needs to answer.
 	Suspicions []Suspicion
 	Looks      []wire.Room
 	Wake       time.Time // when to send the next Tick; zero: not needed
@@ -179,8 +184,8 @@ type Send struct {
 	Fast  bool
 }
 
-// Deliver hands an event to the room, once. Those of an author come in order, save for the Older ones: these come before some
-// that were delivered already, a run of them in order at a time, the newest run first.
+// Deliver hands an event to the room, once. Those of an author come in order, save for the Older ones: these come
+// before some that were delivered already, a run of them in order at a time, the newest run first.
 type Deliver struct {
 	Event   wire.Event
 	From    wire.PeerID // the neighbour it came from; the own ID for own events
@@ -217,9 +222,9 @@ type Held struct {
 	Seq  uint64
 }
 
-// Suspicion tells that a neighbour with a link does not acknowledge what it is sent, so that it may be dead long before its link
-// is seen to end; or, if not Suspected, that it was heard of again. Many that are suspected at once are a reason to look for
-// others; one may have lost some packets.
+// Suspicion tells that a neighbour with a link does not acknowledge what it is sent, so that it may be dead long before
+// its link is seen to end; or, if not Suspected, that it was heard of again. Many that are suspected at once are a
+// reason to look for others; one may have lost some packets.
 type Suspicion struct {
 	Peer      wire.PeerID
 	Suspected bool

@@ -9,9 +9,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// A machine counts what a neighbour leaves unanswered, and remarks on it (claims, silent) when it was too much. Among honest peers that
-// is true of a link on which something was lost, late or held back at the time; of any other link it is false. So each count is looked
-// at when it is made, as few of them ever become a remark.
+// A machine counts what a neighbour leaves unanswered, and remarks on it (claims, silent) when it was too much. Among
+// honest peers that is true of a link on which something was lost, late or held back at the time; of any other link it
+// is false. So each count is looked at when it is made, as few of them ever become a remark.
 
 const (
 	inTime     = 75 * time.Millisecond // a frame on the way for longer is late: two of these are firstTimeout

@@ -7,8 +7,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// A machine that gets to its second copies late has not got to the acknowledgements either: it takes these in first. If none has come
-// by then, it sends.
+// A machine that gets to its second copies late has not got to the acknowledgements either: it takes these in first. If
+// none has come by then, it sends.
 func TestALateMachineLooksForAcknowledgementsFirst(t *testing.T) {
 	w, ann, bob := linked(t)
 	w.say(ann, "one")
@@ -49,8 +49,8 @@ func (w *world) loseNext(of *node) *int {
 	return &lost
 }
 
-// When acknowledgements begin to take long on all links, because the machine or its network is busy, that is known after two lines: no more
-// second copies are sent. When it is over, a lost packet is made good as fast as before.
+// When acknowledgements begin to take long on all links, because the machine or its network is busy, that is known
+// after two lines: no more second copies are sent. When it is over, a lost packet is made good as fast as before.
 func TestWhatIsLateEverywhereIsGivenTime(t *testing.T) {
 	w, ann, bob := linked(t, "cyd", "dan")
 	again := 0 // second copies
@@ -105,7 +105,8 @@ func TestOneLateNeighbourIsNoStrain(t *testing.T) {
 	}
 }
 
-// Where nothing was lost of late, what is late has most likely only waited. Where something was, the second copy is not put off.
+// Where nothing was lost of late, what is late has most likely only waited. Where something was, the second copy is not
+// put off.
 func TestWhereNothingIsLostSecondCopiesWait(t *testing.T) {
 	w, ann, bob := linked(t, "cyd", "dan")
 	lose := func(what string, within time.Duration) {

@@ -23,7 +23,8 @@ func lines(out *Output) (fast, reliable []uint64) {
 	return fast, reliable
 }
 
-// A single line goes on the fast channel. If no acknowledgement comes, the second copy does, too, and the third goes on the reliable one.
+// A single line goes on the fast channel. If no acknowledgement comes, the second copy does, too, and the third goes on
+// the reliable one.
 func TestALineThatMayBeLostIsSecured(t *testing.T) {
 	w, ann, _ := linked(t)
 	w.say(ann, "one")
@@ -50,7 +51,8 @@ func TestALineThatMayBeLostIsSecured(t *testing.T) {
 	}
 }
 
-// Of lines that come fast, one by one, while no acknowledgement comes, each is on the reliable channel in the end, where it will arrive.
+// Of lines that come fast, one by one, while no acknowledgement comes, each is on the reliable channel in the end,
+// where it will arrive.
 func TestAFloodOfSingleLinesIsSecured(t *testing.T) {
 	w, ann, _ := linked(t)
 	w.say(ann, "one")
@@ -77,8 +79,8 @@ func TestAFloodOfSingleLinesIsSecured(t *testing.T) {
 	}
 }
 
-// Who hears of what is said from others, too, may miss an offer, and so offers to it go on the fast channel. To others they do not: it might be long
-// until they hear of what they missed.
+// Who hears of what is said from others, too, may miss an offer, and so offers to it go on the fast channel. To others
+// they do not: it might be long until they hear of what they missed.
 func TestOffersAreLightToWhoHearsOfOthers(t *testing.T) {
 	w := newWorld(t, 3, "ann", "hub", "leaf", "bob", "cyd", "dan")
 	ann, hub, leaf := w.nodes[0], w.nodes[1], w.nodes[2]

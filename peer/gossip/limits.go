@@ -117,9 +117,9 @@ const (
 	wasteBurst = 20_000
 )
 
-// The Lamport clock of an honest author counts events, so it is far below the milliseconds since 1970. A hostile author may
-// claim any: what is beyond believed is not taken in, or the room's clock, and with it what is shown last, what the topic is
-// and what is kept longest, would be its author's for ever.
+// The Lamport clock of an honest author counts events, so it is far below the milliseconds since 1970. A hostile author
+// may claim any: what is beyond believed is not taken in, or the room's clock, and with it what is shown last, what the
+// topic is and what is kept longest, would be its author's for ever.
 const (
 	clockLeast = 1 << 40        // for machines whose own clock stands at 1970
 	clockAhead = 24 * time.Hour // for machines whose own clock is late
@@ -165,7 +165,8 @@ func (m *Machine) wasted(now time.Time, l *link, cost float64, out *Output) bool
 	return false
 }
 
-// shared is the share of a room with a neighbour; nil if there is none, or the neighbour has no tokens left for the frame.
+// shared is the share of a room with a neighbour; nil if there is none, or the neighbour has no tokens left for the
+// frame.
 func (m *Machine) shared(now time.Time, l *link, name wire.Room, cost float64, out *Output) *share {
 	if !m.wasted(now, l, cost, out) {
 		return nil

@@ -8,11 +8,13 @@ import (
 	"peerchat/peer/wire"
 )
 
-// In a flood of more than histories keep, all may have let go of what a slow peer has not fetched yet. Its log then goes on past that (see
-// choose), or, if all of the log was driven out by others, stays behind. What was said while this peer was here is told as lost, unless somebody who
-// has it is known. What was said before it came, or was pruned here, is not. What came live when this peer had been here for a while tells that all after it
-// was said while it was here; so does the author's clock, if it is not ahead. Neighbours cannot tell: what one does not name may have been said before, if it was away
-// itself. So where nothing else is known, what no neighbour named at first counts as what may be lost.
+// In a flood of more than histories keep, all may have let go of what a slow peer has not fetched yet. Its log then
+// goes on past that (see choose), or, if all of the log was driven out by others, stays behind. What was said while
+// this peer was here is told as lost, unless somebody who has it is known. What was said before it came, or was pruned
+// here, is not. What came live when this peer had been here for a while tells that all after it was said while it was
+// here; so does the author's clock, if it is not ahead. Neighbours cannot tell: what one does not name may have been
+// said before, if it was away itself. So where nothing else is known, what no neighbour named at first counts as what
+// may be lost.
 
 const (
 	lostQuiet = 5 * time.Second  // how long nothing more of a room must be lost until that is told
@@ -20,8 +22,8 @@ const (
 	clockFast = 2 * time.Second  // a clock that is ahead by more says nothing of when this peer came
 )
 
-// torn is what a log went on past that was said while this peer was here: the events after from, up to up; none if these are equal. Of several the last is
-// remembered, of the others how many were in those that are not told of.
+// torn is what a log went on past that was said while this peer was here: the events after from, up to up; none if
+// these are equal. Of several the last is remembered, of the others how many were in those that are not told of.
 type torn struct {
 	from, up uint64
 	others   uint64
@@ -34,8 +36,8 @@ func (t torn) len() uint64 { return t.up - t.from }
 // fresh is how many of the last were not told.
 func (t torn) fresh() uint64 { return t.up - min(t.up, max(t.from, t.told)) }
 
-// holeBefore tells after which event a log has a hole that goes on after base; base, if it has none. Here, if some of that was said while this peer was here: what is
-// after from, as unseen tells.
+// holeBefore tells after which event a log has a hole that goes on after base; base, if it has none. Here, if some of
+// that was said while this peer was here: what is after from, as unseen tells.
 func (a *authorLog) holeBefore(base, from uint64, here bool) uint64 {
 	switch {
 	case a.head > a.base || a.begun() && !a.joined: // what is older than the window is no hole
@@ -46,7 +48,8 @@ func (a *authorLog) holeBefore(base, from uint64, here bool) uint64 {
 	return base
 }
 
-// tear remembers that a log goes on after base, past what nobody has, with a hole after open. Here, from: see holeBefore.
+// tear remembers that a log goes on after base, past what nobody has, with a hole after open. Here, from: see
+// holeBefore.
 func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, open, from uint64, here, sure bool) {
 	if open < base {
 		a.hole = hole{open: true, from: open, seen: a.seen}
@@ -63,7 +66,8 @@ func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, open, from ui
 	m.dropOlder(r, a)
 }
 
-// unseen tells after which event of a log what comes next was said while this peer was here; not sure, if some of it may have been said before.
+// unseen tells after which event of a log what comes next was said while this peer was here; not sure, if some of it
+// may have been said before.
 func (m *Machine) unseen(r *room, a *authorLog) (from uint64, sure bool) {
 	switch {
 	case a == r.own || a.author == m.self:
@@ -74,7 +78,8 @@ func (m *Machine) unseen(r *room, a *authorLog) (from uint64, sure bool) {
 	return max(a.head, a.old(), a.named), false
 }
 
-// gone is where a log that is new here ended, of which neighbours had nothing any more: that was said before, as far as is known.
+// gone is where a log that is new here ended, of which neighbours had nothing any more: that was said before, as far as
+// is known.
 func (m *Machine) gone(r *room, id wire.LogID) (seq uint64) {
 	for _, l := range m.linkList {
 		if s := l.share(r); s != nil {
@@ -86,7 +91,8 @@ func (m *Machine) gone(r *room, id wire.LogID) (seq uint64) {
 	return seq
 }
 
-// latest is when the last event of a log was said, by its author's clock; zero if that says nothing, or the event was here before this peer came.
+// latest is when the last event of a log was said, by its author's clock; zero if that says nothing, or the event was
+// here before this peer came.
 func (m *Machine) latest(r *room, a *authorLog) (t time.Time) {
 	if a.fast > 0 || a.head <= a.stored || a.head == a.base {
 		return t
@@ -107,7 +113,8 @@ func (m *Machine) findHole(r *room, a *authorLog) {
 	}
 }
 
-// follows is told of a live event of a log. It may have been said a little before it came, on a way of slow links longer before.
+// follows is told of a live event of a log. It may have been said a little before it came, on a way of slow links
+// longer before.
 func (a *authorLog) follows(now time.Time, r *room, said time.Time) {
 	switch {
 	case a.lived || now.Sub(r.entered) <= lostMost:
@@ -137,8 +144,9 @@ func (a *authorLog) mend() {
 	}
 }
 
-// tellBase is told that a log that began after began does not any more. If it begins earlier now, that is told to the neighbours whose log begins later, as they may be waiting for it, and to those
-// whose log ends before began: else they go on past what is here now, and take it for lost.
+// tellBase is told that a log that began after began does not any more. If it begins earlier now, that is told to the
+// neighbours whose log begins later, as they may be waiting for it, and to those whose log ends before began: else they
+// go on past what is here now, and take it for lost.
 func (m *Machine) tellBase(r *room, a *authorLog, began uint64, out *Output) {
 	for _, l := range m.linkList {
 		s := l.share(r)
@@ -151,7 +159,8 @@ func (m *Machine) tellBase(r *room, a *authorLog, began uint64, out *Output) {
 	}
 }
 
-// missingBefore is how many events before one are known to be missing, if it is the first after what its log went on past.
+// missingBefore is how many events before one are known to be missing, if it is the first after what its log went on
+// past.
 func (a *authorLog) missingBefore(seq uint64) uint64 {
 	if seq != a.torn.up+1 {
 		return 0
@@ -204,8 +213,9 @@ func (m *Machine) obtainable(r *room, a *authorLog) bool {
 	return r.before(a) < a.base
 }
 
-// ended tells up to where a log goes beyond its head here, if nobody keeps any of that: others have driven it out. Nothing can show it, so its author's word counts, or
-// that of half of the neighbours. 0: it goes no farther, or somebody has some of it.
+// ended tells up to where a log goes beyond its head here, if nobody keeps any of that: others have driven it out.
+// Nothing can show it, so its author's word counts, or that of half of the neighbours. 0: it goes no farther, or
+// somebody has some of it.
 func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
 	if a.claimed != nil {
 		return 0
@@ -239,7 +249,8 @@ func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
 	return end
 }
 
-// Lost tells of events of a room that were said while this peer was here and that nobody who is linked keeps any more. They are told of once. If somebody comes later who has them, they are fetched all the same.
+// Lost tells of events of a room that were said while this peer was here and that nobody who is linked keeps any more.
+// They are told of once. If somebody comes later who has them, they are fetched all the same.
 type Lost struct {
 	Room wire.Room
 	Logs []LostOf

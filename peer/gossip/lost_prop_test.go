@@ -17,7 +17,8 @@ func (n *node) unseen(author *node, from int) uint64 {
 	return uint64(len(author.said) - from - (len(had) - at))
 }
 
-// truth is what a node may be told of losses: since when it is here, as the number of lines that each author had said then.
+// truth is what a node may be told of losses: since when it is here, as the number of lines that each author had said
+// then.
 type truth struct {
 	w     *world
 	since map[*node]map[*node]int
@@ -46,8 +47,8 @@ func (t *truth) look(n *node, l Lost) {
 	}
 }
 
-// Whatever happens in rooms that keep little, what is told as lost was said while its peer was here, and did not come. Those who were here for a while before it,
-// had heard the others, and did not go, are told of all that they never see.
+// Whatever happens in rooms that keep little, what is told as lost was said while its peer was here, and did not come.
+// Those who were here for a while before it, had heard the others, and did not go, are told of all that they never see.
 func TestWhateverIsToldAsLostIsLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { toldAsLost(t, false) })
 }

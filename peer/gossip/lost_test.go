@@ -8,7 +8,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// losses are what a node was told to be lost, and what of each author was missing before an event that it was delivered, the last one of these.
+// losses are what a node was told to be lost, and what of each author was missing before an event that it was
+// delivered, the last one of these.
 type losses struct {
 	lost []Lost
 	gaps map[wire.PeerID]uint64
@@ -85,7 +86,8 @@ func TestWhatNobodyKeepsAnyMoreIsTold(t *testing.T) {
 			t.Errorf("dan says that %d are missing, and ann and bob that they have lost %v and %v", n, ann.lost, bob.lost)
 		}
 		w.bounded()
-		// The Log knows of the hole, also where nothing was held before it; so whoever still has the lines is asked for them after a restart.
+		// The Log knows of the hole, also where nothing was held before it; so whoever still has the lines is asked for
+		// them after a restart.
 		log := wire.LogOf(ann.id, 1)
 		hole := dan.store.Hole(general, log)
 		if want := uint64(1000 + first - len(dan.delivered[ann.id])); hole != want {
@@ -179,7 +181,8 @@ func (w *world) back(n *node, with ...*node) {
 	}
 }
 
-// away is a room in which dan saw 40 lines of ann, and then he and eve stopped. Eve had gone on for another 20 lines. Then far more was said than is kept.
+// away is a room in which dan saw 40 lines of ann, and then he and eve stopped. Eve had gone on for another 20 lines.
+// Then far more was said than is kept.
 func away(t *testing.T, seed uint64) (w *world, ann, bob, dan, eve *node) {
 	w = forgetful(t, seed, "ann", "bob", "dan", "eve")
 	ann, bob, dan, eve = w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3]
@@ -196,7 +199,8 @@ func away(t *testing.T, seed uint64) (w *world, ann, bob, dan, eve *node) {
 	return w, ann, bob, dan, eve
 }
 
-// Who comes back meets one first who was away as well, and learns from him a little of what was said meanwhile. The rest was not said while he was here either.
+// Who comes back meets one first who was away as well, and learns from him a little of what was said meanwhile. The
+// rest was not said while he was here either.
 func TestWhatWasSaidWhileAwayIsNotLost(t *testing.T) {
 	w, ann, bob, dan, eve := away(t, 5)
 	w.back(eve)
@@ -243,7 +247,8 @@ func TestAClockThatIsAheadMakesNoLosses(t *testing.T) {
 	w.lostNothing(ann, 1060, dan, eve)
 }
 
-// Who has been here for a while and hears an author knows that what follows is said while he is here, whatever that author's clock shows.
+// Who has been here for a while and hears an author knows that what follows is said while he is here, whatever that
+// author's clock shows.
 func TestLossesOfAnAuthorWhoseClockIsBehind(t *testing.T) {
 	w := forgetful(t, 7, "ann", "bob", "dan")
 	ann, bob, dan := w.nodes[0], w.nodes[1], w.nodes[2]
@@ -271,8 +276,8 @@ func (n *node) unsure(author *node) bool {
 	return false
 }
 
-// Of what was said between the last line that somebody has from before he went, and the first that is still kept, a part was said after he was back. How
-// much that is nobody can tell.
+// Of what was said between the last line that somebody has from before he went, and the first that is still kept, a
+// part was said after he was back. How much that is nobody can tell.
 func TestLossesThatBeganWhileAwayAreToldAsSuch(t *testing.T) {
 	w, ann, bob, dan, eve := away(t, 8)
 	w.back(eve)
@@ -288,7 +293,8 @@ func TestLossesThatBeganWhileAwayAreToldAsSuch(t *testing.T) {
 	}
 }
 
-// drivenOut is a room in which dan saw some lines of ann, and then, while nothing came to him, she said as many more, and bob so much that nobody has any of hers.
+// drivenOut is a room in which dan saw some lines of ann, and then, while nothing came to him, she said as many more,
+// and bob so much that nobody has any of hers.
 func drivenOut(t *testing.T, seed uint64, lines int, names ...string) (w *world, ann, bob, dan *node) {
 	w = forgetful(t, seed, append([]string{"ann", "bob", "dan"}, names...)...)
 	ann, bob, dan = w.nodes[0], w.nodes[1], w.nodes[2]
@@ -306,7 +312,8 @@ func drivenOut(t *testing.T, seed uint64, lines int, names ...string) (w *world,
 	return w, ann, bob, dan
 }
 
-// Others may drive out all that somebody said. That is lost, too; once its author goes on, the place is shown, and it is not told again.
+// Others may drive out all that somebody said. That is lost, too; once its author goes on, the place is shown, and it
+// is not told again.
 func TestALogOfWhichNothingIsKeptIsTold(t *testing.T) {
 	w, ann, bob, dan := drivenOut(t, 9, 40)
 	wantLost := func(of *node, lines uint64) {
@@ -345,7 +352,8 @@ func TestALogOfWhichNothingWasKeptIsNotTold(t *testing.T) {
 	}
 }
 
-// It takes half of the neighbours, or the author, to have a log taken for driven out; and if one of the others has it, it is not.
+// It takes half of the neighbours, or the author, to have a log taken for driven out; and if one of the others has it,
+// it is not.
 func TestOneNeighbourCannotMakeLosses(t *testing.T) {
 	w := newWorld(t, 11, "ann", "dan", "bob", "cyd", "mal")
 	ann, dan, mal := w.nodes[0], w.nodes[1], w.nodes[4]
@@ -376,8 +384,9 @@ func TestOneNeighbourCannotMakeLosses(t *testing.T) {
 	}
 }
 
-// Eve comes to a room, fills her window by talking, and then meets bob, who has said more than is kept, and dan, who stopped at 40 of it. She begins bob's log with
-// its last line, tells dan so, and fetches what comes before. Dan has to hear of that, too: else he goes on past what she has.
+// Eve comes to a room, fills her window by talking, and then meets bob, who has said more than is kept, and dan, who
+// stopped at 40 of it. She begins bob's log with its last line, tells dan so, and fetches what comes before. Dan has to
+// hear of that, too: else he goes on past what she has.
 func TestWhatANeighbourFetchesMeanwhileIsNotLost(t *testing.T) {
 	w := forgetful(t, 12, "bob", "dan")
 	bob, dan := w.nodes[0], w.nodes[1]

@@ -6,8 +6,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Missing is how many events of a room are wanted and not here, though a neighbour says that it holds them, or did when its link ended. It is an estimate: what a
-// neighbour only claims to have counts until it was asked for in vain, and what one claimed who is absent for some minutes.
+// Missing is how many events of a room are wanted and not here, though a neighbour says that it holds them, or did when
+// its link ended. It is an estimate: what a neighbour only claims to have counts until it was asked for in vain, and
+// what one claimed who is absent for some minutes.
 func (m *Machine) Missing(name wire.Room) int {
 	r := m.rooms[name]
 	if r == nil {

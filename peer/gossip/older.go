@@ -11,16 +11,17 @@ import (
 	"peerchat/peer/wire"
 )
 
-// What lies below the base of a log is fetched from its end, a run of events at a time, each of which joins up to the base. It is
-// wanted for one of four reasons:
+// What lies below the base of a log is fetched from its end, a run of events at a time, each of which joins up to the
+// base. It is wanted for one of four reasons:
 //
 //   - it was said while this peer was here, by the author's clock, and heard of so late that it was taken for what the window is about;
 //   - the window: less of the room is here than Config.Window says, because it is new here, or was lost;
 //   - a hole: the log went on past events that nobody had, and now somebody has them;
 //   - a demand: the user asked for more.
 //
-// Of a room that is new here the end of each log comes first, as repair fetches it; then always the log is asked for whose
-// first event here comes last in display order. So what is here of the room is the end of it, not an equal share of each author.
+// Of a room that is new here the end of each log comes first, as repair fetches it; then always the log is asked for
+// whose first event here comes last in display order. So what is here of the room is the end of it, not an equal share
+// of each author.
 
 // purpose is why events below a log's base are fetched.
 type purpose uint8
@@ -290,8 +291,8 @@ func (a *authorLog) compareFirst(b *authorLog) int {
 	return cmp.Or(cmp.Compare(key(a), key(b)), a.compare(b))
 }
 
-// askOlder asks for what is lacking. For the window and a demand it asks one question at a time, because which log is next is known
-// only when the answer is here; but the ends of logs of which nothing is here are asked for at once.
+// askOlder asks for what is lacking. For the window and a demand it asks one question at a time, because which log is
+// next is known only when the answer is here; but the ends of logs of which nothing is here are asked for at once.
 func (m *Machine) askOlder(now time.Time, r *room, lacks []lack, open int, out *Output) {
 	left, turn := 0, true
 	if r.demand != nil {
@@ -341,8 +342,8 @@ func (m *Machine) askOlder(now time.Time, r *room, lacks []lack, open int, out *
 	}
 }
 
-// question asks a neighbour for the last events before a log, at most size of them: one of those that have them, and have answered
-// the like. It reports whether there is one.
+// question asks a neighbour for the last events before a log, at most size of them: one of those that have them, and
+// have answered the like. It reports whether there is one.
 func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Output) bool {
 	a := c.log
 	var able []*link
@@ -384,7 +385,8 @@ func (r *room) whole() bool {
 	return !slices.ContainsFunc(r.sorted, func(a *authorLog) bool { return !a.whole() })
 }
 
-// supply answers the demand of a room when there is nothing more to be done about it. More says that somebody has older events.
+// supply answers the demand of a room when there is nothing more to be done about it. More says that somebody has older
+// events.
 func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output) {
 	d := r.demand
 	if d == nil {
@@ -408,8 +410,9 @@ func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output
 	out.Fetched = append(out.Fetched, f)
 }
 
-// unanswered gives a question up that was not answered in time. The neighbour is asked only if nobody else can be, and waited for longer; one that was
-// silent maxSilent times counts as not having what it claimed until it says so again. A question that was too big for its link is smaller the next time.
+// unanswered gives a question up that was not answered in time. The neighbour is asked only if nobody else can be, and
+// waited for longer; one that was silent maxSilent times counts as not having what it claimed until it says so again. A
+// question that was too big for its link is smaller the next time.
 func (m *Machine) unanswered(r *room, a *authorLog) {
 	q := a.older
 	q.to.silent++
@@ -435,8 +438,8 @@ func (m *Machine) dropOlder(r *room, a *authorLog) {
 	r.asked = slices.DeleteFunc(r.asked, func(x *authorLog) bool { return x == a })
 }
 
-// olderEvent takes an event in from below the base of its log, if it was asked for and is the next of its answer, and reports
-// whether it was.
+// olderEvent takes an event in from below the base of its log, if it was asked for and is the next of its answer, and
+// reports whether it was.
 func (m *Machine) olderEvent(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, f wire.Events, out *Output) bool {
 	q := a.older
 	if q == nil || q.to != l || q.up != a.base || e.Seq < q.from {

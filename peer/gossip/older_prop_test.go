@@ -12,7 +12,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// lose takes from a node's store what lies before a number of the test's choice in each log, and what a hole had parted from it.
+// lose takes from a node's store what lies before a number of the test's choice in each log, and what a hole had parted
+// from it.
 func (w *world) lose(n *node, before func(h wire.Head) uint64) {
 	w.t.Helper()
 	heads, _, err := n.store.Heads(general)
@@ -74,9 +75,10 @@ func (w *world) known() map[wire.PeerID]map[uint64]bool {
 	return all
 }
 
-// TestWhateverIsLostComesBackFromWhoeverHasIt runs random schedules in which peers lose the beginnings of their logs, come new, and go on
-// past what nobody has. What must hold of each delivery is checked in world.deliver. In the end everybody holds of each log what
-// anybody held when the network had healed, as far as it reaches back from the end without a gap.
+// TestWhateverIsLostComesBackFromWhoeverHasIt runs random schedules in which peers lose the beginnings of their logs,
+// come new, and go on past what nobody has. What must hold of each delivery is checked in world.deliver. In the end
+// everybody holds of each log what anybody held when the network had healed, as far as it reaches back from the end
+// without a gap.
 func TestWhateverIsLostComesBackFromWhoeverHasIt(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { comesBack(t, false) })
 }

@@ -33,7 +33,8 @@ func (w *world) newcomer(window Window) *node {
 	return n
 }
 
-// holds are the numbers of the first and the last event of an author that a node holds, and how many there are in its room.
+// holds are the numbers of the first and the last event of an author that a node holds, and how many there are in its
+// room.
 func (n *node) holds(author *node) (from, to uint64, all int) {
 	heads, _, _ := n.store.Heads(general)
 	for _, h := range heads {
@@ -45,8 +46,8 @@ func (n *node) holds(author *node) (from, to uint64, all int) {
 	return from, to, all
 }
 
-// wholeFrom fails unless what a node was delivered of an author is all that it holds, and that is what the author said from one
-// number on.
+// wholeFrom fails unless what a node was delivered of an author is all that it holds, and that is what the author said
+// from one number on.
 func (n *node) wholeFrom(w *world, author *node) {
 	w.t.Helper()
 	from, to, _ := n.holds(author)
@@ -139,8 +140,8 @@ func TestOlderEventsThatNobodyAskedForAreUseless(t *testing.T) {
 	}
 }
 
-// asking is a world in which dan holds the last 10 of ann's 200 lines and has just asked bob for the 16 before them, and from whom
-// nothing comes but what a test gives.
+// asking is a world in which dan holds the last 10 of ann's 200 lines and has just asked bob for the 16 before them,
+// and from whom nothing comes but what a test gives.
 func asking(t *testing.T) (w *world, ann, bob, dan *node, q *olderAsk) {
 	w = newWorld(t, 5, "ann", "bob")
 	ann, bob = w.nodes[0], w.nodes[1]
@@ -205,8 +206,9 @@ func TestAnswersThatAreNotWhatWasAskedFor(t *testing.T) {
 			}
 			w.receive(dan, bob, wire.Events{Events: c.answer(w, ann, run)})
 			w.bounded()
-			// Bob does not answer what is asked of him again. He is doubted when the first of these questions has timed out, asked at the next round of
-			// anti-entropy, and again at each after it; the one after the last that he may leave unanswered says so. The demand is over before that.
+			// Bob does not answer what is asked of him again. He is doubted when the first of these questions has timed
+			// out, asked at the next round of anti-entropy, and again at each after it; the one after the last that he
+			// may leave unanswered says so. The demand is over before that.
 			w.run(askTimeout + (maxStrikes+1)*digestMax)
 			w.bounded()
 			if c.fault != "" && dan.faults[c.fault] != 1 || c.fault == "" && len(dan.faults) > 0 || dan.cut(bob) != c.cut {

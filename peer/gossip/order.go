@@ -173,8 +173,8 @@ func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wir
 	}
 }
 
-// accept puts an event, the next of its log, among the fresh ones. The log's head goes on at once, so that the next in the
-// same frame fits; settle takes it back if the Log does not take the events.
+// accept puts an event, the next of its log, among the fresh ones. The log's head goes on at once, so that the next in
+// the same frame fits; settle takes it back if the Log does not take the events.
 func (m *Machine) accept(r *room, a *authorLog, h held, slot int8) {
 	if a.head++; a.head == a.id.Start()+1 {
 		r.endOthers(a)
@@ -226,8 +226,8 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		if a.ask != nil {
 			to := a.ask.to
 			if s := to.share(r); x.live && !a.over && to.peer == x.from && !a.ask.graft && a.parent != s && s.bit() != 0 && to.peer != a.author {
-				// A digest told of it sooner than the tree. Who answered is the parent now, and has to know: the copy that the tree brings is the second, and its way is
-				// pruned.
+				// A digest told of it sooner than the tree. Who answered is the parent now, and has to know: the copy
+				// that the tree brings is the second, and its way is pruned.
 				m.graft(s, []*authorLog{a}, out)
 			}
 			switch {
@@ -360,7 +360,8 @@ func (m *Machine) holds(a *authorLog, e *wire.Event) bool {
 	return len(a.pending) < maxPending && (!a.begun() || e.Seq <= a.head+maxAhead) && m.heldBytes+heldSize(e) <= maxHeldBytes
 }
 
-// rebase lets a log go on after base. The caller has a verified event that follows it, or is the last before; it was said at said.
+// rebase lets a log go on after base. The caller has a verified event that follows it, or is the last before; it was
+// said at said.
 func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uint64, said time.Time, out *Output) bool {
 	if base <= a.head {
 		return true

@@ -6,17 +6,19 @@ import (
 	"time"
 )
 
-// A log whose parent has gone is an orphan. Its next event would come by an offer, late, and just as late to all who get it from here. So another
-// parent is looked for at once, with the same Graft by which events are asked for: this one asks for the next that will be said. (The paper's
-// NeighborDown leaves that to the next message.) Nobody knows who is below whom in a tree; what is known are the links that the last
-// event had travelled to each, which are fewer at a parent than at its children. So a neighbour
+// A log whose parent has gone is an orphan. Its next event would come by an offer, late, and just as late to all who
+// get it from here. So another parent is looked for at once, with the same Graft by which events are asked for: this
+// one asks for the next that will be said. (The paper's NeighborDown leaves that to the next message.) Nobody knows who
+// is below whom in a tree; what is known are the links that the last event had travelled to each, which are fewer at a
+// parent than at its children. So a neighbour
 //
 //   - that it took no more links to than to here (nearer) does not get its events by way of this peer,
 //   - nor does one that it took one link more to (beside), if it is not pushed there from here;
 //   - a child (below) does; but its other neighbours may be no children of this peer.
 //
-// Who is asked by its own parent learns by it that the parent has no way any more, and is an orphan, too. So the tree is turned around, link by link,
-// until one is asked that has another way, or finds one. Nobody asks those who asked it since the last event (lost), so this ends.
+// Who is asked by its own parent learns by it that the parent has no way any more, and is an orphan, too. So the tree
+// is turned around, link by link, until one is asked that has another way, or finds one. Nobody asks those who asked it
+// since the last event (lost), so this ends.
 //
 // Where that fails, as when several wait for each other in a circle, the next event comes by an offer after all.
 
@@ -29,8 +31,8 @@ const (
 	below
 )
 
-// adopt finds new parents for logs that have none, or a bad one. So many and no more are done at once that the end of a link costs a frame or two;
-// they are those that were heard last. The rest is grafted when it is offered.
+// adopt finds new parents for logs that have none, or a bad one. So many and no more are done at once that the end of a
+// link costs a frame or two; they are those that were heard last. The rest is grafted when it is offered.
 func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, most kinship, out *Output) {
 	orphans = slices.DeleteFunc(orphans, func(a *authorLog) bool {
 		author := m.links[a.author]
@@ -53,7 +55,8 @@ func (m *Machine) adopt(now time.Time, r *room, orphans []*authorLog, most kinsh
 	}
 }
 
-// guardian is the neighbour that is the likeliest to bring a log's next event, if there is one, and the links which that will likely have travelled to it.
+// guardian is the neighbour that is the likeliest to bring a log's next event, if there is one, and the links which
+// that will likely have travelled to it.
 func (a *authorLog) guardian(now time.Time, r *room, most kinship) (best *share, kin kinship, hops uint8) {
 	here := a.farthest()
 	for mask := r.seats &^ a.lost; mask != 0; mask &= mask - 1 {
@@ -86,8 +89,8 @@ func (l *link) fosters(now time.Time) bool {
 // farthest is how many links the last event may have travelled to a neighbour that is nearer.
 func (a *authorLog) farthest() uint8 { return min(a.hops, a.depth) }
 
-// leans is told that a neighbour wants the next event of a log from here, and reports whether one has to be found that brings it: that neighbour was
-// the parent and has lost its own way, or there is no parent.
+// leans is told that a neighbour wants the next event of a log from here, and reports whether one has to be found that
+// brings it: that neighbour was the parent and has lost its own way, or there is no parent.
 func (a *authorLog) leans(s *share) bool {
 	switch {
 	case a.parent == s:

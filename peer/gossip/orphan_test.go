@@ -99,7 +99,8 @@ func TestATreeIsTurnedAround(t *testing.T) {
 	w.bounded()
 }
 
-// x and y lose the parent that they share, and are as near to ann as each other: each asks the other first, and then who has a way.
+// x and y lose the parent that they share, and are as near to ann as each other: each asks the other first, and then
+// who has a way.
 func TestTwoOrphansDoNotWaitForEachOther(t *testing.T) {
 	w := newWorld(t, 47, "ann", "q", "x", "y", "b", "c", "m", "n")
 	ann, q, x, y, b, c, m, n := w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3], w.nodes[4], w.nodes[5], w.nodes[6], w.nodes[7]

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// An author whose clock is ahead seems to say all of its log after a newcomer has come. That is fetched no more than what others said: the window.
+// An author whose clock is ahead seems to say all of its log after a newcomer has come. That is fetched no more than
+// what others said: the window.
 func TestAClockThatIsAheadFetchesNoWholeLog(t *testing.T) {
 	for _, off := range []time.Duration{0, time.Minute, time.Hour, 30 * 24 * time.Hour} {
 		w := newWorld(t, 1, "ann", "bob")

@@ -104,8 +104,8 @@ func (m *Machine) antiEntropy(now time.Time, r *room, out *Output) {
 	}
 }
 
-// learn notes what a neighbour holds of a log. Told means that it said so, base included, as opposed to that it sent the
-// event up to which it is now known to go.
+// learn notes what a neighbour holds of a log. Told means that it said so, base included, as opposed to that it sent
+// the event up to which it is now known to go.
 func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span, told bool, out *Output) {
 	was, ok := s.known[id]
 	if !ok {
@@ -237,7 +237,8 @@ func (m *Machine) resume(now time.Time, l *link) {
 	}
 }
 
-// repair asks for what is missing: of each log one question at a time, of one neighbour that says it has the next event.
+// repair asks for what is missing: of each log one question at a time, of one neighbour that says it has the next
+// event.
 func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	r.repairAt = time.Time{}
 	places := m.places(r)
@@ -336,8 +337,8 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 	m.storeAgain(now, r, unstored, out)
 }
 
-// most is the highest sequence number of an event of a log that a neighbour claims to hold, or what comes before all. The word of one of which nothing comes
-// counts only where there is no other.
+// most is the highest sequence number of an event of a log that a neighbour claims to hold, or what comes before all.
+// The word of one of which nothing comes counts only where there is no other.
 func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 	var word uint64
 	for _, l := range m.linkList {
@@ -356,9 +357,9 @@ func (m *Machine) most(r *room, a *authorLog) (seq uint64) {
 }
 
 // choose finds whom to ask for which events of a log. behind is false if nothing is missing; l is nil if nobody can be
-// asked now. A neighbour can give the next event if its log begins before it. If the next event is had by nobody, the log
-// goes on (adopt) at the first that is: at once if it is empty here, within quota events of its head or with what was said since this
-// peer came, and after strandedDelay if not.
+// asked now. A neighbour can give the next event if its log begins before it. If the next event is had by nobody, the
+// log goes on (adopt) at the first that is: at once if it is empty here, within quota events of its head or with what
+// was said since this peer came, and after strandedDelay if not.
 func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l *link, from, to uint64, adopt, behind bool) {
 	if !a.begun() && r.crowded {
 		return nil, 0, 0, false, false
@@ -420,8 +421,8 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 	return l, from, to, start > a.head, true
 }
 
-// ablest is whom of those who have the next event of a log to ask for it: its author, else the parent unless that is late, else
-// who had it by the fewest links, of those who have done what they should. Among equals chance decides.
+// ablest is whom of those who have the next event of a log to ask for it: its author, else the parent unless that is
+// late, else who had it by the fewest links, of those who have done what they should. Among equals chance decides.
 func (m *Machine) ablest(now time.Time, r *room, a *authorLog, able []*link) *link {
 	cost := func(l *link) int {
 		s := l.share(r)
@@ -485,8 +486,8 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, 
 	}
 }
 
-// stale is how many events at the start of a run are of the conversation no more, whatever their author has said since: they were said long
-// before its last live one, by its own clock.
+// stale is how many events at the start of a run are of the conversation no more, whatever their author has said since:
+// they were said long before its last live one, by its own clock.
 func (a *authorLog) stale(events []wire.Event) int {
 	for i := range events {
 		if a.liveSaid.Sub(events[i].Time) < liveFor {

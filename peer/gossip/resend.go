@@ -23,8 +23,8 @@ type hedge struct {
 	late  bool          // the next was put off once, because this machine was late itself
 }
 
-// doubt is an acknowledgement that came after a second copy was sent. If another follows as long after it as the second copy
-// was sent after the first, it was the first that arrived, and the second was sent too early.
+// doubt is an acknowledgement that came after a second copy was sent. If another follows as long after it as the second
+// copy was sent after the first, it was the first that arrived, and the second was sent too early.
 type doubt struct {
 	share  *share
 	log    *authorLog
@@ -34,9 +34,10 @@ type doubt struct {
 	at     time.Time
 }
 
-// patience is how long an acknowledgement is waited for before the next copy: the retransmission timer of RFC 6298, which doubles. What is
-// late on all links is late because this machine, or what it shares with its neighbours, is: then all are given more time. So is a link that has not
-// lost anything of late, unless more waits on it, which then waits for this: there most that is late has only waited.
+// patience is how long an acknowledgement is waited for before the next copy: the retransmission timer of RFC 6298,
+// which doubles. What is late on all links is late because this machine, or what it shares with its neighbours, is:
+// then all are given more time. So is a link that has not lost anything of late, unless more waits on it, which then
+// waits for this: there most that is late has only waited.
 func (m *Machine) patience(now time.Time, l *link, copies int) time.Duration {
 	wait, least := l.rtt+max(4*l.swing, l.rtt, hedgeSlack), calmDelay
 	if l.loss > calmLoss || len(l.hedges) > 1 {
@@ -66,7 +67,8 @@ func (s *strain) add(now time.Time, peer wire.PeerID, late time.Duration) {
 	s.of, s.last = peer, late
 }
 
-// calm tells that a link has lost nothing of late, as far as can be seen from here: neither own events nor acknowledgements of what came.
+// calm tells that a link has lost nothing of late, as far as can be seen from here: neither own events nor
+// acknowledgements of what came.
 func (l *link) calm(now time.Time) bool {
 	return l.loss <= calmLoss && (l.again.IsZero() || now.Sub(l.again) > troubleLife)
 }
@@ -152,7 +154,8 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 			continue
 		}
 		if over := now.Sub(h.next); over > hedgeLate && !h.late && !h.last {
-			// This machine has had no time for it. Then it has had none either for acknowledgements that wait to be taken in.
+			// This machine has had no time for it. Then it has had none either for acknowledgements that wait to be
+			// taken in.
 			h.next, h.late = now.Add(max(hedgeDelay, over)), true
 			continue
 		}
@@ -199,8 +202,8 @@ func (m *Machine) hedge(now time.Time, l *link, out *Output) {
 	}
 }
 
-// turn is when something is to be done about an event again: the next copy, or the neighbour's judgement, which comes before it if enough
-// copies are out.
+// turn is when something is to be done about an event again: the next copy, or the neighbour's judgement, which comes
+// before it if enough copies are out.
 func (m *Machine) turn(now time.Time, l *link, h *hedge) time.Time {
 	next := h.again.Add(m.patience(now, l, min(h.count, maxCopies)))
 	if at := m.mute(now, l, h); at.After(now) && at.Before(next) {
@@ -231,8 +234,9 @@ func (m *Machine) unwatch(now time.Time, l *link, s *share, author wire.PeerID, 
 		l.sample(trip)
 		l.timed = true
 	} else {
-		// Which copy is acknowledged cannot be told (Karn and Partridge, SIGCOMM 1987); but it was none after the last, so it took as long
-		// at least. On a link that loses packets that is no news, on one that is slower than assumed it is.
+		// Which copy is acknowledged cannot be told (Karn and Partridge, SIGCOMM 1987); but it was none after the last,
+		// so it took as long at least. On a link that loses packets that is no news, on one that is slower than assumed
+		// it is.
 		l.doubt = doubt{share: s, log: last.log, seq: last.event.Seq, sample: trip, gap: last.gap, at: now}
 		trip = now.Sub(last.again)
 		m.strain.add(now, l.peer, max(0, trip-l.rtt))

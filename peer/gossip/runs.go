@@ -8,11 +8,13 @@ import (
 	"peerchat/peer/wire"
 )
 
-// An author that has lost what it had said cannot know what that was. It goes on in a run of numbers that it never used, which is a log of
-// its own like any other, so the old one is compared, fetched, filled and pruned as it was before, also by its author. What is here of
-// an author is a few logs then; the last one is the one that grows. See docs/decisions/0046.
+// An author that has lost what it had said cannot know what that was. It goes on in a run of numbers that it never
+// used, which is a log of its own like any other, so the old one is compared, fetched, filled and pruned as it was
+// before, also by its author. What is here of an author is a few logs then; the last one is the one that grows. See
+// docs/decisions/0046.
 
-// maxRuns is how many logs one author can have in a room, the own run aside. Of more the lowest is given up for each that begins.
+// maxRuns is how many logs one author can have in a room, the own run aside. Of more the lowest is given up for each
+// that begins.
 const maxRuns = 32
 
 func (a *authorLog) compare(b *authorLog) int { return a.id.Compare(b.id) }
@@ -65,8 +67,8 @@ func (r *room) endOthers(a *authorLog) {
 	}
 }
 
-// lowest is which log of the author of id has to go for id, if it has as many as it may: id itself if all others are higher. Logs that are
-// only claimed do not count, or who claims them would take the place of others.
+// lowest is which log of the author of id has to go for id, if it has as many as it may: id itself if all others are
+// higher. Logs that are only claimed do not count, or who claims them would take the place of others.
 func (r *room) lowest(id wire.LogID) (first wire.LogID, full bool) {
 	n := 0
 	for _, a := range r.runs(id.Author) {

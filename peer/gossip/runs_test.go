@@ -235,9 +235,9 @@ func TestARunThatIsFull(t *testing.T) {
 	w.bounded()
 }
 
-// TestWhoeverLosesItsLogGetsItBack runs random schedules in which peers talk, are cut off, lose all that they hold and speak before they
-// have it back. In the end everybody holds the same of every run: all that anybody still held, as far as it reaches back
-// without a gap. That no number is used twice, and nothing delivered twice, world.deliver checks.
+// TestWhoeverLosesItsLogGetsItBack runs random schedules in which peers talk, are cut off, lose all that they hold and
+// speak before they have it back. In the end everybody holds the same of every run: all that anybody still held, as far
+// as it reaches back without a gap. That no number is used twice, and nothing delivered twice, world.deliver checks.
 func TestWhoeverLosesItsLogGetsItBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t, 5)

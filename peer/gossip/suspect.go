@@ -2,13 +2,13 @@ package gossip
 
 import "time"
 
-// A dead neighbour is missed by its link after seconds. Long before that it has not acknowledged what was pushed to it. So a
-// neighbour that several copies in a row got no word from is suspected, until it says anything at all. Nothing is taken from it but
-// its place as a parent; whoever keeps the links is told, and may look for others.
+// A dead neighbour is missed by its link after seconds. Long before that it has not acknowledged what was pushed to it.
+// So a neighbour that several copies in a row got no word from is suspected, until it says anything at all. Nothing is
+// taken from it but its place as a parent; whoever keeps the links is told, and may look for others.
 
-// mute is when the neighbour of h is to be suspected, if nothing is heard of it until then: when so many copies are out, and for so long, that
-// chance is no explanation, and the last of them has had the time that one is given; where packets are lost, all the time until the next. It is
-// zero if more copies are needed.
+// mute is when the neighbour of h is to be suspected, if nothing is heard of it until then: when so many copies are
+// out, and for so long, that chance is no explanation, and the last of them has had the time that one is given; where
+// packets are lost, all the time until the next. It is zero if more copies are needed.
 func (m *Machine) mute(now time.Time, l *link, h *hedge) time.Time {
 	odds := 1.0
 	for range h.count {

@@ -9,21 +9,22 @@ import (
 	"peerchat/peer/wire"
 )
 
-// The broadcast is Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, SRDS 2007) with a tree for each author:
-// a live event is pushed along the links that are eager in its author's tree, and offered (Have) on the others. A duplicate
-// prunes a link from the tree, an offer of what did not come grafts one, and so does one of what came a longer way. In a tree
-// of its own every author is the root, which makes its events take the fewest links there are; in a tree for all, as in the
-// paper, those of most take twice as many. The tree of an author is a word of bits in its log, one for each neighbour.
+// The broadcast is Plumtree (Leitão, Pereira, Rodrigues: Epidemic Broadcast Trees, SRDS 2007) with a tree for each
+// author: a live event is pushed along the links that are eager in its author's tree, and offered (Have) on the others.
+// A duplicate prunes a link from the tree, an offer of what did not come grafts one, and so does one of what came a
+// longer way. In a tree of its own every author is the root, which makes its events take the fewest links there are; in
+// a tree for all, as in the paper, those of most take twice as many. The tree of an author is a word of bits in its
+// log, one for each neighbour.
 //
-// The paper makes its tree by a flood, and prunes. Here an author's first event is pushed to the author's neighbours only, and
-// asked for from there on: whom a peer asks is its parent. So the first event costs no copy too many either, only time, and in
-// a full mesh, where nobody needs to ask, nobody ever relays.
+// The paper makes its tree by a flood, and prunes. Here an author's first event is pushed to the author's neighbours
+// only, and asked for from there on: whom a peer asks is its parent. So the first event costs no copy too many either,
+// only time, and in a full mesh, where nobody needs to ask, nobody ever relays.
 
 // unknownHops stands for a number of hops that nobody told.
 const unknownHops = 255
 
-// bit is the share's place in the masks of its room's logs; 0 if it has none. Such a neighbour is sent what is said here,
-// and offered all else.
+// bit is the share's place in the masks of its room's logs; 0 if it has none. Such a neighbour is sent what is said
+// here, and offered all else.
 func (s *share) bit() uint64 {
 	if s == nil || s.slot < 0 {
 		return 0
@@ -68,8 +69,8 @@ func (m *Machine) unseat(now time.Time, r *room, s *share, out *Output) {
 // grown tells whether the log has a tree that is not out of date.
 func (a *authorLog) grown(now time.Time) bool { return a.hasTree && now.Sub(a.liveAt) < treeLife }
 
-// grow is told of a live event that came first from s, and makes that the log's parent. A log without a tree gets one without
-// children, and is offered at once.
+// grow is told of a live event that came first from s, and makes that the log's parent. A log without a tree gets one
+// without children, and is offered at once.
 func (m *Machine) grow(now time.Time, r *room, a *authorLog, s *share) {
 	a.isYoung = !a.grown(now)
 	if a.isYoung {
@@ -115,8 +116,8 @@ func (m *Machine) relay(now time.Time, r *room, a *authorLog, from *share, event
 	}
 }
 
-// redundant looks at a live event that came from s though first, in place first, had already sent it. Second copies of one
-// neighbour are no redundancy: they are there because it heard of no arrival.
+// redundant looks at a live event that came from s though first, in place first, had already sent it. Second copies of
+// one neighbour are no redundancy: they are there because it heard of no arrival.
 func (m *Machine) redundant(now time.Time, s *share, a *authorLog, first int8, out *Output) {
 	r := s.room
 	if s.slot < 0 || first == s.slot || a != r.own && (first < 0 || r.slots[first] == nil) {
@@ -162,8 +163,8 @@ func (m *Machine) pruned(now time.Time, s *share, f wire.Prune, out *Output) {
 	m.adopt(now, s.room, orphans, below, out)
 }
 
-// grafted takes the part of a Graft in that is no question. There is nothing to push of an author without a tree: when there
-// is, it is offered. What a peer without a way is to push, it has to look for.
+// grafted takes the part of a Graft in that is no question. There is nothing to push of an author without a tree: when
+// there is, it is offered. What a peer without a way is to push, it has to look for.
 func (m *Machine) grafted(now time.Time, s *share, f wire.Graft, out *Output) {
 	var orphans []*authorLog
 	for _, q := range f.Ranges {
@@ -182,10 +183,11 @@ func (m *Machine) grafted(now time.Time, s *share, f wire.Graft, out *Output) {
 	m.adopt(now, s.room, orphans, below, out)
 }
 
-// compare makes a neighbour the parent of a log if it had the last event by fewer links than it came here, and would have
-// sent it no later than the parent did. It is called with the offer, which says for how long it has been there. So what is
-// gained in links is never paid for in time, and what a slow parent loses by an offer (see learn) is not won back by this.
-// Of old events nobody knows any more who had them sooner: there it takes a gain that time is likely to follow.
+// compare makes a neighbour the parent of a log if it had the last event by fewer links than it came here, and would
+// have sent it no later than the parent did. It is called with the offer, which says for how long it has been there. So
+// what is gained in links is never paid for in time, and what a slow parent loses by an offer (see learn) is not won
+// back by this. Of old events nobody knows any more who had them sooner: there it takes a gain that time is likely to
+// follow.
 func (m *Machine) compare(now time.Time, s *share, id wire.LogID, k span, age time.Duration, out *Output) {
 	r := s.room
 	a := r.logs[id]
@@ -207,9 +209,9 @@ func (m *Machine) compare(now time.Time, s *share, id wire.LogID, k span, age ti
 	}
 }
 
-// introduce tells a neighbour that holds as much as this peer does how far that is from its authors. It is called with the neighbour's digest, as one comes
-// when a link begins. So who was put between two others finds its place in their trees before the next event, and who lost its parent to it
-// finds another.
+// introduce tells a neighbour that holds as much as this peer does how far that is from its authors. It is called with
+// the neighbour's digest, as one comes when a link begins. So who was put between two others finds its place in their
+// trees before the next event, and who lost its parent to it finds another.
 func (m *Machine) introduce(now time.Time, s *share, out *Output) {
 	r := s.room
 	var logs []*authorLog
@@ -296,8 +298,8 @@ func (m *Machine) graft(s *share, logs []*authorLog, out *Output) {
 	}
 }
 
-// strike notes that a neighbour was the parent of a log whose event then came from another, which had to be asked. One that
-// does so again and again loses all that it is the parent of, and what it offers is no reason to make it one.
+// strike notes that a neighbour was the parent of a log whose event then came from another, which had to be asked. One
+// that does so again and again loses all that it is the parent of, and what it offers is no reason to make it one.
 func (m *Machine) strike(now time.Time, s *share) {
 	l := s.link
 	l.strikes = min(l.struck(now)+1, 2*maxStrikes)

@@ -46,7 +46,8 @@ func (w *world) reach(from *node) (links int) {
 	return links
 }
 
-// Where nothing is lost and all links are alike, every line of whoever speaks takes the shortest way to everybody, and nobody is sent it twice.
+// Where nothing is lost and all links are alike, every line of whoever speaks takes the shortest way to everybody, and
+// nobody is sent it twice.
 func TestALineCostsOneCopyPerPeerInALargeRoom(t *testing.T) {
 	for seed := range uint64(30) {
 		w := newWorld(t, seed)
@@ -68,7 +69,8 @@ func TestALineCostsOneCopyPerPeerInALargeRoom(t *testing.T) {
 	}
 }
 
-// Nor does a digest that tells of a line before the tree brings it leave its reader without a parent that knows of it: the next line is pushed, by one.
+// Nor does a digest that tells of a line before the tree brings it leave its reader without a parent that knows of it:
+// the next line is pushed, by one.
 func TestALineThatADigestTellsOfMovesItsReaderInTheTree(t *testing.T) {
 	w, ann, mel, bob, x := ladder(t)
 	lost := false
@@ -142,8 +144,8 @@ func TestInAFullMeshNobodyRelays(t *testing.T) {
 	}
 }
 
-// ladder is a room in which everything of ann comes to x and y by way of mel or bob: ann—mel—x—y, ann—bob—x, bob—y. With mel as x's
-// parent, which is seen to.
+// ladder is a room in which everything of ann comes to x and y by way of mel or bob: ann—mel—x—y, ann—bob—x, bob—y.
+// With mel as x's parent, which is seen to.
 func ladder(t *testing.T) (w *world, ann, mel, bob, x *node) {
 	w = newWorld(t, 31, "ann", "mel", "bob", "x", "y")
 	ann, mel, bob, x = w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3]
@@ -166,7 +168,8 @@ func ladder(t *testing.T) (w *world, ann, mel, bob, x *node) {
 	return w, ann, mel, bob, x
 }
 
-// offeredWay is the number of links by which neighbour says that it has the last event of author; unknownHops if it has not said.
+// offeredWay is the number of links by which neighbour says that it has the last event of author; unknownHops if it has
+// not said.
 func (n *node) offeredWay(neighbour, author *node) uint8 {
 	m := n.machine
 	if k, ok := m.links[neighbour.id].share(m.rooms[general]).known[wire.LogID{Author: author.id}]; ok {
@@ -346,8 +349,8 @@ func TestTheEndOfAParentIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// A newcomer of the overlay is put into a link, whose ends are neighbours no more. Here it is one whose way is long, and beyond the link is a part
-// of the tree that knows no other way.
+// A newcomer of the overlay is put into a link, whose ends are neighbours no more. Here it is one whose way is long,
+// and beyond the link is a part of the tree that knows no other way.
 func TestWhoIsPutIntoALinkFindsItsPlaceBeforeTheNextLine(t *testing.T) {
 	w := newWorld(t, 37, "ann", "b", "c", "d", "e", "f", "g", "x")
 	for i := range 7 {
@@ -484,7 +487,8 @@ func TestAThousandAuthorsCostAWordEach(t *testing.T) {
 	}
 }
 
-// What is said fast is offered together, or along with acknowledgements; and when a tree does not bring an event, offers are as fast as ever.
+// What is said fast is offered together, or along with acknowledgements; and when a tree does not bring an event,
+// offers are as fast as ever.
 func TestOffersWaitForCompany(t *testing.T) {
 	w := newWorld(t, 41)
 	w.sparse(60, 5)
@@ -517,8 +521,8 @@ func TestOffersWaitForCompany(t *testing.T) {
 	w.converged()
 }
 
-// A newcomer with one neighbour hears of nobody elsewhere, though it acknowledges lines that were not offered to it: it asked for them by digest. What it
-// is offered then must not get lost.
+// A newcomer with one neighbour hears of nobody elsewhere, though it acknowledges lines that were not offered to it: it
+// asked for them by digest. What it is offered then must not get lost.
 func TestAnAcknowledgementIsNoWordFromElsewhere(t *testing.T) {
 	w := newWorld(t, 3, "ann", "bob", "eve", "dan")
 	ann, bob, eve, dan := w.nodes[0], w.nodes[1], w.nodes[2], w.nodes[3]

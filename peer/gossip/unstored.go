@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// What came and could not be stored, as on a disk that is full, stays in memory among what is pending, and is stored as soon as the Log takes it. Until then it
-// counts as missing, and nothing is told, offered, answered or decided by it; but its log goes on past nothing. So what was delivered early is not delivered twice, nor told as
-// lost, though all others may have let go of it meanwhile. What there is no room for is asked for again.
+// What came and could not be stored, as on a disk that is full, stays in memory among what is pending, and is stored as
+// soon as the Log takes it. Until then it counts as missing, and nothing is told, offered, answered or decided by it;
+// but its log goes on past nothing. So what was delivered early is not delivered twice, nor told as lost, though all
+// others may have let go of it meanwhile. What there is no room for is asked for again.
 
 // retract takes events that could not be stored back from the heads of their logs, and keeps them.
 func (m *Machine) retract(now time.Time) {
@@ -43,7 +44,8 @@ func (x *arrival) takeBack() {
 	x.log.recentFrom = x.log.head // the ring has lost what was before
 }
 
-// putOff is told that the fresh events could not be stored, which is tried again after a while. Who was asked for them has answered, and is not to blame.
+// putOff is told that the fresh events could not be stored, which is tried again after a while. Who was asked for them
+// has answered, and is not to blame.
 func (m *Machine) putOff(now time.Time) {
 	for i := range m.fresh {
 		if a := m.fresh[i].log; i == 0 || a != m.fresh[i-1].log {
@@ -53,7 +55,8 @@ func (m *Machine) putOff(now time.Time) {
 	}
 }
 
-// tryLater has a log looked at again when the Log may work. Nothing that a neighbour says would cause that, as what it has was known before.
+// tryLater has a log looked at again when the Log may work. Nothing that a neighbour says would cause that, as what it
+// has was known before.
 func (m *Machine) tryLater(now time.Time, r *room, a *authorLog) {
 	if a.ask != nil {
 		to := a.ask.to
@@ -68,7 +71,8 @@ func (m *Machine) tryLater(now time.Time, r *room, a *authorLog) {
 	m.fallBehind(now, r, a)
 }
 
-// storeAgain has what is kept of logs stored, one after the other: one that cannot be helped does not hold up the others.
+// storeAgain has what is kept of logs stored, one after the other: one that cannot be helped does not hold up the
+// others.
 func (m *Machine) storeAgain(now time.Time, r *room, logs []*authorLog, out *Output) {
 	for _, a := range logs {
 		m.fresh = m.fresh[:0]
@@ -77,7 +81,8 @@ func (m *Machine) storeAgain(now time.Time, r *room, logs []*authorLog, out *Out
 	}
 }
 
-// ownStored has what is kept of the own log stored before something is said, which would else get the same number. It is nil if there is nothing any more.
+// ownStored has what is kept of the own log stored before something is said, which would else get the same number. It
+// is nil if there is nothing any more.
 func (m *Machine) ownStored(now time.Time, r *room, out *Output) error {
 	if !r.own.unstored {
 		return nil

@@ -8,10 +8,12 @@ import (
 	"peerchat/peer/wire"
 )
 
-// All that somebody said may be driven out before any of it has come here. A neighbour that says so of its own lines is believed, if it said them since the link began. Others are not: one that
-// came into the room a moment ago has heard of logs that were said and driven out long before, and names them, too.
+// All that somebody said may be driven out before any of it has come here. A neighbour that says so of its own lines is
+// believed, if it said them since the link began. Others are not: one that came into the room a moment ago has heard of
+// logs that were said and driven out long before, and names them, too.
 
-// claim is up to where a neighbour said that a log of its own went when the link began, or what was told as lost of it since.
+// claim is up to where a neighbour said that a log of its own went when the link began, or what was told as lost of it
+// since.
 type claim struct {
 	log wire.LogID
 	up  uint64
@@ -30,7 +32,8 @@ func (s *share) claimOf(id wire.LogID) int {
 	return slices.IndexFunc(s.claims, func(c claim) bool { return c.log == id })
 }
 
-// vanishes is told that a neighbour names a log of which nothing is here and it holds nothing any more, and reports whether that has to be looked at.
+// vanishes is told that a neighbour names a log of which nothing is here and it holds nothing any more, and reports
+// whether that has to be looked at.
 func (s *share) vanishes(id wire.LogID) bool {
 	if id.Author != s.link.peer || !s.greeted {
 		return false
@@ -39,8 +42,8 @@ func (s *share) vanishes(id wire.LogID) bool {
 	return true
 }
 
-// vanished tells what neighbours have said themselves since the link began, of logs of which nothing ever came here and nobody keeps anything. Some of it they may have got back
-// from others, after a loss of their own.
+// vanished tells what neighbours have said themselves since the link began, of logs of which nothing ever came here and
+// nobody keeps anything. Some of it they may have got back from others, after a loss of their own.
 func (m *Machine) vanished(now time.Time, r *room) (lost []LostOf) {
 	for _, l := range m.linkList {
 		s := l.share(r)

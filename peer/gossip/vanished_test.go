@@ -8,7 +8,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// All that ann says is driven out before any of it comes to dan, who is linked with her. She says so, and dan is told, once.
+// All that ann says is driven out before any of it comes to dan, who is linked with her. She says so, and dan is told,
+// once.
 func TestALogOfWhichNothingEverCameIsTold(t *testing.T) {
 	for _, heard := range []bool{false, true} { // of the first lines, in time to ask for them
 		w := forgetful(t, 13, "ann", "bob", "dan")

@@ -6,10 +6,11 @@ import (
 	"peerchat/peer/wire"
 )
 
-// An author that signs two events with one number, and gives one to some neighbours and the other to the rest, splits its room:
-// each part has a log that looks whole, and as the numbers agree nobody ever asks for the other's events. So now and then a peer
-// asks a neighbour for an event that it has, and compares. Who finds two tells its neighbours both, which each of them can
-// check, and so in the end the whole room knows whom not to trust. Everybody keeps the event that came first.
+// An author that signs two events with one number, and gives one to some neighbours and the other to the rest, splits
+// its room: each part has a log that looks whole, and as the numbers agree nobody ever asks for the other's events. So
+// now and then a peer asks a neighbour for an event that it has, and compares. Who finds two tells its neighbours both,
+// which each of them can check, and so in the end the whole room knows whom not to trust. Everybody keeps the event
+// that came first.
 
 const (
 	// spotQuiet is how long a log has been quiet when its last event is asked for; or it has gone on by spotEvents.
@@ -17,8 +18,8 @@ const (
 	spotEvents = 64
 )
 
-// spotRounds is how many rounds of anti-entropy, of about 5 s, are between two such questions of one peer in a room. That is
-// seldom, because each of them costs a copy; but all peers of the room ask.
+// spotRounds is how many rounds of anti-entropy, of about 5 s, are between two such questions of one peer in a room.
+// That is seldom, because each of them costs a copy; but all peers of the room ask.
 const spotRounds = 128
 
 // spot is an event that was asked for though it is here.
@@ -49,9 +50,9 @@ func (s *share) comparable(a *authorLog) bool {
 	return a != s.room.own && a.author != s.link.peer && a.head > a.base && k.seq >= a.head && k.base < a.head
 }
 
-// examine looks at neighbours that did not pass on what they should have (see strike), in each round of anti-entropy. They may be
-// slow, or may have had nothing to pass on. So each is asked for something that it says to hold; one from which nothing of
-// others comes until it was asked three times keeps all to itself.
+// examine looks at neighbours that did not pass on what they should have (see strike), in each round of anti-entropy.
+// They may be slow, or may have had nothing to pass on. So each is asked for something that it says to hold; one from
+// which nothing of others comes until it was asked three times keeps all to itself.
 func (m *Machine) examine(r *room, out *Output) {
 	for _, l := range m.linkList {
 		s := l.share(r)
@@ -76,7 +77,8 @@ func (m *Machine) examine(r *room, out *Output) {
 	}
 }
 
-// compareOne asks a neighbour for the last event of a log that has gone on since it was compared last. Logs that never were go first.
+// compareOne asks a neighbour for the last event of a log that has gone on since it was compared last. Logs that never
+// were go first.
 func (m *Machine) compareOne(now time.Time, s *share, out *Output) {
 	r := s.room
 	if (r.rounds+int(m.self[0]))%spotRounds != 0 || s.doubted {
@@ -100,8 +102,8 @@ func (m *Machine) compareOne(now time.Time, s *share, out *Output) {
 	}
 }
 
-// testify sends both events that an author gave one number to all neighbours but the one that the second came from. It is done
-// once for each author.
+// testify sends both events that an author gave one number to all neighbours but the one that the second came from. It
+// is done once for each author.
 func (m *Machine) testify(from *link, r *room, a *authorLog, second *wire.Event, out *Output) {
 	first, err := m.cfg.Log.Range(r.name, a.author, second.Seq, second.Seq, 1)
 	if err != nil || len(first) == 0 {
@@ -114,9 +116,9 @@ func (m *Machine) testify(from *link, r *room, a *authorLog, second *wire.Event,
 	}
 }
 
-// unkept notes that what a neighbour offered did not come when it was asked for. A second that it was silent in counts once,
-// however much was to come. It may be slow, or have lost it; but one of which nothing comes again and again is asked after all
-// others, may claim little, and is told.
+// unkept notes that what a neighbour offered did not come when it was asked for. A second that it was silent in counts
+// once, however much was to come. It may be slow, or have lost it; but one of which nothing comes again and again is
+// asked after all others, may claim little, and is told.
 func (m *Machine) unkept(now time.Time, r *room, l *link, out *Output) {
 	if l.busy || now.Sub(l.unkeptAt) < time.Second {
 		return

@@ -7,7 +7,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// An author that tells each of two neighbours something else under one number is found out by all, though nobody misses anything.
+// An author that tells each of two neighbours something else under one number is found out by all, though nobody misses
+// anything.
 func TestTwoLinesWithOneNumberToldApart(t *testing.T) {
 	w, ann, bob := linked(t, "cyd", "dan")
 	cyd, dan := w.node("cyd"), w.node("dan")

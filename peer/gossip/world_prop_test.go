@@ -38,7 +38,8 @@ func drawWorld(t *rapid.T, most int) *world {
 	return newWorld(t, rapid.Uint64().Draw(t, "seed"), names...)
 }
 
-// weather draws how many frames are lost and how often links are busy, of these, and how long frames take, which is at most slow.
+// weather draws how many frames are lost and how often links are busy, of these, and how long frames take, which is at
+// most slow.
 func (w *world) weather(t *rapid.T, loss, busy []float64, slow time.Duration) {
 	w.loss = rapid.SampledFrom(loss).Draw(t, "loss")
 	w.busy = rapid.SampledFrom(busy).Draw(t, "busy")

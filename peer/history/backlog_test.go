@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A file that has just been brought to a newer schema has none of its words in the index. What is said meanwhile does not wait for all of them, and they get fewer.
+// A file that has just been brought to a newer schema has none of its words in the index. What is said meanwhile does
+// not wait for all of them, and they get fewer.
 func TestABacklogOfWordsHoldsNobodyUp(t *testing.T) {
 	const old = maxWaiting + 3*indexBatch
 	s := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{Limits: Limits{Events: 1 << 20}})

@@ -9,7 +9,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// bare is what SQLite does by itself with the same driver: a table, an FTS5 index of external content, one statement for each thing.
+// bare is what SQLite does by itself with the same driver: a table, an FTS5 index of external content, one statement
+// for each thing.
 type bare struct{ db *sql.DB }
 
 func openBare(tb testing.TB, path string) *bare {

@@ -62,7 +62,8 @@ func BenchmarkRange(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*128), "ns/event")
 }
 
-// speech makes texts of 4 to 15 words, drawn from 30,000 as words are in languages (Zipf), and what is special about some of them.
+// speech makes texts of 4 to 15 words, drawn from 30,000 as words are in languages (Zipf), and what is special about
+// some of them.
 type speech struct {
 	words []string
 	rand  *rand.Rand
@@ -90,9 +91,10 @@ func (s *speech) text() string {
 	return strings.Join(words, " ")
 }
 
-// BenchmarkMillion stores a million events in 100 rooms, in batches of 32 as they come from the network, puts their words into the index, and
-// searches. Beside each stands what bare SQLite does with the same lines in the same run, and x-bare, how many times as much CPU this takes
-// (insert and index together, as the bare one does both at once). Run it with -benchtime 1x; -short makes it a hundred thousand.
+// BenchmarkMillion stores a million events in 100 rooms, in batches of 32 as they come from the network, puts their
+// words into the index, and searches. Beside each stands what bare SQLite does with the same lines in the same run, and
+// x-bare, how many times as much CPU this takes (insert and index together, as the bare one does both at once). Run it
+// with -benchtime 1x; -short makes it a hundred thousand.
 func BenchmarkMillion(b *testing.B) {
 	total, rooms := 1_000_000, 100
 	if testing.Short() {
@@ -255,8 +257,8 @@ func BenchmarkMillion(b *testing.B) {
 	}
 }
 
-// BenchmarkCatchUp brings one store up to date with 10,000 events of another: what the history does of an anti-entropy, in answers of
-// 128 events, as gossip asks for them.
+// BenchmarkCatchUp brings one store up to date with 10,000 events of another: what the history does of an anti-entropy,
+// in answers of 128 events, as gossip asks for them.
 func BenchmarkCatchUp(b *testing.B) {
 	const total = 10_000
 	talk := newSpeech()

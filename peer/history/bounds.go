@@ -11,8 +11,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// waterLevel is the level to which rooms of these sizes have to be cut so that they hold no more than bound together: the biggest
-// give, and who floods one room takes nothing from the quiet ones.
+// waterLevel is the level to which rooms of these sizes have to be cut so that they hold no more than bound together:
+// the biggest give, and who floods one room takes nothing from the quiet ones.
 func waterLevel(sizes []int64, bound int64) int64 {
 	sizes = slices.Clone(sizes)
 	slices.Sort(sizes)
@@ -25,7 +25,8 @@ func waterLevel(sizes []int64, bound int64) int64 {
 	return unbounded
 }
 
-// aging finds what is too old in logs that it is shown in display order: of each log, the events before the first that is not.
+// aging finds what is too old in logs that it is shown in display order: of each log, the events before the first that
+// is not.
 type aging[Log comparable] struct {
 	cutoff time.Time
 	upTo   map[Log]uint64
@@ -58,8 +59,8 @@ func (s *SQLite) grow(name wire.Room, r *sqliteRoom, events int, encoded int64) 
 	}
 }
 
-// keepBounds does what has to be done from time to time after events came in. They are stored, and that is what was asked for: what
-// fails here is tried again the next time.
+// keepBounds does what has to be done from time to time after events came in. They are stored, and that is what was
+// asked for: what fails here is tried again the next time.
 func (s *SQLite) keepBounds() {
 	_ = s.guard(func() error {
 		if err := s.bound(); err != nil || s.waiting <= maxWaiting || s.fresh < indexEvery && s.freshBytes < indexEveryBytes {
@@ -276,8 +277,9 @@ func (s *SQLite) Forget(room wire.Room, log wire.LogID) error {
 	return nil
 }
 
-// forget lets logs go that hold nothing, where a room has too many: anybody can make as many identities as he likes. It is for the start, when
-// nobody has asked for heads yet. Long logs stay rather than short ones, because they are of people who were there for long.
+// forget lets logs go that hold nothing, where a room has too many: anybody can make as many identities as he likes. It
+// is for the start, when nobody has asked for heads yet. Long logs stay rather than short ones, because they are of
+// people who were there for long.
 func (s *SQLite) forget() error {
 	if s.cfg.Self.IsZero() {
 		return nil

@@ -50,9 +50,9 @@ func codeOf(err error) int {
 	return 0
 }
 
-// CorruptError says that a history file could not be read as what it should be. It was moved out of the way together with its journals, and
-// what it held can be fetched again from other peers. Where OpenSQLite returns it, opening the same path again makes a new file;
-// Config.OnDamage is told when there is a new one already. A Reader moves nothing.
+// CorruptError says that a history file could not be read as what it should be. It was moved out of the way together
+// with its journals, and what it held can be fetched again from other peers. Where OpenSQLite returns it, opening the
+// same path again makes a new file; Config.OnDamage is told when there is a new one already. A Reader moves nothing.
 type CorruptError struct {
 	Path  string // where the file was
 	Aside string // where it is now; empty if it was not moved
@@ -116,8 +116,8 @@ func explain(err error) error {
 	return err
 }
 
-// check looks through the tables for damage, one by one: all at once, SQLite would read the whole index of words as well, whose damage is
-// mended otherwise, and told here by index.
+// check looks through the tables for damage, one by one: all at once, SQLite would read the whole index of words as
+// well, whose damage is mended otherwise, and told here by index.
 func (s *SQLite) check() (index bool, err error) {
 	var tables []string
 	err = s.query("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0", func(row []driver.Value) error {
@@ -170,8 +170,8 @@ func (s *SQLite) restore(rooms map[wire.Room]*sqliteRoom, run uint32) error {
 	return s.exec(sqlMeta, metaRun, int64(run))
 }
 
-// setAside moves the file at path and its journals out of the way, and removes the oldest of those that were moved before. The
-// file goes first: without its journal it would be an older one that seems whole.
+// setAside moves the file at path and its journals out of the way, and removes the oldest of those that were moved
+// before. The file goes first: without its journal it would be an older one that seems whole.
 func setAside(path string) (aside string, err error) {
 	aside = path + asideSuffix + time.Now().UTC().Format("20060102T150405.000000000Z")
 	for _, suffix := range []string{"", walSuffix, shmSuffix, journalSuffix} {

@@ -191,8 +191,8 @@ func TestWhatCannotBeOpenedIsLeftAlone(t *testing.T) {
 	wantAside(t, path, 0)
 }
 
-// TestFlippedBytes spoils a few bytes of a file, each time others, and reads all that is in it: what is read is what was written, and no
-// head is lower than it was, or the damage was found.
+// TestFlippedBytes spoils a few bytes of a file, each time others, and reads all that is in it: what is read is what
+// was written, and no head is lower than it was, or the damage was found.
 func TestFlippedBytes(t *testing.T) {
 	source := filepath.Join(t.TempDir(), "history.db")
 	all := filled(t, source)

@@ -11,8 +11,8 @@ import (
 	"modernc.org/sqlite"
 )
 
-// db is a connection to SQLite. It speaks to the driver's connection itself, because database/sql would add a lock, a pool and a
-// context to every statement, for a file that has one owner and one connection.
+// db is a connection to SQLite. It speaks to the driver's connection itself, because database/sql would add a lock, a
+// pool and a context to every statement, for a file that has one owner and one connection.
 type db struct {
 	conn  driver.Conn // nil once it is closed
 	stmts map[string]driver.Stmt
@@ -101,8 +101,8 @@ func (d *db) exec(sql string, args ...driver.Value) error {
 // errEnough is what a row function returns to be given no more rows; query returns nil then.
 var errEnough = errors.New("enough")
 
-// query calls row for each row of the result. What row is given is valid until it returns; it may run other statements, but
-// not this one.
+// query calls row for each row of the result. What row is given is valid until it returns; it may run other statements,
+// but not this one.
 func (d *db) query(sql string, row func([]driver.Value) error, args ...driver.Value) error {
 	return d.queryContext(context.Background(), sql, row, args...)
 }
@@ -161,7 +161,8 @@ func (d *db) within(begin string, f func() error) error {
 	return err
 }
 
-// ended reports whether err says that there is no transaction: SQLite has rolled it back by itself, as it does when the disk is full.
+// ended reports whether err says that there is no transaction: SQLite has rolled it back by itself, as it does when the
+// disk is full.
 func ended(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && e.Code() == codeError

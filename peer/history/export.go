@@ -18,15 +18,16 @@ type Format int
 
 // The formats. Both are UTF-8 and end every line with "\n".
 //
-// FormatText is for people, a line an event, more lines of it indented, so that nothing that was said looks like a line of
-// somebody else's. What could do something to a terminal is replaced by U+FFFD:
+// FormatText is for people, a line an event, more lines of it indented, so that nothing that was said looks like a line
+// of somebody else's. What could do something to a terminal is replaced by U+FFFD:
 //
 //	2026-11-21T16:15:50Z #general bob#k3fd: hello
 //	2026-11-21T16:15:51Z #general * bob#k3fd waves
 //	2026-11-21T16:15:52Z #general bob#k3fd sets the topic: all about tea
 //
-// FormatJSON is for programs, an object a line, with the fields that `peerchat join --json` gives to a message, as they were
-// sent. An event of a kind that this version does not know has its number as kind, and body in base64 instead of text.
+// FormatJSON is for programs, an object a line, with the fields that `peerchat join --json` gives to a message, as they
+// were sent. An event of a kind that this version does not know has its number as kind, and body in base64 instead of
+// text.
 const (
 	FormatText Format = iota
 	FormatJSON

@@ -1,9 +1,11 @@
 // Package history keeps the logs of rooms on disk: one SQLite file per profile with a journal of single lines beside it
 // (journal.go), and a memory store of the same behaviour for tests and simulations.
 //
-// A Store is owned by one goroutine, that of its peer. A Reader (reader.go) reads the same file beside it, in another goroutine or another
-// process. text.go says what is found by a search, index.go keeps SQLite's index of it, bounds.go what is kept at all, damage.go
-// what is known of a file that is damaged, and recover.go what is done about it, and about one that was taken away. docs/history.md is all that on two pages. The package imports peer/wire and nothing else of ours.
+// A Store is owned by one goroutine, that of its peer. A Reader (reader.go) reads the same file beside it, in another
+// goroutine or another process. text.go says what is found by a search, index.go keeps SQLite's index of it, bounds.go
+// what is kept at all, damage.go what is known of a file that is damaged, and recover.go what is done about it, and
+// about one that was taken away. docs/history.md is all that on two pages. The package imports peer/wire and nothing
+// else of ours.
 package history
 
 import (
@@ -18,9 +20,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Store keeps the logs of rooms: of each the events base+1 to head without gaps, of whatever kind. An author that has lost what it
-// had said has several in a room (wire.LogID). It is a gossip.Log. Once Append has returned, the events survive the death of the process (of the machine: all but perhaps the
-// last ones).
+// Store keeps the logs of rooms: of each the events base+1 to head without gaps, of whatever kind. An author that has
+// lost what it had said has several in a room (wire.LogID). It is a gossip.Log. Once Append has returned, the events
+// survive the death of the process (of the machine: all but perhaps the last ones).
 //
 // How much is kept, Limits say. What goes are the oldest events in display order, always whole prefixes of their
 // authors' logs, which raises bases and never moves heads.
@@ -28,22 +30,23 @@ type Store interface {
 	View
 	// Append adds events, each the next of its log: all, or none and an error.
 	Append(events []wire.Event) error
-	// Prepend adds events of one log that end at its base, in order, and lowers the base to before them,
-	// and further where older events are held already: all, or none and an error. Where a room is full it keeps none of them, because
-	// they are the oldest.
+	// Prepend adds events of one log that end at its base, in order, and lowers the base to before them, and further
+	// where older events are held already: all, or none and an error. Where a room is full it keeps none of them,
+	// because they are the oldest.
 	Prepend(events []wire.Event) error
-	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs to.
+	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs
+	// to.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
 	// Heads returns the logs of room in ascending order, and the highest Lamport clock ever appended.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
 	// Base returns after which event a log of room begins.
 	Base(room wire.Room, log wire.LogID) uint64
-	// Rebase says that a log goes on after base, which is above its head. Events below stay where a View finds
-	// them, until they are pruned; Range returns them no more. Where the log held some, all between is a hole from now on, else as many
-	// events just before base as are said to be missing.
+	// Rebase says that a log goes on after base, which is above its head. Events below stay where a View finds them,
+	// until they are pruned; Range returns them no more. Where the log held some, all between is a hole from now on,
+	// else as many events just before base as are said to be missing.
 	Rebase(room wire.Room, log wire.LogID, base, missing uint64) error
-	// Hole returns how many events are missing just before the base of a log: of what Rebase made a hole, what Prepend has not
-	// filled since. It is known for as long as what comes behind it is held.
+	// Hole returns how many events are missing just before the base of a log: of what Rebase made a hole, what Prepend
+	// has not filled since. It is known for as long as what comes behind it is held.
 	Hole(room wire.Room, log wire.LogID) uint64
 	// Forget removes a log with all its events, also for a View.
 	Forget(room wire.Room, log wire.LogID) error
@@ -61,15 +64,15 @@ type View interface {
 	// Before returns the newest events of room that come before (lamport, author), at most limit, in display order. The
 	// first event of what is shown, given here, pages back.
 	Before(room wire.Room, lamport uint64, author wire.PeerID, limit int) ([]wire.Event, error)
-	// After returns the oldest events of room that come after (lamport, author), at most limit, in display order. The last
-	// event of what is shown, given here, pages on.
+	// After returns the oldest events of room that come after (lamport, author), at most limit, in display order. The
+	// last event of what is shown, given here, pages on.
 	After(room wire.Room, lamport uint64, author wire.PeerID, limit int) ([]wire.Event, error)
-	// Around returns up to limit events of room in display order with (lamport, author) in their middle, or nearer to an end
-	// where there are fewer on one side. It is what is shown of a Hit.
+	// Around returns up to limit events of room in display order with (lamport, author) in their middle, or nearer to
+	// an end where there are fewer on one side. It is what is shown of a Hit.
 	Around(room wire.Room, lamport uint64, author wire.PeerID, limit int) ([]wire.Event, error)
-	// Search finds what people said; see Cursor for the order. Every query is one: words, all of which have to be there; "words
-	// in quotes", which have to follow each other; wor* for words that begin so. An empty room means all. limit is at most
-	// MaxHits.
+	// Search finds what people said; see Cursor for the order. Every query is one: words, all of which have to be
+	// there; "words in quotes", which have to follow each other; wor* for words that begin so. An empty room means all.
+	// limit is at most MaxHits.
 	Search(ctx context.Context, room wire.Room, query string, from Cursor, limit int) (Results, error)
 	// Stats tells what is held of room.
 	Stats(room wire.Room) (Stats, error)
@@ -87,15 +90,17 @@ type Stats struct {
 
 // Limits bound a history. In each field 0 means the default, and a negative number that there is no bound.
 //
-// Bytes are those that events take in the file with their index, estimated as twice their encoding and 128 for each. The file stays
-// below that; beside it are a journal of up to 32 MiB, more only while a Reader exports, and what was set aside.
+// Bytes are those that events take in the file with their index, estimated as twice their encoding and 128 for each.
+// The file stays below that; beside it are a journal of up to 32 MiB, more only while a Reader exports, and what was
+// set aside.
 type Limits struct {
 	Events int           // the newest events of a room that are kept, and up to an eighth more; default DefaultKeep
 	Room   int64         // bytes of a room; default 64 MiB; when it has more, an eighth goes
 	File   int64         // bytes of all rooms; default 1 GiB; when there are more, the biggest rooms shrink until an eighth is free
 	Age    time.Duration // since the time that an event's author gave it; default: no bound
-	// Authors are how many logs of a room, mostly one of each author, are kept when a file is opened: beyond, those that hold no event any more are forgotten, the
-	// shortest first. Twice as many can be there until then, and no others are begun. Default 65,536.
+	// Authors are how many logs of a room, mostly one of each author, are kept when a file is opened: beyond, those
+	// that hold no event any more are forgotten, the shortest first. Twice as many can be there until then, and no
+	// others are begun. Default 65,536.
 	Authors int
 }
 
@@ -132,7 +137,8 @@ func slack(keep int) int { return keep/8 + 1 }
 // sizeOf is what events take that are encoded in so many bytes.
 func sizeOf(events int, encoded int64) int64 { return 2*encoded + 128*int64(events) }
 
-// ErrTooManyAuthors is what Append and Rebase say to a log more than twice Limits.Authors in a room. The error is a gossip.Refusal.
+// ErrTooManyAuthors is what Append and Rebase say to a log more than twice Limits.Authors in a room. The error is a
+// gossip.Refusal.
 var ErrTooManyAuthors = errors.New("there are too many authors in the room")
 
 var errClosed = errors.New("the history is closed")

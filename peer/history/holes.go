@@ -11,14 +11,15 @@ import (
 	"peerchat/peer/wire"
 )
 
-// hole is what a log has gone on past: its events after one number, up to another. They are known to be missing, though what was before
-// them may have been pruned since. The event behind a hole is held, or is the next of the log.
+// hole is what a log has gone on past: its events after one number, up to another. They are known to be missing, though
+// what was before them may have been pruned since. The event behind a hole is held, or is the next of the log.
 type hole struct{ after, upTo uint64 }
 
 // holes are those of a log, in ascending order, all of them at or below its base. They are never changed in place.
 type holes []hole
 
-// rebased is what they are when a log that held what comes after base, up to head, goes on after to: what it held ends with a hole, else so many events before to.
+// rebased is what they are when a log that held what comes after base, up to head, goes on after to: what it held ends
+// with a hole, else so many events before to.
 func (h holes) rebased(base, head, to, missing uint64) holes {
 	after := max(head, to-min(to, missing))
 	if head > base {
@@ -44,7 +45,8 @@ func (h holes) filled(base uint64) holes {
 	return h[:i]
 }
 
-// pruned is what they are when all events up to one are gone, and with them the lines before which a screen would tell of a hole.
+// pruned is what they are when all events up to one are gone, and with them the lines before which a screen would tell
+// of a hole.
 func (h holes) pruned(upTo uint64) holes {
 	i := slices.IndexFunc(h, func(x hole) bool { return x.upTo >= upTo })
 	if i < 0 {
@@ -134,8 +136,8 @@ func (m *Memory) Hole(room wire.Room, log wire.LogID) uint64 {
 	return 0
 }
 
-// Gaps tells of each of some events of a room, in display order, how many events of its log are known to be missing just before it: 0 is
-// none, or that what is before it is not known.
+// Gaps tells of each of some events of a room, in display order, how many events of its log are known to be missing
+// just before it: 0 is none, or that what is before it is not known.
 func (r *Reader) Gaps(room wire.Room, events []wire.Event) (gaps []uint64, err error) {
 	err = r.at(func(sn *snapshot) error {
 		id, err := sn.id(room)

@@ -12,9 +12,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Putting words into the index costs as much as storing an event, and ten times as much for one event alone. So events wait for it,
-// until there is nothing else to do, or until there are so many that a search, which reads through those that wait, would take long.
-// What is pruned before its turn, as in a flood, never costs anything.
+// Putting words into the index costs as much as storing an event, and ten times as much for one event alone. So events
+// wait for it, until there is nothing else to do, or until there are so many that a search, which reads through those
+// that wait, would take long. What is pruned before its turn, as in a flood, never costs anything.
 const (
 	indexBatch = 512     // events that Tidy puts into the index, some 15 ms
 	indexBytes = 1 << 20 // of theirs, unless a single one has more
@@ -181,8 +181,9 @@ func (d *db) scan(ctx context.Context, f *finder, room, to int64) error {
 	return nil
 }
 
-// What the index is asked for may be less than what is looked for, because all that it finds is looked at. It costs the more the more
-// is written of a word that has many: the beginning of one with a single letter, in a million lines, a fifth of a second.
+// What the index is asked for may be less than what is looked for, because all that it finds is looked at. It costs the
+// more the more is written of a word that has many: the beginning of one with a single letter, in a million lines, a
+// fifth of a second.
 const (
 	quickRows  = 32 // how many events are looked at before the index is asked for beginnings of words,
 	quickRate  = 10 // and how many more for each hit among them
@@ -191,9 +192,10 @@ const (
 	mostStars  = 4  // beginnings of words likewise
 )
 
-// matchOf is what SQLite's index is asked for, in a room or, if that is 0, in all: https://sqlite.org/fts5.html#full_text_query_syntax. The words
-// have neither quotes nor anything else that means something there. quick asks for no beginnings of words, so it may find many more; it is full
-// if there are none in that either.
+// matchOf is what SQLite's index is asked for, in a room or, if that is 0, in all:
+// https://sqlite.org/fts5.html#full_text_query_syntax. The words have neither quotes nor anything else that means
+// something there. quick asks for no beginnings of words, so it may find many more; it is full if there are none in
+// that either.
 func matchOf(terms []term, room int64) (quick, full string) {
 	var asked []term
 	for _, t := range terms {

@@ -56,7 +56,8 @@ var trouble = map[string][]uintptr{
 	"all of it":  {syscall.SYS_PWRITE64, syscall.SYS_PREAD64, syscall.SYS_READ, syscall.SYS_FSYNC, syscall.SYS_FDATASYNC, syscall.SYS_FTRUNCATE},
 }
 
-// A disk that fails for a while loses nothing that was stored, keeps nothing that was refused, and is not taken for a damaged file.
+// A disk that fails for a while loses nothing that was stored, keeps nothing that was refused, and is not taken for a
+// damaged file.
 func TestADiskThatFailsForAWhile(t *testing.T) {
 	for what, calls := range trouble {
 		t.Run(what, func(t *testing.T) {

@@ -13,14 +13,14 @@ import (
 	"peerchat/peer/wire"
 )
 
-// A line that is said must be stored before it is sent, and a transaction of SQLite takes several times as long as all else that
-// its author's machine does for it. So single events go into a journal first: one write to a file of their own, which
-// outlives the process like SQLite's. Settle, called when the line is under way, brings them into SQLite. What a process left in
-// the journal, the next one finds there and brings in.
+// A line that is said must be stored before it is sent, and a transaction of SQLite takes several times as long as all
+// else that its author's machine does for it. So single events go into a journal first: one write to a file of their
+// own, which outlives the process like SQLite's. Settle, called when the line is under way, brings them into SQLite.
+// What a process left in the journal, the next one finds there and brings in.
 //
-// The journal is a sequence of records: length (4 bytes, big-endian), CRC-32C (4), the event as wire.AppendEvent writes it. After
-// Settle it is written from its start again, over old records. Whoever reads it stops at the first record that is not
-// whole; old ones behind it are in SQLite already, and are known by their numbers.
+// The journal is a sequence of records: length (4 bytes, big-endian), CRC-32C (4), the event as wire.AppendEvent writes
+// it. After Settle it is written from its start again, over old records. Whoever reads it stops at the first record
+// that is not whole; old ones behind it are in SQLite already, and are known by their numbers.
 const (
 	journalSuffix = "-lines"
 	journalEvents = 64       // at most in the journal; beyond, Append settles first
@@ -154,8 +154,8 @@ func (s *SQLite) note(e *wire.Event) error {
 	return nil
 }
 
-// Settle brings what Append left in the journal into SQLite. Its caller has time now: what was stored is on its way. Reading and
-// Append do it too where they must.
+// Settle brings what Append left in the journal into SQLite. Its caller has time now: what was stored is on its way.
+// Reading and Append do it too where they must.
 func (s *SQLite) Settle() error {
 	if err := s.stay(); err != nil {
 		return err

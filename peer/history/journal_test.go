@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// afterKill opens a copy of what a store at path has in its files while it is open, as after a sudden end of its process.
+// afterKill opens a copy of what a store at path has in its files while it is open, as after a sudden end of its
+// process.
 func afterKill(t *testing.T, path string, spoil func(journal []byte) []byte) Store {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "history.db")

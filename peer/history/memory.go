@@ -401,7 +401,8 @@ func authorsOf[Log any](logs map[wire.LogID]Log) int {
 	return len(authors)
 }
 
-// Search implements View. It has no numbers that say when an event came here: one that counts as said late moves all after it.
+// Search implements View. It has no numbers that say when an event came here: one that counts as said late moves all
+// after it.
 func (m *Memory) Search(ctx context.Context, room wire.Room, query string, from Cursor, limit int) (Results, error) {
 	f := newFinder(query, from, limit)
 	for _, name := range m.named(room) {

@@ -19,7 +19,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// model is a history as its contract says it, without any thought of how to do it well: a list of events, and where logs begin and end.
+// model is a history as its contract says it, without any thought of how to do it well: a list of events, and where
+// logs begin and end.
 type model struct {
 	limits Limits
 	events []wire.Event // in display order
@@ -207,7 +208,8 @@ type who struct {
 
 func (w who) log() wire.LogID { return wire.LogID{Author: wire.IDOf(testKey(w.key)), Run: w.run} }
 
-// TestStoresDoWhatTheModelDoes runs the same random calls on the model and on every store, and compares all that they can be asked.
+// TestStoresDoWhatTheModelDoes runs the same random calls on the model and on every store, and compares all that they
+// can be asked.
 func TestStoresDoWhatTheModelDoes(t *testing.T) {
 	checks, most := 0, 30
 	rapid.Check(t, func(rt *rapid.T) {

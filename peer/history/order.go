@@ -9,13 +9,15 @@ import (
 	"peerchat/peer/wire"
 )
 
-// A room has an order of its own, by Lamport clocks, which say nothing about another room. So that the newest of all rooms can be found
-// without looking at each, every event is given the second at which it counts as said: that of its author's clock, but not later than when it
-// came here, and between those of the events that stand next to it in its room. So the seconds of a room ascend in display order whatever
-// clocks say, and a wrong one moves its own event, and at most what is next to it. Those with one Lamport clock have one second.
+// A room has an order of its own, by Lamport clocks, which say nothing about another room. So that the newest of all
+// rooms can be found without looking at each, every event is given the second at which it counts as said: that of its
+// author's clock, but not later than when it came here, and between those of the events that stand next to it in its
+// room. So the seconds of a room ascend in display order whatever clocks say, and a wrong one moves its own event, and
+// at most what is next to it. Those with one Lamport clock have one second.
 //
-// The index of words knows an event by its stamp: 31 bits of that second, and 32 of its doc, which is its number in the file. So descending
-// stamps are the newest first, of all rooms and of each, but for the order within a second, which whoever reads them has to make.
+// The index of words knows an event by its stamp: 31 bits of that second, and 32 of its doc, which is its number in the
+// file. So descending stamps are the newest first, of all rooms and of each, but for the order within a second, which
+// whoever reads them has to make.
 const (
 	docBits   = 32
 	maxDoc    = 1<<docBits - 1
@@ -76,7 +78,8 @@ func (d *db) gapAt(room int64, lamport uint64) (gap, error) {
 	return g, err
 }
 
-// seconds are those that events which wait in the journal would have, or a later one, if they came into the file now; they are of one room, in display order.
+// seconds are those that events which wait in the journal would have, or a later one, if they came into the file now;
+// they are of one room, in display order.
 func (d *db) seconds(room int64, lines []wire.Event, now time.Time) (seconds []int64, err error) {
 	last := int64(0)
 	for i := range lines {
@@ -111,8 +114,9 @@ func (s *SQLite) second(x *journaled) (int64, error) {
 	return g.put(x.lamport, second), nil
 }
 
-// moveBack lets the events of a room up to a Lamport clock count as said at a second, at the latest, if few would have to move. They are put into
-// the index anew. An author whose clock is always behind would move all that others say, so those that may be moved are few in all.
+// moveBack lets the events of a room up to a Lamport clock count as said at a second, at the latest, if few would have
+// to move. They are put into the index anew. An author whose clock is always behind would move all that others say, so
+// those that may be moved are few in all.
 func (s *SQLite) moveBack(r *sqliteRoom, lamport uint64, second int64) (bool, error) {
 	late, most := make(map[int64]int64), mostMove-len(r.moved) // docs and seconds
 	err := s.query(sqlBack, func(row []driver.Value) error {

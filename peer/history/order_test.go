@@ -23,8 +23,8 @@ type chunk struct {
 	events []wire.Event
 }
 
-// chatter is what is said in some rooms, in the order in which it comes to a peer. Of each log chunks come in order, but its beginning may
-// come at the end; of two logs any may be first. wrong is how many of a hundred clocks are wrong.
+// chatter is what is said in some rooms, in the order in which it comes to a peer. Of each log chunks come in order,
+// but its beginning may come at the end; of two logs any may be first. wrong is how many of a hundred clocks are wrong.
 func chatter(r *rand.Rand, wrong int) (chunks []chunk) {
 	var logs [][]chunk
 	for i := range 4 {
@@ -149,8 +149,9 @@ func names(events []wire.Event) (names []string) {
 	return names
 }
 
-// TestSearchOfAllRooms checks, for events that come in any order and are pruned, that a search of all rooms gives what reading everything
-// and sorting it gives: with right clocks in every store, and with wrong ones by the seconds that the file says.
+// TestSearchOfAllRooms checks, for events that come in any order and are pruned, that a search of all rooms gives what
+// reading everything and sorting it gives: with right clocks in every store, and with wrong ones by the seconds that
+// the file says.
 func TestSearchOfAllRooms(t *testing.T) {
 	now := func() time.Time { return time.UnixMilli(1_790_000_000_000 + 500_000) }
 	for seed := range uint64(12) {
@@ -229,7 +230,8 @@ func TestSearchOfAllRooms(t *testing.T) {
 	}
 }
 
-// secondsIn are the seconds at which the events of a file count as said. It checks that they ascend in each room, and that none is in the future.
+// secondsIn are the seconds at which the events of a file count as said. It checks that they ascend in each room, and
+// that none is in the future.
 func secondsIn(t *testing.T, s *SQLite, now time.Time) map[string]int64 {
 	t.Helper()
 	seconds := map[string]int64{}
@@ -255,8 +257,8 @@ func secondsIn(t *testing.T, s *SQLite, now time.Time) map[string]int64 {
 	return seconds
 }
 
-// TestWhoSpeaksFirst checks that a newcomer's own lines, which have low Lamport clocks because it has heard nothing yet, do not drag what was said
-// before into the present; and that where they are many, the room keeps its order.
+// TestWhoSpeaksFirst checks that a newcomer's own lines, which have low Lamport clocks because it has heard nothing
+// yet, do not drag what was said before into the present; and that where they are many, the room keeps its order.
 func TestWhoSpeaksFirst(t *testing.T) {
 	for lines, moved := range map[int]bool{1: true, mostMove: true, mostMove + 1: false} {
 		path := filepath.Join(t.TempDir(), "history.db")
@@ -314,7 +316,8 @@ func TestWhoSpeaksFirst(t *testing.T) {
 	}
 }
 
-// TestWhatWasTakenBackMovedNothing checks that an append that failed half-way leaves no trace in where the next events are put.
+// TestWhatWasTakenBackMovedNothing checks that an append that failed half-way leaves no trace in where the next events
+// are put.
 func TestWhatWasTakenBackMovedNothing(t *testing.T) {
 	now := func() time.Time { return time.UnixMilli(1_800_000_000_000) }
 	s := openAt(t, filepath.Join(t.TempDir(), "history.db"), Config{now: now})
@@ -401,7 +404,8 @@ func TestPagesWhileEventsCome(t *testing.T) {
 	}
 }
 
-// TestLinesOfTheJournalStayInOrder checks that a reader gives lines that wait in the journal in the order of their room, whatever their clocks say.
+// TestLinesOfTheJournalStayInOrder checks that a reader gives lines that wait in the journal in the order of their
+// room, whatever their clocks say.
 func TestLinesOfTheJournalStayInOrder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	s := openAt(t, path, Config{})
@@ -461,7 +465,8 @@ func TestWhatTheIndexIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestASearchKeepsFewHits checks that what a search keeps is bounded by what it is asked for, however many hits one second has, and that these are the newest.
+// TestASearchKeepsFewHits checks that what a search keeps is bounded by what it is asked for, however many hits one
+// second has, and that these are the newest.
 func TestASearchKeepsFewHits(t *testing.T) {
 	const n, limit = 5000, 10
 	f := newFinder("hello", Cursor{}, limit)

@@ -195,7 +195,8 @@ func withoutPermission(path string) error {
 	return nil
 }
 
-// appendAndTidy appends, prunes, puts words into the index and gives pages back until it is killed. It prints how far it is.
+// appendAndTidy appends, prunes, puts words into the index and gives pages back until it is killed. It prints how far
+// it is.
 func appendAndTidy(path string) error {
 	s, err := OpenSQLite(path, Config{Limits: Limits{Events: 300}})
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 // errUnreadable says that an event is as it was written, and that this version does not know how to read it.
 var errUnreadable = errors.New("an event is of a form that this version does not know")
 
-// decode reads an event of room from its row: data, sum. Data that is not what was written would be refused by whoever it is sent on
-// to, and the link closed, so it is damage.
+// decode reads an event of room from its row: data, sum. Data that is not what was written would be refused by whoever
+// it is sent on to, and the link closed, so it is damage.
 func decode(room wire.Room, data []byte, sum int64) (e wire.Event, err error) {
 	if int64(crc32.Checksum(data, castagnoli)) != sum {
 		return e, &damageError{err: fmt.Errorf("an event of %s has a wrong checksum", room)}

@@ -15,9 +15,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Reader is a View of a history that a store may have open, in this process or in another. It changes nothing, and each of its
-// methods sees what was stored when it was called. It is owned by one goroutine. So a search, or an export to a slow
-// writer, holds nobody up, but while a method runs, SQLite's journal cannot shrink.
+// Reader is a View of a history that a store may have open, in this process or in another. It changes nothing, and each
+// of its methods sees what was stored when it was called. It is owned by one goroutine. So a search, or an export to a
+// slow writer, holds nobody up, but while a method runs, SQLite's journal cannot shrink.
 type Reader struct {
 	db
 	path string
@@ -25,7 +25,8 @@ type Reader struct {
 	now  func() time.Time
 }
 
-// OpenReader opens the history at path for reading. It does not make one: where there is none the error is fs.ErrNotExist.
+// OpenReader opens the history at path for reading. It does not make one: where there is none the error is
+// fs.ErrNotExist.
 func OpenReader(path string) (*Reader, error) {
 	r := &Reader{path: path, now: time.Now}
 	if err := r.open(); err != nil {
@@ -139,7 +140,8 @@ func (r *Reader) follow() error {
 	return r.open()
 }
 
-// head is how far a log goes in the file; a log that is not there is at the end of all numbers, because a store puts none of it into the journal.
+// head is how far a log goes in the file; a log that is not there is at the end of all numbers, because a store puts
+// none of it into the journal.
 func (r *Reader) head(room wire.Room, log wire.LogID) (uint64, error) {
 	head := uint64(math.MaxUint64 - 1)
 	err := r.query(`SELECT max(l.head, coalesce((SELECT max(seq) FROM events e

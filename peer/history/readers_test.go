@@ -26,7 +26,8 @@ func openAt(tb testing.TB, path string, cfg Config) *SQLite {
 	return s
 }
 
-// said makes events of an author that say texts, one Lamport clock and one second after the other. The store does not look at signatures.
+// said makes events of an author that say texts, one Lamport clock and one second after the other. The store does not
+// look at signatures.
 func said(room wire.Room, author byte, seq, lamport uint64, texts ...string) []wire.Event {
 	events, id := make([]wire.Event, len(texts)), wire.IDOf(testKey(author))
 	for i, text := range texts {

@@ -55,7 +55,8 @@ func (s *SQLite) guard(op func() error) error {
 	return err
 }
 
-// unread is why the file at path or SQLite's journal cannot be read from the disk, if that is behind err: SQLite takes it for damage. Else it is err.
+// unread is why the file at path or SQLite's journal cannot be read from the disk, if that is behind err: SQLite takes
+// it for damage. Else it is err.
 func unread(path string, err error) error {
 	if codeOf(err) != codeCorrupt {
 		return err
@@ -76,8 +77,8 @@ func unread(path string, err error) error {
 	return err
 }
 
-// replace begins a new file in place of a damaged one. Its logs go on where they were, because their heads are known: no number is used
-// twice. The events are gone from here, but for those that wait in the journal.
+// replace begins a new file in place of a damaged one. Its logs go on where they were, because their heads are known:
+// no number is used twice. The events are gone from here, but for those that wait in the journal.
 func (s *SQLite) replace(cause error) error {
 	s.cfg.NewIdentity = false // if this process ends before restore is done, nobody knows the numbers that were used
 	lines, err := s.journal.events()
@@ -142,7 +143,8 @@ func (s *SQLite) setLostAside() (err error) {
 // lookEvery is how often it is looked whether the file is still there.
 const lookEvery = time.Second
 
-// stay writes the file again if it was deleted or moved while it was open: what it holds can still be read, but nobody would find it later.
+// stay writes the file again if it was deleted or moved while it was open: what it holds can still be read, but nobody
+// would find it later.
 func (s *SQLite) stay() error {
 	now := s.cfg.now()
 	if s.conn == nil || now.Sub(s.looked) < lookEvery {
@@ -213,8 +215,8 @@ func (s *SQLite) rewrite() error {
 	return s.beginAnew()
 }
 
-// How long a call waits for another program that has locked the file. After it did so in vain nothing waits, until something could be written: else every call would
-// hold its peer up for as long.
+// How long a call waits for another program that has locked the file. After it did so in vain nothing waits, until
+// something could be written: else every call would hold its peer up for as long.
 const (
 	patient = "busy_timeout = 2000" // ms
 	hurried = "busy_timeout = 0"

@@ -31,7 +31,8 @@ func wantLines(t *testing.T, s Store, n int) {
 	}
 }
 
-// Whoever removes the file of a history that is in use, or a part of it, or puts another in its place, takes nothing from it.
+// Whoever removes the file of a history that is in use, or a part of it, or puts another in its place, takes nothing
+// from it.
 func TestAFileThatIsTakenAwayIsWrittenAgain(t *testing.T) {
 	for what, take := range map[string]func(path string) error{
 		"the file": os.Remove,
@@ -108,7 +109,8 @@ func TestAFileThatIsTakenAwayIsWrittenAgain(t *testing.T) {
 	}
 }
 
-// As long as there is no place to write the file again it is told what is wrong, all goes on, and nothing is lost in the end.
+// As long as there is no place to write the file again it is told what is wrong, all goes on, and nothing is lost in
+// the end.
 func TestAFileWhoseDirectoryIsTakenAway(t *testing.T) {
 	now := time.Now()
 	dir := filepath.Join(t.TempDir(), "profile")

@@ -29,9 +29,9 @@ var migrations = [...]migration{
 		data BLOB NOT NULL, PRIMARY KEY (room, author, seq)) WITHOUT ROWID;
 	CREATE INDEX events_by_lamport ON events (room, lamport, author);`},
 
-	// An event gets a number, doc. time is the author's, in milliseconds; sum is the
-	// CRC-32C of data. waiting are events whose words are not in the index yet. sum of a log is that of its row, see sumOf. events and bytes
-	// of a room hold if meta says that the file was closed.
+	// An event gets a number, doc. time is the author's, in milliseconds; sum is the CRC-32C of data. waiting are
+	// events whose words are not in the index yet. sum of a log is that of its row, see sumOf. events and bytes of a
+	// room hold if meta says that the file was closed.
 	{sql: `ALTER TABLE events RENAME TO events_1;
 	DROP INDEX events_by_lamport;
 	CREATE TABLE events (doc INTEGER PRIMARY KEY, room INTEGER NOT NULL, author INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -44,13 +44,15 @@ var migrations = [...]migration{
 	ALTER TABLE rooms ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
 	ALTER TABLE rooms ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;` + sqlWords, then: (*SQLite).fromSchema1},
 
-	// An author may have a log for each run of its numbers, see wire.LogID. Events need no column for that, because their numbers tell it.
+	// An author may have a log for each run of its numbers, see wire.LogID. Events need no column for that, because
+	// their numbers tell it.
 	{sql: `ALTER TABLE logs RENAME TO logs_2;
 	CREATE TABLE logs (room INTEGER NOT NULL, author INTEGER NOT NULL, run INTEGER NOT NULL, base INTEGER NOT NULL, head INTEGER NOT NULL,
 		sum INTEGER NOT NULL, PRIMARY KEY (room, author, run)) WITHOUT ROWID;`, then: (*SQLite).fromSchema2},
 
-	// doc tells no more than in which order events came. second is when an event counts as said; with doc it makes the number by which the index
-	// of words knows it, see stampOf. The index is begun anew. What waits for it has its room, which is a word there.
+	// doc tells no more than in which order events came. second is when an event counts as said; with doc it makes the
+	// number by which the index of words knows it, see stampOf. The index is begun anew. What waits for it has its
+	// room, which is a word there.
 	{sql: `ALTER TABLE events RENAME TO events_3;
 	DROP INDEX events_by_author;
 	DROP INDEX events_by_lamport;
@@ -62,14 +64,14 @@ var migrations = [...]migration{
 	CREATE TABLE waiting (doc INTEGER PRIMARY KEY, room INTEGER NOT NULL, second INTEGER NOT NULL);
 	DROP TABLE words;` + sqlWords, then: (*SQLite).fromSchema3},
 
-	// holes are what logs have gone on past, the events after one number up to another: what is held does not show that when all that came before is
-	// pruned, or when nothing ever came. sum is that of the row, see sumOfHole.
+	// holes are what logs have gone on past, the events after one number up to another: what is held does not show that
+	// when all that came before is pruned, or when nothing ever came. sum is that of the row, see sumOfHole.
 	{sql: `CREATE TABLE holes (room INTEGER NOT NULL, author INTEGER NOT NULL, upto INTEGER NOT NULL, after INTEGER NOT NULL, sum INTEGER NOT NULL,
 		PRIMARY KEY (room, author, upto)) WITHOUT ROWID;`, then: (*SQLite).fromSchema4},
 }
 
-// sqlWords makes the index of words. It holds no text, only where words are. They come folded (text.go), separated by spaces, after a word
-// for the room (roomWord); the tokenizer ascii leaves them as they are.
+// sqlWords makes the index of words. It holds no text, only where words are. They come folded (text.go), separated by
+// spaces, after a word for the room (roomWord); the tokenizer ascii leaves them as they are.
 const sqlWords = `CREATE VIRTUAL TABLE words USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');`
 
 const (
@@ -232,8 +234,8 @@ func (s *SQLite) fromSchema1() error {
 // fresh2 was the key of meta, in schema 2, that said that a file was begun in place of one that was lost.
 const fresh2 = "fresh"
 
-// fromSchema2 parts the logs into runs. An author that had lost its log went on far beyond in the same one, and what came before was
-// given up; where that is still here, it is a log again.
+// fromSchema2 parts the logs into runs. An author that had lost its log went on far beyond in the same one, and what
+// came before was given up; where that is still here, it is a log again.
 func (s *SQLite) fromSchema2() error {
 	type log struct {
 		room, author int64
@@ -334,8 +336,8 @@ func (s *SQLite) last(room, author int64, id wire.LogID) (base, head uint64, err
 	return base, head, err
 }
 
-// newRun is a run that was never used. A clock that was never set knows none, so one of those is taken by chance that would have been
-// the present one before this program was there.
+// newRun is a run that was never used. A clock that was never set knows none, so one of those is taken by chance that
+// would have been the present one before this program was there.
 func newRun(now time.Time) uint32 {
 	const long = 1 << 26 // 194 days
 	return cmp.Or(wire.RunAt(now), 1+rand.Uint32N(long))

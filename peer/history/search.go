@@ -18,8 +18,8 @@ type Hit struct {
 	Spans []Span // of Event.Body, where the words are; ascending, not overlapping, at most 64
 }
 
-// Snippet is about limit bytes of what was said, with … where it was cut, and where the words are in that. It is remote text:
-// control characters are in it as they were sent.
+// Snippet is about limit bytes of what was said, with … where it was cut, and where the words are in that. It is remote
+// text: control characters are in it as they were sent.
 func (h *Hit) Snippet(limit int) (text string, spans []Span) {
 	return snippet(h.Event.Body, h.Spans, limit)
 }
@@ -31,9 +31,10 @@ type Results struct {
 	More bool   // there may be more
 }
 
-// Cursor is where a search goes on; the zero Cursor begins. It belongs to the room and the query that it came of. In one room the
-// hits come in reverse display order. Of many rooms the one that counts as said last comes first, to the second, and within a second
-// they come room by room; those of a room stay in its order, so a wrong clock moves nothing but what is next to it (order.go).
+// Cursor is where a search goes on; the zero Cursor begins. It belongs to the room and the query that it came of. In
+// one room the hits come in reverse display order. Of many rooms the one that counts as said last comes first, to the
+// second, and within a second they come room by room; those of a room stay in its order, so a wrong clock moves nothing
+// but what is next to it (order.go).
 type Cursor struct {
 	second int64               // no hit that was not taken counts as said later; usually that of the last that was
 	at     map[wire.Room]place // that of each room
@@ -85,7 +86,8 @@ func (f *finder) enough(second int64) bool {
 	return done
 }
 
-// see takes the event of a row (second, room, data, sum) if it is a hit. The index may say so of one that is none, if it is damaged.
+// see takes the event of a row (second, room, data, sum) if it is a hit. The index may say so of one that is none, if
+// it is damaged.
 func (f *finder) see(row []driver.Value) error {
 	second := num(row[0])
 	if f.enough(second) {

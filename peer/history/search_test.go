@@ -208,7 +208,8 @@ func TestSearch(t *testing.T) {
 	})
 }
 
-// TestSearchPages checks that the pages of a search, whatever their size, are what one page has, and that rooms are merged by time.
+// TestSearchPages checks that the pages of a search, whatever their size, are what one page has, and that rooms are
+// merged by time.
 func TestSearchPages(t *testing.T) {
 	everyStore(t, Limits{}, func(t *testing.T, s *subject) {
 		r := rand.New(rand.NewPCG(5, 1))
@@ -328,7 +329,8 @@ func FuzzQuery(f *testing.F) {
 	})
 }
 
-// FuzzWords checks that what is folded stays as it is, that words have no space in them, and that spans are parts of the text.
+// FuzzWords checks that what is folded stays as it is, that words have no space in them, and that spans are parts of
+// the text.
 func FuzzWords(f *testing.F) {
 	for _, s := range []string{"Crème", "東京", "ﷺ", "ẞ", "か\u3099", "\u0345", "ΐ", "İ", "ŉ", "ǰ", "Å"} {
 		f.Add(s)
@@ -358,8 +360,8 @@ func FuzzWords(f *testing.F) {
 	})
 }
 
-// TestSearchPagesWhileLinesAreSettled looks for lines of an author whose clock is ahead. They count as said when they come into SQLite, which may be between
-// two pages, and later than the reader took them for.
+// TestSearchPagesWhileLinesAreSettled looks for lines of an author whose clock is ahead. They count as said when they
+// come into SQLite, which may be between two pages, and later than the reader took them for.
 func TestSearchPagesWhileLinesAreSettled(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	now := time.UnixMilli(1_790_000_000_000)

@@ -21,7 +21,8 @@ type Config struct {
 	Limits Limits
 	// Self is the author whose log is never forgotten; if it is zero none is.
 	Self wire.PeerID
-	// NewIdentity says that Self has never said anything: a file that is begun now is not in place of a lost one. See Run.
+	// NewIdentity says that Self has never said anything: a file that is begun now is not in place of a lost one. See
+	// Run.
 	NewIdentity bool
 	// OnDamage is called by the goroutine that uses the store when its file turned out to be damaged and was replaced.
 	OnDamage func(*CorruptError)
@@ -84,7 +85,8 @@ func (e *InUseError) Error() string {
 	return fmt.Sprintf("open history %s: it is in use by another process: end that one, or choose another profile", e.Path)
 }
 
-// Open opens the history at path with the default Config. A damaged file gives a *CorruptError; open again for a new one.
+// Open opens the history at path with the default Config. A damaged file gives a *CorruptError; open again for a new
+// one.
 func Open(path string) (Store, error) {
 	s, err := OpenSQLite(path, Config{})
 	if err != nil {
@@ -93,8 +95,8 @@ func Open(path string) (Store, error) {
 	return s, nil
 }
 
-// OpenSQLite opens or makes the file at path, readable by its owner only. A damaged file has been moved out of the way when it
-// returns a *CorruptError: open again for a new one. One that another has open gives an *InUseError.
+// OpenSQLite opens or makes the file at path, readable by its owner only. A damaged file has been moved out of the way
+// when it returns a *CorruptError: open again for a new one. One that another has open gives an *InUseError.
 func OpenSQLite(path string, cfg Config) (_ *SQLite, err error) {
 	cfg.Limits = cfg.Limits.filled()
 	if cfg.now == nil {
@@ -208,7 +210,8 @@ func (s *SQLite) connect(locking string) error {
 	if s.db, err = connect(s.path, ""); err != nil {
 		return err
 	}
-	// synchronous = NORMAL does not wait for the disk: the death of the process loses nothing, that of the machine the last moments.
+	// synchronous = NORMAL does not wait for the disk: the death of the process loses nothing, that of the machine the
+	// last moments.
 	s.hurried = false
 	for _, pragma := range []string{patient, "locking_mode = " + locking, "auto_vacuum = INCREMENTAL", "journal_mode = WAL",
 		"synchronous = NORMAL", "foreign_keys = OFF", "temp_store = MEMORY", "cache_size = -4096", "journal_size_limit = 4194304",
@@ -311,8 +314,9 @@ func (s *SQLite) raise(n *uint64, sql string, args ...driver.Value) error {
 	}, args...)
 }
 
-// Run is the run of own events: 0, or if the file was begun anew though its author may have said something before, one that was not used
-// yet. It stays the same as long as the file does, because a process may end before it has said anything.
+// Run is the run of own events: 0, or if the file was begun anew though its author may have said something before, one
+// that was not used yet. It stays the same as long as the file does, because a process may end before it has said
+// anything.
 func (s *SQLite) Run() uint32 { return s.run }
 
 // Limits are what the store was opened with, defaults filled in.
@@ -324,9 +328,9 @@ const (
 	tidyPause   = 10 * time.Second // after it failed
 )
 
-// Tidy is for a moment in which nothing else is to be done. It does, a little each time, what no Append should have to: it puts
-// words into the index, writes SQLite's journal into the file, which waits for the disk, gives free pages back, and
-// removes what is too old.
+// Tidy is for a moment in which nothing else is to be done. It does, a little each time, what no Append should have to:
+// it puts words into the index, writes SQLite's journal into the file, which waits for the disk, gives free pages back,
+// and removes what is too old.
 func (s *SQLite) Tidy() error {
 	if s.conn == nil {
 		return nil
@@ -373,7 +377,8 @@ func (s *SQLite) tidy(now time.Time) error {
 	return err
 }
 
-// transact runs f in a transaction that writes. Of one that failed nothing is true, and so of where its events were put.
+// transact runs f in a transaction that writes. Of one that failed nothing is true, and so of where its events were
+// put.
 func (s *SQLite) transact(f func() error) error {
 	err := s.db.transact(f)
 	if err != nil {
@@ -386,7 +391,8 @@ func (s *SQLite) transact(f func() error) error {
 	return err
 }
 
-// look settles and runs a reading f on the room, if it is there. What is in the journal is not read while it cannot be settled.
+// look settles and runs a reading f on the room, if it is there. What is in the journal is not read while it cannot be
+// settled.
 func (s *SQLite) look(room wire.Room, what string, f func(r *sqliteRoom) error) error {
 	err := s.guard(func() error {
 		if s.rooms[room] == nil {

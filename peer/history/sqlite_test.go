@@ -17,7 +17,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// TestSearchOfEqualAndHugeClocks checks that hits are in order where many events have one Lamport clock, or clocks are huge.
+// TestSearchOfEqualAndHugeClocks checks that hits are in order where many events have one Lamport clock, or clocks are
+// huge.
 func TestSearchOfEqualAndHugeClocks(t *testing.T) {
 	everyStore(t, Limits{}, func(t *testing.T, s *subject) {
 		for author := range byte(5) {
@@ -92,7 +93,8 @@ func TestNumbersThatRanOut(t *testing.T) {
 	}
 }
 
-// TestEmptyLogsAreForgotten checks that identities made for a flood do not fill the file, and that the own log stays whatever happens.
+// TestEmptyLogsAreForgotten checks that identities made for a flood do not fill the file, and that the own log stays
+// whatever happens.
 func TestEmptyLogsAreForgotten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.db")
 	self := wire.IDOf(testKey(1))

@@ -12,13 +12,14 @@ import (
 	"peerchat/peer/wire"
 )
 
-// What is a word, and which words are the same, is defined here, for the index and for the search without one. SQLite's index is given
-// words that are folded already. Its own tokenizers do not fit: unicode61 takes a whole clause of Chinese for one word,
-// trigram finds nothing shorter than three characters, which most Chinese words are, and is three times as big.
+// What is a word, and which words are the same, is defined here, for the index and for the search without one. SQLite's
+// index is given words that are folded already. Its own tokenizers do not fit: unicode61 takes a whole clause of
+// Chinese for one word, trigram finds nothing shorter than three characters, which most Chinese words are, and is three
+// times as big.
 //
-// A word is a run of letters, digits and marks; where people write without spaces (Chinese, Japanese, Thai ...), and for
-// emoji, it is one character, and what is asked for is a sequence of them. Words are compared without case, without the
-// marks on Latin, Greek, Cyrillic, Hebrew and Arabic letters, and in compatibility form (ﬁ is fi, ０ is 0).
+// A word is a run of letters, digits and marks; where people write without spaces (Chinese, Japanese, Thai ...), and
+// for emoji, it is one character, and what is asked for is a sequence of them. Words are compared without case, without
+// the marks on Latin, Greek, Cyrillic, Hebrew and Arabic letters, and in compatibility form (ﬁ is fi, ０ is 0).
 
 const (
 	maxToken = 64      // bytes of a folded word; what is longer is compared by its beginning
@@ -174,9 +175,9 @@ type term struct {
 	prefix bool // the last word is the beginning of one
 }
 
-// parseQuery reads what a user typed: words, all of which a text has to contain; "words in quotes", which have to follow each
-// other, as do those that make one (don't, 東京); wor* for words that begin so. Everything is a query. One without a word in it
-// is empty.
+// parseQuery reads what a user typed: words, all of which a text has to contain; "words in quotes", which have to
+// follow each other, as do those that make one (don't, 東京); wor* for words that begin so. Everything is a query. One
+// without a word in it is empty.
 func parseQuery(s string) (terms []term) {
 	if len(s) > maxInput {
 		s = s[:maxInput]

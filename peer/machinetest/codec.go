@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// RoundTrip encodes m behind something else, and checks that just what was encoded decodes: to what encodes to the same bytes, and neither
-// cut off anywhere nor with a byte too many. It returns what came back.
+// RoundTrip encodes m behind something else, and checks that just what was encoded decodes: to what encodes to the same
+// bytes, and neither cut off anywhere nor with a byte too many. It returns what came back.
 func RoundTrip[M any](t testing.TB, m M, encode func(dst []byte, m M) ([]byte, error), decode func([]byte) (M, error)) (back M) {
 	t.Helper()
 	const before = "xy"

@@ -1,6 +1,6 @@
-// Package machinetest is what the tests of machines have in common: transcripts that are kept in testdata, schedules that follow from
-// seeds, what is to come in a simulated world, and messages on their way. It imports nothing of ours and is imported by tests alone; the
-// flags of these are here.
+// Package machinetest is what the tests of machines have in common: transcripts that are kept in testdata, schedules
+// that follow from seeds, what is to come in a simulated world, and messages on their way. It imports nothing of ours
+// and is imported by tests alone; the flags of these are here.
 package machinetest
 
 import (
@@ -37,8 +37,8 @@ func Transcript(t testing.TB, name, got string) {
 	}
 }
 
-// Plans are the schedules to try: those that failed once and as many drawn ones as is usual, or, drawn, those that the flags ask for. A single
-// one that is asked for is to be told in full.
+// Plans are the schedules to try: those that failed once and as many drawn ones as is usual, or, drawn, those that the
+// flags ask for. A single one that is asked for is to be told in full.
 func Plans[P any](usual uint64, once []P, draw func(seed uint64) P) (plans []P, told bool) {
 	from, n := uint64(0), usual
 	if *schedules > 0 {

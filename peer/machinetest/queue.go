@@ -2,8 +2,8 @@ package machinetest
 
 import "time"
 
-// Queue is what will happen in a simulated world: events in the order of their times, those of one time in the order in which they were
-// put in. The zero Queue is empty.
+// Queue is what will happen in a simulated world: events in the order of their times, those of one time in the order in
+// which they were put in. The zero Queue is empty.
 type Queue[E any] struct {
 	heap []queued[E]
 	next uint64

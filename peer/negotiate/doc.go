@@ -4,7 +4,8 @@
 // It is pure: a Machine is a function of its inputs and of the clock and the random source it is given. It owns the
 // state of the sessions with one remote peer. A session is one attempt at a connection, named by the UUID that its
 // offerer gave it. The Machine tells its caller what to say to the remote peer (Output.Signals), what to ask of the
-// transport (Output.Actions), and how the link stands (Output.Changes). It must never import anything of ours but peer/wire.
+// transport (Output.Actions), and how the link stands (Output.Changes). It must never import anything of ours but
+// peer/wire.
 //
 // # How two machines agree
 //
@@ -20,7 +21,7 @@
 //     When the new session opens it is the link, and the old ones are closed.
 //
 // The rest saves work. The side with the higher ID is impolite, the other polite (in the words of the W3C's "perfect
-// negotiation"): when offers cross, the impolite one does not take the other's, and the polite one gives up its own. After the
-// loss of a link the impolite side offers at once, the polite one after a second without an offer. An attempt that does
-// not open soon is not waited for: another is started beside it, the first to open wins.
+// negotiation"): when offers cross, the impolite one does not take the other's, and the polite one gives up its own.
+// After the loss of a link the impolite side offers at once, the polite one after a second without an offer. An attempt
+// that does not open soon is not waited for: another is started beside it, the first to open wins.
 package negotiate

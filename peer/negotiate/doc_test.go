@@ -9,9 +9,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// TestProtocolDocument holds the chapter Link of docs/protocol.md to the code: each of its lines of JSON is a message, and is
-// written again as it is there; all kinds are shown; what is signed is signed by one of the document's two peers for the
-// other.
+// TestProtocolDocument holds the chapter Link of docs/protocol.md to the code: each of its lines of JSON is a message,
+// and is written again as it is there; all kinds are shown; what is signed is signed by one of the document's two peers
+// for the other.
 func TestProtocolDocument(t *testing.T) {
 	f, err := os.Open("../../docs/protocol.md")
 	if err != nil {

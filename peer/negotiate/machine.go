@@ -46,8 +46,9 @@ type session struct {
 	candidates int       // of the remote peer
 }
 
-// since reports whether s is with an instance of the remote peer that came after that of o, so that o is dead if s is open. An
-// offer alone makes nothing dead, for whoever has seen an old one can say it again; but only its author can open it.
+// since reports whether s is with an instance of the remote peer that came after that of o, so that o is dead if s is
+// open. An offer alone makes nothing dead, for whoever has seen an old one can say it again; but only its author can
+// open it.
 func (s *session) since(o *session) bool {
 	return s.exchanged && o.exchanged && s.instance != o.instance && s.heard > o.heard
 }
@@ -280,8 +281,8 @@ func (m *Machine) exchanged(s *session, instance uuid.UUID) {
 	s.exchanged, s.instance, s.heard = true, instance, m.heard
 }
 
-// crossed reports whether an offer that comes now has crossed one of ours and is ours to ignore. If ours then comes to nothing,
-// the other side's next one is taken.
+// crossed reports whether an offer that comes now has crossed one of ours and is ours to ignore. If ours then comes to
+// nothing, the other side's next one is taken.
 func (m *Machine) crossed(now time.Time) bool {
 	if !m.impolite || m.link != nil {
 		return false
@@ -457,8 +458,8 @@ func (m *Machine) newest(own bool) *session {
 	return nil
 }
 
-// grown is a delay after the attempts made so far, and more where this machine is slow itself: another attempt beside the first
-// would only take processor time from it.
+// grown is a delay after the attempts made so far, and more where this machine is slow itself: another attempt beside
+// the first would only take processor time from it.
 func (m *Machine) grown(d time.Duration) time.Duration {
 	d += min(toilFactor*m.toil, paceMost)
 	for range m.attempts - 1 {

@@ -13,8 +13,8 @@ import (
 	"peerchat/peer/machinetest"
 )
 
-// Whatever is lost, late or doubled, whatever fails, and whoever restarts: when things are calm again, there is one link,
-// both ends name the same session, and nothing else is left.
+// Whatever is lost, late or doubled, whatever fails, and whoever restarts: when things are calm again, there is one
+// link, both ends name the same session, and nothing else is left.
 func TestOneLinkInTheEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pick := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") }
@@ -128,8 +128,8 @@ func TestCalmPairNeedsOneOffer(t *testing.T) {
 	}
 }
 
-// Who is killed and started again finds the link that it had gone, however young it is: when its new one is up, the other end
-// is on it as soon as it has opened there, and never leaves it again.
+// Who is killed and started again finds the link that it had gone, however young it is: when its new one is up, the
+// other end is on it as soon as it has opened there, and never leaves it again.
 func TestTheLinkWithAKilledProcessIsNotKept(t *testing.T) {
 	for seed := range uint64(200) {
 		for who := range 2 {

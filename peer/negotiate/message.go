@@ -44,8 +44,9 @@ const domain = "peerchat link v1\x00"
 //	{"kind":"candidate","session":"0190…","candidate":{"candidate":"candidate:…","sdpMid":"0","sdpMLineIndex":0}}
 //	{"kind":"reject","session":"0190…"}
 //
-// Offers and answers are signed by the sender's identity. The signature is over the DTLS fingerprint and not over the rest of the
-// SDP, for a wrong address in it can lead nowhere but to a failed handshake. Instance is the sender's; see Config.
+// Offers and answers are signed by the sender's identity. The signature is over the DTLS fingerprint and not over the
+// rest of the SDP, for a wrong address in it can lead nowhere but to a failed handshake. Instance is the sender's; see
+// Config.
 type Message struct {
 	Kind        Kind       `json:"kind"`
 	Session     uuid.UUID  `json:"session"`
@@ -166,8 +167,8 @@ func (m *Message) Sign(key ed25519.PrivateKey, to wire.PeerID) {
 	}
 }
 
-// Verify checks that an offer or answer is from one peer to another. Other kinds are nobody's word: a Machine takes them for
-// sessions that it knows, and the worst that a forged one does is to end an attempt.
+// Verify checks that an offer or answer is from one peer to another. Other kinds are nobody's word: a Machine takes
+// them for sessions that it knows, and the worst that a forged one does is to end an attempt.
 func (m *Message) Verify(from, to wire.PeerID) error {
 	if m.Kind != KindOffer && m.Kind != KindAnswer {
 		return nil
@@ -178,7 +179,8 @@ func (m *Message) Verify(from, to wire.PeerID) error {
 	return nil
 }
 
-// signed is what the signature is over. All parts but the kind, which a zero byte ends, and the last are of fixed length.
+// signed is what the signature is over. All parts but the kind, which a zero byte ends, and the last are of fixed
+// length.
 func (m *Message) signed(from, to wire.PeerID) []byte {
 	b := make([]byte, 0, 256)
 	b = append(b, domain...)

@@ -2,9 +2,10 @@ package negotiate
 
 import "time"
 
-// Pace is how long the steps of negotiations took lately. Where all of them are slow, because the machine has much to do or the signals go a
-// long way, another attempt beside the first only adds to that; so each waits for twice as long as the quickest of the last few took.
-// The quickest: a lost packet delays one, not all. The zero value knows nothing yet. Like a Machine it belongs to one goroutine.
+// Pace is how long the steps of negotiations took lately. Where all of them are slow, because the machine has much to
+// do or the signals go a long way, another attempt beside the first only adds to that; so each waits for twice as long
+// as the quickest of the last few took. The quickest: a lost packet delays one, not all. The zero value knows nothing
+// yet. Like a Machine it belongs to one goroutine.
 type Pace struct{ answers, openings last }
 
 // paceMost bounds what those who answer late, or a moment in which this machine stood still, can make us wait.

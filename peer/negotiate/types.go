@@ -8,8 +8,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Timing of a Machine. Where a delay grows, it doubles with each attempt since the link was last well, up to MaxDelay, and is
-// spread by a quarter either way.
+// Timing of a Machine. Where a delay grows, it doubles with each attempt since the link was last well, up to MaxDelay,
+// and is spread by a quarter either way.
 const (
 	// Patience is how long the other side is given to offer before we do.
 	Patience = time.Second
@@ -22,14 +22,15 @@ const (
 	MaxDelay = 15 * time.Second
 	// Grace is how long after the opening of a session the surplus ones are kept.
 	Grace = time.Second
-	// Settled is how long a link must have been up for an offer of the same instance to mean that the other side lost it.
+	// Settled is how long a link must have been up for an offer of the same instance to mean that the other side lost
+	// it.
 	Settled = 3 * time.Second
 	// Well is how long a link must have been up for its loss to be no sign of trouble: the delays begin anew.
 	Well = 10 * time.Second
 	// AttemptLife is how long an attempt may live without opening.
 	AttemptLife = 10 * time.Second
-	// toilFactor is how much longer than its description the rest of a session may take on a busy machine: a description is about
-	// a tenth of the work.
+	// toilFactor is how much longer than its description the rest of a session may take on a busy machine: a
+	// description is about a tenth of the work.
 	toilFactor = 10
 )
 
@@ -49,8 +50,8 @@ const (
 // Config is what a Machine needs to know for its life.
 type Config struct {
 	Self, Remote wire.PeerID
-	// Instance names this run of the program. It is another one after each start, so that the remote peer knows that what
-	// it had with an earlier run is dead, however fast the new one came.
+	// Instance names this run of the program. It is another one after each start, so that the remote peer knows that
+	// what it had with an earlier run is dead, however fast the new one came.
 	Instance uuid.UUID
 	// MustOffer says that this side can only offer, RemoteMustOffer that the other can: as the answerer, a browser
 	// refuses our audio codec.
@@ -85,8 +86,8 @@ type (
 	Want struct{ Eager bool }
 	// Unwant asks for none: everything is closed, and offers are rejected.
 	Unwant struct{}
-	// Described, Gathered and Closed are the transport's events. Opened says that a session carries frames both ways: it is
-	// open, and the other side's Hello has come.
+	// Described, Gathered and Closed are the transport's events. Opened says that a session carries frames both ways:
+	// it is open, and the other side's Hello has come.
 	Described struct {
 		Session     uuid.UUID
 		Description Description
@@ -115,8 +116,8 @@ func (Closed) input()    {}
 func (Remote) input()    {}
 func (Tick) input()      {}
 
-// Output is what a Step wants done, in order within each slice. Step appends; the caller resets. Wake is when to send the
-// next Tick; zero: not needed.
+// Output is what a Step wants done, in order within each slice. Step appends; the caller resets. Wake is when to send
+// the next Tick; zero: not needed.
 type Output struct {
 	Signals []Message // to be signed and sent to the remote peer
 	Actions []Action  // for the transport

@@ -92,9 +92,10 @@ func (m *Machine) question(l *link, out *Output) {
 // lonely tells whether this peer has no neighbours, or most of them are silent.
 func (m *Machine) lonely() bool { return m.alarm || len(m.active) == 0 }
 
-// needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or one, or most of them are silent, or it has only
-// a few and nothing but refusals for minutes. (The paper knows only the first. Without the last somebody always hangs on by a few
-// links, because all others have no place free.) With a slack two refusals are enough: who is full has more than it wants.
+// needy tells whether this peer may ask as one that must not be refused: it has no neighbours, or one, or most of them
+// are silent, or it has only a few and nothing but refusals for minutes. (The paper knows only the first. Without the
+// last somebody always hangs on by a few links, because all others have no place free.) With a slack two refusals are
+// enough: who is full has more than it wants.
 func (m *Machine) needy() bool {
 	return m.lonely() || m.hanging() || m.wait >= m.timing.FillMax && 2*len(m.active) < m.target || m.cfg.Slack > 0 && m.wait > m.timing.Fill
 }
@@ -142,8 +143,9 @@ func (m *Machine) receive(in Receive, out *Output) {
 	}
 }
 
-// neighborly tells whether l is a neighbour. One that is none, and takes this peer for one, is told: so two that disagree come to agree.
-// But not while a question to it is out, because the answer may come behind what told of the disagreement.
+// neighborly tells whether l is a neighbour. One that is none, and takes this peer for one, is told: so two that
+// disagree come to agree. But not while a question to it is out, because the answer may come behind what told of the
+// disagreement.
 func (m *Machine) neighborly(l *link, out *Output) bool {
 	if !l.active && l.ask == 0 && l.rates.asks.take(m.now) {
 		m.send(l, Disconnect{}, out)
@@ -234,7 +236,8 @@ func (m *Machine) answered(l *link, msg NeighborAnswer, out *Output) {
 	m.tidy(l, out)
 }
 
-// squeeze takes in one that has accepted though all places are taken by now, in the place of another, or tells it that others came first.
+// squeeze takes in one that has accepted though all places are taken by now, in the place of another, or tells it that
+// others came first.
 func (m *Machine) squeeze(l *link, out *Output) {
 	var v *link
 	switch l.why {

@@ -134,7 +134,8 @@ func TestManyNames(t *testing.T) {
 	}
 }
 
-// Who has had too many neighbours of one origin, then few, then too many again, looks for others now and then, and not all the time.
+// Who has had too many neighbours of one origin, then few, then too many again, looks for others now and then, and not
+// all the time.
 func TestOneOriginAgainAndAgain(t *testing.T) {
 	a := newAlone(t, overlay.Config{})
 	for i := range 20 {

@@ -148,8 +148,8 @@ func check(m Message) error {
 	return errType
 }
 
-// DecodeMessage reads one message, which must be the whole of b. It refuses everything that AppendMessage would not have written,
-// and keeps nothing of b.
+// DecodeMessage reads one message, which must be the whole of b. It refuses everything that AppendMessage would not
+// have written, and keeps nothing of b.
 func DecodeMessage(b []byte) (Message, error) {
 	if len(b) > MaxMessage {
 		return nil, fmt.Errorf("decode overlay message: it is %d bytes long: at most %d are allowed", len(b), MaxMessage)

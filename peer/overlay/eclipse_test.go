@@ -13,7 +13,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// sybil is one of many names of one attacker: it pushes itself into the views of honest peers and tells of nobody but its own kind.
+// sybil is one of many names of one attacker: it pushes itself into the views of honest peers and tells of nobody but
+// its own kind.
 type sybil struct {
 	honest []wire.PeerID
 	others []wire.PeerID
@@ -64,7 +65,8 @@ func (s *sybil) Step(now time.Time, in sim.Input, out *sim.Output) {
 	out.Wake = now.Add(time.Second)
 }
 
-// siege is a room of honest peers with an address each, who have had a minute, in which an attacker then has many names at one address or at a few.
+// siege is a room of honest peers with an address each, who have had a minute, in which an attacker then has many names
+// at one address or at a few.
 type siege struct {
 	*member.Room
 	t            *testing.T
@@ -174,8 +176,8 @@ func rooms(n uint64) uint64 {
 	return n
 }
 
-// An attacker with 150 names at one address in a room of 60 gets its share of everybody's neighbours, and no more, and the honest reach each
-// other without it: somebody who is surrounded is out of it within seconds.
+// An attacker with 150 names at one address in a room of 60 gets its share of everybody's neighbours, and no more, and
+// the honest reach each other without it: somebody who is surrounded is out of it within seconds.
 func TestEclipse(t *testing.T) {
 	for seed := range rooms(12) {
 		s := newSiege(t, seed+4, 60, 150, 0)
@@ -193,7 +195,8 @@ func TestEclipse(t *testing.T) {
 	}
 }
 
-// An attacker with 150 names at each of two addresses, or of three, has some peers for itself, and then keeps them. It cannot take the room apart.
+// An attacker with 150 names at each of two addresses, or of three, has some peers for itself, and then keeps them. It
+// cannot take the room apart.
 func TestEclipseFromSeveralAddresses(t *testing.T) {
 	for addresses, most := range map[int]float64{2: 2, 3: 40} { // of the time of the honest, in per cent: with three that differs much from room to room
 		apart := 0
@@ -235,7 +238,8 @@ func TestEclipseWhilePeersComeAndGo(t *testing.T) {
 	}
 }
 
-// Some are cut off from all but the attacker for two minutes. Then they have heard of nobody else for long, and are back nevertheless.
+// Some are cut off from all but the attacker for two minutes. Then they have heard of nobody else for long, and are
+// back nevertheless.
 func TestCutOffWithAnAttacker(t *testing.T) {
 	for seed := range rooms(6) {
 		s := newSiege(t, seed, 60, 150, 0)
@@ -257,7 +261,8 @@ func TestCutOffWithAnAttacker(t *testing.T) {
 	}
 }
 
-// A newcomer is told of four random names, most of them the attacker's, and each time that it asks again of four others. It finds the honest in seconds.
+// A newcomer is told of four random names, most of them the attacker's, and each time that it asks again of four
+// others. It finds the honest in seconds.
 func TestNewcomerAmongAttackers(t *testing.T) {
 	for _, c := range []struct{ honest, evil int }{{60, 150}, {6, 25}} {
 		var took []time.Duration
@@ -282,7 +287,8 @@ func TestNewcomerAmongAttackers(t *testing.T) {
 	}
 }
 
-// Where many or all are at one address, as in one house, who looks for others finds none, or not enough for all. It comes to rest all the same.
+// Where many or all are at one address, as in one house, who looks for others finds none, or not enough for all. It
+// comes to rest all the same.
 func TestManyAtOneAddressComeToRest(t *testing.T) {
 	for _, c := range []struct {
 		all, house  int

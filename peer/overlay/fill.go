@@ -7,8 +7,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// lost is a neighbour whose link broke. It may have died; or it is on the other side of a partition, which without this would outlast
-// its cause, because both sides soon know nobody else.
+// lost is a neighbour whose link broke. It may have died; or it is on the other side of a partition, which without this
+// would outlast its cause, because both sides soon know nobody else.
 type lost struct {
 	Contact
 	at    time.Time // when to try it again
@@ -21,8 +21,8 @@ func (m *Machine) vacant() {
 	m.soon(&m.fillAt, 0)
 }
 
-// evicted is called when a neighbour has given this peer's place to another. That happens whenever somebody joins, so it can
-// wait for somebody to ask; unless hardly anybody is left.
+// evicted is called when a neighbour has given this peer's place to another. That happens whenever somebody joins, so
+// it can wait for somebody to ask; unless hardly anybody is left.
 func (m *Machine) evicted() {
 	if len(m.active) == 0 || m.hanging() {
 		m.vacant()
@@ -41,14 +41,17 @@ func (m *Machine) free() {
 	}
 }
 
-// half is how many of its places a peer sees to at once. For the others it has time: who makes room for somebody has others come to it.
+// half is how many of its places a peer sees to at once. For the others it has time: who makes room for somebody has
+// others come to it.
 func (m *Machine) half() int { return max(1, m.target/2) }
 
-// thrifty tells whether this peer makes no more links than it must. In a small room all are wanted; where neighbours die there may be few left to find; and
-// where one origin has its share of the neighbours it may be a party that swallows walks, and takes the places that others come too late for.
+// thrifty tells whether this peer makes no more links than it must. In a small room all are wanted; where neighbours
+// die there may be few left to find; and where one origin has its share of the neighbours it may be a party that
+// swallows walks, and takes the places that others come too late for.
 func (m *Machine) thrifty() bool { return !m.small() && !m.bereft && !m.more(m.share()-1) }
 
-// hanging tells whether a single neighbour is all that joins this peer with the room. That one may be dead, and not be seen to be for seconds.
+// hanging tells whether a single neighbour is all that joins this peer with the room. That one may be dead, and not be
+// seen to be for seconds.
 func (m *Machine) hanging() bool { return len(m.active) == 1 && !m.small() }
 
 // fill asks known peers to be neighbours, as long as places are free.
@@ -143,8 +146,9 @@ func (m *Machine) refused(l *link, out *Output) {
 	}
 }
 
-// thinned is called when a neighbour's link broke. If most are gone at once, others have lost all of theirs, and perhaps everybody whom
-// they know: they cannot help themselves. So all that are known here are looked for, one by one, and asked to be neighbours.
+// thinned is called when a neighbour's link broke. If most are gone at once, others have lost all of theirs, and
+// perhaps everybody whom they know: they cannot help themselves. So all that are known here are looked for, one by one,
+// and asked to be neighbours.
 func (m *Machine) thinned() {
 	if m.losses++; m.losses < 3 || 2*m.losses <= m.target || !m.checkAt.IsZero() {
 		return

@@ -37,14 +37,15 @@ func (m *Machine) learn(in Contacts, out *Output) {
 	if n := len(m.contacts) - MaxContacts; n > 0 {
 		m.contacts = slices.Delete(m.contacts, 0, n)
 	}
-	// At once, unless these are the answer to contacts that all failed. Where one is asked already the hedge says when the next is.
+	// At once, unless these are the answer to contacts that all failed. Where one is asked already the hedge says when
+	// the next is.
 	if added > 0 && !m.inside && m.asking(toJoin, toJoin) == 0 {
 		m.soon(&m.joinAt, min(m.retry, m.timing.Fill))
 	}
 }
 
-// join asks a contact to let this peer in, and another if that takes long. It goes on when others have come to this peer
-// meanwhile: they may know as little of the room as it does, and all of them would be a room of their own.
+// join asks a contact to let this peer in, and another if that takes long. It goes on when others have come to this
+// peer meanwhile: they may know as little of the room as it does, and all of them would be a room of their own.
 func (m *Machine) join(out *Output) {
 	for !m.inside && m.asking(toJoin, toJoin) < maxHedge {
 		c := m.nextContact()
@@ -85,9 +86,9 @@ func (m *Machine) nextContact() (chosen *contact) {
 	return chosen
 }
 
-// announce sends the newcomer's name on its walks, one for each place of the first half of its view. Where a walk ends somebody may lose a place to the
-// newcomer, and asks it then: the other half is for those. With more walks it would be full before they ask, and they would have to ask others in turn.
-// In a small room all are to hear of it.
+// announce sends the newcomer's name on its walks, one for each place of the first half of its view. Where a walk ends
+// somebody may lose a place to the newcomer, and asks it then: the other half is for those. With more walks it would be
+// full before they ask, and they would have to ask others in turn. In a small room all are to hear of it.
 func (m *Machine) announce(newcomer *link, out *Output) {
 	n := len(m.active)
 	if m.thrifty() {

@@ -33,7 +33,8 @@ type mind struct {
 	most         int // neighbours wanted at any time so far
 }
 
-// bug is a mistake that is planted into the members. It may change what goes in and what comes out, and the machine itself.
+// bug is a mistake that is planted into the members. It may change what goes in and what comes out, and the machine
+// itself.
 type bug struct {
 	name   string
 	before func(*member.Member, overlay.Input) overlay.Input
@@ -164,8 +165,8 @@ func (l *lab) settle(d time.Duration) string {
 		if !l.churned {
 			return why
 		}
-		// The two sides may never have heard of each other. Who sees in the tracker's list somebody that the room is silent
-		// about says so.
+		// The two sides may never have heard of each other. Who sees in the tracker's list somebody that the room is
+		// silent about says so.
 		for range 4 {
 			for _, group := range l.Graph().Components()[1:] {
 				for _, c := range l.Sample(group[0]) {

@@ -23,8 +23,8 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// rates is what one linked peer may do. What is beyond is ignored or refused; only beyond all is it blamed, because an honest
-// peer passes on what others began.
+// rates is what one linked peer may do. What is beyond is ignored or refused; only beyond all is it blamed, because an
+// honest peer passes on what others began.
 type rates struct {
 	all      bucket // messages of any kind
 	asks     bucket // Join and Neighbor

@@ -2,7 +2,8 @@ package overlay
 
 import "peerchat/peer/wire"
 
-// Message is one of the types below. Each is a CBOR array (RFC 8949) in core deterministic encoding, whose first item is its type:
+// Message is one of the types below. Each is a CBOR array (RFC 8949) in core deterministic encoding, whose first item
+// is its type:
 //
 //	[1, nonce]                          Join
 //	[2, peer, ttl]                      ForwardJoin
@@ -14,8 +15,8 @@ import "peerchat/peer/wire"
 //	[8, nonce, alarm]                   Ping
 //	[9, nonce]                          Pong
 //
-// A peer is a byte string of 32 bytes, nonce and id are unsigned and not 0, a nonce below 2^32; ttl is at most 16, and a message
-// names at most 16 peers. instead is a peer, or an empty byte string for none.
+// A peer is a byte string of 32 bytes, nonce and id are unsigned and not 0, a nonce below 2^32; ttl is at most 16, and
+// a message names at most 16 peers. instead is a peer, or an empty byte string for none.
 type Message interface{ kind() byte }
 
 const (
@@ -52,8 +53,8 @@ type NeighborAnswer struct {
 	Accepted bool
 }
 
-// Disconnect ends it that two peers are neighbours. Leaving says that the sender leaves the room. Instead is who got the place, if
-// somebody did: the receiver becomes that one's neighbour, so that the path between the two stays.
+// Disconnect ends it that two peers are neighbours. Leaving says that the sender leaves the room. Instead is who got
+// the place, if somebody did: the receiver becomes that one's neighbour, so that the path between the two stays.
 type Disconnect struct {
 	Leaving bool
 	Instead wire.PeerID
@@ -73,8 +74,8 @@ type ShuffleReply struct {
 	Sample []wire.PeerID
 }
 
-// Ping asks a neighbour for a sign of life. Alarm says that most neighbours of the sender are silent, or at least some, so that
-// the receiver should look after its own.
+// Ping asks a neighbour for a sign of life. Alarm says that most neighbours of the sender are silent, or at least some,
+// so that the receiver should look after its own.
 type Ping struct {
 	Nonce uint32
 	Alarm bool

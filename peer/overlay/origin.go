@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// One party can have any number of names at one origin. By force it cannot take more than its share of the places, but it can take those that
-// become free, and be all that is told of. So who has too many neighbours of one origin looks for others: first among those that it had links
-// with, whom nobody's words can push out of its passive view, and then among those that its caller and others name. Nothing tells an attacker from
-// a house full of people; so what is done must come to rest where all have one origin, or most.
+// One party can have any number of names at one origin. By force it cannot take more than its share of the places, but
+// it can take those that become free, and be all that is told of. So who has too many neighbours of one origin looks
+// for others: first among those that it had links with, whom nobody's words can push out of its passive view, and then
+// among those that its caller and others name. Nothing tells an attacker from a house full of people; so what is done
+// must come to rest where all have one origin, or most.
 
-// victim is the neighbour that makes room for one of the given origin: one of the same, if that has its share already; or a silent one, or one
-// of the origin that has most. So who comes with a hundred names from one place takes the places of his own.
+// victim is the neighbour that makes room for one of the given origin: one of the same, if that has its share already;
+// or a silent one, or one of the origin that has most. So who comes with a hundred names from one place takes the
+// places of his own.
 func (m *Machine) victim(origin string) *link {
 	if m.crowded(origin) {
 		same := func(l *link) bool { return l.origin == origin && m.counts(l) }
@@ -39,8 +41,9 @@ func (m *Machine) victim(origin string) *link {
 	return m.least(func(l *link) bool { return m.counts(l) && m.ways(l, origin) >= most })
 }
 
-// pushed is a random one of those that pushed themselves in, if they are as many as one origin may have places; nil if they are fewer. Who has names at many
-// origins, one neighbour of each, so gets no more by force than who has them at one.
+// pushed is a random one of those that pushed themselves in, if they are as many as one origin may have places; nil if
+// they are fewer. Who has names at many origins, one neighbour of each, so gets no more by force than who has them at
+// one.
 func (m *Machine) pushed() *link {
 	n := 0
 	forced := func(l *link) bool { return l.child && m.counts(l) }
@@ -98,9 +101,10 @@ func (m *Machine) uneven() bool { return m.more(m.share()) }
 // surrounded tells whether that origin has all of them.
 func (m *Machine) surrounded() bool { return m.uneven() && m.more(len(m.active)-1) }
 
-// admitSwap tells whether one of the given origin may push itself in now, and counts it if it takes the place of another of the same: few may within a while.
-// Where most of a room is in one house, all want the few neighbours that are elsewhere, and would take them from each other for ever. A peer with no other
-// neighbours lets them: then there may be nobody else who could; and newcomers may always.
+// admitSwap tells whether one of the given origin may push itself in now, and counts it if it takes the place of
+// another of the same: few may within a while. Where most of a room is in one house, all want the few neighbours that
+// are elsewhere, and would take them from each other for ever. A peer with no other neighbours lets them: then there
+// may be nobody else who could; and newcomers may always.
 func (m *Machine) admitSwap(origin string) bool {
 	return !m.crowded(origin) || m.surrounded() || m.swaps.take(m.now)
 }
@@ -110,13 +114,14 @@ func (m *Machine) surplus() *link {
 	return m.least(func(l *link) bool { return l.origin != "" && m.count(l.origin) > m.share() && m.counts(l) })
 }
 
-// far tells whether a passive peer is of another origin than too many neighbours are, as a link with it has shown. Where many want the few neighbours that
-// are elsewhere, each of them gets one for a while, and not again and again.
+// far tells whether a passive peer is of another origin than too many neighbours are, as a link with it has shown.
+// Where many want the few neighbours that are elsewhere, each of them gets one for a while, and not again and again.
 func (m *Machine) far(k *known) bool {
 	return k.proven && k.origin != "" && !m.crowded(k.origin) && !k.rest.After(m.now)
 }
 
-// rests is until when a peer that has given this peer's place to another is not asked for a neighbour of another origin.
+// rests is until when a peer that has given this peer's place to another is not asked for a neighbour of another
+// origin.
 func (m *Machine) rests(l *link) (until time.Time) {
 	if l.why == toFlee {
 		until = m.now.Add(360 * m.timing.Shuffle)
@@ -143,16 +148,16 @@ func (m *Machine) crowd() {
 	}
 }
 
-// hurry makes the next try to find a neighbour of another origin come at once, unless there were many such of late: so it is where most of a room
-// is in one house, and all want the same few neighbours.
+// hurry makes the next try to find a neighbour of another origin come at once, unless there were many such of late: so
+// it is where most of a room is in one house, and all want the same few neighbours.
 func (m *Machine) hurry() {
 	if m.hurries.take(m.now) {
 		m.soon(&m.mixAt, m.around(m.timing.Fill))
 	}
 }
 
-// pause is how long to wait before the next try. The longest is shorter where all neighbours have one origin though others were seen: that is an
-// attack, or again such a room.
+// pause is how long to wait before the next try. The longest is shorter where all neighbours have one origin though
+// others were seen: that is an attack, or again such a room.
 func (m *Machine) pause() time.Duration {
 	most := 60 * m.timing.Shuffle
 	if m.diverse && m.surrounded() {
@@ -164,8 +169,8 @@ func (m *Machine) pause() time.Duration {
 // around is a random time, d on the average.
 func (m *Machine) around(d time.Duration) time.Duration { return d/2 + m.upTo(d) }
 
-// diversify looks for neighbours of other origins in place of too many of one. Where all have the same, as in one house, it
-// gives up more and more.
+// diversify looks for neighbours of other origins in place of too many of one. Where all have the same, as in one
+// house, it gives up more and more.
 func (m *Machine) diversify(out *Output) {
 	if !m.uneven() {
 		m.even = m.now
@@ -182,7 +187,8 @@ func (m *Machine) diversify(out *Output) {
 	}
 }
 
-// tryFar asks one of those that are known to be of another origin, or two that must not refuse if all neighbours have one. It tells whether there is any.
+// tryFar asks one of those that are known to be of another origin, or two that must not refuse if all neighbours have
+// one. It tells whether there is any.
 func (m *Machine) tryFar(surrounded bool, out *Output) (found bool) {
 	n, why := 1, toMix
 	if surrounded {
@@ -199,8 +205,9 @@ func (m *Machine) tryFar(surrounded bool, out *Output) (found bool) {
 	return found
 }
 
-// tryTold asks one or two whose origins are not known: those that peers of other origins told of, or that the caller names when it is asked, who knows the
-// room from elsewhere. What the many neighbours of one origin tell is the last resort, when the caller named nobody the last time.
+// tryTold asks one or two whose origins are not known: those that peers of other origins told of, or that the caller
+// names when it is asked, who knows the room from elsewhere. What the many neighbours of one origin tell is the last
+// resort, when the caller named nobody the last time.
 func (m *Machine) tryTold(two bool, out *Output) {
 	n := 1
 	if two {

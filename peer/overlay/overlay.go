@@ -1,14 +1,14 @@
-// Package overlay decides which peers of a room keep links with each other, so that a room of thousands is connected while each
-// member has a handful of links: HyParView after Leitão, Pereira and Rodrigues (DSN 2007). docs/overlay.md is the protocol on a
-// page, with what differs from the paper.
+// Package overlay decides which peers of a room keep links with each other, so that a room of thousands is connected
+// while each member has a handful of links: HyParView after Leitão, Pereira and Rodrigues (DSN 2007). docs/overlay.md
+// is the protocol on a page, with what differs from the paper.
 //
 // The parts: machine.go holds the state, the clock and the entry; active.go asks for neighbours, takes and drops them;
-// join.go is how newcomers come in; fill.go replaces neighbours and finds lost ones again; suspect.go does so before they are seen to be lost;
-// origin.go keeps one party from being all of them; passive.go and shuffle.go keep the others known; limits.go is what one peer may ask for;
-// message.go and codec.go are what travels.
+// join.go is how newcomers come in; fill.go replaces neighbours and finds lost ones again; suspect.go does so before
+// they are seen to be lost; origin.go keeps one party from being all of them; passive.go and shuffle.go keep the others
+// known; limits.go is what one peer may ask for; message.go and codec.go are what travels.
 //
-// It is pure: a Machine is a function of its inputs and the clock it is given, and owns the views of one room. It must never import
-// anything of ours but peer/wire, nor touch sockets, goroutines, timers or time.Now.
+// It is pure: a Machine is a function of its inputs and the clock it is given, and owns the views of one room. It must
+// never import anything of ours but peer/wire, nor touch sockets, goroutines, timers or time.Now.
 package overlay
 
 import (
@@ -23,16 +23,17 @@ type Config struct {
 	Self wire.PeerID
 	// Rand drives every choice and all jitter; seeded by the caller.
 	Rand interface{ Uint64() uint64 }
-	// RoomSize is how many are in the room, as far as is known; a RoomSize input changes it. The sizes of the views follow: active
-	// max(5, ln n + 1, rounded), passive 6 times that.
+	// RoomSize is how many are in the room, as far as is known; a RoomSize input changes it. The sizes of the views
+	// follow: active max(5, ln n + 1, rounded), passive 6 times that.
 	RoomSize int
 	// Active and Passive fix the sizes of the views, if they are set.
 	Active, Passive int
-	// Slack is how many neighbours more than that are taken when they ask, before any is refused or dropped. The paper has 0. Where
-	// links are dear, 1 saves most of those that are made in vain: nobody is left with a place that nobody has the other end for.
+	// Slack is how many neighbours more than that are taken when they ask, before any is refused or dropped. The paper
+	// has 0. Where links are dear, 1 saves most of those that are made in vain: nobody is left with a place that nobody
+	// has the other end for.
 	Slack int
-	// ActiveWalk is how far a newcomer's name is carried (the paper's ARWL, 6), PassiveWalk how many hops before the end of that it is
-	// noted (PRWL, 3).
+	// ActiveWalk is how far a newcomer's name is carried (the paper's ARWL, 6), PassiveWalk how many hops before the
+	// end of that it is noted (PRWL, 3).
 	ActiveWalk, PassiveWalk uint8
 	// SampleActive and SamplePassive are how many of each view a shuffle tells (ka, 3, and kp, 4).
 	SampleActive, SamplePassive int
@@ -64,12 +65,14 @@ const (
 	// MaxLinks is how many links a Machine takes note of, MaxContacts how many contacts it remembers.
 	MaxLinks    = 256
 	MaxContacts = 32
-	// maxLost is how many neighbours with broken links are remembered, maxTries how often each is tried again: about an hour.
+	// maxLost is how many neighbours with broken links are remembered, maxTries how often each is tried again: about an
+	// hour.
 	maxLost  = 16
 	maxTries = 64
 	// maxDials is how many links are asked for at once.
 	maxDials = 16
-	// maxTakes is how many of them may be for newcomers that others tell of, so that nobody's inventions leave none for what this peer needs.
+	// maxTakes is how many of them may be for newcomers that others tell of, so that nobody's inventions leave none for
+	// what this peer needs.
 	maxTakes = 12
 	// maxHedge is how many contacts, or, while there are no neighbours, other peers are tried at once.
 	maxHedge = 3
@@ -123,17 +126,17 @@ func (c *Config) defaults() error {
 type Input interface{ input() }
 
 type (
-	// Contacts names members of the room that may be asked for a way in: from the tracker, an invitation or history. They may come at
-	// any time; a peer that has neighbours notes them for later. Apart says that they should be heard of in the room by now and are
-	// not: the room is in two parts, and a link with one of them mends that.
+	// Contacts names members of the room that may be asked for a way in: from the tracker, an invitation or history.
+	// They may come at any time; a peer that has neighbours notes them for later. Apart says that they should be heard
+	// of in the room by now and are not: the room is in two parts, and a link with one of them mends that.
 	Contacts struct {
 		Peers []Contact
 		Apart bool
 	}
 	// RoomSize is how many are in the room, as far as is known.
 	RoomSize struct{ N int }
-	// LinkUp tells that there is a link with a member of this room, whoever asked for it and for what. Origin is where it leads as
-	// this peer sees it (see Contact), RTT its round trip, if that is known.
+	// LinkUp tells that there is a link with a member of this room, whoever asked for it and for what. Origin is where
+	// it leads as this peer sees it (see Contact), RTT its round trip, if that is known.
 	LinkUp struct {
 		Peer   wire.PeerID
 		Origin string
@@ -142,8 +145,8 @@ type (
 	// LinkDown tells that it is gone, LinkFailed that the link which Connect asked for cannot be made.
 	LinkDown   struct{ Peer wire.PeerID }
 	LinkFailed struct{ Peer wire.PeerID }
-	// Suspect tells that a neighbour does not answer, so that it may be dead though its link is not seen to end; Trust that it was
-	// heard of again.
+	// Suspect tells that a neighbour does not answer, so that it may be dead though its link is not seen to end; Trust
+	// that it was heard of again.
 	Suspect struct{ Peer wire.PeerID }
 	Trust   struct{ Peer wire.PeerID }
 	// Look has this peer look after its neighbours, if that was not done of late.
@@ -159,8 +162,9 @@ type (
 	Tick struct{}
 )
 
-// Contact is a peer and where it is. Origin groups peers that one party can have many of for nothing: the IPv4 address, or the IPv6 /64
-// network, as this peer has seen it itself; empty if it has not. Nobody's word about somebody else belongs there.
+// Contact is a peer and where it is. Origin groups peers that one party can have many of for nothing: the IPv4 address,
+// or the IPv6 /64 network, as this peer has seen it itself; empty if it has not. Nobody's word about somebody else
+// belongs there.
 type Contact struct {
 	Peer   wire.PeerID
 	Origin string
@@ -183,8 +187,9 @@ type Output struct {
 	Sends   []Send
 	Actions []Action
 	Faults  []Fault
-	// NeedContacts says that this peer has places for neighbours, or too many neighbours at one origin, and has asked all it knows of: the caller
-	// should name members that it knows of otherwise, as from a tracker. The first of them are tried at once if they come at the same time (now).
+	// NeedContacts says that this peer has places for neighbours, or too many neighbours at one origin, and has asked
+	// all it knows of: the caller should name members that it knows of otherwise, as from a tracker. The first of them
+	// are tried at once if they come at the same time (now).
 	NeedContacts bool
 	Wake         time.Time // when to send the next Tick; zero: not needed
 }
@@ -207,11 +212,13 @@ type Send struct {
 type Action interface{ action() }
 
 type (
-	// Connect asks for a link, and to keep it; if there is one, only that. LinkUp or LinkFailed must follow if there is none.
+	// Connect asks for a link, and to keep it; if there is one, only that. LinkUp or LinkFailed must follow if there is
+	// none.
 	Connect struct{ Peer wire.PeerID }
 	// Release says that this room needs the link no more that Connect asked for, or that NeighborUp told of.
 	Release struct{ Peer wire.PeerID }
-	// NeighborUp and NeighborDown tell what joins and leaves the active view. A link is needed as long as its peer is in it.
+	// NeighborUp and NeighborDown tell what joins and leaves the active view. A link is needed as long as its peer is
+	// in it.
 	NeighborUp   struct{ Peer wire.PeerID }
 	NeighborDown struct{ Peer wire.PeerID }
 )

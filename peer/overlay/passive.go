@@ -22,8 +22,8 @@ func (m *Machine) indexOf(id wire.PeerID) int {
 	return slices.IndexFunc(m.passive, func(k known) bool { return k.peer == id })
 }
 
-// remember takes a peer into the passive view, in the place of another if it is full. replace are those that may go first: they
-// were told to a peer which knows them now.
+// remember takes a peer into the passive view, in the place of another if it is full. replace are those that may go
+// first: they were told to a peer which knows them now.
 func (m *Machine) remember(k known, replace ...wire.PeerID) {
 	if k.peer == m.self || k.peer.IsZero() || m.spare == 0 {
 		return
@@ -46,8 +46,9 @@ func (m *Machine) remember(k known, replace ...wire.PeerID) {
 	m.free()
 }
 
-// worst is the place of who makes room for k. One origin replaces its own when it has its share, of those that had links or of what was told. Those that had
-// links do not give way to hearsay as long as they are of few origins: so nobody can fill the whole view with inventions, or with his own names.
+// worst is the place of who makes room for k. One origin replaces its own when it has its share, of those that had
+// links or of what was told. Those that had links do not give way to hearsay as long as they are of few origins: so
+// nobody can fill the whole view with inventions, or with his own names.
 func (m *Machine) worst(k *known, replace []wire.PeerID) int {
 	if k.origin != "" && m.ofOrigin(k.origin) >= m.part() {
 		return m.any(func(o *known) bool { return o.origin == k.origin })
@@ -131,8 +132,9 @@ func (m *Machine) choose(ok func(*known) bool) *known {
 	return &m.passive[i]
 }
 
-// candidate is whom to ask next to fill a place. Those that are not known to be of an origin that has its share of the places, and were not told of by such,
-// come first; of these who has a link already, for another room or for voice, which costs nothing.
+// candidate is whom to ask next to fill a place. Those that are not known to be of an origin that has its share of the
+// places, and were not told of by such, come first; of these who has a link already, for another room or for voice,
+// which costs nothing.
 func (m *Machine) candidate() *known {
 	fresh := func(k *known) bool { return k.tried != m.round }
 	linked := func(k *known) bool {

@@ -12,8 +12,9 @@ import (
 	"peerchat/peer/sim/member"
 )
 
-// TestSchedules lets whatever can happen happen to rooms of up to a hundred, and looks at what is left when it is calm: one room,
-// views that agree, a full mesh where there are few, no link that nobody needs. What must hold always is looked at after each step.
+// TestSchedules lets whatever can happen happen to rooms of up to a hundred, and looks at what is left when it is calm:
+// one room, views that agree, a full mesh where there are few, no link that nobody needs. What must hold always is
+// looked at after each step.
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {

@@ -13,13 +13,15 @@ type telling struct {
 	sample []wire.PeerID
 }
 
-// relay is a shuffle of another that came by: its answer goes back the same way, which saves the link that the paper makes for it.
+// relay is a shuffle of another that came by: its answer goes back the same way, which saves the link that the paper
+// makes for it.
 type relay struct {
 	id       uint64
 	from, to wire.PeerID
 }
 
-// shuffle exchanges some of what this peer knows with one at the end of a random walk, and sees to the size of the active view.
+// shuffle exchanges some of what this peer knows with one at the end of a random walk, and sees to the size of the
+// active view.
 func (m *Machine) shuffle(out *Output) {
 	d := m.timing.Shuffle
 	m.swapAt = m.now.Add(d*3/4 + m.upTo(d/2))

@@ -6,15 +6,16 @@ import (
 	"peerchat/peer/wire"
 )
 
-// A broadcast sees within a fraction of a second that a neighbour is silent, of which the link tells after seconds. One that is silent
-// may be slow, or its link bad. So then a peer looks after all its neighbours (Ping, Pong). Who finds most of them silent is in a room where
-// many died at once, and alarmed: it looks for others without waiting for the links, many at a time, and they may not refuse. They
-// may be no better off, and look after theirs in turn. So do the neighbours that are left. Thus the alarm goes around as
-// far as there are dead, within the time of the first line. Nobody is given up for it: who is heard of again keeps the place, and those who
-// came last go.
+// A broadcast sees within a fraction of a second that a neighbour is silent, of which the link tells after seconds. One
+// that is silent may be slow, or its link bad. So then a peer looks after all its neighbours (Ping, Pong). Who finds
+// most of them silent is in a room where many died at once, and alarmed: it looks for others without waiting for the
+// links, many at a time, and they may not refuse. They may be no better off, and look after theirs in turn. So do the
+// neighbours that are left. Thus the alarm goes around as far as there are dead, within the time of the first line.
+// Nobody is given up for it: who is heard of again keeps the place, and those who came last go.
 
-// pings is how many a neighbour may leave unanswered, two in the time that one may take to answer; and mostPings how many if most of them do, and
-// none was late with an answer of late: together they are as sure a sign. One that is suspected gets some more, at a slower pace, up to morePings.
+// pings is how many a neighbour may leave unanswered, two in the time that one may take to answer; and mostPings how
+// many if most of them do, and none was late with an answer of late: together they are as sure a sign. One that is
+// suspected gets some more, at a slower pace, up to morePings.
 const (
 	pings     = 6
 	mostPings = 4
@@ -23,8 +24,8 @@ const (
 	promptPings = 2
 	// maxPutOff is how often a neighbour is given more time because this machine itself was late.
 	maxPutOff = 3
-	// Each neighbour that was taken for silent by mistake doubles the time that all have to answer, up to maxStrain times; that
-	// fades by one each strainFade.
+	// Each neighbour that was taken for silent by mistake doubles the time that all have to answer, up to maxStrain
+	// times; that fades by one each strainFade.
 	maxStrain  = 4
 	strainFade = 15 * time.Second
 	// tardyLife is how long a late answer is reason to give all the full time, though most are silent.
@@ -182,9 +183,9 @@ func (m *Machine) trust(l *link, out *Output) {
 	m.settled()
 }
 
-// strain is how often the time to answer a Ping is doubled. Where answers were late of late, because machines or links have too much to do, an alarm would
-// only add to it, and bring about the next. (This is the local health of Lifeguard: Dadgar, Phillips, Currey, Lifeguard: local health
-// awareness for more accurate failure detection, 2018.)
+// strain is how often the time to answer a Ping is doubled. Where answers were late of late, because machines or links
+// have too much to do, an alarm would only add to it, and bring about the next. (This is the local health of Lifeguard:
+// Dadgar, Phillips, Currey, Lifeguard: local health awareness for more accurate failure detection, 2018.)
 func (m *Machine) strain() int {
 	return max(0, m.mistakes-int(m.now.Sub(m.mistaken)/strainFade))
 }
@@ -254,8 +255,8 @@ func (m *Machine) along(ok func(*link) bool) *link {
 	return m.pick(ok)
 }
 
-// wanted is how many peers to ask at once in an alarm: so many that the missing are among them, if of those known as large a part lives as of the
-// neighbours. Who takes long is not waited for.
+// wanted is how many peers to ask at once in an alarm: so many that the missing are among them, if of those known as
+// large a part lives as of the neighbours. Who takes long is not waited for.
 func (m *Machine) wanted() int {
 	sound := m.sound()
 	return min((m.target-sound)*len(m.active)/max(sound, 1), maxDials) - m.recent()

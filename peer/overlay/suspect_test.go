@@ -80,8 +80,8 @@ func TestWhoWasSuspectedInErrorKeepsThePlace(t *testing.T) {
 	}
 }
 
-// Neighbours that never answer, and others that come in their place and do not answer either, take no more than twice the places; and
-// whatever they do, this peer does not look for others all the time.
+// Neighbours that never answer, and others that come in their place and do not answer either, take no more than twice
+// the places; and whatever they do, this peer does not look for others all the time.
 func TestNeighboursThatNeverAnswer(t *testing.T) {
 	a := surrounded(t)
 	dials, most := 0, 0
@@ -159,8 +159,8 @@ func TestMistakesTeachPatience(t *testing.T) {
 	}
 }
 
-// Most neighbours together are given less time than one alone; but the full time where answers were late within the last minute. The fewer live, the more others
-// are asked at once.
+// Most neighbours together are given less time than one alone; but the full time where answers were late within the
+// last minute. The fewer live, the more others are asked at once.
 func TestMostAreMissedSooner(t *testing.T) {
 	probed := func(late bool) (a *alone, nonces map[int]uint32) {
 		a = surrounded(t)

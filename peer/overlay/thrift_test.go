@@ -8,7 +8,8 @@ import (
 	"peerchat/peer/sim"
 )
 
-// alreadyKnown is a machine in a room of 1,000, which wants 8 neighbours, that knows peers 100 to 119 and has the first n others as neighbours.
+// alreadyKnown is a machine in a room of 1,000, which wants 8 neighbours, that knows peers 100 to 119 and has the first
+// n others as neighbours.
 func alreadyKnown(t *testing.T, n int, origin string) *alone {
 	t.Helper()
 	a := newAlone(t, overlay.Config{RoomSize: 1000})
@@ -36,8 +37,8 @@ func walks(out overlay.Output) (n int) {
 	return n
 }
 
-// Half of a newcomer's places are left to those who lose one to it. But where many neighbours are at one address, which may all be one party that passes nothing on, all
-// are told of it, as in a small room.
+// Half of a newcomer's places are left to those who lose one to it. But where many neighbours are at one address, which
+// may all be one party that passes nothing on, all are told of it, as in a small room.
 func TestWalksForHalfOfThePlaces(t *testing.T) {
 	for _, c := range []struct {
 		what   string
@@ -54,7 +55,8 @@ func TestWalksForHalfOfThePlaces(t *testing.T) {
 	}
 }
 
-// Who has come in fills half of its places at once and the others one by one, because there are those who are about to ask it.
+// Who has come in fills half of its places at once and the others one by one, because there are those who are about to
+// ask it.
 func TestFillingTakesItsTime(t *testing.T) {
 	for have, want := range map[int]int{2: 2, 3: 1, 4: 1, 7: 1, 8: 0} {
 		a := alreadyKnown(t, have, "")
@@ -69,7 +71,8 @@ func TestFillingTakesItsTime(t *testing.T) {
 	}
 }
 
-// A single neighbour may be dead, and not be seen to be: another is asked that cannot refuse, and at once when the last but one goes.
+// A single neighbour may be dead, and not be seen to be: another is asked that cannot refuse, and at once when the last
+// but one goes.
 func TestASingleNeighbourIsNotEnough(t *testing.T) {
 	a := alreadyKnown(t, 2, "")
 	out := a.hear(1, overlay.Disconnect{Instead: sim.ID(100)})

@@ -2,17 +2,20 @@ package overlay
 
 import "peerchat/peer/wire"
 
-// Whoever comes in hangs by one link on the peer that let it in, and those that come by way of it hang on it: the links by which all came in are a
-// tree that holds the room together. The other links may all be within one branch, when many come at once, because a newcomer is carried around, and
-// told of, where it came in. So a link of the tree is given up only when a peer has no other to give. Then the child goes below the one that got its
-// place, which has just come in by the same peer, and cannot be refused there: that one makes room in the same way, if it has to, and further down
-// somebody has a place. A link is one of the tree that was asked for with priority, as by a Join or with no neighbours left, or over a partition: there may
-// be no other. Nothing depends on its being a tree, though: it is about paths, and whoever is wrong about a link has only spared it.
+// Whoever comes in hangs by one link on the peer that let it in, and those that come by way of it hang on it: the links
+// by which all came in are a tree that holds the room together. The other links may all be within one branch, when many
+// come at once, because a newcomer is carried around, and told of, where it came in. So a link of the tree is given up
+// only when a peer has no other to give. Then the child goes below the one that got its place, which has just come in
+// by the same peer, and cannot be refused there: that one makes room in the same way, if it has to, and further down
+// somebody has a place. A link is one of the tree that was asked for with priority, as by a Join or with no neighbours
+// left, or over a partition: there may be no other. Nothing depends on its being a tree, though: it is about paths, and
+// whoever is wrong about a link has only spared it.
 
 // kin tells whether l is a link of the tree.
 func (l *link) kin() bool { return l.parent || l.child }
 
-// least is a random neighbour for which ok holds, of those that can best be spared: not a parent, and not a child, if there are others.
+// least is a random neighbour for which ok holds, of those that can best be spared: not a parent, and not a child, if
+// there are others.
 func (m *Machine) least(ok func(*link) bool) *link {
 	for _, spared := range []func(*link) bool{
 		func(l *link) bool { return !l.kin() },

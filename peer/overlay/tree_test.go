@@ -39,7 +39,8 @@ func child(t *testing.T) *alone {
 	return a
 }
 
-// Whoever pushes itself in takes the place of anybody but the peer that let this one in, and of those that came in by this one only if there is nobody else.
+// Whoever pushes itself in takes the place of anybody but the peer that let this one in, and of those that came in by
+// this one only if there is nobody else.
 func TestTheTreeIsSpared(t *testing.T) {
 	a := child(t)
 	for i := 5; i < 30; i++ {
@@ -58,7 +59,8 @@ func TestTheTreeIsSpared(t *testing.T) {
 	}
 }
 
-// The place of a child with its parent goes to another: it asks that one with priority, though a place was taken meanwhile.
+// The place of a child with its parent goes to another: it asks that one with priority, though a place was taken
+// meanwhile.
 func TestAChildFollowsTheHeir(t *testing.T) {
 	a := child(t)
 	a.hear(0, overlay.Disconnect{Instead: sim.ID(6)})

@@ -12,9 +12,9 @@ import (
 	"github.com/pion/transport/v4/vnet"
 )
 
-// VNet is a simulated network of hosts with one address each, for WebRTC transports (peer.RTCConfig.Net). Its addresses are
-// 10.0.0.1, 10.0.0.2 … It works in a testing/synctest bubble, where time costs nothing. Tests with a VNet must not run in
-// parallel: vnet counts its hardware addresses without a lock.
+// VNet is a simulated network of hosts with one address each, for WebRTC transports (peer.RTCConfig.Net). Its addresses
+// are 10.0.0.1, 10.0.0.2 … It works in a testing/synctest bubble, where time costs nothing. Tests with a VNet must not
+// run in parallel: vnet counts its hardware addresses without a lock.
 type VNet struct {
 	// Nets are the hosts.
 	Nets []transport.Net
@@ -80,8 +80,9 @@ func (v *VNet) SetCut(host int, cut bool) {
 	v.cut[HostAddress(host)] = cut
 }
 
-// Watch has f see what each packet carries that a host sends, from which address, and whether it is lost; those of a host that is
-// cut off are. It is called while the network waits: it must neither wait nor call the network. Nil: nobody watches.
+// Watch has f see what each packet carries that a host sends, from which address, and whether it is lost; those of a
+// host that is cut off are. It is called while the network waits: it must neither wait nor call the network. Nil:
+// nobody watches.
 func (v *VNet) Watch(f func(from string, packet []byte, lost bool)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -10,13 +10,14 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is how a member says again that it is there, for a hash instead of a signature (Lamport, "Password authentication with
-// insecure communication", CACM 1981; as in S/KEY, RFC 1760, and TESLA, RFC 4082). What it signs has the end of a chain of hashes, the
-// anchor, which only it can walk backwards: with each beat it shows one more value. Whoever has the record it signed, and any beat
-// of it, verifies a later one with as many hashes as there are beats between them. Who does not have it gets it whole.
+// This file is how a member says again that it is there, for a hash instead of a signature (Lamport, "Password
+// authentication with insecure communication", CACM 1981; as in S/KEY, RFC 1760, and TESLA, RFC 4082). What it signs
+// has the end of a chain of hashes, the anchor, which only it can walk backwards: with each beat it shows one more
+// value. Whoever has the record it signed, and any beat of it, verifies a later one with as many hashes as there are
+// beats between them. Who does not have it gets it whole.
 
-// chainLength is how many beats a signed record is good for. So a signature serves for an hour or more, and who meets the record
-// for the first time makes that many hashes at most: a fifth of what its signature takes.
+// chainLength is how many beats a signed record is good for. So a signature serves for an hour or more, and who meets
+// the record for the first time makes that many hashes at most: a fifth of what its signature takes.
 const chainLength = 128
 
 const (
@@ -24,11 +25,12 @@ const (
 	secretDomain = "peerchat presence secret v1\x00"
 )
 
-// proof is a value of a chain. To find one is to find a preimage of 128 bits. Who could find two for one hash could only
-// forge a chain of its own.
+// proof is a value of a chain. To find one is to find a preimage of 128 bits. Who could find two for one hash could
+// only forge a chain of its own.
 type proof [16]byte
 
-// chain is what tells one member's chain from all others: each hash has it, so that work on one is worth nothing for another.
+// chain is what tells one member's chain from all others: each hash has it, so that work on one is worth nothing for
+// another.
 type chain [16]byte
 
 func (r *record) chain(room wire.Room) chain {
@@ -57,8 +59,8 @@ func (c chain) walk(p proof, from, to uint64) proof {
 	return p
 }
 
-// value is the k-th value of the chain of a record of key's. The last one comes from the key and all that is signed but the anchor,
-// so that nobody else knows it, and there is nothing to be kept.
+// value is the k-th value of the chain of a record of key's. The last one comes from the key and all that is signed but
+// the anchor, so that nobody else knows it, and there is nothing to be kept.
 func (r *record) value(key ed25519.PrivateKey, room wire.Room, k uint64) proof {
 	h := hmac.New(sha256.New, key.Seed())
 	h.Write(r.appendBody(cbor.AppendText(cbor.AppendArray([]byte(secretDomain), 10), string(room))))
@@ -66,7 +68,8 @@ func (r *record) value(key ed25519.PrivateKey, room wire.Room, k uint64) proof {
 	return r.chain(room).walk(last, chainLength, k)
 }
 
-// proves reports whether p proves that the subject of r said a beat, which is not before that of r. It makes a hash for each beat between them.
+// proves reports whether p proves that the subject of r said a beat, which is not before that of r. It makes a hash for
+// each beat between them.
 func (r *record) proves(room wire.Room, beat uint64, p proof) bool {
 	known := r.proof
 	if r.Beat == r.base {
@@ -134,8 +137,8 @@ func (m *Machine) onBeat(n *neighbour, b *beat, msg *records, out *Output) {
 	case !m.hashes(n, b.beat-e.rec.Beat, e, out):
 		return
 	case !e.rec.proves(m.cfg.Room, b.beat, b.proof):
-		// It is forged, or goes on from another signature: its subject may have signed two. So it is not the neighbour's
-		// fault for certain, but if it is one it gets dear.
+		// It is forged, or goes on from another signature: its subject may have signed two. So it is not the
+		// neighbour's fault for certain, but if it is one it gets dear.
 		if m.wasted(n, wrongCosts, out) {
 			m.missing(n, b.key, version{}, out)
 		}

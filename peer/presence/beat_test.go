@@ -172,7 +172,8 @@ func TestBeatsAreFollowedWithoutSignatures(t *testing.T) {
 	l.wantQuiet("the next chain")
 }
 
-// Nothing that is not the next beat of what is known counts: not for somebody who is dead, suspected, or gone, nor in another room or run.
+// Nothing that is not the next beat of what is known counts: not for somebody who is dead, suspected, or gone, nor in
+// another room or run.
 func TestForgedBeatsDoNothing(t *testing.T) {
 	r := person(4, 1, 0)
 	other := func(change func(*record)) record {
@@ -236,8 +237,8 @@ func TestForgedBeatsDoNothing(t *testing.T) {
 	}
 }
 
-// A member that signs two chains from one place on makes its neighbours tell others what does not fit there. That is not their fault, and
-// mends.
+// A member that signs two chains from one place on makes its neighbours tell others what does not fit there. That is
+// not their fault, and mends.
 func TestWhoSignsTwiceSetsNobodyAtOdds(t *testing.T) {
 	l := alone(t, 2, 3)
 	one := person(4, 1, 0)

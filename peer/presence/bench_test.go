@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// What one record costs its receiver, with four neighbours to pass it on to, in a room of 2,000: the signature is most of it.
+// What one record costs its receiver, with four neighbours to pass it on to, in a room of 2,000: the signature is most
+// of it.
 func BenchmarkTakeRecord(b *testing.B) {
 	for what, check := range map[string]func(ed25519.PublicKey, []byte, []byte) bool{
 		"checked": ed25519.Verify, "unchecked": func(ed25519.PublicKey, []byte, []byte) bool { return true }} {

@@ -2,8 +2,8 @@ package presence
 
 import "fmt"
 
-// Check says which of its bounds the machine does not keep, or what it counts wrongly; nil if all is well. It looks at everything, and is for tests
-// and simulations, between any two Steps.
+// Check says which of its bounds the machine does not keep, or what it counts wrongly; nil if all is well. It looks at
+// everything, and is for tests and simulations, between any two Steps.
 func (m *Machine) Check() error {
 	t := &m.table
 	size, members := 0, 0

@@ -8,10 +8,10 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is how neighbours find out what one of them knows and the other does not, and mend that. Each sends a summary:
-// the hash of each sixteenth of its members. The one that knows less then asks for the chunks that differ, one at a time
-// of each neighbour, different ones of different neighbours; the other answers with what it has, or where both have
-// something, with a list.
+// This file is how neighbours find out what one of them knows and the other does not, and mend that. Each sends a
+// summary: the hash of each sixteenth of its members. The one that knows less then asks for the chunks that differ, one
+// at a time of each neighbour, different ones of different neighbours; the other answers with what it has, or where
+// both have something, with a list.
 
 // summarize sends a neighbour what is known here, in short.
 func (m *Machine) summarize(n *neighbour, reply bool, out *Output) {

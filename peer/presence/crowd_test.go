@@ -61,8 +61,8 @@ func TestInventedMembersComeSlowly(t *testing.T) {
 	}
 }
 
-// A neighbour alone cannot be held against anything: if it says that the room is full, it may fill it. When another comes
-// and says otherwise, that ends; and those who come by way of others take the places of its crowd.
+// A neighbour alone cannot be held against anything: if it says that the room is full, it may fill it. When another
+// comes and says otherwise, that ends; and those who come by way of others take the places of its crowd.
 func TestARoomThatIsFullTakesWhoComesByWayOfOthers(t *testing.T) {
 	l := alone(t, 2)
 	l.m.check = func(ed25519.PublicKey, []byte, []byte) bool { return true }

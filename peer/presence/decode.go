@@ -19,8 +19,8 @@ const (
 	maxDowns    = MaxMessage / leastDown
 )
 
-// decodeMessage reads one message. scratch, if it is not nil, lends its memory to a records message: the result is then good
-// until the next call.
+// decodeMessage reads one message. scratch, if it is not nil, lends its memory to a records message: the result is then
+// good until the next call.
 func decodeMessage(data []byte, scratch *records) (message, error) {
 	if len(data) > MaxMessage {
 		return nil, fmt.Errorf("presence message is %d bytes long: at most %d are allowed", len(data), MaxMessage)

@@ -8,9 +8,9 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is how deaths become known. Whoever loses the link to a member says so; everybody then suspects it for a while,
-// in which it, or anybody who has a newer record of it, may contradict (Das, Gupta, Motivala: SWIM, DSN 2002, section 4.2). So
-// a lie about somebody who is there and can be reached shows nowhere.
+// This file is how deaths become known. Whoever loses the link to a member says so; everybody then suspects it for a
+// while, in which it, or anybody who has a newer record of it, may contradict (Das, Gupta, Motivala: SWIM, DSN 2002,
+// section 4.2). So a lie about somebody who is there and can be reached shows nowhere.
 
 type suspicion struct {
 	down  *down
@@ -124,8 +124,8 @@ func (m *Machine) onDown(n *neighbour, d *down, out *Output) {
 
 func ptr[T any](v T) *T { return &v }
 
-// calledDead takes somebody's word that this peer is dead. Whoever says so, others may believe it; and this peer may itself take
-// the reporter for dead, because the link between them broke.
+// calledDead takes somebody's word that this peer is dead. Whoever says so, others may believe it; and this peer may
+// itself take the reporter for dead, because the link between them broke.
 func (m *Machine) calledDead(n *neighbour, d *down, out *Output) {
 	switch {
 	case m.said == nil || d.compare(m.said.version) > 0: // there is no such record
@@ -149,15 +149,17 @@ func (m *Machine) bearable(n *neighbour, d *down, out *Output) bool {
 	return false
 }
 
-// hearsay takes a report by somebody whom nobody can be held to: who is not known here, because it went before this peer came or is still to be heard
-// of, or was this peer in an earlier life. So it is the word of the neighbour that shows it, and counts as its vote.
+// hearsay takes a report by somebody whom nobody can be held to: who is not known here, because it went before this
+// peer came or is still to be heard of, or was this peer in an earlier life. So it is the word of the neighbour that
+// shows it, and counts as its vote.
 func (m *Machine) hearsay(n *neighbour, e *entry, out *Output) {
 	if m.wasted(n, 1, out) && n.voted.take(m.now, votesTaken, 1) {
 		m.cast(n, e, false)
 	}
 }
 
-// credible reports whether a report by a member, or one who was a member, may be passed on: it is signed by it, and it does not report too much.
+// credible reports whether a report by a member, or one who was a member, may be passed on: it is signed by it, and it
+// does not report too much.
 func (m *Machine) credible(n *neighbour, d *down, out *Output) bool {
 	if !m.bearable(n, d, out) {
 		return false

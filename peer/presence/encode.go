@@ -6,7 +6,8 @@ import (
 	"peerchat/peer/cbor"
 )
 
-// appendMessage appends the encoding of m. The caller sees to it that m is one that decodes: the tests hold that to be so.
+// appendMessage appends the encoding of m. The caller sees to it that m is one that decodes: the tests hold that to be
+// so.
 func appendMessage(b []byte, m message) []byte {
 	switch m := m.(type) {
 	case *records:

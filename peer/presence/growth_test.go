@@ -65,8 +65,8 @@ func grow(t *testing.T, seed uint64, n, rate int) (r growth) {
 	return r
 }
 
-// While a room fills, each member is told of by fewer and fewer messages, because those who come travel together, and its signature is checked
-// once by each other.
+// While a room fills, each member is told of by fewer and fewer messages, because those who come travel together, and
+// its signature is checked once by each other.
 func TestManyComeTogether(t *testing.T) {
 	const seed = 7
 	few, many := grow(t, seed, 50, 10), grow(t, seed, 400, 10)
@@ -82,7 +82,8 @@ func TestManyComeTogether(t *testing.T) {
 	}
 }
 
-// Who has promised a period goes on with it while the room grows or shrinks to about half of that: a new promise is a signature that all have to check.
+// Who has promised a period goes on with it while the room grows or shrinks to about half of that: a new promise is a
+// signature that all have to check.
 func TestAPromiseLastsWhileTheRoomGrows(t *testing.T) {
 	l := alone(t, 2)
 	signed := func(members int) int {

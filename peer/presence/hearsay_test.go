@@ -7,7 +7,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// A report by somebody who is not known is the word of whoever shows it: all neighbours are asked, and their votes decide.
+// A report by somebody who is not known is the word of whoever shows it: all neighbours are asked, and their votes
+// decide.
 func TestAReportByAStrangerIsAVote(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -87,7 +88,8 @@ func TestReportersGiveWay(t *testing.T) {
 	}
 }
 
-// Who is not known, and shown together with a report of its death, is not shown to the user; if it is there, it contradicts.
+// Who is not known, and shown together with a report of its death, is not shown to the user; if it is there, it
+// contradicts.
 func TestTheDeadAreNotIntroduced(t *testing.T) {
 	l := alone(t, 2, 3)
 	l.hearRecords(2, person(2, 1, 0))
@@ -107,8 +109,8 @@ func TestTheDeadAreNotIntroduced(t *testing.T) {
 	}
 }
 
-// While a hundredth of a room comes and goes each second, all hear of it in time, and newcomers, too: they meet reports by those who went before
-// they came, or are not known to them yet.
+// While a hundredth of a room comes and goes each second, all hear of it in time, and newcomers, too: they meet reports
+// by those who went before they came, or are not known to them yet.
 func TestMembersComeAndGo(t *testing.T) {
 	for seed := range uint64(2) {
 		t.Logf("seed %d", seed)
@@ -128,7 +130,8 @@ func TestMembersComeAndGo(t *testing.T) {
 	}
 }
 
-// Whom this peer has let go since by the votes of its neighbours it does not introduce to those that were still to be told that it is here.
+// Whom this peer has let go since by the votes of its neighbours it does not introduce to those that were still to be
+// told that it is here.
 func TestWhoIsLetGoIsNotIntroduced(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		l := alone(t, 2, 3)

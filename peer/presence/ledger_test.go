@@ -103,7 +103,8 @@ func (l *ledger) hears(n *node, c Changed) {
 	}
 }
 
-// count counts the pairs of which one shows the other though it went more than settledIn ago, or does not know it though both came before that.
+// count counts the pairs of which one shows the other though it went more than settledIn ago, or does not know it
+// though both came before that.
 func (l *ledger) count() {
 	l.ghosts, l.strangers = 0, 0
 	before := l.w.now.Add(-settledIn)

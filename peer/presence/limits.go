@@ -152,10 +152,10 @@ func (m *Machine) introduced(by wire.PeerID) uint16 {
 	return uint16(free)
 }
 
-// admits decides whether a neighbour may introduce a peer that is not known yet. A neighbour passes on what others say, so it
-// is not to blame for them one by one, and nobody can tell honest newcomers from a crowd of invented ones. But a room does not
-// grow without bounds: as long as no other neighbour says that the room is larger than it is here, newcomers are taken at the
-// rate of a lively room. Who is linked with this peer has proved itself by that.
+// admits decides whether a neighbour may introduce a peer that is not known yet. A neighbour passes on what others say,
+// so it is not to blame for them one by one, and nobody can tell honest newcomers from a crowd of invented ones. But a
+// room does not grow without bounds: as long as no other neighbour says that the room is larger than it is here,
+// newcomers are taken at the rate of a lively room. Who is linked with this peer has proved itself by that.
 func (m *Machine) admits(n *neighbour, subject wire.PeerID, out *Output) bool {
 	if n.id != subject && m.table.members > m.believable(n) &&
 		!n.news.take(m.now, limit{max(8, float64(m.table.members)/50), max(256, float64(m.table.members)/10)}, 1) {

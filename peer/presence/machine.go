@@ -27,7 +27,8 @@ type Machine struct {
 	check  func(key ed25519.PublicKey, text, sig []byte) bool
 	keep   func(*record) *record // makes a record of a message one to keep; tests share them
 
-	// The clock that the rest uses never goes back, and jumps by no more than maxGap: while the machine slept, nobody else did.
+	// The clock that the rest uses never goes back, and jumps by no more than maxGap: while the machine slept, nobody
+	// else did.
 	now  time.Duration
 	last time.Time // the caller's, at now
 
@@ -328,8 +329,8 @@ func (m *Machine) up(id wire.PeerID, out *Output) {
 	switch {
 	case !m.member:
 	case alone:
-		// Whoever it was linked with before may take it for dead, so it says something new; but first it hears how large the
-		// room is, because that is how long it may be silent then.
+		// Whoever it was linked with before may take it for dead, so it says something new; but first it hears how
+		// large the room is, because that is how long it may be silent then.
 		m.unheard, m.again = true, true
 		at := m.changes.ready(m.now, selfSaid)
 		m.changes.take(at, selfSaid, 1)

@@ -1,7 +1,7 @@
 package presence
 
-// message is one of the types below. A message is one CBOR array (RFC 8949) in core deterministic encoding, at most MaxMessage
-// bytes; what decodes re-encodes to the same bytes:
+// message is one of the types below. A message is one CBOR array (RFC 8949) in core deterministic encoding, at most
+// MaxMessage bytes; what decodes re-encodes to the same bytes:
 //
 //	records [1, answer, [record ...], [beat ...], [down ...]]      at least one of any
 //	summary [2, reply, count, hashes]                              hashes: 16 of 8 bytes
@@ -17,18 +17,21 @@ package presence
 //	beat   = [age, key, beat, proof]
 //	down   = [peer, run, seq, beat, by, sig]
 //
-// age is how long ago the member said so, in tenths of a second, below three periods; it is not signed, because each relay
-// writes its own. run, seq, base and beat are 1, 1, 0 and 0 or more, up to 2^53-1 (of a want, 0 or more). more is how many beats were said
-// since base, at most 128; proof is a byte string of 16, empty if more is 0. period is in seconds, 5 to 1200. left is 0 or 1. voice is 0, or 1 plus 2 if muted plus 4 if deaf. name is a username, status the same or empty. peer and
-// by are byte strings of 32, sig of 64; key is the first 8 bytes of a peer, and from and to are such keys, inclusive. bits is
-// at most 8, chunk below 16: the first four bits of a peer. answer, reply, doubted and here are booleans. share is 0 to 2, see there. gist is a number below 2^32, see entry.gist and, of a vote, record.gist.
+// age is how long ago the member said so, in tenths of a second, below three periods; it is not signed, because each
+// relay writes its own. run, seq, base and beat are 1, 1, 0 and 0 or more, up to 2^53-1 (of a want, 0 or more). more is
+// how many beats were said since base, at most 128; proof is a byte string of 16, empty if more is 0. period is in
+// seconds, 5 to 1200. left is 0 or 1. voice is 0, or 1 plus 2 if muted plus 4 if deaf. name is a username, status the
+// same or empty. peer and by are byte strings of 32, sig of 64; key is the first 8 bytes of a peer, and from and to are
+// such keys, inclusive. bits is at most 8, chunk below 16: the first four bits of a peer. answer, reply, doubted and
+// here are booleans. share is 0 to 2, see there. gist is a number below 2^32, see entry.gist and, of a vote,
+// record.gist.
 //
 // A record's signature is its peer's, Ed25519 over "peerchat presence v2", 0x00 and the CBOR array
 //
 //	[room, peer, run, seq, base, period, left, voice, name, status, anchor]
 //
-// The anchor is a byte string of 16, empty if left is 1. It is x(0) of a chain of which the peer alone knows x(128), and the
-// proof of beat base+k is x(k):
+// The anchor is a byte string of 16, empty if left is 1. It is x(0) of a chain of which the peer alone knows x(128),
+// and the proof of beat base+k is x(k):
 //
 //	x(k-1) = the first 16 bytes of SHA-256(c, k as one byte, x(k))
 //	c      = the first 16 bytes of SHA-256("peerchat presence chain v1", 0x00, the CBOR array [room, peer, run, seq, base])

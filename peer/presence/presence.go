@@ -1,14 +1,16 @@
-// Package presence keeps who is in one room, known to all of its members, without a tracker and with few links each: soft
-// state that is spread along a tree of its own, compared between neighbours, and expires. docs/presence.md is the
+// Package presence keeps who is in one room, known to all of its members, without a tracker and with few links each:
+// soft state that is spread along a tree of its own, compared between neighbours, and expires. docs/presence.md is the
 // protocol on two pages.
 //
-// The parts: machine.go holds the state, the clock and the entry; self.go says what this peer says of itself; take.go takes
-// records in, down.go deaths, roll.go those that nobody reports, and vote.go what neighbours say of these; table.go keeps them; spread.go sends them on, at a bounded rate; tree.go says to whom; compare.go finds and mends
+// The parts: machine.go holds the state, the clock and the entry; self.go says what this peer says of itself; take.go
+// takes records in, down.go deaths, roll.go those that nobody reports, and vote.go what neighbours say of these;
+// table.go keeps them; spread.go sends them on, at a bounded rate; tree.go says to whom; compare.go finds and mends
 // differences between neighbours; record.go, message.go, encode.go and decode.go are what travels; limits.go bounds
 // what others can make a Machine do. shared.go and check.go are for simulations.
 //
-// It is pure: Machine is a function of its inputs and the clock it is given, and owns what it knows of the room's members.
-// It must never import anything of ours but peer/cbor and peer/wire, nor touch sockets, goroutines, timers or time.Now.
+// It is pure: Machine is a function of its inputs and the clock it is given, and owns what it knows of the room's
+// members. It must never import anything of ours but peer/cbor and peer/wire, nor touch sockets, goroutines, timers or
+// time.Now.
 package presence
 
 import (
@@ -24,8 +26,8 @@ type Config struct {
 	Room wire.Room
 	// Rand drives jitter and the choice of neighbours; seeded by the caller.
 	Rand interface{ Uint64() uint64 }
-	// Run is the start of this process in milliseconds since 1970; 0: the time of the first Step. It tells the records of one
-	// life from those of the next. Where the clock went back in between, hearing the own old record lifts it.
+	// Run is the start of this process in milliseconds since 1970; 0: the time of the first Step. It tells the records
+	// of one life from those of the next. Where the clock went back in between, hearing the own old record lifts it.
 	Run uint64
 	// Rate is the most bytes a second that are sent to one neighbour in the long run; 0: 64 KiB.
 	Rate   int
@@ -70,7 +72,8 @@ func (t *Timing) defaults() {
 const (
 	// MaxMembers is the most members of a room that a Machine keeps.
 	MaxMembers = 20_000
-	// MaxMessage is the longest encoded message, in bytes. It is small, so that what a chat has to say waits for little.
+	// MaxMessage is the longest encoded message, in bytes. It is small, so that what a chat has to say waits for
+	// little.
 	MaxMessage = 8 << 10
 	// MaxPeriod is the longest time that a member may promise to say nothing for, in seconds; MinPeriod the shortest.
 	MaxPeriod = 1200
@@ -102,7 +105,8 @@ type Input interface{ input() }
 type (
 	// NeighborUp tells that a link of the room's active view is ready for messages.
 	NeighborUp struct{ Peer wire.PeerID }
-	// NeighborDown tells that it is gone. Died: it broke without a goodbye, so its peer is said to be dead unless it contradicts.
+	// NeighborDown tells that it is gone. Died: it broke without a goodbye, so its peer is said to be dead unless it
+	// contradicts.
 	NeighborDown struct {
 		Peer wire.PeerID
 		Died bool
@@ -182,8 +186,8 @@ const (
 	Crowded Cause = "crowded" // it had to make room, because the room is too large to know everybody in it
 )
 
-// Changed tells of another member; this peer itself is not told of. Was is what the member was before; of one who joined it
-// is empty.
+// Changed tells of another member; this peer itself is not told of. Was is what the member was before; of one who
+// joined it is empty.
 type Changed struct {
 	What   What
 	Cause  Cause // of Left

@@ -11,8 +11,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// What is signed begins with one of these, so that nothing else that an identity key signs can pass for it. The room is signed
-// with it, so that what was said in one room is worth nothing in another.
+// What is signed begins with one of these, so that nothing else that an identity key signs can pass for it. The room is
+// signed with it, so that what was said in one room is worth nothing in another.
 const (
 	recordDomain = "peerchat presence v2\x00"
 	downDomain   = "peerchat presence down v1\x00"

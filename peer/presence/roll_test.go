@@ -37,10 +37,11 @@ func TestTheRollIsCalledAfterManyDied(t *testing.T) {
 	}
 }
 
-// Newcomers that come at any time before the roll is called, during it and after it, and are told of the dead by those who did not know better
-// yet, learn it from those who called the roll; and neither they nor anybody else takes anybody for gone who is there. The roll ends 21 s after
-// the deaths; newcomers hear that at once, ask the others a second later and go by that 3 s after, and so does each ring of newcomers behind
-// them: five of them in a row would know it after 41 s.
+// Newcomers that come at any time before the roll is called, during it and after it, and are told of the dead by those
+// who did not know better yet, learn it from those who called the roll; and neither they nor anybody else takes anybody
+// for gone who is there. The roll ends 21 s after the deaths; newcomers hear that at once, ask the others a second
+// later and go by that 3 s after, and so does each ring of newcomers behind them: five of them in a row would know it
+// after 41 s.
 func TestNewcomersWereNotThereWhenTheRollWasCalled(t *testing.T) {
 	for seed := range uint64(30) {
 		w := newWorld(t, seed)
@@ -108,7 +109,8 @@ func TestThoseBeyondAPartitionAnswerTheRollLater(t *testing.T) {
 	}
 }
 
-// Nobody can call the roll for others but by deaths that are believed, and a neighbour's doubt is answered at a bounded rate.
+// Nobody can call the roll for others but by deaths that are believed, and a neighbour's doubt is answered at a bounded
+// rate.
 func TestRollLimits(t *testing.T) {
 	l := alone(t, 2)
 	me := l.m.said

@@ -46,8 +46,8 @@ func scales(t *testing.T) (sizes []int) {
 	return sizes
 }
 
-// TestScaleDeaths measures how soon all know that most of a room died at once: of those who had a neighbour that lives, by its report, of the others by
-// the roll call.
+// TestScaleDeaths measures how soon all know that most of a room died at once: of those who had a neighbour that lives,
+// by its report, of the others by the roll call.
 func TestScaleDeaths(t *testing.T) {
 	for _, n := range scales(t) {
 		w := settled(t, n)

@@ -135,7 +135,8 @@ func random(seed uint64) plan {
 	return p
 }
 
-// calm is how long after the last mishap everybody must know everything: three refreshes, and some time for what is told then.
+// calm is how long after the last mishap everybody must know everything: three refreshes, and some time for what is
+// told then.
 const calm = 3*30*time.Second + 30*time.Second
 
 // try runs a plan and says what is wrong at its end.
@@ -191,9 +192,9 @@ func (p *plan) try(log *strings.Builder) (why string) {
 	return ""
 }
 
-// TestSchedules lets whatever can happen happen to small rooms, and looks at what is left when it is calm: everybody knows all
-// who live, and what they say of themselves, and nobody else. The world itself fails the test when somebody is told what
-// cannot be: somebody joining twice, or leaving who was not there.
+// TestSchedules lets whatever can happen happen to small rooms, and looks at what is left when it is calm: everybody
+// knows all who live, and what they say of themselves, and nobody else. The world itself fails the test when somebody
+// is told what cannot be: somebody joining twice, or leaving who was not there.
 //
 // The seeds are always the same, so that the test fails only for who broke something; -schedules tries others.
 func TestSchedules(t *testing.T) {
@@ -213,8 +214,8 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-// TestNobodyWhoIsThereVanishes breaks links all the time, so that everybody is said to be dead again and again, but never so
-// many that the room falls apart.
+// TestNobodyWhoIsThereVanishes breaks links all the time, so that everybody is said to be dead again and again, but
+// never so many that the room falls apart.
 func TestNobodyWhoIsThereVanishes(t *testing.T) {
 	longest, times := time.Duration(0), 0
 	for seed := range uint64(usualSchedules / 10) {
@@ -253,8 +254,8 @@ func TestNobodyWhoIsThereVanishes(t *testing.T) {
 	}
 }
 
-// vanishes is for how long somebody may be shown as gone whose links break so often that its contradiction gets lost: until
-// neighbours compare, which they do within seconds of a break.
+// vanishes is for how long somebody may be shown as gone whose links break so often that its contradiction gets lost:
+// until neighbours compare, which they do within seconds of a break.
 const vanishes = 10 * time.Second
 
 // TestTheSameSeedGivesTheSameRun is what makes a failure repeatable.

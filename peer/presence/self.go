@@ -40,8 +40,8 @@ func (m *Machine) contradict() {
 	m.speak(m.refuted.ready(m.now, contradicts))
 }
 
-// say makes a new record and tells every neighbour, on the tree or not, so that they all can say what this peer's last word
-// was when the link to it breaks.
+// say makes a new record and tells every neighbour, on the tree or not, so that they all can say what this peer's last
+// word was when the link to it breaks.
 func (m *Machine) say(out *Output) {
 	if !m.member {
 		return
@@ -80,7 +80,8 @@ func (m *Machine) tellMyself(n *neighbour, at time.Duration) {
 	m.queue(n, m.self, tellRecord, at)
 }
 
-// following is the next record of this peer. It is signed if it says anything else than the last one, or the chain of that is used up.
+// following is the next record of this peer. It is signed if it says anything else than the last one, or the chain of
+// that is used up.
 func (m *Machine) following(changed bool) *record {
 	period := m.period()
 	switch {
@@ -89,7 +90,8 @@ func (m *Machine) following(changed bool) *record {
 	case changed:
 		return m.sign(version{Run: m.run, Seq: m.said.Seq + 1}, period, false)
 	}
-	// A period that is half or twice as long as it might be does: another would be a signature that all members have to check.
+	// A period that is half or twice as long as it might be does: another would be a signature that all members have to
+	// check.
 	if p := m.said.period; m.run == m.said.Run && p <= 2*period && period <= 2*p {
 		if r, ok := m.said.next(m.cfg.Key, m.cfg.Room); ok {
 			return r
@@ -122,8 +124,8 @@ func (m *Machine) put(r *record) {
 	e.first, e.heard = m.stamp(), m.stamp()
 }
 
-// period is how long this peer may be silent, in seconds: the more members, the longer, so that the room's refreshes stay
-// at a constant rate. At first the neighbours know better how many there are.
+// period is how long this peer may be silent, in seconds: the more members, the longer, so that the room's refreshes
+// stay at a constant rate. At first the neighbours know better how many there are.
 func (m *Machine) period() uint16 {
 	n := m.table.members
 	if m.now < origin+m.timing.Refresh {
@@ -181,8 +183,8 @@ func (m *Machine) heardSelf(n *neighbour, r *record, out *Output) {
 	}
 }
 
-// forgive forgets those who died by this peer's word alone, which it could tell nobody: now that it is linked again, the
-// others say whether they are there.
+// forgive forgets those who died by this peer's word alone, which it could tell nobody: now that it is linked again,
+// the others say whether they are there.
 func (m *Machine) forgive() {
 	for id, d := range m.downs {
 		if e := m.table.find(id); d.by == m.self && e != nil && e.state == died {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Shared lets the Machines of one process verify each signature once and keep each record once, as a simulation of thousands of
-// members needs: each of them knows all the others. It changes nothing of what they do. It belongs to the goroutine that steps them.
+// Shared lets the Machines of one process verify each signature once and keep each record once, as a simulation of
+// thousands of members needs: each of them knows all the others. It changes nothing of what they do. It belongs to the
+// goroutine that steps them.
 type Shared struct {
 	proven  map[[ed25519.SignatureSize]byte][sha256.Size]byte // who said what, by its signature
 	records map[saying]*record
@@ -64,9 +65,9 @@ func (s *Shared) keep(r *record) *record {
 	return &one
 }
 
-// Acquaint lets machines that share s, and have neighbours, but were told no Self yet, know each other from now on, as if all had been members
-// of one room for long. What each says of itself is selfs, in the order of machines; chance tells how long ago. It saves a simulation n²
-// introductions. A Tick for each must follow.
+// Acquaint lets machines that share s, and have neighbours, but were told no Self yet, know each other from now on, as
+// if all had been members of one room for long. What each says of itself is selfs, in the order of machines; chance
+// tells how long ago. It saves a simulation n² introductions. A Tick for each must follow.
 func (s *Shared) Acquaint(now time.Time, machines []*Machine, selfs []Self, chance *rand.Rand) {
 	if len(machines) == 0 {
 		return

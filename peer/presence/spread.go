@@ -7,8 +7,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is how news travels: to the neighbours on the tree, several in a message, at a bounded rate. What waits for a
-// neighbour is the names of members, each once; what is said of them is looked up when it goes.
+// This file is how news travels: to the neighbours on the tree, several in a message, at a bounded rate. What waits for
+// a neighbour is the names of members, each once; what is said of them is looked up when it goes.
 
 // What is to be told of a member, and where that waits.
 const (
@@ -68,10 +68,10 @@ type spreading struct {
 	arrival bool          // it is of a member that nobody here knew
 }
 
-// relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from; the others are offered
-// it. What the root says goes to all, and a report of a death to its subject, too. What came in answer to a question is told only to
-// those who may not know it: not to those who knew of many more than this peer. While a large room fills, those who arrive travel together,
-// and are offered late.
+// relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from; the others
+// are offered it. What the root says goes to all, and a report of a death to its subject, too. What came in answer to a
+// question is told only to those who may not know it: not to those who knew of many more than this peer. While a large
+// room fills, those who arrive travel together, and are offered late.
 func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreading) {
 	all := m.treeless() || what&(tellRecord|tellBeat) != 0 && id == m.root
 	for _, n := range m.neighbours {
@@ -96,11 +96,12 @@ func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreadi
 }
 
 const (
-	// lazyPart is the part of its period that a refresh may wait at each member on its way: half of that on average, because
-	// something else goes before.
+	// lazyPart is the part of its period that a refresh may wait at each member on its way: half of that on average,
+	// because something else goes before.
 	lazyPart = 20
-	// stalePart is the part of its period after which it waits no longer than news, as where the tree is deeper than usual. Since it is asked
-	// for by name a half after the next was due, nobody is where nothing is lost, however deep the tree.
+	// stalePart is the part of its period after which it waits no longer than news, as where the tree is deeper than
+	// usual. Since it is asked for by name a half after the next was due, nobody is where nothing is lost, however deep
+	// the tree.
 	stalePart = 3. / 8
 )
 
@@ -133,15 +134,15 @@ const slowOffer = 8
 // fewMembers is up to how many members news waits for no company.
 const fewMembers = 150
 
-// crowded is how long something waits for company in a room of this size: where many are, many come and go, and each of them would otherwise
-// be a packet on each link of the tree, and an offer on each of the others.
+// crowded is how long something waits for company in a room of this size: where many are, many come and go, and each of
+// them would otherwise be a packet on each link of the tree, and an offer on each of the others.
 func (m *Machine) crowded(d time.Duration) time.Duration {
 	const most = 4
 	return d * time.Duration(min(max(m.table.members, fewMembers), most*fewMembers)) / fewMembers
 }
 
-// together is how many messages a neighbour gets before those who arrive wait for each other: when many come, they come one after the other for
-// a while.
+// together is how many messages a neighbour gets before those who arrive wait for each other: when many come, they come
+// one after the other for a while.
 func (m *Machine) together() limit {
 	return limit{rate: 1 / m.crowded(m.timing.Offer).Seconds(), burst: 8}
 }

@@ -38,8 +38,8 @@ type entry struct {
 
 func (e *entry) gone() bool { return e.state >= left }
 
-// lacking is what to tell of the subject to one who has version v of it: a beat only if that came of the same signature. If it did not,
-// because its subject signed twice from there, the beat does not fit, and is asked about.
+// lacking is what to tell of the subject to one who has version v of it: a beat only if that came of the same
+// signature. If it did not, because its subject signed twice from there, the beat does not fit, and is asked about.
 func (e *entry) lacking(v version) uint8 {
 	if e.rec.same(v) && v.Beat >= e.rec.base {
 		return tellBeat
@@ -52,8 +52,8 @@ func keyOf(id wire.PeerID) uint64 { return binary.BigEndian.Uint64(id[:8]) }
 
 const buckets = 256
 
-// table is all entries, ordered by peer. The zero table is empty. A pointer to an entry is good until the next insert or
-// remove.
+// table is all entries, ordered by peer. The zero table is empty. A pointer to an entry is good until the next insert
+// or remove.
 type table struct {
 	buckets [buckets][]entry // by the first byte of the peer
 	size    int

@@ -34,8 +34,8 @@ func (m *Machine) wasted(n *neighbour, cost float64, out *Output) bool {
 	return false
 }
 
-// verify checks a signature, if the neighbour it came from may have it checked. A wrong one costs the neighbour the link,
-// because it should have checked before it passed it on.
+// verify checks a signature, if the neighbour it came from may have it checked. A wrong one costs the neighbour the
+// link, because it should have checked before it passed it on.
 func (m *Machine) verify(n *neighbour, signer wire.PeerID, text, sig []byte, out *Output) bool {
 	m.scratch = text[:0]
 	if !n.checks.take(m.now, sigsTaken, 1) || !m.sigs.take(m.now, sigsAll, 1) {
@@ -50,8 +50,8 @@ func (m *Machine) verify(n *neighbour, signer wire.PeerID, text, sig []byte, out
 	return false
 }
 
-// authentic checks what a record says of its subject, who said it, and that it said so as often as that. e is what is known of the subject,
-// or nil: what was signed by then is not checked again.
+// authentic checks what a record says of its subject, who said it, and that it said so as often as that. e is what is
+// known of the subject, or nil: what was signed by then is not checked again.
 func (m *Machine) authentic(n *neighbour, e *entry, r *record, out *Output) bool {
 	if e != nil && r.Beat > e.rec.Beat && e.rec.signed(r) {
 		if !m.hashes(n, r.Beat-e.rec.Beat, e, out) {
@@ -121,8 +121,8 @@ func (r *records) buries(rec *record) bool {
 	return slices.ContainsFunc(r.downs, func(d down) bool { return d.peer == rec.peer && d.compare(rec.version) >= 0 })
 }
 
-// repeated takes a record that is known already. Ages are not signed: the youngest counts, so that one who exaggerates makes
-// nobody expire, but none is younger than the first copy, so that one who plays them down keeps nobody for ever.
+// repeated takes a record that is known already. Ages are not signed: the youngest counts, so that one who exaggerates
+// makes nobody expire, but none is younger than the first copy, so that one who plays them down keeps nobody for ever.
 func (m *Machine) repeated(n *neighbour, e *entry, msg *records, age uint32, direct bool, out *Output) {
 	if m.wasted(n, 1, out) && e.state == died && !msg.buries(e.rec) { // else the two would tell each other without end
 		m.queue(n, e.rec.peer, tellDown, m.now)
@@ -201,8 +201,8 @@ func (m *Machine) tellChange(there bool, was, is Member, out *Output) {
 	}
 }
 
-// lose tells that a member is gone, who was was, and remembers it for a while. No entry is to be used after that: another may have been
-// forgotten for it.
+// lose tells that a member is gone, who was was, and remembers it for a while. No entry is to be used after that:
+// another may have been forgotten for it.
 func (m *Machine) lose(e *entry, was Member, s state, cause Cause, out *Output) {
 	m.table.set(e, s)
 	out.Changes = append(out.Changes, Changed{What: Left, Cause: cause, Member: was, Was: was})

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// On a tree that is deeper than any should be, refreshes wait for company at each member, and nobody is asked for by name all the same.
+// On a tree that is deeper than any should be, refreshes wait for company at each member, and nobody is asked for by
+// name all the same.
 func TestRefreshesAreNeverOverdueInTheCalm(t *testing.T) {
 	w := newWorld(t, 1)
 	crowdOf(w, 40)

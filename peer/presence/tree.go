@@ -8,17 +8,18 @@ import (
 	"peerchat/peer/wire"
 )
 
-// This file is the tree that news takes. It is that of the paths which the records of one member, the root, take when they are told
-// to everybody by everybody (reverse path forwarding: Dalal and Metcalfe 1978): where one came from first is the parent, which is
-// asked to tell news (branch), and told it in turn. The root is the first of the members, so that all agree on it, and says something every
-// half a minute, so that the tree is as good as new by then. Who has lost its parent asks two others until then.
+// This file is the tree that news takes. It is that of the paths which the records of one member, the root, take when
+// they are told to everybody by everybody (reverse path forwarding: Dalal and Metcalfe 1978): where one came from first
+// is the parent, which is asked to tell news (branch), and told it in turn. The root is the first of the members, so
+// that all agree on it, and says something every half a minute, so that the tree is as good as new by then. Who has
+// lost its parent asks two others until then.
 //
-// A tree is only as good as those on it. So who is not told news along it is offered what is urgent a little later (have). If offers
-// of a neighbour help again and again, the link with it is taken to the tree for a while.
+// A tree is only as good as those on it. So who is not told news along it is offered what is urgent a little later
+// (have). If offers of a neighbour help again and again, the link with it is taken to the tree for a while.
 
 const (
-	// overlap is how long the old parent stays on the tree when there is a new one, and overlaps for how many waits of a refresh besides: it
-	// may have gone by on the new way already, and be on the old one still.
+	// overlap is how long the old parent stays on the tree when there is a new one, and overlaps for how many waits of
+	// a refresh besides: it may have gone by on the new way already, and be on the old one still.
 	overlap  = 2 * time.Second
 	overlaps = 3
 	// grafted is how long a link stays on the tree that brought what the tree did not, again and again.
@@ -75,8 +76,8 @@ func (m *Machine) adopt(n *neighbour) {
 	m.parent, m.leaf = n, false
 }
 
-// graft takes the place of a leaf on the tree, until the root says something. Whose parent is gone and who is the parent of others
-// cannot: the new one may be among those below it.
+// graft takes the place of a leaf on the tree, until the root says something. Whose parent is gone and who is the
+// parent of others cannot: the new one may be among those below it.
 func (m *Machine) graft() {
 	if m.parent != nil || m.root == m.self || len(m.neighbours) == 0 ||
 		slices.ContainsFunc(m.neighbours, func(n *neighbour) bool { return n.pushes == parent }) {
@@ -85,8 +86,8 @@ func (m *Machine) graft() {
 	m.parent, m.leaf = m.neighbours[m.rand.IntN(len(m.neighbours))], true
 }
 
-// standIns are how many neighbours take the place of the parent of who has lost it and is one itself, until the root says something. One might
-// be among those below it, which are few for nearly all members.
+// standIns are how many neighbours take the place of the parent of who has lost it and is one itself, until the root
+// says something. One might be among those below it, which are few for nearly all members.
 const standIns = 2
 
 // standIn chooses them.
@@ -154,7 +155,8 @@ func (m *Machine) treeless() bool {
 	return !slices.ContainsFunc(m.neighbours, func(n *neighbour) bool { return n.onTree() })
 }
 
-// offer has a neighbour that is not on the tree told later that there is news of a member. What waits already goes with it.
+// offer has a neighbour that is not on the tree told later that there is news of a member. What waits already goes with
+// it.
 func (m *Machine) offer(n *neighbour, id wire.PeerID, after time.Duration) {
 	if n.queued[id]&(inOffers|inLive) != 0 || n.offers.len() >= maxWaiting {
 		return

@@ -59,8 +59,8 @@ func TestATreeSpansTheRoom(t *testing.T) {
 	}
 }
 
-// Whoever sits on the tree, the root, or half of all its inner places, and passes nothing on but what the root says: the others
-// learn all the same what happens, and soon.
+// Whoever sits on the tree, the root, or half of all its inner places, and passes nothing on but what the root says:
+// the others learn all the same what happens, and soon.
 func TestTheTreeIsFullOfLiars(t *testing.T) {
 	for seed := range uint64(3) {
 		w := grown(t, seed, 60)
@@ -117,7 +117,8 @@ func TestTheRootDies(t *testing.T) {
 	}
 }
 
-// A neighbour that comes and goes on the tree all the time loses its link; what it offers and does not have is asked for once.
+// A neighbour that comes and goes on the tree all the time loses its link; what it offers and does not have is asked
+// for once.
 func TestTreeLimits(t *testing.T) {
 	l := alone(t, 2, 3)
 	for i := range 100 {

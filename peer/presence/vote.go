@@ -5,20 +5,23 @@ import (
 	"time"
 )
 
-// This file is how neighbours agree on who is gone of whom nobody can report that, because all died who had a link to it. Silence means
-// little to one who was not there when the others were called: a newcomer that hears late of many deaths would wait for answers that were
-// given before it came, and take the living for dead. So nobody goes by its own ears alone. Neighbours are asked, and whom more of them say to be
-// gone than to be here is gone. An honest one says so only of whom it let go itself, or did not hear answer the roll; and says that somebody is
-// here only if it heard that itself.
+// This file is how neighbours agree on who is gone of whom nobody can report that, because all died who had a link to
+// it. Silence means little to one who was not there when the others were called: a newcomer that hears late of many
+// deaths would wait for answers that were given before it came, and take the living for dead. So nobody goes by its own
+// ears alone. Neighbours are asked, and whom more of them say to be gone than to be here is gone. An honest one says so
+// only of whom it let go itself, or did not hear answer the roll; and says that somebody is here only if it heard that
+// itself.
 
 const (
-	// voteWait is how long those whom a neighbour says to be gone wait for others to be asked about with them, and voteMost how many of
-	// them are asked about at once: 64 KiB to each neighbour.
+	// voteWait is how long those whom a neighbour says to be gone wait for others to be asked about with them, and
+	// voteMost how many of them are asked about at once: 64 KiB to each neighbour.
 	voteWait = time.Second
 	voteMost = 2 << 10
-	// fresh is how old the first word of a member may be to have been said while this peer was there, in tenths of a second.
+	// fresh is how old the first word of a member may be to have been said while this peer was there, in tenths of a
+	// second.
 	fresh = 50
-	// votesKept is how many votes wait for a neighbour that is busy, of each kind. What is beyond it asks for again when it compares.
+	// votesKept is how many votes wait for a neighbour that is busy, of each kind. What is beyond it asks for again
+	// when it compares.
 	votesKept = 4 << 10
 	// voteMemory is how long after a roll call neighbours are told who did not answer it.
 	voteMemory = time.Minute
@@ -86,7 +89,8 @@ func (m *Machine) queueVotes(n *neighbour, here bool, items *[]offered) {
 	*items = nil
 }
 
-// onVote takes a neighbour's word on members. What the others say of those who are gone for it is found out, unless the roll is called.
+// onVote takes a neighbour's word on members. What the others say of those who are gone for it is found out, unless the
+// roll is called.
 func (m *Machine) onVote(n *neighbour, v *vote) {
 	if !n.voted.take(m.now, votesTaken, float64(len(v.items))) {
 		m.stats.Refused++
@@ -188,8 +192,8 @@ func (m *Machine) canvass(of func(*entry) bool, out *Output) {
 	}
 }
 
-// settle lets those go who are gone by the votes of the neighbours, once all had the time to answer. Votes on those whom nobody was asked about yet
-// wait for a turn, but during a roll call, when all are asked about in the end.
+// settle lets those go who are gone by the votes of the neighbours, once all had the time to answer. Votes on those
+// whom nobody was asked about yet wait for a turn, but during a roll call, when all are asked about in the end.
 func (m *Machine) settle(out *Output) {
 	r := &m.roll
 	answered := make(map[uint64]bool)

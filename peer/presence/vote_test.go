@@ -151,8 +151,8 @@ func TestTheDeathOfAMemberIsToldOnce(t *testing.T) {
 	}
 }
 
-// Nobody is gone by the votes of a neighbour before the others were asked, however many it votes on at once, and whenever. What was not asked
-// about in one turn is in the next.
+// Nobody is gone by the votes of a neighbour before the others were asked, however many it votes on at once, and
+// whenever. What was not asked about in one turn is in the next.
 func TestNobodyIsGoneBeforeAllWereAsked(t *testing.T) {
 	l := alone(t, 2, 3)
 	for i := range voteMost + 1000 {
@@ -203,7 +203,8 @@ func TestNobodyIsGoneBeforeAllWereAsked(t *testing.T) {
 	}
 }
 
-// The votes of a roll that is called off are worth nothing later: who was there may have been taken for silent by those in the other part.
+// The votes of a roll that is called off are worth nothing later: who was there may have been taken for silent by those
+// in the other part.
 func TestVotesOfARollThatIsCalledOffAreForgotten(t *testing.T) {
 	l := alone(t, 2, 3)
 	var there []record

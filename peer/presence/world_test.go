@@ -421,8 +421,8 @@ func (n *node) wrong(group []*node) string {
 	return ""
 }
 
-// mesh gives everybody who runs about degree links to others of its group, and links everybody of a group with each other
-// in some way. allowed says who may be linked; nil: all.
+// mesh gives everybody who runs about degree links to others of its group, and links everybody of a group with each
+// other in some way. allowed says who may be linked; nil: all.
 func (w *world) mesh(degree int, allowed func(a, b *node) bool) {
 	alive := slices.DeleteFunc(slices.Clone(w.nodes), func(n *node) bool { return !n.alive })
 	ok := func(a, b *node) bool {

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// writeFile puts data in place of path in one step that a crash cannot tear: a temporary file beside it (mode 0600), synced,
-// renamed, and the directory synced.
+// writeFile puts data in place of path in one step that a crash cannot tear: a temporary file beside it (mode 0600),
+// synced, renamed, and the directory synced.
 func writeFile(path string, data []byte) (err error) {
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
 	if err != nil {

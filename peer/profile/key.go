@@ -66,8 +66,8 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 }
 
 // ParseKey reads a key file: one PEM block "PRIVATE KEY" that holds an Ed25519 key as PKCS #8 (RFC 5958, 8410), and
-// nothing else. Its header "Public-Key" repeats the public half in hexadecimal, so that a flipped bit is a damaged key and not
-// another identity. What it accepts is encoded again to the same bytes.
+// nothing else. Its header "Public-Key" repeats the public half in hexadecimal, so that a flipped bit is a damaged key
+// and not another identity. What it accepts is encoded again to the same bytes.
 func ParseKey(data []byte) (ed25519.PrivateKey, error) {
 	if len(data) > maxKeyFile {
 		return nil, fmt.Errorf("longer than %d bytes", maxKeyFile)

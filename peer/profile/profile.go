@@ -2,9 +2,9 @@
 // election's term, and where history and log are kept.
 //
 // A Profile is owned by one process, which holds its lock file from Open to Close, and its methods are called by one
-// goroutine at a time, but for KnownTrackers, which reads an atomically replaced file and may be called by any, and SaveTerm, which one
-// goroutine calls while others call the rest. The package imports
-// nothing of ours; it must never import peer, tui or configs.
+// goroutine at a time, but for KnownTrackers, which reads an atomically replaced file and may be called by any, and
+// SaveTerm, which one goroutine calls while others call the rest. The package imports nothing of ours; it must never
+// import peer, tui or configs.
 package profile
 
 import (

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Term is the highest term of the tracker's election that this profile has seen; 0 if none is kept. A file that does not hold a
-// number is a DamagedError: it can be done without, because the other peers know the term.
+// Term is the highest term of the tracker's election that this profile has seen; 0 if none is kept. A file that does
+// not hold a number is a DamagedError: it can be done without, because the other peers know the term.
 func (p *Profile) Term() (uint64, error) {
 	f, err := os.Open(p.path(termFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,8 +32,9 @@ func (p *Profile) Term() (uint64, error) {
 	return term, nil
 }
 
-// SaveTerm keeps a term. It is written by way of a second file, so a process that ends meanwhile leaves the old or the new one.
-// Nothing is forced to the disk: an election waits for this, and what a power failure loses is learned again from the others.
+// SaveTerm keeps a term. It is written by way of a second file, so a process that ends meanwhile leaves the old or the
+// new one. Nothing is forced to the disk: an election waits for this, and what a power failure loses is learned again
+// from the others.
 func (p *Profile) SaveTerm(term uint64) error {
 	fail := func(err error) error { return fmt.Errorf("keep the election's term: %w", err) }
 	next := p.path(termFile) + ".new"

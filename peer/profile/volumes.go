@@ -32,8 +32,8 @@ type volumeList struct {
 	Volumes []Volume `json:"volumes"`
 }
 
-// Volumes reads the volumes that are kept, the latest first. Without a file there are none. A file that holds something else is
-// a DamagedError: it can be done without.
+// Volumes reads the volumes that are kept, the latest first. Without a file there are none. A file that holds something
+// else is a DamagedError: it can be done without.
 func (p *Profile) Volumes() ([]Volume, error) {
 	f, err := os.Open(p.path(volumesFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,8 +93,8 @@ func (v Volume) check() error {
 	return nil
 }
 
-// SaveVolume keeps a volume at the head of the others; one of 0 dB that is not muted is forgotten. The list keeps the latest
-// MaxVolumes. A damaged file is begun anew.
+// SaveVolume keeps a volume at the head of the others; one of 0 dB that is not muted is forgotten. The list keeps the
+// latest MaxVolumes. A damaged file is begun anew.
 func (p *Profile) SaveVolume(v Volume) error {
 	if err := v.check(); err != nil {
 		return fmt.Errorf("keep a volume: %w", err)

@@ -337,8 +337,8 @@ func (w *World) drained(e *event) {
 	w.step(int(e.to), LinkBusy{Peer: w.nodes[e.from].id, Busy: e.life != 0})
 }
 
-// Partition parts the network: peers of different groups cannot reach each other from now on. The links between them are lost, which is
-// seen after Network.Detect.
+// Partition parts the network: peers of different groups cannot reach each other from now on. The links between them
+// are lost, which is seen after Network.Detect.
 func (w *World) Partition(group func(i int) int) {
 	w.split = true
 	for i := range w.nodes {
@@ -356,7 +356,8 @@ func (w *World) Partition(group func(i int) int) {
 	}
 }
 
-// Cut breaks the link between i and j, as when a box between them forgets it. Both see it after Network.Detect, and may make another.
+// Cut breaks the link between i and j, as when a box between them forgets it. Both see it after Network.Detect, and may
+// make another.
 func (w *World) Cut(i, j int) {
 	if l, _ := w.find(int32(i), int32(j)); l != nil && l.usable() {
 		w.mix(uint64(l.a)<<32|uint64(l.b), 5)

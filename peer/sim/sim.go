@@ -1,12 +1,12 @@
-// Package sim runs thousands of peers in simulated time: a seeded world of participants, the links between them, and what
-// goes wrong with both.
+// Package sim runs thousands of peers in simulated time: a seeded world of participants, the links between them, and
+// what goes wrong with both.
 //
-// The parts: sim.go is what a participant is and says, world.go the peers and their lives, network.go the links, delays, losses and
-// partitions, heap.go the order of events.
+// The parts: sim.go is what a participant is and says, world.go the peers and their lives, network.go the links,
+// delays, losses and partitions, heap.go the order of events.
 //
-// A World is one goroutine's and deterministic: the same seed and the same calls give the same events to the last bit, and Hash
-// is the proof. It knows nothing of what the participants say to each other, must never import anything of ours but
-// peer/wire, and reads no clock.
+// A World is one goroutine's and deterministic: the same seed and the same calls give the same events to the last bit,
+// and Hash is the proof. It knows nothing of what the participants say to each other, must never import anything of
+// ours but peer/wire, and reads no clock.
 package sim
 
 import (
@@ -18,10 +18,11 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Participant is one life of one peer. It is a function of its inputs and the time, as our machines are; what it draws by chance
-// comes from a source that the caller seeds, from World.Seed.
+// Participant is one life of one peer. It is a function of its inputs and the time, as our machines are; what it draws
+// by chance comes from a source that the caller seeds, from World.Seed.
 type Participant interface {
-	// Step takes one input and appends to out what is to be done. out is emptied before each Step and belongs to the world.
+	// Step takes one input and appends to out what is to be done. out is emptied before each Step and belongs to the
+	// world.
 	Step(now time.Time, in Input, out *Output)
 }
 
@@ -31,8 +32,8 @@ type Message interface {
 	Size() int
 }
 
-// Input is one thing that happens to a participant. It is one of the types below. What its user does to it, such as to say a
-// line, is no Input: see World.Do.
+// Input is one thing that happens to a participant. It is one of the types below. What its user does to it, such as to
+// say a line, is no Input: see World.Do.
 type Input interface{ input() }
 
 type (
@@ -40,8 +41,8 @@ type (
 	Start struct{}
 	// Tick comes at Output.Wake.
 	Tick struct{}
-	// LinkUp tells of a new link, LinkDown that it is gone, whoever ended it, the participant itself included. Closed says that one of the
-	// two did, or that a newer link took its place; else it broke.
+	// LinkUp tells of a new link, LinkDown that it is gone, whoever ended it, the participant itself included. Closed
+	// says that one of the two did, or that a newer link took its place; else it broke.
 	LinkUp   struct{ Peer wire.PeerID }
 	LinkDown struct {
 		Peer   wire.PeerID
@@ -69,8 +70,8 @@ func (LinkFailed) input() {}
 func (LinkBusy) input()   {}
 func (Receive) input()    {}
 
-// Output is what a participant wants done, in this order: messages, then new links, then links to end. So what is sent to a peer and
-// then closed arrives before the end.
+// Output is what a participant wants done, in this order: messages, then new links, then links to end. So what is sent
+// to a peer and then closed arrives before the end.
 type Output struct {
 	Sends []Send
 	// Connect asks for links: LinkUp or LinkFailed follows for each, unless there is one already.
@@ -85,7 +86,8 @@ func (o *Output) Reset() {
 	*o = Output{Sends: o.Sends[:0], Connect: o.Connect[:0], Close: o.Close[:0]}
 }
 
-// Send is a message for a linked peer; to others it is lost. Fast asks for the channel that neither repairs losses nor keeps the order.
+// Send is a message for a linked peer; to others it is lost. Fast asks for the channel that neither repairs losses nor
+// keeps the order.
 type Send struct {
 	To      wire.PeerID
 	Message Message
@@ -103,10 +105,11 @@ type Config struct {
 
 // Network is how the links behave. The zero value is instant and perfect.
 type Network struct {
-	// A message takes Delay, plus up to Spread that is drawn for each two peers once, plus up to Jitter that is drawn for each message.
+	// A message takes Delay, plus up to Spread that is drawn for each two peers once, plus up to Jitter that is drawn
+	// for each message.
 	Delay, Spread, Jitter time.Duration
-	// Loss is the part of packets that are lost. A message on the reliable channel then comes Retransmit later, and holds up
-	// those behind it; on the fast channel it never comes.
+	// Loss is the part of packets that are lost. A message on the reliable channel then comes Retransmit later, and
+	// holds up those behind it; on the fast channel it never comes.
 	Loss       float64
 	Retransmit time.Duration
 	// Duplicate is the part of the fast messages that come twice, Reorder what is added to their delay at most.
@@ -120,8 +123,8 @@ type Network struct {
 	RoundTrips int
 	// Fail is how long it takes to find that a peer cannot be linked; 0: one round trip.
 	Fail time.Duration
-	// Detect is how long it takes to see that a linked peer died or cannot be reached any more. 0 is the end of a socket, which is
-	// told by a packet.
+	// Detect is how long it takes to see that a linked peer died or cannot be reached any more. 0 is the end of a
+	// socket, which is told by a packet.
 	Detect time.Duration
 }
 

@@ -53,7 +53,8 @@ func New(cfg Config) *World {
 		index: map[wire.PeerID]int32{}, hash: cfg.Seed}
 }
 
-// Add makes room for a peer, which lives once Start is called, and returns its number: they count from 0. It panics if id is taken.
+// Add makes room for a peer, which lives once Start is called, and returns its number: they count from 0. It panics if
+// id is taken.
 func (w *World) Add(id wire.PeerID) int {
 	if _, ok := w.index[id]; ok {
 		panic(fmt.Sprintf("sim: peer %s is there already", id.Tag()))
@@ -77,7 +78,8 @@ func (w *World) Start(i int, p Participant) {
 	w.step(i, Start{})
 }
 
-// Kill ends the life of peer i at once, without a word. Those linked to it see it after Network.Detect. The dead stay dead if they are killed.
+// Kill ends the life of peer i at once, without a word. Those linked to it see it after Network.Detect. The dead stay
+// dead if they are killed.
 func (w *World) Kill(i int) {
 	n := &w.nodes[i]
 	if !n.alive {
@@ -180,8 +182,8 @@ func (n *node) turn(at int64) int64 {
 	return (at + n.every - 1) / n.every * n.every
 }
 
-// Starve lets peer i do something only so often from now on, as on a machine that has no time for it, and then all that it has to; 0: at once, as
-// ever. What it is told to do by Do it does at once.
+// Starve lets peer i do something only so often from now on, as on a machine that has no time for it, and then all that
+// it has to; 0: at once, as ever. What it is told to do by Do it does at once.
 func (w *World) Starve(i int, every time.Duration) { w.nodes[i].every = int64(every) }
 
 // Run lets the world go on for d.
@@ -193,7 +195,8 @@ func (w *World) Run(d time.Duration) {
 	w.now = end
 }
 
-// RunUntil lets the world go on until ok, which is asked after each event, but for at most d. It reports whether ok held.
+// RunUntil lets the world go on until ok, which is asked after each event, but for at most d. It reports whether ok
+// held.
 func (w *World) RunUntil(d time.Duration, ok func() bool) bool {
 	end := w.now + int64(d)
 	for !ok() {
@@ -250,8 +253,8 @@ func (w *World) After(d time.Duration, f func()) {
 	w.push(event{at: w.now + int64(d), kind: evCall, message: call(f)})
 }
 
-// Churn replaces rate of the living a second, from now on and for d: a random one dies, and another, which was dead before
-// it, starts with what born makes, which may be nil for nobody.
+// Churn replaces rate of the living a second, from now on and for d: a random one dies, and another, which was dead
+// before it, starts with what born makes, which may be nil for nobody.
 func (w *World) Churn(rate float64, d time.Duration, born func(i int) Participant) {
 	end := w.now + int64(d)
 	var again func()
@@ -312,7 +315,8 @@ func (w *World) Participant(i int) Participant { return w.nodes[i].p }
 func (w *World) Rand() *rand.Rand { return w.rand }
 func (w *World) Seed() uint64     { return w.rand.Uint64() }
 
-// Hash is a digest of everything that has happened: who got what from whom, and when. Steps is how many inputs were taken.
+// Hash is a digest of everything that has happened: who got what from whom, and when. Steps is how many inputs were
+// taken.
 func (w *World) Hash() uint64  { return w.hash }
 func (w *World) Steps() uint64 { return w.steps }
 

@@ -37,7 +37,8 @@ func (e *Event) EncodedSize() int {
 	return EventOverhead + len(e.Room) + len(e.Name) + len(e.Body) + 32*len(e.Proof.Path)
 }
 
-// AppendFrame appends the encoding of f to dst. It refuses what DecodeFrame would refuse; dst is then returned as it was.
+// AppendFrame appends the encoding of f to dst. It refuses what DecodeFrame would refuse; dst is then returned as it
+// was.
 func AppendFrame(dst []byte, f Frame) ([]byte, error) {
 	start := len(dst)
 	b, err := appendFrame(dst, f)
@@ -395,7 +396,8 @@ func checkName(s string) error {
 	return err
 }
 
-// CheckBody tells whether body fits kind: nil, or what is wrong with it. A kind that is not known may have any body up to MaxText.
+// CheckBody tells whether body fits kind: nil, or what is wrong with it. A kind that is not known may have any body up
+// to MaxText.
 func CheckBody(kind Kind, body []byte) error {
 	limit := MaxText
 	if kind == KindTopic {

@@ -16,9 +16,10 @@ const (
 	KindTopic  Kind = 3 // Body is the room's new topic, UTF-8, may be empty
 )
 
-// Event is one signed item of a room's log. Seq counts per author and room from 1 without gaps, but for those between two runs (see LogID); ID is a
-// UUIDv7; Lamport is greater than that of every event of the room that the author had seen. Events are shown in
-// the order of (Lamport, Author, Seq). Two different events with the same (Room, Author, Seq) are an equivocation.
+// Event is one signed item of a room's log. Seq counts per author and room from 1 without gaps, but for those between
+// two runs (see LogID); ID is a UUIDv7; Lamport is greater than that of every event of the room that the author had
+// seen. Events are shown in the order of (Lamport, Author, Seq). Two different events with the same (Room, Author, Seq)
+// are an equivocation.
 type Event struct {
 	Room    Room
 	Author  PeerID

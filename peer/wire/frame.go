@@ -21,8 +21,8 @@ type Hello struct {
 // Presence is what a peer says of itself: sent in Hello, at each change, and again about every half minute. It is never
 // stored.
 type Presence struct {
-	// Seq counts the changes of this process. A link may move from one session to another, and what was under way on the old
-	// one then comes late: a Presence with a lower Seq than the last from the same process is ignored.
+	// Seq counts the changes of this process. A link may move from one session to another, and what was under way on
+	// the old one then comes late: a Presence with a lower Seq than the last from the same process is ignored.
 	Seq   uint64
 	Name  string
 	Rooms []Room
@@ -46,16 +46,16 @@ type Events struct {
 // MaxHops bounds how far a live event is relayed.
 const MaxHops = 64
 
-// Head says how far a log goes, the one that Seq belongs to: every event of Author after Base, up to and including Seq, is held. Base is the
-// log's Start if that is all; it grows when old events are pruned, or were never fetched.
+// Head says how far a log goes, the one that Seq belongs to: every event of Author after Base, up to and including Seq,
+// is held. Base is the log's Start if that is all; it grows when old events are pruned, or were never fetched.
 type Head struct {
 	Author PeerID
 	Base   uint64
 	Seq    uint64
 }
 
-// Digest is the state of one room at the sender: the heads of its logs in ascending order of these, one of each. A digest
-// of more than MaxHeads goes in several frames; one with fewer than MaxHeads is the last.
+// Digest is the state of one room at the sender: the heads of its logs in ascending order of these, one of each. A
+// digest of more than MaxHeads goes in several frames; one with fewer than MaxHeads is the last.
 type Digest struct {
 	Room  Room
 	Heads []Head
@@ -67,7 +67,8 @@ type Digest struct {
 type Have struct {
 	Room  Room
 	Heads []Head
-	// Ways says how the last event of each head came to the sender, in the order of Heads. It is empty where that is not told.
+	// Ways says how the last event of each head came to the sender, in the order of Heads. It is empty where that is
+	// not told.
 	Ways []Way
 }
 
@@ -96,7 +97,8 @@ type Bye struct {
 	Reason  string // for people, at most 128 bytes
 }
 
-// Election carries a message of the election; package election knows its layout. It goes over the reliable channel only.
+// Election carries a message of the election; package election knows its layout. It goes over the reliable channel
+// only.
 type Election struct{ Data []byte }
 
 // Signal carries half of a negotiation through the mesh, from neighbour to neighbour. Data is what would go through the
@@ -107,8 +109,8 @@ type Signal struct {
 	Data     []byte
 }
 
-// Overlay carries a message of a room's overlay; package overlay knows its layout. It goes over the reliable channel only, as do
-// the next two.
+// Overlay carries a message of a room's overlay; package overlay knows its layout. It goes over the reliable channel
+// only, as do the next two.
 type Overlay struct {
 	Room Room
 	Data []byte
@@ -120,7 +122,8 @@ type Members struct {
 	Data []byte
 }
 
-// Holders tells who holds how much of an author's log, on the way to the author: up to MaxHolders peers in ascending order.
+// Holders tells who holds how much of an author's log, on the way to the author: up to MaxHolders peers in ascending
+// order.
 type Holders struct {
 	Room    Room
 	Author  PeerID
@@ -140,8 +143,8 @@ type Prune struct {
 	Authors []PeerID
 }
 
-// Graft is a Want, and asks to be sent the live events of its authors from now on: the link joins their broadcast trees.
-// Ranges may begin after the last event there is.
+// Graft is a Want, and asks to be sent the live events of its authors from now on: the link joins their broadcast
+// trees. Ranges may begin after the last event there is.
 type Graft struct {
 	Room   Room
 	Ranges []Range

@@ -175,8 +175,8 @@ type Verifier struct {
 	next int
 }
 
-// Verify returns nil if the author signed the event, else ErrForged. For a given batch, every event has exactly one proof
-// that is accepted.
+// Verify returns nil if the author signed the event, else ErrForged. For a given batch, every event has exactly one
+// proof that is accepted.
 func (v *Verifier) Verify(e *Event) error {
 	p := &e.Proof
 	index, size := int(p.Index), int(p.Size)

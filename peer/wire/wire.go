@@ -1,13 +1,14 @@
 // Package wire is what peers say to each other: the names of things (PeerID, Room, Name), the signed
 // items of a room's log (Event), and the frames that travel over a link (Frame), with their encoding.
 //
-// It is pure: it owns no state, reads no clock, starts no goroutine. Of ours it imports peer/cbor alone, and must never import another.
+// It is pure: it owns no state, reads no clock, starts no goroutine. Of ours it imports peer/cbor alone, and must never
+// import another.
 //
 // # Layout
 //
 // A frame is one CBOR array (RFC 8949) in core deterministic encoding (section 4.2.1): shortest heads, definite
-// lengths, no tags, no floats, no maps. Every value has exactly one encoding: what decodes re-encodes to the same bytes,
-// and anything else is refused. A frame is at most MaxFrame bytes; its first item is its type:
+// lengths, no tags, no floats, no maps. Every value has exactly one encoding: what decodes re-encodes to the same
+// bytes, and anything else is refused. A frame is at most MaxFrame bytes; its first item is its type:
 //
 //	Hello    [1, version, peer, session, agent, seq, name, [room ...], voice]
 //	Presence [2, seq, name, [room ...], voice]
@@ -27,11 +28,11 @@
 //
 // A log is an author and a run, which is (seq - 1) >> RunBits; two heads of one log are refused.
 //
-// version, hops, base, seq, and the from and to of Want and Graft are unsigned integers; live, reply and leaving are booleans; voice
-// is [] or, while in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer, author, and the from and
-// to of Signal are byte strings of 32, session and id of 16; room, name, agent and reason are text in their canonical form. The name of an
-// event may be empty. message is a byte string of 1 to MaxElection bytes, whose layout is
-// that of package election. ways is empty, or a byte string of two bytes for each head: hops, age.
+// version, hops, base, seq, and the from and to of Want and Graft are unsigned integers; live, reply and leaving are
+// booleans; voice is [] or, while in voice, [room, muted, deaf] with one of the rooms before it and two booleans; peer,
+// author, and the from and to of Signal are byte strings of 32, session and id of 16; room, name, agent and reason are
+// text in their canonical form. The name of an event may be empty. message is a byte string of 1 to MaxElection bytes,
+// whose layout is that of package election. ways is empty, or a byte string of two bytes for each head: hops, age.
 //
 // An item of Events is a single event with its proof,
 //
@@ -42,9 +43,9 @@
 //	[room, author, seq, name, sig, [[id, lamport, time, kind, body] ...]]
 //
 // lamport is an unsigned integer, time the milliseconds since 1970 as an unsigned integer, kind 1 to 255, body a byte
-// string, path a byte string of 32 bytes for each sibling hash, sig a byte string of 64. The batch form carries no paths,
-// because the receiver can compute them; it must be used wherever all events of a batch follow each other in a frame.
-// It is what makes a flood cheap: 30 bytes an event beside its body, instead of 330.
+// string, path a byte string of 32 bytes for each sibling hash, sig a byte string of 64. The batch form carries no
+// paths, because the receiver can compute them; it must be used wherever all events of a batch follow each other in a
+// frame. It is what makes a flood cheap: 30 bytes an event beside its body, instead of 330.
 //
 // # Signature
 //
@@ -91,8 +92,8 @@ const (
 	MaxEvents = 512
 	MaxHeads  = 512
 	MaxRanges = 128
-	// MaxCounter is the highest sequence number, of events and presences, and Lamport clock: the greatest integer that a
-	// double, hence a browser, holds exactly.
+	// MaxCounter is the highest sequence number, of events and presences, and Lamport clock: the greatest integer that
+	// a double, hence a browser, holds exactly.
 	MaxCounter = 1<<53 - 1
 	// MaxTime is the latest time of an event, in milliseconds since 1970: the end of the year 9999.
 	MaxTime = 253402300799999

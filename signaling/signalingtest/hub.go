@@ -1,5 +1,5 @@
-// Package signalingtest is a tracker and its clients in memory, for tests of what uses package signaling; and a network of
-// several trackers, Net, for tests of elections.
+// Package signalingtest is a tracker and its clients in memory, for tests of what uses package signaling; and a network
+// of several trackers, Net, for tests of elections.
 //
 // A Hub runs the real signaling.Hub, so rooms, samples, refusals and lingering are the real ones, and every message
 // passes through its wire encoding. One goroutine owns all; the methods only post. It works inside a testing/synctest

@@ -24,10 +24,11 @@ const (
 )
 
 // Net is a network of trackers in memory: stand-alone ones, and the one that each peer may have. Each runs the real
-// signaling.Hub. Machines can be cut off from each other, and trackers killed or hung. One goroutine owns all; it works inside a
-// testing/synctest bubble.
+// signaling.Hub. Machines can be cut off from each other, and trackers killed or hung. One goroutine owns all; it works
+// inside a testing/synctest bubble.
 //
-// Its clients do what a signaling.Station does, but simply: where one of several addresses of a tracker answers, it is taken at once.
+// Its clients do what a signaling.Station does, but simply: where one of several addresses of a tracker answers, it is
+// taken at once.
 type Net struct {
 	*owner
 
@@ -83,8 +84,8 @@ func (n *Net) Start(host string) {
 	})
 }
 
-// Kill kills a stand-alone tracker, or a peer with its tracker: those who are connected to that see the connection close. A
-// peer that was killed tells no more events.
+// Kill kills a stand-alone tracker, or a peer with its tracker: those who are connected to that see the connection
+// close. A peer that was killed tells no more events.
 func (n *Net) Kill(host string) {
 	n.do(func(now time.Time) {
 		for _, c := range n.clients {
@@ -119,8 +120,8 @@ func (n *Net) Hang(host string, hung bool) {
 	})
 }
 
-// Cut puts machines, of stand-alone trackers or peers, on a side of their own: nothing passes between them and the others, whose
-// connections fall silent. Machines that were cut off with another call are on another side.
+// Cut puts machines, of stand-alone trackers or peers, on a side of their own: nothing passes between them and the
+// others, whose connections fall silent. Machines that were cut off with another call are on another side.
 func (n *Net) Cut(hosts ...string) {
 	n.do(func(time.Time) {
 		n.lastSeq++

@@ -148,7 +148,8 @@ func (c *NetClient) search() []string {
 	return urls
 }
 
-// find is the tracker at a URL, or where that one sends people, if it answers; silent says that nothing does, not even a refusal.
+// find is the tracker at a URL, or where that one sends people, if it answers; silent says that nothing does, not even
+// a refusal.
 func (c *NetClient) find(url string, want *signaling.Target) (t *netTracker, silent bool) {
 	for range 4 {
 		host := strings.TrimSuffix(strings.TrimPrefix(url, "ws://"), ":5000/ws")

@@ -20,8 +20,8 @@ func newOwner() *owner {
 	return &owner{wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
-// own does what is posted until end. After that, and whenever due asked for it, it calls due, which does what it is time for and returns
-// in how long it wants to be called again.
+// own does what is posted until end. After that, and whenever due asked for it, it calls due, which does what it is
+// time for and returns in how long it wants to be called again.
 func (o *owner) own(due func() time.Duration) {
 	defer close(o.done)
 	timer := time.NewTimer(due())

@@ -1,5 +1,5 @@
-// Package tuitest runs the screen without a terminal: it types, and reads what is shown. It owns the App that it starts,
-// and ends it with the test. Only tests import it.
+// Package tuitest runs the screen without a terminal: it types, and reads what is shown. It owns the App that it
+// starts, and ends it with the test. Only tests import it.
 package tuitest
 
 import (
@@ -87,7 +87,8 @@ func (s *screen) setMouse(on bool) {
 	s.mu.Unlock()
 }
 
-// Start runs an App on a screen of w by h cells until the test ends. Screen of cfg is replaced; OnAction gets what the Term has taken note of.
+// Start runs an App on a screen of w by h cells until the test ends. Screen of cfg is replaced; OnAction gets what the
+// Term has taken note of.
 func Start(t testing.TB, cfg tui.Config, w, h int) *Term {
 	t.Helper()
 	s := &screen{SimulationScreen: tcell.NewSimulationScreen("UTF-8"), width: w, height: h, shown: make(chan struct{}, 1)}

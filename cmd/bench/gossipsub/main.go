@@ -1,16 +1,17 @@
-// Command gossipsub is many nodes of go-libp2p-pubsub's GossipSub in one process, which cmd/bench compares peerchat with. It is a
-// module of its own, so that peerchat does not depend on what it is compared with.
+// Command gossipsub is many nodes of go-libp2p-pubsub's GossipSub in one process, which cmd/bench compares peerchat
+// with. It is a module of its own, so that peerchat does not depend on what it is compared with.
 //
 //	gossipsub -n 100 [-connect 6]
 //
-// Each node is a libp2p host on the loopback interface, as it comes out of the box but for its transport, which is TCP alone, and dials some random
-// others. It prints a line of JSON when all have joined the topic and their meshes stand, and then one for each order on standard input:
+// Each node is a libp2p host on the loopback interface, as it comes out of the box but for its transport, which is TCP
+// alone, and dials some random others. It prints a line of JSON when all have joined the topic and their meshes stand,
+// and then one for each order on standard input:
 //
 //	talk -lines 100 -senders 10 -size 100 -every 50ms
 //	rest 10s
 //
-// The orders and the answers are those of cmd/bench's own crowd. It ends with its standard input. It owns its nodes and nothing
-// else, and imports nothing of peerchat.
+// The orders and the answers are those of cmd/bench's own crowd. It ends with its standard input. It owns its nodes and
+// nothing else, and imports nothing of peerchat.
 package main
 
 import (

@@ -1,10 +1,10 @@
-// Command raft is a node of a cluster of hashicorp/raft, which cmd/bench elects leaders in beside peerchat's. It is a module of its
-// own, so that peerchat does not depend on what it is compared with.
+// Command raft is a node of a cluster of hashicorp/raft, which cmd/bench elects leaders in beside peerchat's. It is a
+// module of its own, so that peerchat does not depend on what it is compared with.
 //
 //	raft -self ADDR -nodes ADDR,ADDR,… [-timeout 100ms]
 //
-// All nodes begin with the same list. A node prints a line whenever what it knows of the leader changes:
-// "leader ADDR", or "leader" for nobody. It ends with its standard input. Nothing is written to disk: a node that is killed and
+// All nodes begin with the same list. A node prints a line whenever what it knows of the leader changes: "leader ADDR",
+// or "leader" for nobody. It ends with its standard input. Nothing is written to disk: a node that is killed and
 // started again has forgotten its term and its votes, which costs it less than a real node would pay.
 //
 // It owns its node and nothing else, and imports nothing of peerchat.

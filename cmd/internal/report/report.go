@@ -1,5 +1,5 @@
-// Package report writes measured figures as tables in Markdown, and puts them into documents, between the marks that are there for
-// them. It owns nothing, and must never import anything of ours.
+// Package report writes measured figures as tables in Markdown, and puts them into documents, between the marks that
+// are there for them. It owns nothing, and must never import anything of ours.
 package report
 
 import (
@@ -38,8 +38,8 @@ func (t *Table) Markdown() string {
 	return b.String()
 }
 
-// Replace puts text between the marks of an item in a document: "<!-- by:item -->" and "<!-- /by:item -->", where by is the program
-// that measures. It returns an error if they are not there.
+// Replace puts text between the marks of an item in a document: "<!-- by:item -->" and "<!-- /by:item -->", where by is
+// the program that measures. It returns an error if they are not there.
 func Replace(document, by, item, text string) (string, error) {
 	open, end := "<!-- "+by+":"+item+" -->", "<!-- /"+by+":"+item+" -->"
 	from := strings.Index(document, open)

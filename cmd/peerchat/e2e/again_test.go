@@ -180,8 +180,8 @@ func TestUnusableProfile(t *testing.T) {
 	}
 }
 
-// The tracker that the user named comes and goes. A peer that hosts in its absence hands the lead to it when it is there, and
-// hosts again when it is not.
+// The tracker that the user named comes and goes. A peer that hosts in its absence hands the lead to it when it is
+// there, and hosts again when it is not.
 func TestNamedTrackerComesAndGoes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it waits for the named tracker to be looked for again")

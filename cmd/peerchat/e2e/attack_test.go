@@ -248,8 +248,8 @@ func (p *peer) peak() int {
 	return 0
 }
 
-// Three peers talk on while others at their links do the worst that they can; their memory stays bounded, and they say what is
-// wrong.
+// Three peers talk on while others at their links do the worst that they can; their memory stays bounded, and they say
+// what is wrong.
 func TestVillainsOnTheWire(t *testing.T) {
 	for _, c := range []struct {
 		villains []string
@@ -298,7 +298,8 @@ func TestVillainsOnTheWire(t *testing.T) {
 	}
 }
 
-// somebodyWants awaits an event at one of some peers, whoever it is: in a room of many names not everybody has a link with each attacker.
+// somebodyWants awaits an event at one of some peers, whoever it is: in a room of many names not everybody has a link
+// with each attacker.
 func (w *world) somebodyWants(what string, match func(lab.Event) bool, ps ...*peer) {
 	w.t.Helper()
 	errs := make(chan error, len(ps))

@@ -30,9 +30,9 @@ func (t trouble) String() string {
 	return fmt.Sprintf("%v %s from %v to %v", t.hosts, t.what, t.from.Round(time.Millisecond), t.until.Round(time.Millisecond))
 }
 
-// troubles are all that happens to a tracker and so many peers within a time, in the order in which it begins: about one trouble a
-// second and a half for twenty peers, and now and then half of all are killed at once. A host has one trouble of its own at a time, and
-// may be parted from others at the same time.
+// troubles are all that happens to a tracker and so many peers within a time, in the order in which it begins: about
+// one trouble a second and a half for twenty peers, and now and then half of all are killed at once. A host has one
+// trouble of its own at a time, and may be parted from others at the same time.
 func troubles(seed uint64, peers int, within time.Duration) []trouble {
 	r := rand.New(rand.NewPCG(seed, 20))
 	between := func(least, most time.Duration) time.Duration {

@@ -54,9 +54,9 @@ func chaosSetting(t *testing.T, name string, usual uint64) uint64 {
 	return n
 }
 
-// Twenty peers talk, two lines a second each, while they are killed, started again, frozen, unplugged, cut off and parted, and the
-// tracker too, for two minutes. Then all logs become the same, byte by byte; all that anybody was shown to have said is in them, once;
-// all know who is there; and what is said then arrives at once.
+// Twenty peers talk, two lines a second each, while they are killed, started again, frozen, unplugged, cut off and
+// parted, and the tracker too, for two minutes. Then all logs become the same, byte by byte; all that anybody was shown
+// to have said is in them, once; all know who is there; and what is said then arrives at once.
 //
 // PEERCHAT_E2E_SEED chooses what happens, PEERCHAT_E2E_PEERS and PEERCHAT_E2E_SECONDS to how many and for how long.
 func TestNothingIsLostInChaos(t *testing.T) {

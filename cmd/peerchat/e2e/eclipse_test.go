@@ -25,8 +25,8 @@ import (
 // names is how many identities the one who surrounds has.
 const names = 25
 
-// surround is a process with many identities at one address, all of whom come into the room, take part in its overlay as anybody, and
-// pass on nothing that others say, neither lines nor who is there.
+// surround is a process with many identities at one address, all of whom come into the room, take part in its overlay
+// as anybody, and pass on nothing that others say, neither lines nor who is there.
 func surround() int {
 	var nodes []*api.Node
 	for i := range names {
@@ -78,8 +78,9 @@ func (h hole) Send(session uuid.UUID, frame []byte, fast bool) {
 	}
 }
 
-// Twenty-five identities at one address, who pass on nothing, come into a room of seven honest people on machines of their own, and get
-// links with all of them. What these say comes to all of them all the same, because half of their links are for others.
+// Twenty-five identities at one address, who pass on nothing, come into a room of seven honest people on machines of
+// their own, and get links with all of them. What these say comes to all of them all the same, because half of their
+// links are for others.
 func TestSurroundedByNames(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it starts thirty-two peers")

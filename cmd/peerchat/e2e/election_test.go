@@ -26,8 +26,8 @@ func (p *peer) trackerNow() lab.Event {
 	return last
 }
 
-// wantLeader awaits that all of the peers are at one tracker with a term above a given one, and that one of them is it. It
-// returns that one and the term.
+// wantLeader awaits that all of the peers are at one tracker with a term above a given one, and that one of them is it.
+// It returns that one and the term.
 func (w *world) wantLeader(what string, above uint64, peers ...*peer) (leader *peer, term uint64) {
 	w.t.Helper()
 	w.poll(what, patience, func() error {
@@ -99,8 +99,8 @@ func kills(t *testing.T) int {
 	return 20
 }
 
-// The tracker is killed, and whoever replaces it, again and again, while peers talk. Each time there is a new one, each time a
-// newcomer that knows only the first tracker's address gets in, and in the end no line is missing or doubled.
+// The tracker is killed, and whoever replaces it, again and again, while peers talk. Each time there is a new one, each
+// time a newcomer that knows only the first tracker's address gets in, and in the end no line is missing or doubled.
 func TestTheTrackerIsKilledAgainAndAgain(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it kills twenty trackers")
@@ -189,8 +189,8 @@ func (w *world) candidates(p *peer, want int) error {
 	return nil
 }
 
-// The home tracker is killed, and started again: it takes over again, at a term above, and links do not blink. The elected
-// peer had its port in the meantime.
+// The home tracker is killed, and started again: it takes over again, at a term above, and links do not blink. The
+// elected peer had its port in the meantime.
 func TestTheHomeTrackerComesBack(t *testing.T) {
 	w := newWorld(t)
 	tracker := w.tracker()
@@ -279,8 +279,8 @@ func (h *hosts) startTracker(env []string) (flags []string) {
 	return []string{"--tracker", trackerAt}
 }
 
-// The cable of the tracker's machine is pulled: no socket is closed, nobody is told. The others replace it; a newcomer who knows
-// nothing but the dead tracker's address gets in; when the cable is back the home tracker takes over again.
+// The cable of the tracker's machine is pulled: no socket is closed, nobody is told. The others replace it; a newcomer
+// who knows nothing but the dead tracker's address gets in; when the cable is back the home tracker takes over again.
 func TestTheTrackersHostIsUnplugged(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it waits for a silent tracker to be noticed")

@@ -20,8 +20,8 @@ func TestTheLastOnesLeft(t *testing.T) {
 	t.Run("who is alone", testTheLastOfItsNeighbours)
 }
 
-// Of the lines that an author said while c was away, those in the middle are held by b alone, and the author is dead. C goes on past the
-// hole with those that d has, keeps it in mind when it is killed, too, and fills it when b is back.
+// Of the lines that an author said while c was away, those in the middle are held by b alone, and the author is dead. C
+// goes on past the hole with those that d has, keeps it in mind when it is killed, too, and fills it when b is back.
 func testTheLastWhoHasThem(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -77,8 +77,8 @@ func countLines(p *peer) int {
 	return len(ids)
 }
 
-// In a room of twelve the tracker dies, and all the neighbours of one peer, at the same moment. Nobody who lives has a link with it, and
-// nobody can carry its offers. It is back by itself when the tracker is, with what it said meanwhile.
+// In a room of twelve the tracker dies, and all the neighbours of one peer, at the same moment. Nobody who lives has a
+// link with it, and nobody can carry its offers. It is back by itself when the tracker is, with what it said meanwhile.
 func testTheLastOfItsNeighbours(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -10,7 +10,8 @@ import (
 	"peerchat/cmd/peerchat/e2e/lab"
 )
 
-// The judge is judged: a ledger accepts what is right, and nothing that is lost, doubled, out of order, or somebody else's.
+// The judge is judged: a ledger accepts what is right, and nothing that is lost, doubled, out of order, or somebody
+// else's.
 func TestLedgerFindsFaults(t *testing.T) {
 	line := func(author string, i int, seq uint64) lab.Event {
 		return lab.Event{Type: "message", Name: author, Room: "#general", Seq: seq, ID: fmt.Sprintf("%s-%d", author, seq),

@@ -33,8 +33,8 @@ func remove(file string) error {
 	return nil
 }
 
-// Who loses the file of its history, or finds it damaged, and still has its identity, gets everything back from the others, its own lines as well,
-// and talks on. Who comes later gets all of it, too.
+// Who loses the file of its history, or finds it damaged, and still has its identity, gets everything back from the
+// others, its own lines as well, and talks on. Who comes later gets all of it, too.
 func TestALostHistoryComesBackWithTheOwnLines(t *testing.T) {
 	w := newWorld(t)
 	w.tracker()

@@ -155,9 +155,9 @@ func TestSpeechGoesFromOneMicrophoneToTheOthersSpeaker(t *testing.T) {
 		{"en-us+f2", "Then a traveler came along, wrapped in a warm cloak.", bob, ann, "bobmic", w.record(s, "annear")},
 	} {
 		said := w.speech(s, words.voice, words.text)
-		// A machine that is busy elsewhere makes gaps of its own, and a gap moves what follows it. On two cores with a load of 4 to 7, 20 takes
-		// of 20 had a correlation of at least 0.984; with six busy loops beside that, six of six had 0.95, but the lowest had 0.9505. So there is
-		// one more take, for a machine that is busier still.
+		// A machine that is busy elsewhere makes gaps of its own, and a gap moves what follows it. On two cores with a
+		// load of 4 to 7, 20 takes of 20 had a correlation of at least 0.984; with six busy loops beside that, six of
+		// six had 0.95, but the lowest had 0.9505. So there is one more take, for a machine that is busier still.
 		var alike, stoi float64
 		for take := 0; take < 2 && (alike < 0.95 || stoi < 0.95); take++ {
 			mark, since := words.to.Mark(), words.ear.Len()

@@ -120,8 +120,8 @@ func TestPeerComesBack(t *testing.T) {
 	chat.want("b goes on where it was even after a hard death", a, third)
 }
 
-// A peer that is killed and started again at once finds the others on a link with the killed process, which they take for
-// alive for some seconds more. As soon as the new link is up, what is said goes over that one.
+// A peer that is killed and started again at once finds the others on a link with the killed process, which they take
+// for alive for some seconds more. As soon as the new link is up, what is said goes over that one.
 func TestPeerIsKilledAndComesBackAtOnce(t *testing.T) {
 	w := newWorld(t)
 	w.tracker()

@@ -12,7 +12,8 @@ import (
 	"peerchat/cmd/peerchat/e2e/lab"
 )
 
-// A frozen peer takes nothing from the others, however much is said: no queue towards it grows until somebody falls over it.
+// A frozen peer takes nothing from the others, however much is said: no queue towards it grows until somebody falls
+// over it.
 func TestFrozenPeerUnderMuchTalk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out by -short: it moves 30 MB")

@@ -142,8 +142,8 @@ func (hz tone) share(pcm []int16) float64 {
 	return float64(there) / float64(max(parts, 1))
 }
 
-// wantTones awaits a second in which all of the tones are heard, each at its level, without a break, and nothing at 900 Hz. A busy
-// machine may break the sound, but not each second.
+// wantTones awaits a second in which all of the tones are heard, each at its level, without a break, and nothing at 900
+// Hz. A busy machine may break the sound, but not each second.
 func (p *peer) wantTones(what string, tones ...tone) {
 	p.w.t.Helper()
 	p.hear(time.Second)
@@ -162,8 +162,9 @@ func (p *peer) wantTones(what string, tones ...tone) {
 	})
 }
 
-// What is spoken into one peer comes out of the other, and what that one says comes back. On a machine that is busy with other things
-// words may get lost: with a load of 8 on two cores the lowest of six correlations was 0.965. So there is one more try.
+// What is spoken into one peer comes out of the other, and what that one says comes back. On a machine that is busy
+// with other things words may get lost: with a load of 8 on two cores the lowest of six correlations was 0.965. So
+// there is one more try.
 func TestVoiceIsHeardAsItWasSpoken(t *testing.T) {
 	w := newWorld(t)
 	w.tracker()
@@ -273,8 +274,8 @@ func TestMuteIsSilence(t *testing.T) {
 	listener.wantTones("alice is heard again", hum)
 }
 
-// The tracker is killed in mid-sentence, and the peers elect another: nobody hears it. A machine that is busy with other things may
-// stop the sound by itself for a moment, but not each time that a tracker dies.
+// The tracker is killed in mid-sentence, and the peers elect another: nobody hears it. A machine that is busy with
+// other things may stop the sound by itself for a moment, but not each time that a tracker dies.
 func TestTheTrackersDeathIsNotHeard(t *testing.T) {
 	for try := range 3 {
 		gap, heard := hearTrackerDie(newWorld(t))
@@ -287,7 +288,8 @@ func TestTheTrackersDeathIsNotHeard(t *testing.T) {
 	t.Error("whenever the tracker dies it is heard")
 }
 
-// hearTrackerDie returns how long after the tracker's death there is a gap in what is heard, or 0, and how much was heard.
+// hearTrackerDie returns how long after the tracker's death there is a gap in what is heard, or 0, and how much was
+// heard.
 func hearTrackerDie(w *world) (gap, heard time.Duration) {
 	w.t.Helper()
 	tracker := w.tracker()

@@ -1,5 +1,5 @@
-// Package cbortest holds messages against another implementation of CBOR than ours. It is for tests, owns no state, and must import
-// nothing of ours.
+// Package cbortest holds messages against another implementation of CBOR than ours. It is for tests, owns no state, and
+// must import nothing of ours.
 package cbortest
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// Modes returns the other implementation, set to write core deterministic encoding (RFC 8949 section 4.2.1) and to refuse what peers
-// never say: indefinite lengths, tags, and text that is not UTF-8.
+// Modes returns the other implementation, set to write core deterministic encoding (RFC 8949 section 4.2.1) and to
+// refuse what peers never say: indefinite lengths, tags, and text that is not UTF-8.
 func Modes(tb testing.TB) (cbor.EncMode, cbor.DecMode) {
 	tb.Helper()
 	enc, err := cbor.CoreDetEncOptions().EncMode()
@@ -24,7 +24,8 @@ func Modes(tb testing.TB) (cbor.EncMode, cbor.DecMode) {
 	return enc, dec
 }
 
-// WantDeterministic fails the test unless the other implementation reads b, which is what, and writes it again as the same bytes.
+// WantDeterministic fails the test unless the other implementation reads b, which is what, and writes it again as the
+// same bytes.
 func WantDeterministic(tb testing.TB, what string, b []byte) {
 	tb.Helper()
 	enc, dec := Modes(tb)

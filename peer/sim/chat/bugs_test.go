@@ -112,8 +112,8 @@ func bugs() []bug {
 	}
 }
 
-// The schedules and the invariants are worth something only if they notice what is wrong. Each bug is noticed within a few schedules, and
-// by the invariant that it hurts.
+// The schedules and the invariants are worth something only if they notice what is wrong. Each bug is noticed within a
+// few schedules, and by the invariant that it hurts.
 func TestPlantedBugs(t *testing.T) {
 	for _, b := range bugs() {
 		t.Run(b.name, func(t *testing.T) {

@@ -1,13 +1,13 @@
-// Package chat is a simulated room of whole participants: the overlay of peer/overlay, the broadcast of peer/gossip over logs of
-// peer/history, and peer/presence, wired as package peer wires them, over the links of peer/sim. All that is left out is what
-// makes those links: signaling and pion.
+// Package chat is a simulated room of whole participants: the overlay of peer/overlay, the broadcast of peer/gossip
+// over logs of peer/history, and peer/presence, wired as package peer wires them, over the links of peer/sim. All that
+// is left out is what makes those links: signaling and pion.
 //
-// The parts: chat.go is the room and what its people do, participant.go one peer's machines, store.go its log, judge.go what must hold of
-// all of them, line.go and measure.go what was said and how it got around.
+// The parts: chat.go is the room and what its people do, participant.go one peer's machines, store.go its log, judge.go
+// what must hold of all of them, line.go and measure.go what was said and how it got around.
 //
-// A Room owns all of it and is one goroutine's. The same seed and the same calls give the same events to the last bit, as
-// sim.World.Hash tells. The package must never import more of ours than peer/sim, peer/sim/member, peer/overlay, peer/gossip, peer/history,
-// peer/presence and peer/wire.
+// A Room owns all of it and is one goroutine's. The same seed and the same calls give the same events to the last bit,
+// as sim.World.Hash tells. The package must never import more of ours than peer/sim, peer/sim/member, peer/overlay,
+// peer/gossip, peer/history, peer/presence and peer/wire.
 package chat
 
 import (
@@ -37,14 +37,14 @@ type Config struct {
 	Active, Passive int
 	// Timing of the overlay; zero fields get its defaults.
 	Timing overlay.Timing
-	// Contacts is how many members a tracker names to who comes, to who knows nobody any more, and now and then to all, so that they see
-	// whether they are apart; 0 counts as 3. Alone says that it does so only to who comes.
+	// Contacts is how many members a tracker names to who comes, to who knows nobody any more, and now and then to all,
+	// so that they see whether they are apart; 0 counts as 3. Alone says that it does so only to who comes.
 	Contacts int
 	Alone    bool
 	// Window is how much of the room newcomers fetch; zero fields are gossip's defaults.
 	Window gossip.Window
-	// Bare leaves presence out, until Acquaint. In a room of n it keeps n² entries of 32 bytes, which is most of the memory, and its refreshes
-	// are most of the time.
+	// Bare leaves presence out, until Acquaint. In a room of n it keeps n² entries of 32 bytes, which is most of the
+	// memory, and its refreshes are most of the time.
 	Bare bool
 
 	spoil *spoil // what a test does to the participants; nil: nothing
@@ -163,8 +163,8 @@ func (r *Room) tune(_ int, c *member.Config) {
 	}
 }
 
-// Acquaint makes a bare room a whole one: all who live know each other from now on, as if they had been there for long. So a room of thousands
-// comes about without n² introductions.
+// Acquaint makes a bare room a whole one: all who live know each other from now on, as if they had been there for long.
+// So a room of thousands comes about without n² introductions.
 func (r *Room) Acquaint() {
 	r.cfg.Bare = false
 	var machines []*presence.Machine

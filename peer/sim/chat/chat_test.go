@@ -31,7 +31,8 @@ func settled(t *testing.T, cfg Config, n int) *Room {
 	return r
 }
 
-// The whole participant gives the same world for the same seed, to the bit, in every process. The hash changes with what any of the machines does.
+// The whole participant gives the same world for the same seed, to the bit, in every process. The hash changes with
+// what any of the machines does.
 func TestHash(t *testing.T) {
 	life := func(seed uint64) *Room {
 		net := home()
@@ -203,7 +204,8 @@ func TestAims(t *testing.T) {
 	well(t, r)
 }
 
-// Three peers in one house talk fast while much is lost. What one line waits for, all that its author says after it waits for, too.
+// Three peers in one house talk fast while much is lost. What one line waits for, all that its author says after it
+// waits for, too.
 func TestTalkUnderLoss(t *testing.T) {
 	net := sim.Network{Delay: 150 * time.Microsecond, Jitter: 100 * time.Microsecond, RoundTrips: 2, Detect: time.Second, Retransmit: 330 * time.Millisecond}
 	for loss, most := range map[float64]time.Duration{0: time.Millisecond, 0.05: 50 * time.Millisecond, 0.2: 500 * time.Millisecond} {

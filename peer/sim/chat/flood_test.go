@@ -8,9 +8,10 @@ import (
 	"peerchat/peer/gossip"
 )
 
-// Many say as much as they can at once, mostly as the first words of the room: far more than a newcomer would be given, on links that carry little or lose
-// packets, and with peers that seldom get to do anything. Whoever knows of an event that is not there says so at every moment (see gossip.Machine.Check), and
-// soon after the flood everybody has everything.
+// Many say as much as they can at once, mostly as the first words of the room: far more than a newcomer would be given,
+// on links that carry little or lose packets, and with peers that seldom get to do anything. Whoever knows of an event
+// that is not there says so at every moment (see gossip.Machine.Check), and soon after the flood everybody has
+// everything.
 func TestFlood(t *testing.T) {
 	slow, lossy, both := home(), home(), home()
 	slow.Rate, slow.Buffer = 50_000, 20_000

@@ -47,7 +47,8 @@ func (b Breach) Error() string {
 	return fmt.Sprintf("%s: after %v %s", b.Invariant, b.At.Round(time.Millisecond), b.Text)
 }
 
-// maxSilence is for how many seconds of calm a peer may not know that somebody holds more: as long as comparing logs takes from end to end of a room.
+// maxSilence is for how many seconds of calm a peer may not know that somebody holds more: as long as comparing logs
+// takes from end to end of a room.
 const maxSilence = 60
 
 // maxBreaches is how many are kept.
@@ -122,7 +123,8 @@ func (r *Room) CheckBounds() {
 	}
 }
 
-// Settle lets the world go on until what must hold in the calm does, but for at most d. It returns how long that took, or the Breach.
+// Settle lets the world go on until what must hold in the calm does, but for at most d. It returns how long that took,
+// or the Breach.
 func (r *Room) Settle(d time.Duration) (time.Duration, error) {
 	const step = time.Second
 	start := r.Elapsed()
@@ -150,8 +152,9 @@ func (r *Room) Settle(d time.Duration) (time.Duration, error) {
 	}
 }
 
-// Spread lets the world go on until everybody who lives holds everything, but for at most d. It returns how long that took, or the Breach. In a room of
-// thousands some view is always about to change, so that all of Settle seldom holds in one moment.
+// Spread lets the world go on until everybody who lives holds everything, but for at most d. It returns how long that
+// took, or the Breach. In a room of thousands some view is always about to change, so that all of Settle seldom holds
+// in one moment.
 func (r *Room) Spread(d time.Duration) (time.Duration, error) {
 	start := r.Elapsed()
 	for {
@@ -262,8 +265,8 @@ func (r *Room) mistaken() (why string) {
 	return why
 }
 
-// Mistakes are how many a peer believes to be there though they are gone, and does not know though they are there: the mean over the living, or a
-// sample of many.
+// Mistakes are how many a peer believes to be there though they are gone, and does not know though they are there: the
+// mean over the living, or a sample of many.
 func (r *Room) Mistakes() (gone, unknown float64) {
 	n := 0
 	r.asked(func(x *participant) bool {
@@ -295,8 +298,8 @@ func (x *participant) gone() (list []int) {
 	return list
 }
 
-// Probe lets a peer say some lines, one after the other, and looks at what they cost and how soon all have them. It is for rooms that are
-// settled, in a network without losses whose messages take at most trip.
+// Probe lets a peer say some lines, one after the other, and looks at what they cost and how soon all have them. It is
+// for rooms that are settled, in a network without losses whose messages take at most trip.
 func (r *Room) Probe(i int, trip time.Duration) {
 	const lines, warm = 6, 2
 	wait := 8*trip + 3*time.Duration(depth(r.Living()))*trip
@@ -307,7 +310,8 @@ func (r *Room) Probe(i int, trip time.Duration) {
 		if n := r.Holders(l); n < r.Living() {
 			r.breach(Prompt, "line %d of peer %d has reached %d of %d in %v", k+1, i, n, r.Living(), wait)
 		}
-		// Second copies on the fast channel do not count: they belong to links whose round trip is not known, or that have lost much of late.
+		// Second copies on the fast channel do not count: they belong to links whose round trip is not known, or that
+		// have lost much of late.
 		if copies := l.Copies - l.Second; k == warm || k > warm && copies < least {
 			least = copies
 		}

@@ -8,15 +8,16 @@ import (
 // Result is what some lines cost and how they got around, on average over the lines where nothing else is said.
 type Result struct {
 	Lines int
-	// Redundancy is the relative message redundancy of the Plumtree paper, section 4.1: copies sent for each peer that was to be
-	// reached, less one. Second is the part of it that went from one peer to another more than once.
+	// Redundancy is the relative message redundancy of the Plumtree paper, section 4.1: copies sent for each peer that
+	// was to be reached, less one. Second is the part of it that went from one peer to another more than once.
 	Redundancy, Second float64
 	// MaxHops is the last delivery hop, the highest of all lines; MeanLast their mean; MeanHops is over all deliveries.
 	MaxHops            int
 	MeanLast, MeanHops float64
 	// Half is when a line had reached half of those it reached, Last the last one; Worst is the highest Last.
 	Half, Last, Worst time.Duration
-	// Reached is the part of those who were there from beginning to end that held a line when it was looked at, Least the smallest of all lines.
+	// Reached is the part of those who were there from beginning to end that held a line when it was looked at, Least
+	// the smallest of all lines.
 	Reached, Least float64
 	// Control is frames without events for each delivery, Of which what.
 	Control, Offers, Acks, Asks, Digests float64

@@ -19,10 +19,11 @@ import (
 const (
 	// maxLearned is how many members the overlay is told of in one Step.
 	maxLearned = 32
-	// apartEvery is how often what a tracker tells is compared with what presence knows, and how long somebody must have been there to be
-	// missed, as in package peer.
+	// apartEvery is how often what a tracker tells is compared with what presence knows, and how long somebody must
+	// have been there to be missed, as in package peer.
 	apartEvery = 10 * time.Second
-	// maxHelp is how many members it names to the overlay that has run out of those it knows, and helpEvery the least time between, as there.
+	// maxHelp is how many members it names to the overlay that has run out of those it knows, and helpEvery the least
+	// time between, as there.
 	maxHelp   = 8
 	helpEvery = time.Second
 )
@@ -217,8 +218,8 @@ func (x *participant) stepPresence(now time.Time, in presence.Input, out *sim.Ou
 	}
 }
 
-// blame takes a machine's word that another peer did what it should not. What it only remarks on, honest peers may do: they come in crowds,
-// and, while something is wrong with the network, do not get through with what they offered.
+// blame takes a machine's word that another peer did what it should not. What it only remarks on, honest peers may do:
+// they come in crowds, and, while something is wrong with the network, do not get through with what they offered.
 func (x *participant) blame(code, text string, drop bool) {
 	unheard := code == "claims" || code == "silent"
 	if drop || unheard && x.room.calm || !unheard && code != string(presence.Crowd) {
@@ -234,8 +235,8 @@ func (x *participant) send(to wire.PeerID, f wire.Frame, fast bool, out *sim.Out
 	out.Sends = append(out.Sends, sim.Send{To: to, Message: Frame{f, len(b)}, Fast: fast})
 }
 
-// Learned is member.Informer's: what presence tells of the room is what the overlay knows of it, and what gossip tells of silent
-// neighbours.
+// Learned is member.Informer's: what presence tells of the room is what the overlay knows of it, and what gossip tells
+// of silent neighbours.
 func (x *participant) Learned() (list []overlay.Input) {
 	list, x.doubts = x.doubts, nil
 	if x.presence == nil {
@@ -268,8 +269,9 @@ func (x *participant) compare(now time.Time) {
 	}
 }
 
-// help is what the overlay is told when it has asked all that it knows of: some members whom a tracker knows, or else some that this peer has
-// heard of, who may be dead by now. In a bare room it has heard of everybody who ever was there.
+// help is what the overlay is told when it has asked all that it knows of: some members whom a tracker knows, or else
+// some that this peer has heard of, who may be dead by now. In a bare room it has heard of everybody who ever was
+// there.
 func (x *participant) help(now time.Time, tracker []overlay.Contact) []overlay.Contact {
 	if now.Sub(x.helped) < helpEvery {
 		return nil

@@ -35,9 +35,9 @@ type schedule struct {
 	told  func(format string, args ...any)
 }
 
-// TestSchedules lets whatever can happen happen to rooms, and holds them to all the invariants: some at every moment, the others
-// when it is calm again. Schedules that failed once come first. The seeds are always the same, so that the test fails only for who broke something;
-// -schedules tries others, and keeps those that fail.
+// TestSchedules lets whatever can happen happen to rooms, and holds them to all the invariants: some at every moment,
+// the others when it is calm again. Schedules that failed once come first. The seeds are always the same, so that the
+// test fails only for who broke something; -schedules tries others, and keeps those that fail.
 func TestSchedules(t *testing.T) {
 	usual := uint64(60)
 	if testing.Short() || raceEnabled {

@@ -5,8 +5,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// store is a peer's log, which outlives its lives. It tells the judge what its owner has stored of its own, because nothing else may be
-// sent.
+// store is a peer's log, which outlives its lives. It tells the judge what its owner has stored of its own, because
+// nothing else may be sent.
 type store struct {
 	*history.Memory
 	room *Room

@@ -8,8 +8,8 @@ import (
 	"peerchat/peer/wire"
 )
 
-// Flood is the Rider that passes on what it has not seen to every neighbour but the one it came from. It is what a broadcast has
-// to be compared with, and shows what the overlay is good for.
+// Flood is the Rider that passes on what it has not seen to every neighbour but the one it came from. It is what a
+// broadcast has to be compared with, and shows what the overlay is good for.
 type Flood struct {
 	Seen       map[uint64]int // how many links a line has crossed when it first came here
 	Duplicates int            // what came again

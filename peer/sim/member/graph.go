@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Graph is the active views of a room, as a directed graph: an edge leads from a peer to each that it takes for a neighbour, which may
-// be dead, or think otherwise.
+// Graph is the active views of a room, as a directed graph: an edge leads from a peer to each that it takes for a
+// neighbour, which may be dead, or think otherwise.
 type Graph struct {
 	Out  [][]int
 	Node []bool // who is alive
@@ -79,8 +79,8 @@ func (g *Graph) Largest() float64 {
 	return float64(len(c[0])) / float64(n)
 }
 
-// Clustering is the mean, over the living, of the part of the pairs of neighbours that are neighbours themselves. Whoever has fewer
-// than two neighbours counts as 0.
+// Clustering is the mean, over the living, of the part of the pairs of neighbours that are neighbours themselves.
+// Whoever has fewer than two neighbours counts as 0.
 func (g *Graph) Clustering() float64 {
 	sum, n := 0.0, 0
 	for i, out := range g.Out {
@@ -104,8 +104,8 @@ func (g *Graph) Clustering() float64 {
 	return sum / float64(max(n, 1))
 }
 
-// Paths are the mean and the longest of the shortest paths from samples random living peers to all that they reach, and the mean of the longest
-// one of each: the last hop of a flood in rounds.
+// Paths are the mean and the longest of the shortest paths from samples random living peers to all that they reach, and
+// the mean of the longest one of each: the last hop of a flood in rounds.
 func (g *Graph) Paths(r *rand.Rand, samples int) (mean float64, longest int, last float64) {
 	var alive []int
 	for i := range g.Out {
@@ -140,7 +140,8 @@ func (g *Graph) Paths(r *rand.Rand, samples int) (mean float64, longest int, las
 	return float64(sum) / float64(max(n, 1)), longest, last
 }
 
-// InDegrees counts the living by how many living peers have them in the active view: the i-th number is how many are in i views.
+// InDegrees counts the living by how many living peers have them in the active view: the i-th number is how many are in
+// i views.
 func (g *Graph) InDegrees() []int {
 	in := make([]int, len(g.Out))
 	for i, out := range g.Out {

@@ -1,8 +1,8 @@
-// Package member is one member of one simulated room: the overlay of peer/overlay as a participant of peer/sim, and a Rider, such as a
-// broadcast, that uses its neighbours.
+// Package member is one member of one simulated room: the overlay of peer/overlay as a participant of peer/sim, and a
+// Rider, such as a broadcast, that uses its neighbours.
 //
-// A Member owns its machine and its Rider, and is owned by its sim.World. The package must never import more of ours than peer/sim,
-// peer/overlay and peer/wire, so that every broadcast can ride on it.
+// A Member owns its machine and its Rider, and is owned by its sim.World. The package must never import more of ours
+// than peer/sim, peer/overlay and peer/wire, so that every broadcast can ride on it.
 package member
 
 import (
@@ -18,7 +18,8 @@ import (
 // Rider is what uses the neighbours. It appends what it wants sent to out.Sends, and leaves the rest of out alone.
 type Rider interface {
 	NeighborUp(now time.Time, peer wire.PeerID, out *sim.Output)
-	// NeighborDown tells that one is none any more. Broken says that it is because the link broke, and neither of the two closed it.
+	// NeighborDown tells that one is none any more. Broken says that it is because the link broke, and neither of the
+	// two closed it.
 	NeighborDown(now time.Time, peer wire.PeerID, broken bool, out *sim.Output)
 	// Receive is a message that another Rider sent. It may come from who is no neighbour any more, or is none yet.
 	Receive(now time.Time, from wire.PeerID, msg sim.Message, out *sim.Output)
@@ -60,8 +61,8 @@ type Config struct {
 	Origin func(peer wire.PeerID) string
 	// OnNeed is called when the overlay has run out of contacts. What it returns is given to it. It may be nil.
 	OnNeed func() []overlay.Contact
-	// Before sees each input of the overlay and may change it, or drop it by returning nil; After sees what came of it, and may change
-	// that. They are for tests, and may be nil.
+	// Before sees each input of the overlay and may change it, or drop it by returning nil; After sees what came of it,
+	// and may change that. They are for tests, and may be nil.
 	Before func(m *Member, in overlay.Input) overlay.Input
 	After  func(m *Member, in overlay.Input, out *overlay.Output)
 }
@@ -140,7 +141,8 @@ func (m *Member) Step(now time.Time, in sim.Input, out *sim.Output) {
 	m.SetWake(out)
 }
 
-// Input gives the overlay an input and carries out what it puts out. Whoever calls it outside of Step calls SetWake after it.
+// Input gives the overlay an input and carries out what it puts out. Whoever calls it outside of Step calls SetWake
+// after it.
 func (m *Member) Input(now time.Time, in overlay.Input, out *sim.Output) {
 	if m.cfg.Before != nil {
 		if in = m.cfg.Before(m, in); in == nil {

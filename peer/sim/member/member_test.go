@@ -40,7 +40,8 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-// Many that come within a second, each knowing one other that may be no further than itself, become one room with nobody to help them.
+// Many that come within a second, each knowing one other that may be no further than itself, become one room with
+// nobody to help them.
 func TestCrowd(t *testing.T) {
 	for _, c := range []struct {
 		peers int

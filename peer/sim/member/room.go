@@ -18,10 +18,11 @@ type RoomConfig struct {
 	Contacts int
 	// Alone says that nobody helps a member that has run out of contacts.
 	Alone bool
-	// Roster is how many random members, dead or alive, a member that has run out of contacts is told of, as one that knows by its
-	// presence who was in the room before many died. It goes before Alone.
+	// Roster is how many random members, dead or alive, a member that has run out of contacts is told of, as one that
+	// knows by its presence who was in the room before many died. It goes before Alone.
 	Roster int
-	// Sized lets the members know how many they are, when they come and with each Resize. Without it Overlay.RoomSize holds.
+	// Sized lets the members know how many they are, when they come and with each Resize. Without it Overlay.RoomSize
+	// holds.
 	Sized bool
 	// Origin tells where a link with peer i leads; nil: nobody knows.
 	Origin func(i int) string
@@ -154,8 +155,9 @@ func (r *Room) Graph() *Graph {
 	return g
 }
 
-// Connected is the largest group of the living of whom each knows another, or is known by it, in an active or a passive view, at this
-// moment. Whoever is not in it can be reached by nobody else's help but a tracker's, or that of who remembers more than views.
+// Connected is the largest group of the living of whom each knows another, or is known by it, in an active or a passive
+// view, at this moment. Whoever is not in it can be reached by nobody else's help but a tracker's, or that of who
+// remembers more than views.
 func (r *Room) Connected() []int {
 	near := make([][]int, r.Len())
 	for i := range near {

@@ -28,8 +28,8 @@ const (
 )
 
 // Sound is a PulseAudio daemon of its own without hardware. It has loudspeakers that nobody hears (null sinks), and the
-// monitor of each, a microphone that hears what it plays. A program that takes NAME.monitor for its microphone hears what
-// Play plays on NAME; Record hears what it plays. All is 16 kHz, one channel, 16 bits.
+// monitor of each, a microphone that hears what it plays. A program that takes NAME.monitor for its microphone hears
+// what Play plays on NAME; Record hears what it plays. All is 16 kHz, one channel, 16 bits.
 //
 // It asks no bus, opens no hardware, and keeps its files in a directory of its own.
 type Sound struct {
@@ -42,7 +42,8 @@ type Sound struct {
 	procs  []*Proc // players and recorders
 }
 
-// NewSound starts a daemon with these loudspeakers and awaits that it answers. The first one and its monitor are the defaults.
+// NewSound starts a daemon with these loudspeakers and awaits that it answers. The first one and its monitor are the
+// defaults.
 func NewSound(n *Net, sinks ...string) (*Sound, error) {
 	dir, err := os.MkdirTemp("", "sound") // short: the address of a socket has 107 bytes at most
 	if err != nil {
@@ -76,7 +77,8 @@ func (s *Sound) Start() error {
 	for deadline := time.Now().Add(soundStart); ; <-tick.C {
 		c, err := net.Dial("unix", socket)
 		if err == nil {
-			// It hands every packet of sound over in a thread for which it asks no priority. Where this may not be given it goes on without.
+			// It hands every packet of sound over in a thread for which it asks no priority. Where this may not be
+			// given it goes on without.
 			_ = s.net.Run("chrt", "--rr", "--pid", strconv.Itoa(soundPriority), strconv.Itoa(daemon.Pid()))
 			return c.Close()
 		}
@@ -105,8 +107,8 @@ func (s *Sound) Close() error {
 	return os.RemoveAll(s.dir)
 }
 
-// InTime lets a command go before all others that want a processor, where this process may: sound that comes late is not
-// heard, and what else the machine does is not what is tested.
+// InTime lets a command go before all others that want a processor, where this process may: sound that comes late is
+// not heard, and what else the machine does is not what is tested.
 func InTime(c Command) Command {
 	if exec.Command("chrt", "--rr", "1", "true").Run() == nil {
 		c.Path, c.Args = "chrt", append([]string{"--rr", "1", c.Path}, c.Args...)
@@ -158,8 +160,8 @@ type arrival struct {
 // Record records what a loudspeaker plays, silence too, from about now on, until Stop or Close.
 func (s *Sound) Record(sink string) (*Recording, error) { return s.record(sink, soundLate) }
 
-// RecordFinely is Record for measuring delays: the sound card works in steps of 2 ms while it goes on. So When is late by no more than that,
-// and by as much on each loudspeaker, whatever those who use it ask for.
+// RecordFinely is Record for measuring delays: the sound card works in steps of 2 ms while it goes on. So When is late
+// by no more than that, and by as much on each loudspeaker, whatever those who use it ask for.
 func (s *Sound) RecordFinely(sink string) (*Recording, error) { return s.record(sink, soundFine) }
 
 func (s *Sound) record(sink string, latency int) (*Recording, error) {
@@ -212,8 +214,8 @@ func (r *Recording) Since(mark int) []int16 {
 	return r.pcm[min(mark, len(r.pcm)):len(r.pcm):len(r.pcm)]
 }
 
-// Await waits until match is pleased with what was recorded from a mark on, and returns it. It is shown all of it each time
-// that there is more.
+// Await waits until match is pleased with what was recorded from a mark on, and returns it. It is shown all of it each
+// time that there is more.
 func (r *Recording) Await(mark int, within time.Duration, what string, match func(pcm []int16) bool) ([]int16, error) {
 	deadline := time.NewTimer(within)
 	defer deadline.Stop()

@@ -22,7 +22,8 @@ type Roughness struct {
 	Loss   float64       // share that is lost at random, 0 to 1
 }
 
-// Rough is a cable between two networks that delays and loses packets: two TUN interfaces, and this process between them.
+// Rough is a cable between two networks that delays and loses packets: two TUN interfaces, and this process between
+// them.
 type Rough struct {
 	ends [2]*os.File
 	done sync.WaitGroup
@@ -32,8 +33,8 @@ type Rough struct {
 	rand  *rand.Rand
 }
 
-// NewRough joins two networks by a cable named "eth" that is smooth at first. Seed chooses which packets are lost and late.
-// It must be closed.
+// NewRough joins two networks by a cable named "eth" that is smooth at first. Seed chooses which packets are lost and
+// late. It must be closed.
 func NewRough(a, b *Net, addressA, addressB string, seed uint64) (*Rough, error) {
 	r := &Rough{rand: rand.New(rand.NewPCG(seed, 1))}
 	for i, end := range []struct {
