@@ -16,11 +16,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const (
 	module  = "peerchat"
 	maxFile = 600 // lines; a longer file is usually two
+	// maxComment is in columns, of which an indentation takes tab.
+	maxComment, tab = 120, 4
 )
 
 // mayImport says which packages of ours each package may import, tests aside. A package that is not in the list is
@@ -95,7 +98,7 @@ var worldly = []string{"os", "net", "net/http", "crypto/rand", "io/ioutil", "os/
 type source struct {
 	dir, path string // slash-separated, from the module's root
 	test      bool
-	lines     int
+	lines     []string
 	ast       *ast.File
 }
 
@@ -127,7 +130,7 @@ func parseModule(t *testing.T) (files []source, fset *token.FileSet) {
 			return err
 		}
 		files = append(files, source{dir: path.Dir(rel), path: rel, test: strings.HasSuffix(rel, "_test.go"),
-			lines: strings.Count(string(text), "\n"), ast: parsed})
+			lines: strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), ast: parsed})
 		return nil
 	})
 	if err != nil {
@@ -168,6 +171,7 @@ func TestArchitecture(t *testing.T) {
 		{"what is tested without the race detector starts no goroutines", checkUnraced},
 		{"there is no init", checkNoInit},
 		{"files stay small", checkSizes},
+		{"comments stay narrow", checkWidths},
 		{"go.mod is tidy", checkTidy},
 	} {
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, files, fset) })
@@ -340,8 +344,23 @@ func checkNoInit(t *testing.T, files []source, fset *token.FileSet) {
 
 func checkSizes(t *testing.T, files []source, _ *token.FileSet) {
 	for _, f := range files {
-		if f.lines > maxFile {
-			t.Errorf("%s has %d lines, more than %d: it is usually two files", f.path, f.lines, maxFile)
+		if n := len(f.lines); n > maxFile {
+			t.Errorf("%s has %d lines, more than %d: it is usually two files", f.path, n, maxFile)
+		}
+	}
+}
+
+// checkWidths looks at comments on lines of their own, but for what is set apart in them.
+func checkWidths(t *testing.T, files []source, _ *token.FileSet) {
+	for _, f := range files {
+		for i, line := range f.lines {
+			text := strings.TrimLeft(line, "\t")
+			if !strings.HasPrefix(text, "// ") || strings.HasPrefix(text, "//  ") {
+				continue
+			}
+			if n := utf8.RuneCountInString(text) + tab*(len(line)-len(text)); n > maxComment {
+				t.Errorf("%s:%d: the comment is %d columns wide, more than %d", f.path, i+1, n, maxComment)
+			}
 		}
 	}
 }
