@@ -21,8 +21,10 @@ import (
 
 const (
 	// rtcConsent is the longest that an end leaves its own checks out: a path is consented to by the answer to an own
-	// check (RFC 7675, which has one sent about every 5 s), and the round trip is measured by it.
-	rtcConsent = 5 * time.Second
+	// check (RFC 7675, which has one sent about every 5 s), and the round trip is measured by it. It is less than the
+	// time after which a silent session fails, because what is heard here is not verified: with forged packets alone
+	// nobody is to end a link by them.
+	rtcConsent = 3 * time.Second
 	// rtcCheckCopies is how often the same check is sent at most.
 	rtcCheckCopies = 4
 	// rtcSlowestTick is the longest that pion waits before it looks at a path again.

@@ -31,8 +31,8 @@ func TestChecksAreLeftOut(t *testing.T) {
 			heard(0, here), asked(1000, here, 1), asked(2000, here, 2), asked(3000, here, 3), asked(4000, here, 4), asked(90000, here, 4), heard(90001, here), asked(90002, here, 0)}},
 		"who waits is later, and then it is late": {waits: true, steps: []step{
 			heard(0, here), asked(0, here, 1), asked(1000, here, 0), asked(1249, here, 0), asked(1250, here, 2), asked(2000, here, 2), heard(2001, here), asked(3000, here, 0)}},
-		"one goes every 5 s in any case": {steps: []step{
-			heard(0, here), asked(0, here, 1), heard(4900, here), asked(4999, here, 0), asked(5000, here, 1), asked(5001, here, 0)}},
+		"one goes every 3 s in any case": {steps: []step{
+			heard(0, here), asked(0, here, 1), heard(2900, here), asked(2999, here, 0), asked(3000, here, 1), asked(3001, here, 0)}},
 		"another path is another matter": {steps: []step{
 			heard(0, here), asked(1, here, 1), asked(2, there, 1), asked(3, there, 1), heard(4, there), asked(5, there, 1), asked(6, there, 0), asked(7, here, 1)}},
 	} {

@@ -183,8 +183,8 @@ func TestRTCKeepsICETimes(t *testing.T) {
 				time.Sleep(watched)
 				p.net.Watch(nil)
 				// One end's are enough for both, but each has to send one now and then: as often as it looks, at least
-				// every 5 s.
-				few, one := int(watched/(5*time.Second+c.every)), int(watched/c.every)
+				// every 3 s.
+				few, one := int(watched/(3*time.Second+c.every)), int(watched/c.every)
 				both := 0
 				for i := range 2 {
 					got := checks[peertest.HostAddress(i)]
@@ -192,7 +192,7 @@ func TestRTCKeepsICETimes(t *testing.T) {
 						t.Errorf("host %d sent %d checks in %v, not %d or more", i, got, watched, few)
 					}
 				}
-				if most := one + one/4 + 6; both < one-1 || both > most {
+				if most := one + one/3 + 8; both < one-1 || both > most {
 					t.Errorf("both hosts sent %d checks in %v, not %d to %d", both, watched, one-1, most)
 				}
 				p.net.SetCut(1, true)
