@@ -380,14 +380,19 @@ func TestDependenciesHaveReasons(t *testing.T) {
 		required[m[1]] = m[2]
 	}
 	reasons := map[string]string{}
+	said := 0
 	for _, m := range regexp.MustCompile("(?m)^\\| `([^` ]+) ([^` ]+)` \\| (.+) \\|$").FindAllStringSubmatch(string(doc), -1) {
 		reasons[m[1]] = m[2]
+		said++
 		if len(strings.TrimSpace(m[3])) < 10 {
 			t.Errorf("docs/dependencies.md gives no reason for %s", m[1])
 		}
 	}
 	if len(required) < 10 {
 		t.Fatalf("only %d direct requirements were found in go.mod", len(required))
+	}
+	if said != len(reasons) {
+		t.Errorf("docs/dependencies.md gives %d reasons for %d modules: want one for each", said, len(reasons))
 	}
 	for name, version := range required {
 		if reasons[name] != version {
