@@ -105,7 +105,7 @@ func (m *Machine) receive(in Receive, out *Output) {
 	if l == nil || !l.up || in.Message == nil {
 		return
 	}
-	if !l.rates.all.take(m.now) {
+	if !l.rates.all.AllowN(m.now, 1) {
 		if !l.rates.blamed {
 			l.rates.blamed = true
 			out.Faults = append(out.Faults, Fault{Peer: l.peer, Code: "flood", Drop: true,
@@ -147,7 +147,7 @@ func (m *Machine) receive(in Receive, out *Output) {
 // disagree come to agree. But not while a question to it is out, because the answer may come behind what told of the
 // disagreement.
 func (m *Machine) neighborly(l *link, out *Output) bool {
-	if !l.active && l.ask == 0 && l.rates.asks.take(m.now) {
+	if !l.active && l.ask == 0 && l.rates.asks.AllowN(m.now, 1) {
 		m.send(l, Disconnect{}, out)
 	}
 	return l.active
@@ -169,7 +169,7 @@ func (m *Machine) asked(l *link, nonce uint32, high, join bool, out *Output) {
 		m.add(l, out)
 	}
 	l.child = l.child || high
-	if join && l.rates.joins.take(m.now) {
+	if join && l.rates.joins.AllowN(m.now, 1) {
 		m.announce(l, out)
 	}
 }
@@ -180,7 +180,7 @@ func (m *Machine) packed() bool { return m.have() >= min(m.target+m.cfg.Slack, M
 // accept decides whether l may be a neighbour, and makes room for it.
 func (m *Machine) accept(l *link, high, join bool, out *Output) bool {
 	switch {
-	case !l.rates.asks.take(m.now), high && !m.admit(l.origin):
+	case !l.rates.asks.AllowN(m.now, 1), high && !m.admit(l.origin):
 		return false
 	case !m.packed():
 		return true

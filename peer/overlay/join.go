@@ -101,7 +101,7 @@ func (m *Machine) announce(newcomer *link, out *Output) {
 
 // forwarded carries a newcomer's name on, or takes it in where the walk ends.
 func (m *Machine) forwarded(from *link, msg ForwardJoin, out *Output) {
-	if msg.Peer == m.self || msg.Peer == from.peer || !from.rates.walks.take(m.now) {
+	if msg.Peer == m.self || msg.Peer == from.peer || !from.rates.walks.AllowN(m.now, 1) {
 		return
 	}
 	ttl := min(msg.TTL, m.cfg.ActiveWalk)
@@ -126,7 +126,7 @@ func (m *Machine) takeIn(from *link, id wire.PeerID, out *Output) {
 	if l, _ := m.find(id); l != nil && l.active {
 		return
 	}
-	if m.asking(toTake, toTake) >= maxTakes || !m.walks.take(m.now) || !m.want(id, toTake, out) {
+	if m.asking(toTake, toTake) >= maxTakes || !m.walks.AllowN(m.now, 1) || !m.want(id, toTake, out) {
 		m.remember(known{peer: id, from: from.origin})
 	}
 }

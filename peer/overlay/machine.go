@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -54,8 +56,8 @@ type Machine struct {
 	mixAt   time.Time     // when to look for a neighbour of another origin
 	mixWait time.Duration // before the try after that
 	even    time.Time     // when no origin had more neighbours than its share any more
-	hurries bucket        // tries that do not wait so long
-	swaps   bucket        // see admitSwap
+	hurries *rate.Limiter // tries that do not wait so long
+	swaps   *rate.Limiter // see admitSwap
 	named   int           // how many of those that the caller names at namedAt are to be tried
 	namedAt time.Time
 	origin  string // of the first link that had one
@@ -64,17 +66,17 @@ type Machine struct {
 	told   telling // the last own shuffle
 	relays []relay // of others, a ring
 
-	probes bucket // of all neighbours
+	probes *rate.Limiter // of all neighbours
 	// mistakes is what strain was at mistaken, when a neighbour was last taken for silent by mistake.
 	mistakes int
 	mistaken time.Time
-	tardy    time.Time // when a neighbour last took more than promptPings to answer
-	looks    bucket    // of them for no reason but caution
-	alerts   bucket    // told to them
-	alarms   bucket    // acted upon at once
-	admits   bucket    // Joins and Neighbors of high priority, from all
-	walks    bucket    // links asked for because a walk ended here
-	origins  []originBucket
+	tardy    time.Time     // when a neighbour last took more than promptPings to answer
+	looks    *rate.Limiter // of them for no reason but caution
+	alerts   *rate.Limiter // told to them
+	alarms   *rate.Limiter // acted upon at once
+	admits   *rate.Limiter // Joins and Neighbors of high priority, from all
+	walks    *rate.Limiter // links asked for because a walk ended here
+	origins  []originLimit
 }
 
 // link is a peer with a link, or one that a link was asked for.
@@ -125,12 +127,12 @@ func New(cfg Config) (*Machine, error) {
 		return nil, err
 	}
 	m := &Machine{cfg: cfg, timing: cfg.Timing, self: cfg.Self, rand: rand.New(cfg.Rand), round: 1, pass: 1,
-		probes: bucket{burst: 3, every: 2 * time.Second}, looks: bucket{burst: 1, every: 10 * time.Second},
-		alerts:  bucket{burst: 2, every: 5 * time.Second},
-		alarms:  bucket{burst: 3, every: 10 * time.Second},
-		swaps:   bucket{burst: 2, every: 30 * cfg.Timing.Shuffle},
-		hurries: bucket{burst: 3, every: 30 * cfg.Timing.Shuffle},
-		admits:  bucket{burst: 64, every: 100 * time.Millisecond}, walks: bucket{burst: 16, every: 500 * time.Millisecond}}
+		probes: rate.NewLimiter(rate.Every(2*time.Second), 3), looks: rate.NewLimiter(rate.Every(10*time.Second), 1),
+		alerts:  rate.NewLimiter(rate.Every(5*time.Second), 2),
+		alarms:  rate.NewLimiter(rate.Every(10*time.Second), 3),
+		swaps:   rate.NewLimiter(rate.Every(30*cfg.Timing.Shuffle), 2),
+		hurries: rate.NewLimiter(rate.Every(30*cfg.Timing.Shuffle), 3),
+		admits:  rate.NewLimiter(rate.Every(100*time.Millisecond), 64), walks: rate.NewLimiter(rate.Every(500*time.Millisecond), 16)}
 	m.resize(cfg.RoomSize)
 	return m, nil
 }
@@ -157,7 +159,7 @@ func (m *Machine) Step(now time.Time, in Input, out *Output) {
 	case Suspect:
 		m.doubted(in.Peer, out)
 	case Look:
-		if m.looks.take(m.now) {
+		if m.looks.AllowN(m.now, 1) {
 			m.probe(out)
 		}
 	case Trust:

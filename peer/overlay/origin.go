@@ -106,7 +106,7 @@ func (m *Machine) surrounded() bool { return m.uneven() && m.more(len(m.active)-
 // are elsewhere, and would take them from each other for ever. A peer with no other neighbours lets them: then there
 // may be nobody else who could; and newcomers may always.
 func (m *Machine) admitSwap(origin string) bool {
-	return !m.crowded(origin) || m.surrounded() || m.swaps.take(m.now)
+	return !m.crowded(origin) || m.surrounded() || m.swaps.AllowN(m.now, 1)
 }
 
 // surplus is a random neighbour of an origin with more than its share; nil if there is none.
@@ -151,7 +151,7 @@ func (m *Machine) crowd() {
 // hurry makes the next try to find a neighbour of another origin come at once, unless there were many such of late: so
 // it is where most of a room is in one house, and all want the same few neighbours.
 func (m *Machine) hurry() {
-	if m.hurries.take(m.now) {
+	if m.hurries.AllowN(m.now, 1) {
 		m.soon(&m.mixAt, m.around(m.timing.Fill))
 	}
 }

@@ -67,7 +67,7 @@ func (m *Machine) somePassive(n int) []wire.PeerID {
 
 // shuffled carries a shuffle on, or answers it where the walk ends.
 func (m *Machine) shuffled(from *link, msg Shuffle, out *Output) {
-	if msg.Origin == m.self || !from.rates.shuffles.take(m.now) {
+	if msg.Origin == m.self || !from.rates.shuffles.AllowN(m.now, 1) {
 		return
 	}
 	if ttl := min(msg.TTL, m.cfg.ActiveWalk); ttl > 1 && len(m.active) > 1 {

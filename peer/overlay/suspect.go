@@ -43,7 +43,7 @@ func (m *Machine) doubted(id wire.PeerID, out *Output) {
 
 // probe looks after all neighbours.
 func (m *Machine) probe(out *Output) {
-	if m.small() || !m.probes.take(m.now) {
+	if m.small() || !m.probes.AllowN(m.now, 1) {
 		return
 	}
 	for _, l := range m.active {
@@ -121,7 +121,7 @@ func (m *Machine) many(n int) bool {
 
 // pinged answers, and does the same if most of them are silent over there.
 func (m *Machine) pinged(l *link, msg Ping, out *Output) {
-	if !l.rates.pings.take(m.now) {
+	if !l.rates.pings.AllowN(m.now, 1) {
 		return
 	}
 	out.Sends = append(out.Sends, Send{To: l.peer, Message: Pong{Nonce: msg.Nonce}, Fast: true})
@@ -146,7 +146,7 @@ func (m *Machine) alert(out *Output) {
 	if m.small() || silent == 0 {
 		return
 	}
-	if silent > 1 && m.alerts.take(m.now) {
+	if silent > 1 && m.alerts.AllowN(m.now, 1) {
 		for _, l := range m.active {
 			if !l.suspect {
 				out.Sends = append(out.Sends, Send{To: l.peer, Message: Ping{Nonce: m.number(), Alarm: true}, Fast: true})
@@ -155,7 +155,7 @@ func (m *Machine) alert(out *Output) {
 	}
 	if !m.alarm && m.many(sound) {
 		m.alarm = true
-		if m.alarms.take(m.now) { // or else somebody could keep this peer looking for others
+		if m.alarms.AllowN(m.now, 1) { // or else somebody could keep this peer looking for others
 			m.wait = 0
 			m.soon(&m.fillAt, 0)
 		}
