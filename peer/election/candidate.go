@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -12,7 +14,7 @@ type candidate struct {
 	rec    Candidate
 	since  time.Time // since when it has had this rank
 	heard  time.Time
-	flow   bucket
+	flow   *rate.Limiter
 	parent wire.PeerID // the neighbour that brought the latest record
 	// others had the latest record by another way: they need nothing of this candidate from here. parent and others are
 	// the tree along which a candidate's announcements spread with one message for each peer.
@@ -143,14 +145,14 @@ func (m *Machine) onCandidate(n *neighbour, msg *Candidate, out *Output) {
 		return
 	}
 	age := time.Duration(msg.Age) * time.Second
-	if age >= m.timing.Expire || c != nil && !c.flow.take(m.now) {
+	if age >= m.timing.Expire || c != nil && !c.flow.AllowN(m.now, 1) {
 		return
 	}
-	if !m.verify(n.id, msg, out) || c == nil && !m.relays[kindCandidate].take(m.now) {
+	if !m.verify(n.id, msg, out) || c == nil && !m.relays[kindCandidate].AllowN(m.now, 1) {
 		return
 	}
 	if c == nil {
-		c = &candidate{since: m.now, flow: bucket{burst: 8, every: m.timing.Refresh / 8}}
+		c = &candidate{since: m.now, flow: rate.NewLimiter(rate.Every(m.timing.Refresh/8), 8)}
 		m.ranking = append(m.ranking, c)
 	} else if c.rec.Rank != msg.Rank {
 		c.since = m.now
@@ -185,9 +187,9 @@ func (m *Machine) expire() {
 	if len(m.ranking) < size && m.own == nil && m.candidate() {
 		m.soon(&m.announceAt, m.timing.Sync)
 	}
-	for id, b := range m.buckets {
-		if b.full.Before(m.now) {
-			delete(m.buckets, id)
+	for id, l := range m.raisers {
+		if l.TokensAt(m.now) >= float64(l.Burst()) {
+			delete(m.raisers, id)
 		}
 	}
 }

@@ -85,7 +85,7 @@ func TestAnythingGoes(t *testing.T) {
 				t.Fatalf("seed %d: term %d is not kept", seed, m.term)
 			case m.leading && m.reign.Rank.ID != m.self:
 				t.Fatalf("seed %d: it leads, but follows %s", seed, m.reign.Rank.ID.Tag())
-			case len(m.ranking) > MaxRanking || len(m.heard) > 4*MaxRanking || len(m.buckets) > 4*MaxRanking || len(m.questions) > 2:
+			case len(m.ranking) > MaxRanking || len(m.heard) > 4*MaxRanking || len(m.raisers) > 4*MaxRanking || len(m.questions) > 2:
 				t.Fatalf("seed %d: it keeps more than it should", seed)
 			case out.Wake.IsZero() || out.Wake.Sub(*now) > time.Minute:
 				t.Fatalf("seed %d: it wants to be woken in %v", seed, out.Wake.Sub(*now))

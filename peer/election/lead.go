@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -66,7 +68,7 @@ func (m *Machine) spreadReign(from wire.PeerID, route Route, skip func(*neighbou
 
 // reassert takes the own lead to a higher term, because somebody accepts no lower one.
 func (m *Machine) reassert(term uint64, out *Output) {
-	if m.leading && term > m.term && term <= m.highest() && m.raises.take(m.now) {
+	if m.leading && term > m.term && term <= m.highest() && m.raises.AllowN(m.now, 1) {
 		m.lead(true, term, out)
 	}
 }
@@ -206,20 +208,20 @@ func (m *Machine) twin(c *Coordinator, out *Output) {
 }
 
 // mayLead limits how often one peer, and all together, raise the term, and how often a lead changes within its term.
-// Identities are free, so only who is heard gets a bucket.
+// Identities are free, so only who is heard gets a limit of its own.
 func (m *Machine) mayLead(r *Reign) bool {
 	if r.Term <= m.term {
-		return m.relays[kindCoordinator].take(m.now)
+		return m.relays[kindCoordinator].AllowN(m.now, 1)
 	}
-	b := m.buckets[r.Rank.ID]
-	if b == nil {
-		b = &bucket{burst: 4, every: 5 * time.Second}
+	own := m.raisers[r.Rank.ID]
+	if own == nil {
+		own = rate.NewLimiter(rate.Every(5*time.Second), 4)
 	}
-	if len(m.buckets) >= 4*MaxRanking || !b.has(m.now) || !m.raises.take(m.now) {
+	if len(m.raisers) >= 4*MaxRanking || own.TokensAt(m.now) < 1 || !m.raises.AllowN(m.now, 1) {
 		return false
 	}
-	m.buckets[r.Rank.ID] = b
-	return b.take(m.now)
+	m.raisers[r.Rank.ID] = own
+	return own.AllowN(m.now, 1)
 }
 
 // raise asks the leader for a term that this peer can accept.
@@ -447,7 +449,7 @@ func (m *Machine) onResign(n *neighbour, r *Resignation, out *Output) {
 	}
 	// It is passed on once; again only when its sender repeats it, because the successor could not take over then.
 	w := will{r.Term, r.Successor}
-	if m.resigned == w && m.now.Sub(m.resignedAt) < m.timing.HandOver || !m.verify(n.id, r, out) || !m.relays[kindResign].take(m.now) {
+	if m.resigned == w && m.now.Sub(m.resignedAt) < m.timing.HandOver || !m.verify(n.id, r, out) || !m.relays[kindResign].AllowN(m.now, 1) {
 		return
 	}
 	m.resigned, m.resignedAt = w, m.now

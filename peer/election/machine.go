@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -87,9 +89,9 @@ type Machine struct {
 	announceAt time.Time
 	syncAt     time.Time
 	settleAt   time.Time
-	buckets    map[wire.PeerID]*bucket // of leaders that raise the term
-	raises     bucket
-	relays     [kindSummary + 1]bucket // of each kind: so this peer stays below what its own neighbours take from it
+	raisers    map[wire.PeerID]*rate.Limiter // leaders that raise the term
+	raises     *rate.Limiter
+	relays     [kindSummary + 1]*rate.Limiter // of each kind: so this peer stays below what its own neighbours take from it
 	told       State
 	toldOnce   bool
 	check      func(key ed25519.PublicKey, text, sig []byte) bool
@@ -107,16 +109,16 @@ type heardElection struct {
 // New makes a Machine that knows nobody. It panics if the key is not an Ed25519 private key.
 func New(cfg Config) *Machine {
 	m := &Machine{cfg: cfg, timing: cfg.Timing, self: wire.IDOf(cfg.Key), rand: rand.New(cfg.Rand), offer: cfg.Offer,
-		term: min(cfg.Term, wire.MaxCounter/2), buckets: map[wire.PeerID]*bucket{}, check: ed25519.Verify}
+		term: min(cfg.Term, wire.MaxCounter/2), raisers: map[wire.PeerID]*rate.Limiter{}, check: ed25519.Verify}
 	m.timing.defaults()
 	m.homeHold = m.timing.Home
-	m.raises = bucket{burst: 16, every: time.Second}
-	m.relays = [kindSummary + 1]bucket{
-		kindCandidate:   {burst: 64, every: 200 * time.Millisecond}, // of those not known; the known have a bucket each
-		kindCoordinator: {burst: 32, every: 500 * time.Millisecond}, // that raise no term
-		kindElection:    {burst: 64, every: 100 * time.Millisecond},
-		kindResign:      {burst: 8, every: time.Second},
-		kindAnswer:      {burst: 64, every: 50 * time.Millisecond},
+	m.raises = rate.NewLimiter(rate.Every(time.Second), 16)
+	m.relays = [kindSummary + 1]*rate.Limiter{
+		kindCandidate:   rate.NewLimiter(rate.Every(200*time.Millisecond), 64), // of those not known; the known have a limit each
+		kindCoordinator: rate.NewLimiter(rate.Every(500*time.Millisecond), 32), // that raise no term
+		kindElection:    rate.NewLimiter(rate.Every(100*time.Millisecond), 64),
+		kindResign:      rate.NewLimiter(rate.Every(time.Second), 8),
+		kindAnswer:      rate.NewLimiter(rate.Every(50*time.Millisecond), 64),
 	}
 	return m
 }
@@ -307,27 +309,6 @@ func (m *Machine) fault(out *Output, f Fault) {
 	if len(out.Faults) < maxFaults {
 		out.Faults = append(out.Faults, f)
 	}
-}
-
-// bucket limits a rate: burst at once, then one in every.
-type bucket struct {
-	burst int
-	every time.Duration
-	full  time.Time // when it will be full again
-}
-
-// has reports whether take would.
-func (b *bucket) has(now time.Time) bool { return b.full.Sub(now) <= time.Duration(b.burst-1)*b.every }
-
-func (b *bucket) take(now time.Time) bool {
-	if b.full.Before(now) {
-		b.full = now
-	}
-	if !b.has(now) {
-		return false
-	}
-	b.full = b.full.Add(b.every)
-	return true
 }
 
 // highest is the highest term that this peer believes now.

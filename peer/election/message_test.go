@@ -226,8 +226,8 @@ func TestHostile(t *testing.T) {
 			step(from(2, l))
 			*now = now.Add(20 * time.Millisecond)
 		}
-		if len(m.ranking) > MaxRanking || len(m.heard) > 4*MaxRanking || len(m.buckets) > 4*MaxRanking {
-			t.Errorf("%d candidates, %d elections, %d buckets are kept", len(m.ranking), len(m.heard), len(m.buckets))
+		if len(m.ranking) > MaxRanking || len(m.heard) > 4*MaxRanking || len(m.raisers) > 4*MaxRanking {
+			t.Errorf("%d candidates, %d elections, %d leaders that raised the term are kept", len(m.ranking), len(m.heard), len(m.raisers))
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -13,9 +15,9 @@ import (
 type neighbour struct {
 	id    wire.PeerID
 	shown Reign // the best lead that it has shown, or was sent
-	flow  bucket
-	asks  bucket    // summaries of it that are looked at
-	told  time.Time // when it was blamed for a flood last
+	flow  *rate.Limiter
+	asks  *rate.Limiter // summaries of it that are looked at
+	told  time.Time     // when it was blamed for a flood last
 }
 
 func (m *Machine) neighbour(id wire.PeerID) *neighbour {
@@ -34,8 +36,8 @@ func (m *Machine) neighbourUp(id wire.PeerID, out *Output) {
 	if c := m.known(id); c != nil {
 		c.left = false
 	}
-	m.neighbours = append(m.neighbours, &neighbour{id: id, flow: bucket{burst: 1024, every: 5 * time.Millisecond},
-		asks: bucket{burst: 32, every: 250 * time.Millisecond}})
+	m.neighbours = append(m.neighbours, &neighbour{id: id, flow: rate.NewLimiter(rate.Every(5*time.Millisecond), 1024),
+		asks: rate.NewLimiter(rate.Every(250*time.Millisecond), 32)})
 	m.summarize(id, false, out)
 	if m.own == nil {
 		m.soon(&m.announceAt, 200*time.Millisecond)
@@ -69,7 +71,7 @@ func (m *Machine) receive(in Receive, out *Output) {
 	if n == nil {
 		return
 	}
-	if !n.flow.take(m.now) {
+	if !n.flow.AllowN(m.now, 1) {
 		if m.now.Sub(n.told) > 10*time.Second {
 			n.told = m.now
 			m.fault(out, Fault{From: n.id, Code: "flood", Drop: true,
@@ -175,12 +177,12 @@ func (m *Machine) summarize(to wire.PeerID, reply bool, out *Output) {
 
 // onSummary compares what a neighbour knows, and sends it what it does not.
 func (m *Machine) onSummary(n *neighbour, s *Summary, out *Output) {
-	if !n.asks.take(m.now) { // the answer may be a hundred times as long
+	if !n.asks.AllowN(m.now, 1) { // the answer may be a hundred times as long
 		return
 	}
 	more := false
 	c := s.Reign.compare(&m.reign)
-	if c <= 0 && m.leading && !m.reign.Rank.Firm && m.raises.take(m.now) { // somebody is there: the lead gets firm
+	if c <= 0 && m.leading && !m.reign.Rank.Firm && m.raises.AllowN(m.now, 1) { // somebody is there: the lead gets firm
 		m.lead(true, max(m.term, min(s.Floor, m.highest()))+1, out)
 		return
 	}

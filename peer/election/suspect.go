@@ -292,7 +292,7 @@ func (m *Machine) onElection(n *neighbour, e *Election, out *Output) {
 	if i >= 0 && m.heard[i].seq >= r.Seq {
 		return
 	}
-	if !m.verify(n.id, e, out) || !m.relays[kindElection].take(m.now) {
+	if !m.verify(n.id, e, out) || !m.relays[kindElection].AllowN(m.now, 1) {
 		return
 	}
 	if i >= 0 {
@@ -369,7 +369,7 @@ func (m *Machine) answer(h *heardElection, alive bool, out *Output) {
 
 // pass sends an Answer on the way back, or out, as often as Answers may go.
 func (m *Machine) pass(to wire.PeerID, a *Answer, out *Output) {
-	if m.relays[kindAnswer].take(m.now) {
+	if m.relays[kindAnswer].AllowN(m.now, 1) {
 		m.send(to, a, out)
 	}
 }
