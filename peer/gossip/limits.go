@@ -112,9 +112,10 @@ const (
 	leastLoss    = 0.02                   // assumed of each link
 	doubtful     = 0.005                  // a neighbour is suspected when its link loses as many copies in a row with this chance
 
-	// What a neighbour may waste: duplicates and needless frames cost tokens.
-	wasteRate  = 2_000 // tokens regained a second
+	// What a neighbour may waste: duplicates and needless frames.
+	wasteRate  = 2_000 // a second
 	wasteBurst = 20_000
+	wasteUnit  = 16 // what one of them costs; what a frame lists costs 1 each
 )
 
 // The Lamport clock of an honest author counts events, so it is far below the milliseconds since 1970. A hostile author
@@ -137,38 +138,22 @@ func (r *room) follow(now time.Time, lamport uint64) {
 	r.lamport = max(r.lamport, min(lamport, believed(now)-uint64(clockRoom.Milliseconds())))
 }
 
-// bucket is a token bucket; the zero value is full.
-type bucket struct {
-	used float64
-	at   time.Time
-}
-
-// take uses n tokens and reports whether there were as many.
-func (b *bucket) take(now time.Time, n float64) bool {
-	if d := now.Sub(b.at); d > 0 {
-		b.used = max(0, b.used-d.Seconds()*wasteRate)
-		b.at = now
-	}
-	b.used = min(b.used+n, wasteBurst+1)
-	return b.used <= wasteBurst
-}
-
 // wasted charges a neighbour for what was of no use, and reports whether it may go on.
-func (m *Machine) wasted(now time.Time, l *link, cost float64, out *Output) bool {
+func (m *Machine) wasted(now time.Time, l *link, cost int, out *Output) bool {
 	if l.cut {
 		return false
 	}
-	if l.waste.take(now, cost) {
+	if l.waste.AllowN(now, cost) {
 		return true
 	}
 	m.fault(l, "", wire.PeerID{}, "flood", true, out, "it sends more useless frames than the %d a second that are let pass", wasteRate)
 	return false
 }
 
-// shared is the share of a room with a neighbour; nil if there is none, or the neighbour has no tokens left for the
-// frame.
-func (m *Machine) shared(now time.Time, l *link, name wire.Room, cost float64, out *Output) *share {
-	if !m.wasted(now, l, cost, out) {
+// shared is the share of a room with a neighbour; nil if there is none, or the neighbour may send no more frames that
+// list so much.
+func (m *Machine) shared(now time.Time, l *link, name wire.Room, listed int, out *Output) *share {
+	if !m.wasted(now, l, wasteUnit+listed, out) {
 		return nil
 	}
 	if r := m.rooms[name]; r != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -17,13 +19,13 @@ type link struct {
 	busy   bool
 	cut    bool // a fault was reported that ends the link: nothing of it counts any more
 	named  []wire.Room
-	shares []*share // by room
-	known  int      // heads in all shares
-	asks   int      // questions that are out
-	short  bool     // some question found no place among them
-	claims int      // logs that exist because of it
-	waste  bucket
-	silent int // questions for older events that it has not answered, since the last that it has
+	shares []*share      // by room
+	known  int           // heads in all shares
+	asks   int           // questions that are out
+	short  bool          // some question found no place among them
+	claims int           // logs that exist because of it
+	waste  *rate.Limiter // see wasteRate
+	silent int           // questions for older events that it has not answered, since the last that it has
 
 	answered time.Time // when an event came that it was asked for
 	unkept   int       // moments at which what it offered did not come, since a question was answered
@@ -41,7 +43,7 @@ type link struct {
 	serves    []serve
 
 	serveAt time.Time
-	served  time.Time // until when its answers are paid for at serveRate
+	answers *rate.Limiter // bytes, at serveRate
 
 	strikes  int // see strike
 	struckAt time.Time
@@ -74,7 +76,8 @@ func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {
 	}
 	l := m.links[in.Peer]
 	if l == nil {
-		l = &link{peer: in.Peer, rtt: firstRTT, swing: firstSwing}
+		l = &link{peer: in.Peer, rtt: firstRTT, swing: firstSwing,
+			waste: rate.NewLimiter(wasteRate*wasteUnit, wasteBurst*wasteUnit), answers: rate.NewLimiter(serveRate, serveBurst)}
 		m.links[in.Peer] = l
 		at, _ := slices.BinarySearchFunc(m.linkList, in.Peer, func(l *link, id wire.PeerID) int {
 			return bytes.Compare(l.peer[:], id[:])

@@ -388,11 +388,11 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 	case wire.Events:
 		m.events(now, l, f, out)
 	case wire.Digest:
-		if s := m.shared(now, l, f.Room, 1+float64(len(f.Heads))/16, out); s != nil {
+		if s := m.shared(now, l, f.Room, len(f.Heads), out); s != nil {
 			m.digested(now, l, s, f, out)
 		}
 	case wire.Have:
-		if s := m.shared(now, l, f.Room, 1+float64(len(f.Heads))/16, out); s != nil {
+		if s := m.shared(now, l, f.Room, len(f.Heads), out); s != nil {
 			for i, h := range f.Heads {
 				k := span{base: h.Base, seq: h.Seq, hops: unknownHops}
 				if i < len(f.Ways) {
@@ -405,16 +405,16 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 			}
 		}
 	case wire.Want:
-		if s := m.shared(now, l, f.Room, 1, out); s != nil {
+		if s := m.shared(now, l, f.Room, 0, out); s != nil {
 			m.wanted(now, l, s, f.Ranges, out)
 		}
 	case wire.Graft:
-		if s := m.shared(now, l, f.Room, 1+float64(len(f.Ranges))/16, out); s != nil {
+		if s := m.shared(now, l, f.Room, len(f.Ranges), out); s != nil {
 			m.grafted(now, s, f, out)
 			m.wanted(now, l, s, f.Ranges, out)
 		}
 	case wire.Prune:
-		if s := m.shared(now, l, f.Room, 1+float64(len(f.Authors))/16, out); s != nil {
+		if s := m.shared(now, l, f.Room, len(f.Authors), out); s != nil {
 			m.pruned(now, s, f, out)
 		}
 	}

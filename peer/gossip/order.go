@@ -40,7 +40,7 @@ func (m *Machine) events(now time.Time, l *link, f wire.Events, out *Output) {
 		}
 	}
 	if useless > 0 {
-		m.wasted(now, l, float64(useless), out)
+		m.wasted(now, l, useless*wasteUnit, out)
 	}
 	m.settle(now, out)
 }

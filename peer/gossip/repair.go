@@ -65,7 +65,7 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 		}
 	}
 	// The answer may be much larger than the question, and so it has its price.
-	if len(better) > 0 && m.wasted(now, l, float64(len(better))/16, out) {
+	if len(better) > 0 && m.wasted(now, l, len(better), out) {
 		m.digest(now, l, s, true, better, out)
 	}
 	m.introduce(now, s, out)
@@ -475,7 +475,7 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, 
 			continue
 		}
 		if len(l.serves) >= maxServes {
-			m.wasted(now, l, 10, out)
+			m.wasted(now, l, 10*wasteUnit, out)
 			return
 		}
 		l.serves = append(l.serves, v)
@@ -500,18 +500,11 @@ func (a *authorLog) stale(events []wire.Event) int {
 // serve answers questions, a bounded piece at a time.
 func (m *Machine) serve(now time.Time, l *link, out *Output) {
 	l.serveAt = time.Time{}
-	const credit = serveBurst * time.Second / serveRate
-	if start := now.Add(-credit); l.served.Before(start) {
-		l.served = start
-	}
-	sent := 0
-	defer func() { l.served = l.served.Add(time.Duration(sent) * time.Second / serveRate) }()
+	sent, wait := 0, l.answers.ReserveN(now, 0).DelayFrom(now)
+	defer func() { l.answers.ReserveN(now, sent) }() // it is paid for afterwards
 	for len(l.serves) > 0 && !l.busy {
-		if sent >= serveBytes || l.served.After(now) {
-			l.serveAt = now.Add(servePause)
-			if l.served.After(l.serveAt) {
-				l.serveAt = l.served
-			}
+		if sent >= serveBytes || wait > 0 {
+			l.serveAt = now.Add(max(wait, servePause))
 			break
 		}
 		v := &l.serves[0]
