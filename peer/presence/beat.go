@@ -160,15 +160,16 @@ func (m *Machine) onBeat(n *neighbour, b *beat, msg *records, out *Output) {
 
 // missing asks a neighbour for what it must have and is not known here: newer than v, or in any case if that is zero.
 func (m *Machine) missing(n *neighbour, key uint64, v version, out *Output) {
-	if m.wasted(n, 1, out) && n.unknown.take(m.now, wondered, 1) {
+	if m.wasted(n, 1, out) && m.allows(n.unknown, 1) {
 		m.send(n, &want{items: []wanted{{key, v}}}, out)
 	}
 }
 
 // hashes reports whether a neighbour may have so many hashes made for a beat of e's.
 func (m *Machine) hashes(n *neighbour, steps uint64, e *entry, out *Output) bool {
-	if n.hashed.take(m.now, hashesTaken, float64(steps)) && m.walked.take(m.now, hashesAll, float64(steps)) {
-		m.stats.Hashes += int(steps)
+	most := uint64(hashesTaken.burst) + 1 // more than is ever allowed
+	if k := int(min(steps, most)); m.allows(n.hashed, k) && m.allows(m.walked, k) {
+		m.stats.Hashes += k
 		return true
 	}
 	m.blame(n, e.rec.peer, Flood, fmt.Sprintf("%s sends beats that take more than %v hashes a second; some are left out for now",

@@ -287,10 +287,10 @@ func TestAFloodOfWrongBeats(t *testing.T) {
 		}
 	}
 	l.wantFault(Flood, true, "500,000 wrong beats")
-	if most := int(hashesTaken.burst + 11*hashesTaken.rate); l.m.stats.Hashes > most {
+	if most := hashesTaken.burst + 11*int(hashesTaken.rate); l.m.stats.Hashes > most {
 		t.Errorf("%d wrong beats in 10 s cost %d hashes, want at most %d", sent, l.m.stats.Hashes, most)
 	}
-	if w := l.wants(2); len(w) > int(wondered.burst+11*wondered.rate) {
+	if w := l.wants(2); len(w) > wondered.burst+11*int(wondered.rate) {
 		t.Errorf("and %d questions", len(w))
 	}
 	if l.m.stats.Checks > 2 {

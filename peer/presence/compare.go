@@ -41,7 +41,7 @@ const replyEvery = time.Second
 
 // onSummary finds out where a neighbour's knowledge differs. The one of fewer members asks, so that the other does not.
 func (m *Machine) onSummary(n *neighbour, s *summary, out *Output) {
-	if !n.asked.take(m.now, askedTaken, 1) {
+	if !m.allows(n.asked, 1) {
 		m.blame(n, wire.PeerID{}, Flood, fmt.Sprintf("%s compares more than %v times a second", n.id.Tag(), askedTaken.rate), true, out)
 		return
 	}
@@ -65,7 +65,7 @@ func (m *Machine) onSummary(n *neighbour, s *summary, out *Output) {
 			n.replied = m.now
 			m.summarize(n, true, out)
 		}
-	case n.ahead || m.compares.take(m.now, compared, float64(m.table.members*bits.OnesCount16(differs)/chunks)):
+	case n.ahead || m.allows(m.compares, m.table.members*bits.OnesCount16(differs)/chunks):
 		n.differs = differs
 	}
 }
@@ -143,7 +143,7 @@ func (m *Machine) unanswered() {
 
 // onCompare answers with what differs in a chunk, behind the news and at the rate of the neighbour.
 func (m *Machine) onCompare(n *neighbour, q *compare, out *Output) {
-	if !n.asked.take(m.now, askedTaken, 1) {
+	if !m.allows(n.asked, 1) {
 		m.blame(n, wire.PeerID{}, Flood, fmt.Sprintf("%s compares more than %v times a second", n.id.Tag(), askedTaken.rate), true, out)
 		return
 	}
@@ -229,7 +229,7 @@ func (m *Machine) onList(n *neighbour, l *list, out *Output) {
 	for i := range l.parts {
 		items += len(l.parts[i].items) + 1
 	}
-	if n.asking != int(l.chunk) || !n.listed.take(m.now, listedTaken, float64(items)) {
+	if n.asking != int(l.chunk) || !m.allows(n.listed, items) {
 		m.stats.Refused++
 		return
 	}
@@ -286,7 +286,7 @@ func (m *Machine) onDone(n *neighbour, d *done) {
 
 // onWant answers with what the neighbour lacks.
 func (m *Machine) onWant(n *neighbour, w *want, out *Output) {
-	if !n.wanted.take(m.now, wantedTaken, float64(len(w.items))) {
+	if !m.allows(n.wanted, len(w.items)) {
 		m.blame(n, wire.PeerID{}, Flood, fmt.Sprintf("%s asks for more than %v records a second", n.id.Tag(), wantedTaken.rate), true, out)
 		return
 	}

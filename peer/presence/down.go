@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -19,7 +21,7 @@ type suspicion struct {
 
 // reporter is how well somebody is believed who reports deaths.
 type reporter struct {
-	rate bucket
+	rate *rate.Limiter
 	lies int
 	at   time.Duration // of the last lie, or of its half pardon
 }
@@ -110,7 +112,7 @@ func (m *Machine) onDown(n *neighbour, d *down, out *Output) {
 		}
 	case c > 0:
 		// Who relays this must have the record. Whether it is newer or only said to be, its signature tells.
-		if m.wasted(n, 1, out) && n.unknown.take(m.now, wondered, 1) {
+		if m.wasted(n, 1, out) && m.allows(n.unknown, 1) {
 			m.send(n, &want{items: []wanted{{e.key, e.rec.version}}}, out)
 		}
 	case e.state != here:
@@ -142,7 +144,7 @@ func (m *Machine) calledDead(n *neighbour, d *down, out *Output) {
 
 // bearable reports whether a neighbour may have one more report looked at.
 func (m *Machine) bearable(n *neighbour, d *down, out *Output) bool {
-	if n.reported.take(m.now, downsTaken, 1) {
+	if m.allows(n.reported, 1) {
 		return true
 	}
 	m.blame(n, d.by, Flood, fmt.Sprintf("%s passes on more than %v reports of deaths a second", n.id.Tag(), downsTaken.rate), false, out)
@@ -153,7 +155,7 @@ func (m *Machine) bearable(n *neighbour, d *down, out *Output) bool {
 // peer came or is still to be heard of, or was this peer in an earlier life. So it is the word of the neighbour that
 // shows it, and counts as its vote.
 func (m *Machine) hearsay(n *neighbour, e *entry, out *Output) {
-	if m.wasted(n, 1, out) && n.voted.take(m.now, votesTaken, 1) {
+	if m.wasted(n, 1, out) && m.allows(n.voted, 1) {
 		m.cast(n, e, false)
 	}
 }
@@ -166,10 +168,10 @@ func (m *Machine) credible(n *neighbour, d *down, out *Output) bool {
 	}
 	r := m.reporters[d.by]
 	if r == nil {
-		r = &reporter{}
+		r = &reporter{rate: reports.limiter()}
 	}
 	r.pardon(m.now)
-	if r.lies >= maxLies || !r.rate.take(m.now, reports, 1) {
+	if r.lies >= maxLies || !m.allows(r.rate, 1) {
 		m.blame(n, d.by, Slander, fmt.Sprintf("%s says of too many that they are dead; it is not believed for a while", d.by.Tag()),
 			n.id == d.by, out)
 		return false
@@ -191,8 +193,7 @@ func (m *Machine) credible(n *neighbour, d *down, out *Output) bool {
 func (m *Machine) forgetReporters() {
 	for id, r := range m.reporters {
 		r.pardon(m.now)
-		r.rate.fill(m.now, reports)
-		if r.lies == 0 && r.rate.spent == 0 {
+		if r.lies == 0 && r.rate.TokensAt(moment(m.now)) >= float64(reports.burst) {
 			delete(m.reporters, id)
 		}
 	}

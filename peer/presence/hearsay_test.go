@@ -70,8 +70,8 @@ func TestReportersGiveWay(t *testing.T) {
 	l := alone(t, 2)
 	l.hearRecords(2, person(10, 1, 0))
 	for i := range maxReporters {
-		r := &reporter{}
-		r.rate.take(l.m.now, reports, 1)
+		r := &reporter{rate: reports.limiter()}
+		l.m.allows(r.rate, 1)
 		l.m.reporters[invented(i).peer] = r
 	}
 	report := &records{downs: []down{reported(keyFor(2), down{peer: wire.IDOf(keyFor(10)), version: person(10, 1, 0).version})}}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -23,8 +25,13 @@ const (
 	talkEvery = 10 // tenths of a second
 )
 
-// limit is what a bucket allows: burst at once, then rate a second.
-type limit struct{ rate, burst float64 }
+// limit allows burst at once, then rate a second.
+type limit struct {
+	rate  rate.Limit
+	burst int
+}
+
+func (l limit) limiter() *rate.Limiter { return rate.NewLimiter(l.rate, l.burst) }
 
 var (
 	selfSaid    = limit{0.4, 15}         // own changes; with what follows less than the others take
@@ -50,41 +57,45 @@ var (
 // wrongCosts is how much a wrong beat wastes: 1,250 at once, and then 125 a second, cost the link.
 const wrongCosts = 16
 
-// bucket is a token bucket; the zero value is full.
-type bucket struct {
+// moment is a time of the Machine's own clock as limiters have it.
+func moment(at time.Duration) time.Time { return time.Time{}.Add(at) }
+
+// allows takes n of what a limiter allows now, if it allows so many.
+func (m *Machine) allows(l *rate.Limiter, n int) bool { return l.AllowN(moment(m.now), n) }
+
+// ready is when a limiter will allow one.
+func (m *Machine) ready(l *rate.Limiter) time.Duration {
+	if lacks := 1 - l.TokensAt(moment(m.now)); lacks > 0 {
+		return m.now + time.Duration(lacks/float64(l.Limit())*float64(time.Second)) + time.Millisecond
+	}
+	return m.now
+}
+
+// roomLimit is a limit that follows the size of the room. It counts what was taken, not what is left as a rate.Limiter
+// does, because a room that has grown takes more at once.
+type roomLimit struct {
 	spent float64
 	at    time.Duration
 }
 
-func (b *bucket) fill(now time.Duration, l limit) {
-	if d := now - b.at; d > 0 {
-		b.spent = max(0, b.spent-d.Seconds()*l.rate)
-		b.at = now
+// take takes one of what l allows now, if there is one.
+func (r *roomLimit) take(now time.Duration, l limit) bool {
+	if d := now - r.at; d > 0 {
+		r.spent = max(0, r.spent-d.Seconds()*float64(l.rate))
+		r.at = now
 	}
-}
-
-// take takes n tokens, if there are as many.
-func (b *bucket) take(now time.Duration, l limit, n float64) bool {
-	b.fill(now, l)
-	if b.spent+n > l.burst {
+	if r.spent+1 > float64(l.burst) {
 		return false
 	}
-	b.spent += n
+	r.spent++
 	return true
-}
-
-// ready is when there will be one token.
-func (b *bucket) ready(now time.Duration, l limit) time.Duration {
-	b.fill(now, l)
-	if wait := b.spent + 1 - l.burst; wait > 0 {
-		return now + time.Duration(wait/l.rate*float64(time.Second)) + time.Millisecond
-	}
-	return now
 }
 
 // conduct is what a neighbour did lately. It outlives its links, so that nobody can wipe it out by making a new one.
 type conduct struct {
-	news, waste, checks, hashed, asked, wanted, listed, reported, unknown, voted bucket
+	news roomLimit
+
+	waste, checks, hashed, asked, wanted, listed, reported, unknown, voted *rate.Limiter
 
 	blamed map[Code]time.Duration // when it was told of last
 	seen   time.Duration          // when its link went down
@@ -96,7 +107,9 @@ const maxConducts = 64
 func (m *Machine) conductOf(id wire.PeerID) *conduct {
 	c := m.conducts[id]
 	if c == nil {
-		c = &conduct{blamed: map[Code]time.Duration{}}
+		c = &conduct{waste: wasteTaken.limiter(), checks: sigsTaken.limiter(), hashed: hashesTaken.limiter(), asked: askedTaken.limiter(),
+			wanted: wantedTaken.limiter(), listed: listedTaken.limiter(), reported: downsTaken.limiter(), unknown: wondered.limiter(),
+			voted: votesTaken.limiter(), blamed: map[Code]time.Duration{}}
 		m.conducts[id] = c
 	}
 	if len(m.conducts) > len(m.neighbours)+maxConducts {
@@ -158,7 +171,7 @@ func (m *Machine) introduced(by wire.PeerID) uint16 {
 // newcomers are taken at the rate of a lively room. Who is linked with this peer has proved itself by that.
 func (m *Machine) admits(n *neighbour, subject wire.PeerID, out *Output) bool {
 	if n.id != subject && m.table.members > m.believable(n) &&
-		!n.news.take(m.now, limit{max(8, float64(m.table.members)/50), max(256, float64(m.table.members)/10)}, 1) {
+		!n.news.take(m.now, limit{max(8, rate.Limit(m.table.members)/50), max(256, m.table.members/10)}) {
 		m.blame(n, subject, Crowd, fmt.Sprintf("%s shows more new members than a room of %d can have; they are taken slowly",
 			n.id.Tag(), m.table.members), false, out)
 		return false

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -51,9 +53,9 @@ type Machine struct {
 	again    bool // at sayAt it says something even if nothing changed
 	lazily   bool // and there is no hurry to tell that
 	refresh  time.Duration
-	changes  bucket
-	refuted  bucket
-	lifts    bucket
+	changes  *rate.Limiter
+	refuted  *rate.Limiter
+	lifts    *rate.Limiter
 	twinTold time.Duration
 
 	// Deaths, in down.go.
@@ -74,9 +76,9 @@ type Machine struct {
 	compareAt time.Duration
 	interval  time.Duration // until the next compareAt
 	askAt     time.Duration // the earliest deadline of a neighbour that was asked
-	compares  bucket
-	sigs      bucket
-	walked    bucket
+	compares  *rate.Limiter
+	sigs      *rate.Limiter
+	walked    *rate.Limiter
 
 	stats   Stats
 	scratch []byte
@@ -116,7 +118,9 @@ func New(cfg Config) (*Machine, error) {
 	}
 	m := &Machine{cfg: cfg, timing: cfg.Timing, self: wire.IDOf(cfg.Key), rand: rand.New(cfg.Rand), run: cfg.Run, now: origin,
 		downs: map[wire.PeerID]*down{}, reporters: map[wire.PeerID]*reporter{}, conducts: map[wire.PeerID]*conduct{}, intro: make([]introducer, 1), check: ed25519.Verify,
-		keep: func(r *record) *record { c := *r; return &c }}
+		keep:    func(r *record) *record { c := *r; return &c },
+		changes: selfSaid.limiter(), refuted: contradicts.limiter(), lifts: lifted.limiter(), compares: compared.limiter(),
+		sigs: sigsAll.limiter(), walked: hashesAll.limiter(), roll: roll{accused: accusations.limiter()}}
 	if cfg.Shared != nil {
 		m.check, m.keep = cfg.Shared.check, cfg.Shared.keep
 	}
@@ -268,7 +272,7 @@ type neighbour struct {
 	keep    time.Duration // it is asked until then in any case
 	standIn bool          // it is asked until there is a parent
 	helped  time.Duration // until then, news in an answer was offered
-	missed  bucket        // how often that was so
+	missed  *rate.Limiter // how often that was so
 
 	// What waits to be sent, in spread.go.
 	queued  map[wire.PeerID]uint8
@@ -278,9 +282,9 @@ type neighbour struct {
 	offerAt time.Duration
 	sendAt  time.Duration
 	sentAt  time.Duration
-	pace    bucket // bytes
+	pace    *rate.Limiter // bytes
 
-	messages bucket // sent of late
+	messages *rate.Limiter // sent of late
 
 	// What it is compared by, in compare.go.
 	compared bool // it has sent a summary
@@ -318,7 +322,8 @@ func (m *Machine) up(id wire.PeerID, out *Output) {
 	if known || id == m.self || len(m.neighbours) >= MaxNeighbors {
 		return
 	}
-	n := &neighbour{id: id, asking: -1, queued: map[wire.PeerID]uint8{}, conduct: m.conductOf(id)}
+	n := &neighbour{id: id, asking: -1, queued: map[wire.PeerID]uint8{}, conduct: m.conductOf(id), missed: missesTaken.limiter(),
+		pace: limit{rate.Limit(m.cfg.Rate), burst}.limiter(), messages: limit{m.apart(), together}.limiter()}
 	m.neighbours = slices.Insert(m.neighbours, i, n)
 	alone := len(m.neighbours) == 1
 	if alone {
@@ -332,8 +337,8 @@ func (m *Machine) up(id wire.PeerID, out *Output) {
 		// Whoever it was linked with before may take it for dead, so it says something new; but first it hears how
 		// large the room is, because that is how long it may be silent then.
 		m.unheard, m.again = true, true
-		at := m.changes.ready(m.now, selfSaid)
-		m.changes.take(at, selfSaid, 1)
+		at := m.ready(m.changes)
+		m.changes.AllowN(moment(at), 1)
 		m.speakAt = at
 		m.speak(max(at, m.now+m.timing.First))
 	case !m.unheard:

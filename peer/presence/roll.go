@@ -1,6 +1,10 @@
 package presence
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
 
 // This file is the roll call after many have died at once. Who died together with all its neighbours is reported by
 // nobody, and would be shown until it expires. So whoever sees a good part of the room die says something soon, and
@@ -47,7 +51,7 @@ type roll struct {
 	settleAt time.Duration            // when all neighbours have answered the first of these questions
 	asked    map[uint64]time.Duration // whom they are asked about, at most voteMost, and until when
 
-	accused bucket // those who were silent and are said to be dead
+	accused *rate.Limiter // those who were silent and are said to be dead
 }
 
 // mourn counts a death, and calls the roll when there are many.
@@ -116,7 +120,7 @@ func (m *Machine) shown(n *neighbour, e *entry, msg *records) {
 // accuse reports a member as dead that did not answer the roll and that a neighbour still shows. If the roll did not
 // reach it, as beyond a partition, it contradicts; else those hear of it who did not call the roll, such as newcomers.
 func (m *Machine) accuse(n *neighbour, e *entry) {
-	if m.stamp()-e.heard >= lifetimes*10*uint32(e.rec.period) || !m.roll.accused.take(m.now, accusations, 1) {
+	if m.stamp()-e.heard >= lifetimes*10*uint32(e.rec.period) || !m.allows(m.roll.accused, 1) {
 		return
 	}
 	d := m.reported(e)

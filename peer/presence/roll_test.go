@@ -127,7 +127,7 @@ func TestRollLimits(t *testing.T) {
 			}
 		}
 	}
-	if most := int(contradicts.burst) + 2; said == 0 || said > most {
+	if most := contradicts.burst + 2; said == 0 || said > most {
 		t.Errorf("it said %d times in 2 s that it is there, want some and at most %d", said, most)
 	}
 }

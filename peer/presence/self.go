@@ -33,11 +33,11 @@ func (m *Machine) speak(at time.Duration) {
 // contradict says something new soon, because somebody takes this peer for dead.
 func (m *Machine) contradict() {
 	m.again = true
-	if m.refuted.take(m.now, contradicts, 1) {
+	if m.allows(m.refuted, 1) {
 		m.speak(m.now)
 		return
 	}
-	m.speak(m.refuted.ready(m.now, contradicts))
+	m.speak(m.ready(m.refuted))
 }
 
 // say makes a new record and tells every neighbour, on the tree or not, so that they all can say what this peer's last
@@ -50,8 +50,8 @@ func (m *Machine) say(out *Output) {
 	if !changed && !m.again {
 		return
 	}
-	if changed && !m.again && !m.changes.take(m.now, selfSaid, 1) {
-		m.speak(m.changes.ready(m.now, selfSaid))
+	if changed && !m.again && !m.allows(m.changes, 1) {
+		m.speak(m.ready(m.changes))
 		return
 	}
 	m.put(m.following(changed))
@@ -171,7 +171,7 @@ func (m *Machine) heardSelf(n *neighbour, r *record, out *Output) {
 			m.queue(n, m.self, tellRecord, m.now)
 		}
 	case !m.authentic(n, nil, r, out):
-	case r.Run < wire.MaxCounter && m.lifts.take(m.now, lifted, 1):
+	case r.Run < wire.MaxCounter && m.allows(m.lifts, 1):
 		// An earlier life, when the clock was ahead of what it is now.
 		m.run = max(m.run, r.Run+1)
 		m.again = true

@@ -3,6 +3,8 @@ package presence
 import (
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/cbor"
 	"peerchat/peer/wire"
 )
@@ -83,7 +85,8 @@ func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreadi
 		case all || n.onTree():
 			at := how.at
 			if how.arrival {
-				at = max(at, n.messages.ready(m.now, m.together()))
+				n.messages.SetLimitAt(moment(m.now), m.apart())
+				at = max(at, m.ready(n.messages))
 			}
 			m.queue(n, id, what, at)
 		case how.at > m.now: // it is not urgent
@@ -143,9 +146,10 @@ func (m *Machine) crowded(d time.Duration) time.Duration {
 
 // together is how many messages a neighbour gets before those who arrive wait for each other: when many come, they come
 // one after the other for a while.
-func (m *Machine) together() limit {
-	return limit{rate: 1 / m.crowded(m.timing.Offer).Seconds(), burst: 8}
-}
+const together = 8
+
+// apart is how fast they come after that.
+func (m *Machine) apart() rate.Limit { return rate.Every(m.crowded(m.timing.Offer)) }
 
 // queueBulk has a neighbour told something behind everything else.
 func (m *Machine) queueBulk(n *neighbour, id wire.PeerID, what uint8) {
@@ -178,12 +182,9 @@ func (m *Machine) send(n *neighbour, msg message, out *Output) {
 }
 
 func (m *Machine) emit(n *neighbour, data []byte, out *Output) {
-	n.pace.fill(m.now, m.rate())
-	n.pace.spent += float64(len(data))
+	n.pace.ReserveN(moment(m.now), len(data))
 	out.Sends = append(out.Sends, Send{To: n.id, Data: data})
 }
-
-func (m *Machine) rate() limit { return limit{float64(m.cfg.Rate), burst} }
 
 // flush sends a neighbour what waits for it, as far as it may have it now.
 func (m *Machine) flush(n *neighbour, out *Output) {
@@ -200,11 +201,9 @@ func (m *Machine) flush(n *neighbour, out *Output) {
 			}
 		}
 	}
-	rate := m.rate()
 	for n.live.len() > 0 || n.bulk.len() > 0 {
-		n.pace.fill(m.now, rate)
-		if over := n.pace.spent - rate.burst; over >= 0 {
-			m.hasten(n, m.now+time.Duration((over+minFree)/rate.rate*float64(time.Second))+time.Millisecond)
+		if free := n.pace.TokensAt(moment(m.now)); free <= 0 {
+			m.hasten(n, m.now+time.Duration((minFree-free)/float64(n.pace.Limit())*float64(time.Second))+time.Millisecond)
 			return
 		}
 		var data []byte
@@ -218,7 +217,7 @@ func (m *Machine) flush(n *neighbour, out *Output) {
 			data = m.batch(n, true)
 		}
 		if data != nil {
-			n.messages.take(m.now, m.together(), 1)
+			m.allows(n.messages, 1)
 			n.sentAt = m.now
 			m.emit(n, data, out)
 		}

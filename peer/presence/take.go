@@ -25,9 +25,9 @@ func (m *Machine) onRecords(n *neighbour, msg *records, out *Output) {
 }
 
 // wasted counts what is no news. A neighbour that sends nothing else loses its link.
-func (m *Machine) wasted(n *neighbour, cost float64, out *Output) bool {
+func (m *Machine) wasted(n *neighbour, cost int, out *Output) bool {
 	m.stats.Repeats++
-	if n.waste.take(m.now, wasteTaken, cost) {
+	if m.allows(n.waste, cost) {
 		return true
 	}
 	m.blame(n, wire.PeerID{}, Flood, fmt.Sprintf("%s sends more than %v records a second that are old or prove nothing", n.id.Tag(), wasteTaken.rate), true, out)
@@ -38,7 +38,7 @@ func (m *Machine) wasted(n *neighbour, cost float64, out *Output) bool {
 // link, because it should have checked before it passed it on.
 func (m *Machine) verify(n *neighbour, signer wire.PeerID, text, sig []byte, out *Output) bool {
 	m.scratch = text[:0]
-	if !n.checks.take(m.now, sigsTaken, 1) || !m.sigs.take(m.now, sigsAll, 1) {
+	if !m.allows(n.checks, 1) || !m.allows(m.sigs, 1) {
 		m.blame(n, signer, Flood, fmt.Sprintf("%s sends more than %v records a second; some are left out for now", n.id.Tag(), sigsTaken.rate), false, out)
 		return false
 	}

@@ -140,7 +140,7 @@ func (m *Machine) branches(out *Output) {
 
 // onBranch is told by a neighbour whether it wants news.
 func (m *Machine) onBranch(n *neighbour, b *branch, out *Output) {
-	if !n.asked.take(m.now, askedTaken, 1) {
+	if !m.allows(n.asked, 1) {
 		m.blame(n, wire.PeerID{}, Flood, fmt.Sprintf("%s joins and leaves the tree more than %v times a second", n.id.Tag(), askedTaken.rate), true, out)
 		return
 	}
@@ -200,7 +200,7 @@ func (e *entry) gist() uint32 {
 
 // onHave asks a neighbour for what it offers and is not known here.
 func (m *Machine) onHave(n *neighbour, h *have, out *Output) {
-	if !n.listed.take(m.now, listedTaken, float64(len(h.items))) {
+	if !m.allows(n.listed, len(h.items)) {
 		m.stats.Refused++
 		return
 	}
@@ -221,7 +221,7 @@ func (m *Machine) onHave(n *neighbour, h *have, out *Output) {
 
 // missed is called when an answer brought what the tree did not.
 func (m *Machine) missed(n *neighbour) {
-	if m.now < n.helped && !n.onTree() && !n.missed.take(m.now, missesTaken, 1) {
+	if m.now < n.helped && !n.onTree() && !m.allows(n.missed, 1) {
 		n.keep = m.now + grafted
 	}
 }

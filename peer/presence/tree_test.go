@@ -130,7 +130,7 @@ func TestTreeLimits(t *testing.T) {
 	for i := range uint64(maxWants) {
 		h.items = append(h.items, offered{i, 1})
 	}
-	for range 2 * int(listedTaken.burst) / maxWants {
+	for range 2 * listedTaken.burst / maxWants {
 		l.hear(3, h)
 	}
 	asked := 0
@@ -141,7 +141,7 @@ func TestTreeLimits(t *testing.T) {
 			}
 		}
 	}
-	if asked == 0 || float64(asked) > listedTaken.burst {
+	if asked == 0 || asked > listedTaken.burst {
 		t.Errorf("%d made up offers were asked for, want some and at most %v", asked, listedTaken.burst)
 	}
 }

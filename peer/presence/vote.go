@@ -92,7 +92,7 @@ func (m *Machine) queueVotes(n *neighbour, here bool, items *[]offered) {
 // onVote takes a neighbour's word on members. What the others say of those who are gone for it is found out, unless the
 // roll is called.
 func (m *Machine) onVote(n *neighbour, v *vote) {
-	if !n.voted.take(m.now, votesTaken, float64(len(v.items))) {
+	if !m.allows(n.voted, len(v.items)) {
 		m.stats.Refused++
 		return
 	}

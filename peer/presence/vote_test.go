@@ -114,7 +114,7 @@ func TestVoteLimits(t *testing.T) {
 			}
 		}
 	}
-	if most := int(votesTaken.burst) + 61*int(votesTaken.rate); counted > 2*most {
+	if most := votesTaken.burst + 61*int(votesTaken.rate); counted > 2*most {
 		t.Errorf("a liar had %d members asked about in a minute, of each of two neighbours: want at most %d", counted, 2*most)
 	}
 }
