@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
 
 	"peerchat/peer/wire"
 )
@@ -108,11 +109,11 @@ type Client struct {
 	named    []string // what the user's own sources said
 	target   *Target  // where to go, until there; nil: nowhere else
 	lostAt   time.Time
-	closed   bool      // how it was lost: the socket was closed
-	moved    bool      // or the tracker sent us on
-	failed   int       // rounds since the last session, or Follow to another leader
-	terms    Bucket    // of changes of the tracker's term that are told at once
-	termAt   time.Time // when to tell the last one; zero: it was told
+	closed   bool          // how it was lost: the socket was closed
+	moved    bool          // or the tracker sent us on
+	failed   int           // rounds since the last session, or Follow to another leader
+	terms    *rate.Limiter // of changes of the tracker's term that are told at once
+	termAt   time.Time     // when to tell the last one; zero: it was told
 	backoff  Backoff
 	round    int
 	endRound context.CancelFunc // nil unless a round is on
@@ -163,6 +164,7 @@ func NewClient(cfg ClientConfig) *Client {
 		cfg: cfg, log: cfg.Logger, process: uuid.New(), box: newMailbox(), done: make(chan struct{}), name: cfg.Name,
 		rng:     rand.New(rand.NewPCG(cfg.Seed, 0x636c69656e74)),
 		asked:   make(map[uuid.UUID]asked),
+		terms:   rate.NewLimiter(0.5, 8),
 		backoff: Backoff{Min: cfg.BackoffMin, Max: cfg.BackoffMax},
 		dialer: &websocket.Dialer{NetDialContext: raced(cfg.Dial), TLSClientConfig: cfg.TLS,
 			Subprotocols: []string{Subprotocol}, ReadBufferSize: 4096, WriteBufferSize: 4096},
@@ -458,7 +460,7 @@ func (c *Client) said(now time.Time, m Message) {
 		h := c.session.hello
 		if h.Term != m.Term || h.Leader != m.Leader {
 			h.Term, h.Leader, h.Proof, h.Resumed = m.Term, m.Leader, nil, true
-			if c.terms.Take(now, 1, 0.5, 8) {
+			if c.terms.AllowN(now, 1) {
 				c.up()
 			} else if c.termAt.IsZero() { // it changes too often to be told each time
 				c.termAt = now.Add(2 * time.Second)

@@ -1,7 +1,7 @@
 // Package signaling is how peers meet: the protocol between a peer and a tracker, the tracker itself, and the client
 // that a peer keeps to it. docs/protocol.md shows the protocol message by message.
 //
-// Pure: Hub (hub.go, hubroom.go, hubserve.go) is the tracker as a function; Bucket and Limits (limit.go), Backoff
+// Pure: Hub (hub.go, hubroom.go, hubserve.go) is the tracker as a function; Limits (limit.go), Backoff
 // (backoff.go), the messages (message.go) with their encoding (encode.go, decode.go, scan.go), and ParseAddr (addr.go).
 //
 // Shells: one goroutine owns a Tracker with its Hub (tracker.go), and everything that waits for a connection (conn.go);

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // gate bounds what one address may have of the HTTP server before the hub knows of it: connections that are no
@@ -23,14 +25,14 @@ type gate struct {
 // caller is an address at the gate.
 type caller struct {
 	conns    int // that are no WebSocket
-	requests Bucket
+	requests *rate.Limiter
 	seen     time.Time // the last request
 }
 
 const (
 	// sweepCallers is how many addresses are remembered before the first are forgotten.
 	sweepCallers = 4096
-	// forgetCaller is how long an address without a connection is remembered: its bucket is full again by then.
+	// forgetCaller is how long an address without a connection is remembered: it may do all again by then.
 	forgetCaller = 10 * time.Second
 )
 
@@ -67,7 +69,7 @@ func (g *gate) callerAt(remote string, now time.Time) (c *caller, most int) {
 			maps.DeleteFunc(g.from, func(_ netip.Addr, o *caller) bool { return o.conns == 0 && now.Sub(o.seen) > forgetCaller })
 			g.sweep = max(sweepCallers, 2*len(g.from)) // so that a crowd is not looked through for each who comes
 		}
-		c = &caller{}
+		c = &caller{requests: g.limits.requests()}
 		g.from[a] = c
 	}
 	return c, most
@@ -105,7 +107,7 @@ func (g *gate) request(remote string, now time.Time) bool {
 		return true
 	}
 	c.seen = now
-	return c.requests.Take(now, 1, g.limits.Rate, g.limits.Burst)
+	return c.requests.AllowN(now, 1)
 }
 
 // limited is a handler behind the gate.

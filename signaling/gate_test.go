@@ -127,11 +127,11 @@ func TestTheGateForgets(t *testing.T) {
 		}
 	}
 	// A /64 is one.
-	for range int(g.limits.Burst) {
+	for range g.limits.Burst {
 		g.request("[2001:db8::1]:1", now)
 	}
 	if g.request("[2001:db8::2]:1", now) {
-		t.Error("an IPv6 /64 gets a bucket for each address")
+		t.Error("each address of an IPv6 /64 may do as much as an IPv4 address")
 	}
 	if !g.request("[2001:db8:0:1::2]:1", now) {
 		t.Error("another /64 pays for it")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"peerchat/peer/wire"
 )
@@ -38,9 +39,9 @@ type Hub struct {
 
 type hubConn struct {
 	addr    netip.Addr
-	peer    *hubPeer // nil before hello
-	bucket  Bucket
-	refused int // in a row, for too high a rate
+	peer    *hubPeer      // nil before hello
+	may     *rate.Limiter // requests, by their cost
+	refused int           // in a row, for too high a rate
 }
 
 type hubPeer struct {
@@ -165,7 +166,7 @@ func (h *Hub) arrived(in HubArrived, out *HubOutput) {
 		out.Close = append(out.Close, in.Conn)
 		return
 	}
-	h.conns[in.Conn] = &hubConn{addr: key}
+	h.conns[in.Conn] = &hubConn{addr: key, may: h.cfg.Limits.requests()}
 	h.addrs[key]++
 }
 
@@ -259,10 +260,10 @@ func (h *Hub) request(now time.Time, in HubRequest, out *HubOutput) {
 	}
 }
 
-// cost is what a request of p, nil before its hello, takes from its connection's Bucket: more for what makes more work,
+// cost is what a request of p, nil before its hello, takes of what its connection may: more for what makes more work,
 // as a name does that all rooms are told of.
-func cost(in HubRequest, p *hubPeer) float64 {
-	n := 1 + float64(in.Size>>10)
+func cost(in HubRequest, p *hubPeer) int {
+	n := 1 + in.Size>>10
 	switch in.Req.(type) {
 	case *JoinRequest, *LeaveRequest, *MembersRequest:
 		n += 4
@@ -271,23 +272,22 @@ func cost(in HubRequest, p *hubPeer) float64 {
 	case *NameRequest:
 		n += 19
 		if p != nil {
-			n += float64(len(p.rooms))
+			n += len(p.rooms)
 		}
 	}
 	return n
 }
 
 // afford takes a request's cost, or refuses it. Whoever goes on and on is cut off.
-func (h *Hub) afford(now time.Time, id ConnID, c *hubConn, r Request, n float64, out *HubOutput) bool {
-	l := h.cfg.Limits
-	if c.bucket.Take(now, n, l.Rate, l.Burst) {
+func (h *Hub) afford(now time.Time, id ConnID, c *hubConn, r Request, n int, out *HubOutput) bool {
+	if c.may.AllowN(now, n) {
 		c.refused = 0
 		return true
 	}
 	if c.refused++; c.refused > 1000 {
 		h.dismiss(id, &ByeNote{Status: RateLimited, Text: "cut off: far more requests than are allowed"}, out)
 	} else {
-		h.answer(out, id, r, RateLimited, fmt.Sprintf("too many requests: at most %g a second; slow down", l.Rate))
+		h.answer(out, id, r, RateLimited, fmt.Sprintf("too many requests: at most %g a second; slow down", h.cfg.Limits.Rate))
 	}
 	return false
 }

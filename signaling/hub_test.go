@@ -94,7 +94,7 @@ func play(t *testing.T, script string) string {
 				case "rooms":
 					cfg.Limits.Rooms = n
 				case "rate":
-					cfg.Limits.Rate, cfg.Limits.Burst = float64(n), float64(n)
+					cfg.Limits.Rate, cfg.Limits.Burst = float64(n), n
 				default:
 					t.Fatalf("unknown setting %q", k)
 				}

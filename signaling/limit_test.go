@@ -5,30 +5,29 @@ import (
 	"time"
 )
 
-func TestBucket(t *testing.T) {
+func TestLimitsOfRequests(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	var b Bucket
-	take := func(n float64, want bool, why string) {
+	may := Limits{Rate: 10, Burst: 20}.requests()
+	allow := func(n int, want bool, why string) {
 		t.Helper()
-		if got := b.Take(now, n, 10, 20); got != want {
-			t.Errorf("%s: taking %g is %v, want %v", why, n, got, want)
+		if got := may.AllowN(now, n); got != want {
+			t.Errorf("%s: a request that costs %d is let through: %v, want %v", why, n, got, want)
 		}
 	}
-	take(20, true, "it begins full")
-	take(1, false, "then it is empty")
+	allow(20, true, "at first the whole burst is there")
+	allow(1, false, "then nothing is")
 	now = now.Add(500 * time.Millisecond)
-	take(6, false, "half a second gives five")
-	take(5, true, "half a second gives five")
-	now = now.Add(-time.Second)
-	take(1, false, "a clock that jumps back gives nothing")
+	allow(6, false, "half a second gives five")
+	allow(5, true, "half a second gives five")
 	now = now.Add(time.Hour)
-	take(21, false, "it never holds more than the burst")
-	take(20, true, "but the burst")
-	now = now.Add(-24 * time.Hour)
-	take(1, false, "a clock that jumps back far gives nothing")
+	allow(21, false, "an hour gives no more than the burst")
+	allow(20, true, "but the burst")
+	may = Limits{Rate: -1, Burst: 20}.requests()
+	allow(1e9, true, "without a limit")
+	may = Limits{}.withDefaults().requests()
+	allow(1001, false, "by default 1,000 at once are let through")
+	allow(1000, true, "by default 1,000 at once are let through")
 	now = now.Add(time.Second)
-	take(10, true, "but starts again from there")
-	if !b.Take(now, 1e9, 0, 0) {
-		t.Errorf("no rate is no limit")
-	}
+	allow(201, false, "and 200 a second")
+	allow(200, true, "and 200 a second")
 }

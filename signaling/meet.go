@@ -113,7 +113,7 @@ func (t *Tracker) meet(g *Greeting) met {
 		if t.cfg.OnMeet == nil {
 			break
 		}
-		if !t.meets.Take(t.now, 1, 10, 20) {
+		if !t.meets.AllowN(t.now, 1) {
 			return met{code: http.StatusTooManyRequests}
 		}
 		t.cfg.OnMeet(*g)
@@ -122,7 +122,7 @@ func (t *Tracker) meet(g *Greeting) met {
 		if term <= info.Term {
 			break
 		}
-		if !t.raises.Take(t.now, 1, 0.2, 8) {
+		if !t.raises.AllowN(t.now, 1) {
 			return met{code: http.StatusTooManyRequests}
 		}
 		info.Term = term
@@ -138,7 +138,7 @@ func (t *Tracker) yield() met {
 	switch {
 	case t.cfg.OnYield == nil:
 		return met{code: http.StatusConflict}
-	case !t.yields.Take(t.now, 1, 1, 4):
+	case !t.yields.AllowN(t.now, 1):
 		return met{code: http.StatusTooManyRequests}
 	}
 	t.cfg.OnYield()

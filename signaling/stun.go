@@ -9,6 +9,7 @@ import (
 
 	"github.com/pion/stun/v4"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
 // stunRate bounds the STUN answers a second in all: a forged source must not make the tracker a means against a third
@@ -20,7 +21,7 @@ const stunRate = 5000
 func serveSTUN(pc net.PacketConn, answered prometheus.Counter, stop <-chan struct{}) {
 	buf := make([]byte, 1500)
 	req, res := new(stun.Message), new(stun.Message)
-	var bucket Bucket
+	may := rate.NewLimiter(stunRate, stunRate)
 	for {
 		n, from, err := pc.ReadFrom(buf)
 		if errors.Is(err, net.ErrClosed) {
@@ -42,7 +43,7 @@ func serveSTUN(pc net.PacketConn, answered prometheus.Counter, stop <-chan struc
 		if _, err := req.Write(buf[:n]); err != nil || req.Type != stun.BindingRequest {
 			continue
 		}
-		if !bucket.Take(time.Now(), 1, stunRate, stunRate) {
+		if !may.AllowN(time.Now(), 1) {
 			continue
 		}
 		res.Reset()

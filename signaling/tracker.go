@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -102,8 +104,8 @@ type Tracker struct {
 	later          []HubInput // what happened while the hub's output was being delivered
 	parking        parking
 	sent, received int // since the metrics were told
-	raises, meets  Bucket
-	yields         Bucket
+	raises, meets  *rate.Limiter
+	yields         *rate.Limiter
 }
 
 // post is what the owner hears.
@@ -176,7 +178,8 @@ func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 	t := &Tracker{
 		cfg: cfg, log: cfg.Logger, tls: conf, secure: conf != nil, sockets: sockets{ln: ln, udp: udp},
 		inbox: make(chan post, 1024), stop: make(chan struct{}), done: make(chan struct{}), ended: make(chan struct{}),
-		byID: make(map[ConnID]*conn),
+		byID:   make(map[ConnID]*conn),
+		raises: rate.NewLimiter(0.2, 8), meets: rate.NewLimiter(10, 20), yields: rate.NewLimiter(1, 4),
 		hub: NewHub(HubConfig{Seed: cfg.Seed, Term: cfg.Term, Leader: cfg.Leader, Limits: cfg.Limits,
 			Standby: cfg.Standby, Sample: cfg.Sample, Linger: cfg.Linger, RestoreLinger: cfg.RestoreLinger, Ping: cfg.Ping,
 			PingBudget: cfg.PingBudget}),
