@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"peerchat/peer/election"
 	"peerchat/peer/gossip"
@@ -96,8 +97,8 @@ type Core struct {
 	complaints map[string]*complaint // by code
 	voiceFull  time.Time             // when there was no place for a link that only voice needs
 	namesTold  time.Time             // when it was told that most links lead to one place
-	strangers  bucket                // signals of peers without a link
-	presences  bucket                // own
+	strangers  *rate.Limiter         // signals of peers without a link
+	presences  *rate.Limiter         // own
 	presenceAt time.Time             // when to tell the own presence, again or for the first time; zero: there is nobody to tell
 	changed    uint64                // counts the changes of the own presence
 
@@ -256,6 +257,8 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 
 		conduct:    map[wire.PeerID]*conduct{},
 		complaints: map[string]*complaint{},
+		strangers:  strangerTaken.limiter(),
+		presences:  presenceSent.limiter(),
 	}
 	c.elections = newElections(cfg, c.rand)
 	var err error

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -33,8 +35,11 @@ const (
 	tellOwnAgain = time.Minute
 )
 
-// limit is what a bucket allows: burst at once, then rate a second.
-type limit struct{ rate, burst float64 }
+// limit allows burst at once, then rate a second.
+type limit struct {
+	rate  rate.Limit
+	burst int
+}
 
 var (
 	presenceSent  = limit{1, 15}       // own presences; less than what the others take
@@ -48,47 +53,22 @@ var (
 	linesSaid     = limit{10, 1000}    // in a room, and then by one, until it is told who says so much
 )
 
-// bucket is a token bucket; the zero value is full.
-type bucket struct {
-	spent float64
-	at    time.Time
-}
+func (l limit) limiter() *rate.Limiter { return rate.NewLimiter(l.rate, l.burst) }
 
-func (b *bucket) fill(now time.Time, l limit) {
-	if d := now.Sub(b.at); d > 0 {
-		b.spent = max(0, b.spent-d.Seconds()*l.rate)
-		b.at = now
-	}
-}
-
-// take takes a token, if there is one.
-func (b *bucket) take(now time.Time, l limit) bool { return b.spend(now, l, 1) }
-
-// spend takes n tokens, if there are so many.
-func (b *bucket) spend(now time.Time, l limit, n float64) bool {
-	b.fill(now, l)
-	if b.spent+n > l.burst {
-		return false
-	}
-	b.spent += n
-	return true
-}
-
-// ready is when there will be a token again.
-func (b *bucket) ready(now time.Time, l limit) time.Time {
-	b.fill(now, l)
-	if wait := b.spent + 1 - l.burst; wait > 0 {
-		return now.Add(time.Duration(wait/l.rate*float64(time.Second)) + time.Millisecond)
+// ready is when a limiter will allow one.
+func ready(l *rate.Limiter, now time.Time) time.Time {
+	if lacks := 1 - l.TokensAt(now); lacks > 0 {
+		return now.Add(time.Duration(lacks/float64(l.Limit())*float64(time.Second)) + time.Millisecond)
 	}
 	return now
 }
 
 // conduct is how a peer has behaved. It outlives its links, so that nobody can wipe it out by making a new one.
 type conduct struct {
-	presence, comings, signals, changes bucket
-	passes                              bucket // signals for others
-	holders                             bucket
-	lines                               bucket // said where more is said than can be read
+	presence, comings, signals, changes *rate.Limiter
+	passes                              *rate.Limiter // signals for others
+	holders                             *rate.Limiter
+	lines                               *rate.Limiter // said where more is said than can be read
 
 	told     map[string]time.Time // when a kind of misdeed was told last
 	offences int
@@ -118,7 +98,8 @@ func (c *Core) conductOf(now time.Time, id wire.PeerID) *conduct {
 			}
 			delete(c.conduct, oldest)
 		}
-		r = &conduct{}
+		r = &conduct{presence: presenceTaken.limiter(), comings: comingsTaken.limiter(), signals: signalsTaken.limiter(),
+			changes: changesTaken.limiter(), passes: signalsTaken.limiter(), holders: holdersTaken.limiter(), lines: linesSaid.limiter()}
 		c.conduct[id] = r
 	}
 	r.seen = now
@@ -131,7 +112,7 @@ func (c *Core) avoided(now time.Time, id wire.PeerID) (until time.Time, yes bool
 	if r == nil {
 		return now, false
 	}
-	until = r.comings.ready(now, comingsTaken)
+	until = ready(r.comings, now)
 	if r.until.After(until) {
 		until = r.until
 	}
@@ -295,7 +276,7 @@ func (c *Core) againAt(t time.Time) {
 // changes reports whether a peer may change in what is shown, by the tracker's word. Who comes and goes all the time
 // does so unseen; its own word over a link, or the tracker's next list, says in the end how it stands.
 func (c *Core) changes(now time.Time, id wire.PeerID) bool {
-	if c.conductOf(now, id).changes.take(now, changesTaken) {
+	if c.conductOf(now, id).changes.AllowN(now, 1) {
 		return true
 	}
 	c.counters["tracker.limited"]++
@@ -338,11 +319,11 @@ func (c *Core) misbehaved(now time.Time, m misdeed, out *CoreOutput) {
 // heed tells who says far more in a room than can be read. It is let do so: what others say comes in time all the same,
 // and one line more of it costs no more than one of anybody; but the history has an end.
 func (c *Core) heed(now time.Time, r *room, author wire.PeerID, out *CoreOutput) {
-	if author == c.self || r.lines.take(now, linesSaid) {
+	if author == c.self || r.lines.AllowN(now, 1) {
 		return
 	}
 	who := c.conductOf(now, author)
-	if at, told := who.told["talk"]; told && now.Sub(at) < tellAgain || who.lines.take(now, linesSaid) {
+	if at, told := who.told["talk"]; told && now.Sub(at) < tellAgain || who.lines.AllowN(now, 1) {
 		return
 	}
 	c.misbehaved(now, misdeed{peer: author, room: r.name, code: "talk"}, out)
@@ -394,9 +375,9 @@ func (c *Core) called(id wire.PeerID) string {
 
 // complaint is how often a kind of failure was told.
 type complaint struct {
-	bucket
-	kept uint64    // not told since the last one that was
-	own  time.Time // when the last was told that is about this peer
+	shown *rate.Limiter
+	kept  uint64    // not told since the last one that was
+	own   time.Time // when the last was told that is about this peer
 }
 
 // complain tells a Notice or Failure that others can cause as often as they like, and so not each time: of one peer (if
@@ -411,11 +392,11 @@ func (c *Core) complain(now time.Time, who wire.PeerID, ev Event, out *CoreOutpu
 	}
 	k := c.complaints[code]
 	if k == nil {
-		k = &complaint{}
+		k = &complaint{shown: failuresShown.limiter()}
 		c.complaints[code] = k
 	}
 	if who == c.self && !k.own.IsZero() && now.Sub(k.own) < tellOwnAgain ||
-		!who.IsZero() && who != c.self && !c.conductOf(now, who).mayTell(now, code) || !k.take(now, failuresShown) {
+		!who.IsZero() && who != c.self && !c.conductOf(now, who).mayTell(now, code) || !k.shown.AllowN(now, 1) {
 		k.kept++
 		return
 	}

@@ -66,7 +66,7 @@ func (c *Core) oweSoon(now time.Time) {
 // heardHolders takes what a neighbour tells of who holds what: it is for this peer, or on its way through it.
 func (c *Core) heardHolders(now time.Time, l *link, h wire.Holders, out *CoreOutput) {
 	r := c.rooms[h.Room]
-	if r == nil || !c.conductOf(now, l.peer).holders.take(now, holdersTaken) {
+	if r == nil || !c.conductOf(now, l.peer).holders.AllowN(now, 1) {
 		c.counters["holders.refused"]++
 		return
 	}

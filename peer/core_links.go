@@ -231,7 +231,7 @@ func (c *Core) negotiate(now time.Time, l *link, in negotiate.Input, out *CoreOu
 func (c *Core) linkUp(now time.Time, l *link, id uuid.UUID, out *CoreOutput) {
 	l.session, l.up, l.since, l.busy, l.silent, l.idleUntil = id, true, now, false, false, time.Time{}
 	c.voices.stale = true
-	c.conductOf(now, l.peer).comings.take(now, comingsTaken)
+	c.conductOf(now, l.peer).comings.AllowN(now, 1)
 	if s := c.sessions[id]; s != nil {
 		l.path, l.busy = s.path, s.busy
 		c.learn(now, l, l.pair.Instance(id), s.said, out)

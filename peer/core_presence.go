@@ -29,8 +29,8 @@ func (c *Core) presenceChanged(now time.Time, out *CoreOutput) {
 // tellPresence tells every neighbour of the own rooms and name: at once, or a little later if they change fast, and
 // then again now and then.
 func (c *Core) tellPresence(now time.Time, out *CoreOutput) {
-	if !c.presences.take(now, presenceSent) {
-		c.presenceAt = c.presences.ready(now, presenceSent)
+	if !c.presences.AllowN(now, 1) {
+		c.presenceAt = ready(c.presences, now)
 		return
 	}
 	c.presenceAt = time.Time{}
@@ -75,14 +75,14 @@ func (c *Core) heard(now time.Time, id uuid.UUID, s *session, l *link, p wire.Pr
 		return
 	}
 	waits := !l.presentAt.IsZero()
-	switch b := &c.conductOf(now, l.peer).presence; {
+	switch may := c.conductOf(now, l.peer).presence; {
 	case l.stale(run, p) || waits && p.Seq < l.presence.Seq:
 		c.counters["presence.late"]++
-	case b.take(now, presenceTaken):
+	case may.AllowN(now, 1):
 		c.present(now, l, run, p, out)
 	default:
 		c.counters["presence.limited"]++
-		l.presence, l.presentAt = p, b.ready(now, presenceTaken)
+		l.presence, l.presentAt = p, ready(may, now)
 	}
 }
 

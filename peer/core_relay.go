@@ -60,7 +60,7 @@ func (c *Core) way(l *link) (by *link, known bool) {
 // pass takes a Signal: one that is for this peer counts like one that the tracker relayed, others are passed on towards
 // whom they are for, within what a neighbour may send.
 func (c *Core) pass(now time.Time, from wire.PeerID, s wire.Signal, out *CoreOutput) {
-	if !c.conductOf(now, from).passes.take(now, signalsTaken) {
+	if !c.conductOf(now, from).passes.AllowN(now, 1) {
 		c.counters["signal.limited"]++
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 
 	"peerchat/peer/gossip"
 	"peerchat/peer/wire"
@@ -28,7 +29,7 @@ type room struct {
 	held map[wire.PeerID]uint64
 	said uint64 // the last own event that was shown
 	// lines are what was said of late.
-	lines bucket
+	lines *rate.Limiter
 	// unclaimed are own messages that not all members are known to hold yet, by Seq.
 	unclaimed []unclaimed
 	syncing   syncing
@@ -68,7 +69,7 @@ func (c *Core) joinRoom(now time.Time, name wire.Room, out *CoreOutput) {
 		c.failure(name, "room", fmt.Sprintf("joining %s: %v", name, err), out)
 		return
 	}
-	r := &room{name: name, mesh: mesh, debts: debts{}, held: map[wire.PeerID]uint64{}}
+	r := &room{name: name, mesh: mesh, debts: debts{}, held: map[wire.PeerID]uint64{}, lines: linesSaid.limiter()}
 	for _, p := range c.roster.members(name) {
 		r.untold = append(r.untold, p.Peer)
 	}

@@ -103,11 +103,11 @@ func (c *Core) relayed(now time.Time, ev signaling.Signaled, by wire.PeerID, out
 	if ev.From == c.self || c.stopping {
 		return
 	}
-	l, b, most := c.links[ev.From], &c.strangers, strangerTaken
+	l, may := c.links[ev.From], c.strangers
 	if l != nil {
-		b, most = &c.conductOf(now, ev.From).signals, signalsTaken
+		may = c.conductOf(now, ev.From).signals
 	}
-	if !b.take(now, most) { // before the work of reading and verifying
+	if !may.AllowN(now, 1) { // before the work of reading and verifying
 		c.counters["signal.limited"]++
 		return
 	}

@@ -265,7 +265,8 @@ func (t *RTC) start(session uuid.UUID, remote wire.PeerID, op rtcOp) {
 		go t.sink(Closed{Session: session, Err: err}) // the caller must not find itself in its own sink
 		return
 	}
-	s := &rtcSession{rtc: t, id: session, remote: remote, stun: t.stun}
+	s := &rtcSession{rtc: t, id: session, remote: remote, stun: t.stun, report: rtcReport{taken: rtcReportsTaken.limiter()},
+		fast: rtcFastPath{sent: t.fastSent.limiter(), taken: t.fastTaken.limiter()}}
 	t.sessions[session] = s
 	t.running.Add(1)
 	t.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/pion/rtcp"
+	"golang.org/x/time/rate"
 
 	"peerchat/peer/wire"
 )
@@ -40,11 +41,11 @@ var (
 type rtcFastPath struct {
 	// Touched by the mailbox's goroutine alone.
 	known bool // the peer takes fast frames over SRTCP
-	sent  bucket
+	sent  *rate.Limiter
 
 	mu    sync.Mutex // guards what follows; held for moments only
 	opens bool       // frames are taken
-	taken bucket
+	taken *rate.Limiter
 }
 
 // open has frames taken from now on, or no more.
@@ -59,7 +60,7 @@ func (s *rtcSession) writeFast(frame []byte) bool {
 	if !s.fast.known || len(frame) > wire.MaxFastFrame {
 		return false
 	}
-	if !s.fast.sent.spend(s.rtc.now(), s.rtc.fastSent, float64(len(frame)+rtcFastCost)) {
+	if !s.fast.sent.AllowN(s.rtc.now(), len(frame)+rtcFastCost) {
 		s.rtc.fast.over.Add(1)
 		return false
 	}
@@ -88,7 +89,7 @@ func rtcFastFrame(raw []byte) (frame []byte, ok bool) {
 func (s *rtcSession) takeFast(frame []byte) {
 	f := &s.fast
 	f.mu.Lock()
-	opens := f.opens && f.taken.spend(s.rtc.now(), s.rtc.fastTaken, float64(len(frame)+rtcFastCost))
+	opens := f.opens && f.taken.AllowN(s.rtc.now(), len(frame)+rtcFastCost)
 	if opens {
 		s.readers.Add(1) // finish waits for it
 	}

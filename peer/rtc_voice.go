@@ -119,7 +119,7 @@ func (s *rtcSession) hear(track *webrtc.TrackRemote) {
 	voice := &s.rtc.voice
 	buf := make([]byte, rtcVoiceBuffer)
 	var packet rtp.Packet
-	var taken bucket
+	may := s.rtc.voiceTaken.limiter()
 	for faults := 0; faults < rtcVoiceFaults; {
 		n, _, err := track.Read(buf)
 		if errors.Is(err, io.EOF) {
@@ -142,7 +142,7 @@ func (s *rtcSession) hear(track *webrtc.TrackRemote) {
 			continue
 		}
 		now := s.rtc.now()
-		if !taken.take(now, s.rtc.voiceTaken) {
+		if !may.AllowN(now, 1) {
 			voice.limited.Add(1)
 			continue
 		}

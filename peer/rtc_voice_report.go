@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+	"golang.org/x/time/rate"
 
 	"peerchat/peer/wire"
 )
@@ -60,7 +61,7 @@ type rtcReport struct {
 	senderReportAt time.Time
 
 	told  VoiceReport
-	taken bucket // for packets of reports
+	taken *rate.Limiter // for packets of reports
 }
 
 // begin sets the source of the own voice.
@@ -266,7 +267,7 @@ func (s *rtcSession) takeReport(source uint32, raw []byte) {
 	voice := &s.rtc.voice
 	now := s.rtc.now()
 	s.report.mu.Lock()
-	within := s.report.taken.take(now, rtcReportsTaken)
+	within := s.report.taken.AllowN(now, 1)
 	s.report.mu.Unlock()
 	if m := s.rtc.mates.Load(); !within || m == nil || !m.peers[s.remote] {
 		voice.unheard.Add(1)

@@ -212,7 +212,7 @@ func TestRTCTakesNoReportsFromOthers(t *testing.T) {
 	}
 	send("an absurd report is told", lie(own), func() bool { return p.b.VoiceReports()[0].Sent != (VoiceQuality{}) })
 	send("a flood is dropped", lie(own), dropped(100))
-	if n := p.b.Counters()["report.received"]; n > uint64(rtcReportsTaken.burst+5*rtcReportsTaken.rate) {
+	if n := p.b.Counters()["report.received"]; n > uint64(rtcReportsTaken.burst+5*int(rtcReportsTaken.rate)) {
 		t.Errorf("%d reports of a flood were taken", n)
 	}
 	r := p.b.VoiceReports()[0]
