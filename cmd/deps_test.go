@@ -91,6 +91,9 @@ var impure = map[string][]string{
 		"N", "Float32", "Float64", "Perm", "Shuffle", "NormFloat64", "ExpFloat64"},
 }
 
+// clocked are the methods of a rate.Limiter that read the machine's clock; beside each is one that takes the time.
+var clocked = []string{"Allow", "Reserve", "Tokens", "SetLimit", "SetBurst"}
+
 // worldly are the imports that a pure package must not have.
 var worldly = []string{"os", "net", "net/http", "crypto/rand", "io/ioutil", "os/exec", "syscall", "context", "log", "log/slog"}
 
@@ -272,6 +275,9 @@ func checkPure(t *testing.T, f source, fset *token.FileSet) {
 		case *ast.SelectStmt:
 			t.Errorf("%s waits on channels, but is pure", fset.Position(n.Pos()))
 		case *ast.SelectorExpr:
+			if slices.Contains(clocked, n.Sel.Name) {
+				t.Errorf("%s uses %s, which reads the clock, but is pure: take the one that is given the time", fset.Position(n.Pos()), n.Sel.Name)
+			}
 			if pkg, ok := n.X.(*ast.Ident); ok && slices.Contains(impure[names[pkg.Name]], n.Sel.Name) {
 				t.Errorf("%s uses %s.%s, but is pure: clock and chance are arguments", fset.Position(n.Pos()), pkg.Name, n.Sel.Name)
 			}
