@@ -36,12 +36,15 @@ func ParseRoom(s string) (Room, error) {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) && !strings.ContainsRune("-_.", r) {
 			return "", fmt.Errorf("room name %q: %q is not allowed; use letters, digits, '-', '_' or '.'", clip(s), r)
 		}
+		if invisible(r) || unicode.Is(unicode.Variation_Selector, r) { // two rooms must not look the same
+			return "", fmt.Errorf("room name %q: character %U shows nothing; leave it out", clip(s), r)
+		}
 	}
 	return Room(name), nil
 }
 
-// ParseName reads a username: 1 to MaxName code points of valid UTF-8, NFC, without control, format, bidi or line
-// separating characters, and without white space at its ends.
+// ParseName reads a username: 1 to MaxName code points of valid UTF-8, NFC, without control, format, bidi, line
+// separating or blank characters, and without white space at its ends.
 func ParseName(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", fmt.Errorf("username %q is not valid UTF-8", clip(s))
@@ -62,6 +65,9 @@ func ParseName(s string) (string, error) {
 		if !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) || (unicode.IsSpace(r) && r != ' ') {
 			return "", fmt.Errorf("username %q: character %U at byte %d cannot be shown; leave it out", clip(s), r, i)
 		}
+		if invisible(r) {
+			return "", fmt.Errorf("username %q: character %U at byte %d shows nothing; leave it out", clip(s), r, i)
+		}
 		if !unicode.IsMark(r) {
 			marks = 0
 		} else if marks++; marks > 4 || i == 0 {
@@ -69,4 +75,12 @@ func ParseName(s string) (string, error) {
 		}
 	}
 	return name, nil
+}
+
+// invisible reports whether a character that counts as a letter, mark or symbol shows nothing by itself: what Unicode
+// lets a font ignore (Default_Ignorable_Code_Point, of which the format characters are refused anyway), and the symbols
+// that are blank by design. Variation selectors are not among them: they choose how what stands before them looks.
+func invisible(r rune) bool {
+	const brailleBlank, nullNotehead, khitanFiller = 0x2800, 0x1D159, 0x16FE4
+	return r == brailleBlank || r == nullNotehead || r == khitanFiller || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
