@@ -71,11 +71,11 @@ type spreading struct {
 }
 
 // relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from; the others
-// are offered it. What the root says goes to all, and a report of a death to its subject, too. What came in answer to a
-// question is told only to those who may not know it: not to those who knew of many more than this peer. While a large
-// room fills, those who arrive travel together, and are offered late.
+// are offered it. What the root says goes to these, too, but later, and a report of a death to its subject. What came in
+// answer to a question is told only to those who may not know it: not to those who knew of many more than this peer.
+// While a large room fills, those who arrive travel together, and are offered late.
 func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreading) {
-	all := m.treeless() || what&(tellRecord|tellBeat) != 0 && id == m.root
+	all, root := m.treeless(), what&(tellRecord|tellBeat) != 0 && id == m.root
 	for _, n := range m.neighbours {
 		switch {
 		case n == from:
@@ -89,12 +89,31 @@ func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreadi
 				at = max(at, m.ready(n.messages))
 			}
 			m.queue(n, id, what, at)
+		case root:
+			m.queue(n, id, what, how.at+m.aside())
 		case how.at > m.now: // it is not urgent
 		case how.arrival && m.table.members > fewMembers:
 			m.offer(n, id, slowOffer*m.timing.Offer)
 		default:
 			m.offer(n, id, m.timing.Offer)
 		}
+	}
+}
+
+// asides is by how many offers the word of the root goes later, at most, to those who are not on the tree.
+const asides = 4
+
+// aside is how long this one waits, a quarter of that at least. They have heard it by then where the tree is whole, and
+// where they told it themselves it need not go: so it costs each link one packet, not two, and not all links at once.
+func (m *Machine) aside() time.Duration {
+	most := m.crowded(asides * m.timing.Offer)
+	return most/4 + time.Duration(m.rand.Int64N(int64(most)*3/4+1))
+}
+
+// knows is called when a neighbour has shown what is to be told to it of a member, or more: reports of deaths apart.
+func (n *neighbour) knows(id wire.PeerID) {
+	if q, ok := n.queued[id]; ok {
+		n.queued[id] = q &^ (tellRecord | tellBeat)
 	}
 }
 

@@ -127,6 +127,7 @@ func (m *Machine) repeated(n *neighbour, e *entry, msg *records, age uint32, dir
 	if m.wasted(n, 1, out) && e.state == died && !msg.buries(e.rec) { // else the two would tell each other without end
 		m.queue(n, e.rec.peer, tellDown, m.now)
 	}
+	n.knows(e.rec.peer)
 	if direct {
 		e.first = m.stamp()
 	}
@@ -154,6 +155,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 		m.clear(e)
 		m.table.replace(e, rec)
 	}
+	n.knows(rec.peer)
 	e.first, e.heard = now, now-age
 	e.live = !answer && (again || age <= fresh)
 	switch {
@@ -211,9 +213,7 @@ func (m *Machine) lose(e *entry, was Member, s state, cause Cause, out *Output) 
 	}
 	if s == expired { // what waits to be told would have newcomers show it; of one that died or left, that goes along
 		for _, n := range m.neighbours {
-			if q, ok := n.queued[was.Peer]; ok {
-				n.queued[was.Peer] = q &^ (tellRecord | tellBeat)
-			}
+			n.knows(was.Peer)
 		}
 	}
 	m.gone.push(was.Peer)
