@@ -127,6 +127,12 @@ const (
 	stalePart = 3. / 8
 )
 
+// ragged is most of d, three quarters at least: who passed on what the root said, which goes at once, did so at about the
+// same time as all others, and is not to do so again when a refresh has waited for long enough.
+func (m *Machine) ragged(d time.Duration) time.Duration {
+	return d*3/4 + time.Duration(m.rand.Int64N(int64(d)/4+1))
+}
+
 // patience is how long a refresh that is so old may wait here for others to travel with.
 func (m *Machine) patience(r *record, age uint32) time.Duration {
 	if float64(age) > stalePart*10*float64(r.period) {

@@ -180,7 +180,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 	}
 	how := spreading{at: m.now, answer: answer, arrival: !again}
 	if !urgent && rec.peer != m.root {
-		how.at += m.patience(rec, age)
+		how.at += m.ragged(m.patience(rec, age))
 	}
 	m.relay(n, rec.peer, what, how)
 }

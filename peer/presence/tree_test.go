@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -55,6 +56,47 @@ func TestATreeSpansTheRoom(t *testing.T) {
 			if first := w.nodes[0].m.table.first(); o.id != first {
 				t.Errorf("seed %d: the way up from %s ends after %d steps with %s, want the root %s", seed, n.name, steps, o.name, w.who(first))
 			}
+		}
+	}
+}
+
+// What the root says goes to everybody along the tree, and by each other link once, some time later: not by all links at
+// once, and not from both ends.
+func TestTheWordOfTheRootSparesLinks(t *testing.T) {
+	for seed := range uint64(3) {
+		w := grown(t, seed, 60)
+		root := keyOf(w.nodes[0].m.root)
+		type way struct{ from, to string }
+		told, off := map[way]int{}, 0
+		late := map[int64]int{} // off the tree, by tenths of a second
+		w.drop = func(from, to *node, data []byte) bool {
+			m, err := decodeMessage(data, nil)
+			r, ok := m.(*records)
+			if err != nil || !ok || !slices.ContainsFunc(r.beats, func(b beat) bool { return b.key == root }) {
+				return false
+			}
+			told[way{from.name, to.name}]++
+			if n := from.m.neighbour(to.id); !n.onTree() && keyOf(from.id) != root {
+				off++
+				late[w.now.UnixMilli()/100]++
+			}
+			return false
+		}
+		w.advance(30 * time.Second)
+		both, most := 0, 0
+		for l := range told {
+			if l.from < l.to && told[way{l.to, l.from}] > 0 {
+				both++
+			}
+		}
+		for _, n := range late {
+			most = max(most, n)
+		}
+		_, all := w.ends()
+		links := all/2 - 59 // that are not on the tree
+		if off < links || off > links*5/4 || both > links/8 || most > links/2 {
+			t.Errorf("seed %d: on %d links that are not on the tree the word of the root went %d times in its period, from both ends on %d, and %d times in a tenth of a second; want once each, and half of them at once at most",
+				seed, links, off, both, most)
 		}
 	}
 }
