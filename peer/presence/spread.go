@@ -68,6 +68,7 @@ type spreading struct {
 	at      time.Duration // when
 	answer  bool          // it came in answer to a question
 	arrival bool          // it is of a member that nobody here knew
+	renews  bool          // it is what the tree is made anew by
 }
 
 // relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from; the others
@@ -75,7 +76,7 @@ type spreading struct {
 // answer to a question is told only to those who may not know it: not to those who knew of many more than this peer.
 // While a large room fills, those who arrive travel together, and are offered late.
 func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreading) {
-	all, root := m.treeless(), what&(tellRecord|tellBeat) != 0 && id == m.root
+	all, root := m.treeless() || how.renews, what&(tellRecord|tellBeat) != 0 && id == m.root
 	for _, n := range m.neighbours {
 		switch {
 		case n == from:

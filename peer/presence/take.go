@@ -167,8 +167,10 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 		m.table.set(e, here)
 		m.tellChange(there, was, rec.member(), out)
 	}
+	renews := false
 	switch {
 	case rec.peer == m.table.first():
+		renews = rec.peer != m.root || m.parent == nil || rec.Beat%renewals == 0
 		m.root = rec.peer
 		if !answer {
 			m.adopt(n)
@@ -178,7 +180,7 @@ func (m *Machine) accept(n *neighbour, e *entry, rec *record, age uint32, answer
 	case answer && !urgent: // who lacks it asks for it, too
 		return
 	}
-	how := spreading{at: m.now, answer: answer, arrival: !again}
+	how := spreading{at: m.now, answer: answer, arrival: !again, renews: renews}
 	if !urgent && rec.peer != m.root {
 		how.at += m.ragged(m.patience(rec, age))
 	}

@@ -11,13 +11,16 @@ import (
 // This file is the tree that news takes. It is that of the paths which the records of one member, the root, take when
 // they are told to everybody by everybody (reverse path forwarding: Dalal and Metcalfe 1978): where one came from first
 // is the parent, which is asked to tell news (branch), and told it in turn. The root is the first of the members, so
-// that all agree on it, and says something every half a minute, so that the tree is as good as new by then. Who has
+// that all agree on it, and says something every half a minute, so that the tree is whole by then. Who has
 // lost its parent asks two others until then.
 //
 // A tree is only as good as those on it. So who is not told news along it is offered what is urgent a little later
 // (have). If offers of a neighbour help again and again, the link with it is taken to the tree for a while.
 
 const (
+	// renewals is how many words of the root there are until the next that all tell at once to everybody. What goes
+	// aside of the tree goes later, and shows where the tree is broken, but not where another way is a little sooner.
+	renewals = 8
 	// overlap is how long the old parent stays on the tree when there is a new one, and overlaps for how many waits of
 	// a refresh besides: it may have gone by on the new way already, and be on the old one still.
 	overlap  = 2 * time.Second

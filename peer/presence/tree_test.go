@@ -102,7 +102,7 @@ func TestTheWordOfTheRootSparesLinks(t *testing.T) {
 }
 
 // Whoever sits on the tree, the root, or half of all its inner places, and passes nothing on but what the root says:
-// the others learn all the same what happens, and soon.
+// the others learn all the same what happens, and soon, if they have a neighbour that is none of them.
 func TestTheTreeIsFullOfLiars(t *testing.T) {
 	for seed := range uint64(3) {
 		w := grown(t, seed, 60)
@@ -125,9 +125,12 @@ func TestTheTreeIsFullOfLiars(t *testing.T) {
 		}
 		var honest []*node
 		for _, n := range w.nodes {
-			if !liars[n] {
+			if !liars[n] && slices.ContainsFunc(n.m.neighbours, func(o *neighbour) bool { return !liars[w.byID[o.id]] }) {
 				honest = append(honest, n)
 			}
+		}
+		if len(honest) < 45 {
+			t.Fatalf("seed %d: %d of 60 are honest and have an honest neighbour, want three quarters", seed, len(honest))
 		}
 		known := func(gone *node, within time.Duration, what string) {
 			w.advance(within)
