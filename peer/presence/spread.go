@@ -72,8 +72,8 @@ type spreading struct {
 }
 
 // relay tells the neighbours on the tree, or all of them while none is on it, but for the one it came from; the others
-// are offered it. What the root says goes to these, too, but later, and a report of a death to its subject. What came in
-// answer to a question is told only to those who may not know it: not to those who knew of many more than this peer.
+// are offered it. What the root says goes to these, too, but later, and a report of a death to its subject. What came
+// in answer to a question is told only to those who may not know it: not to those who knew of many more than this peer.
 // While a large room fills, those who arrive travel together, and are offered late.
 func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreading) {
 	all, root := m.treeless() || how.renews, what&(tellRecord|tellBeat) != 0 && id == m.root
@@ -128,8 +128,8 @@ const (
 	stalePart = 3. / 8
 )
 
-// ragged is most of d, three quarters at least: who passed on what the root said, which goes at once, did so at about the
-// same time as all others, and is not to do so again when a refresh has waited for long enough.
+// ragged is most of d, three quarters at least: who passed on what the root said, which goes at once, did so at about
+// the same time as all others, and is not to do so again when a refresh has waited for long enough.
 func (m *Machine) ragged(d time.Duration) time.Duration {
 	return d*3/4 + time.Duration(m.rand.Int64N(int64(d)/4+1))
 }

@@ -60,8 +60,8 @@ func TestATreeSpansTheRoom(t *testing.T) {
 	}
 }
 
-// What the root says goes to everybody along the tree, and by each other link once, some time later: not by all links at
-// once, and not from both ends.
+// What the root says goes to everybody along the tree, and by each other link once, some time later: not by all links
+// at once, and not from both ends.
 func TestTheWordOfTheRootSparesLinks(t *testing.T) {
 	for seed := range uint64(3) {
 		w := grown(t, seed, 60)
