@@ -3,6 +3,8 @@ package peertest
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +28,10 @@ type VNet struct {
 	cut    map[string]bool
 	bytes  uint64
 	watch  func(from string, packet []byte, lost bool)
+
+	forger *vnet.Net                         // a host that has everybody's address
+	conns  map[netip.AddrPort]net.PacketConn // its sockets; touched by Forge alone
+	forged map[string]int                    // what it has sent that has not passed yet
 }
 
 // NewVNet makes a network of so many hosts, with a delay one way. It stops with the test.
@@ -37,7 +43,21 @@ func NewVNet(t testing.TB, hosts int, delay time.Duration, seed uint64) *VNet {
 	if err != nil {
 		t.Fatalf("make a virtual router: %v", err)
 	}
-	v := &VNet{router: router, rand: rand.New(rand.NewPCG(seed, 0)), cut: map[string]bool{}}
+	v := &VNet{
+		router: router, rand: rand.New(rand.NewPCG(seed, 0)), cut: map[string]bool{},
+		conns: map[netip.AddrPort]net.PacketConn{}, forged: map[string]int{},
+	}
+	var addresses []string
+	for i := range hosts {
+		addresses = append(addresses, HostAddress(i))
+	}
+	// Before the others: what goes to an address goes to who has had it last.
+	if v.forger, err = vnet.NewNet(&vnet.NetConfig{StaticIPs: addresses}); err == nil {
+		err = router.AddNet(v.forger)
+	}
+	if err != nil {
+		t.Fatalf("connect a virtual host that forges: %v", err)
+	}
 	for i := range hosts {
 		n, err := vnet.NewNet(&vnet.NetConfig{StaticIPs: []string{HostAddress(i)}})
 		if err != nil {
@@ -89,9 +109,33 @@ func (v *VNet) Watch(f func(from string, packet []byte, lost bool)) {
 	v.watch = f
 }
 
+// Forge sends a packet that looks as if it came from another host's socket, from one goroutine at a time. It is lost as
+// often as others; that the other host is cut off does not matter to it.
+func (v *VNet) Forge(from, to netip.AddrPort, packet []byte) error {
+	conn := v.conns[from]
+	if conn == nil {
+		var err error
+		if conn, err = v.forger.ListenUDP("udp4", net.UDPAddrFromAddrPort(from)); err != nil {
+			return fmt.Errorf("take the address of another virtual host: %w", err)
+		}
+		v.conns[from] = conn
+	}
+	v.mu.Lock()
+	v.forged[string(packet)]++
+	v.mu.Unlock()
+	_, err := conn.WriteTo(packet, net.UDPAddrFromAddrPort(to))
+	return err
+}
+
 func (v *VNet) pass(c vnet.Chunk) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if packet := string(c.UserData()); v.forged[packet] > 0 {
+		if v.forged[packet]--; v.forged[packet] == 0 {
+			delete(v.forged, packet)
+		}
+		return v.loss == 0 || v.rand.Float64() >= v.loss
+	}
 	from := host(c.SourceAddr().String())
 	cut := v.cut[from] || v.cut[host(c.DestinationAddr().String())]
 	if !cut {
