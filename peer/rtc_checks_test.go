@@ -14,39 +14,51 @@ func TestChecksAreLeftOut(t *testing.T) {
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
 	type step struct {
 		ms   int
-		from netip.AddrPort // a packet comes
-		to   netip.AddrPort // a check is to go
+		to   netip.AddrPort // a check is to go; zero: there is a sign of life
 		want int
 	}
-	heard := func(ms int, from netip.AddrPort) step { return step{ms: ms, from: from} }
+	heard := func(ms int) step { return step{ms: ms} }
 	asked := func(ms int, to netip.AddrPort, want int) step { return step{ms: ms, to: to, want: want} }
 	for name, c := range map[string]struct {
 		closed, waits bool
 		steps         []step
+		gone          bool
 	}{
-		"while a path is looked for all go": {closed: true, steps: []step{heard(0, here), asked(1, here, 1), heard(2, here), asked(3, here, 1)}},
+		"while a path is looked for all go": {closed: true, steps: []step{heard(0), asked(1, here, 1), heard(2), asked(3, here, 1)}},
 		"the first goes, those after something came do not, and after silence one does": {steps: []step{
-			heard(0, here), asked(100, here, 1), asked(200, here, 0), asked(749, here, 0), asked(750, here, 1), heard(751, here), asked(1500, here, 0), asked(1501, here, 1)}},
+			heard(0), asked(100, here, 1), asked(200, here, 0), asked(749, here, 0), asked(750, here, 1), heard(751), asked(1500, here, 0), asked(1501, here, 1)}},
 		"those after some that were missed go more than once, within bounds": {steps: []step{
-			heard(0, here), asked(1000, here, 1), asked(2000, here, 2), asked(3000, here, 3), asked(4000, here, 4), asked(90000, here, 4), heard(90001, here), asked(90002, here, 0)}},
+			heard(0), asked(1000, here, 1), asked(2000, here, 2), asked(3000, here, 3), asked(4000, here, 4), heard(4001), asked(4002, here, 0)}},
+		"after four seconds the other end is gone": {gone: true, steps: []step{
+			heard(0), asked(1000, here, 1), asked(2000, here, 2), asked(3000, here, 3), asked(4000, here, 4), asked(4001, here, 0)}},
+		"who stood still looks first": {steps: []step{
+			heard(0), asked(1000, here, 1), asked(90000, here, 4), asked(91000, here, 4), heard(91001), asked(91002, here, 0)}},
+		"and finds that nobody is there": {gone: true, steps: []step{
+			heard(0), asked(1000, here, 1), asked(90000, here, 4), asked(91000, here, 4), asked(92000, here, 0)}},
 		"who waits is later, and then it is late": {waits: true, steps: []step{
-			heard(0, here), asked(0, here, 1), asked(1000, here, 0), asked(1249, here, 0), asked(1250, here, 2), asked(2000, here, 2), heard(2001, here), asked(3000, here, 0)}},
+			heard(0), asked(0, here, 1), asked(1000, here, 0), asked(1249, here, 0), asked(1250, here, 2), asked(2000, here, 2), heard(2001), asked(3000, here, 0)}},
 		"one goes every 3 s in any case": {steps: []step{
-			heard(0, here), asked(0, here, 1), heard(2900, here), asked(2999, here, 0), asked(3000, here, 1), asked(3001, here, 0)}},
+			heard(0), asked(0, here, 1), heard(2900), asked(2999, here, 0), asked(3000, here, 1), asked(3001, here, 0)}},
 		"another path is another matter": {steps: []step{
-			heard(0, here), asked(1, here, 1), asked(2, there, 1), asked(3, there, 1), heard(4, there), asked(5, there, 1), asked(6, there, 0), asked(7, here, 1)}},
+			heard(0), asked(1, here, 1), asked(2, there, 1), asked(3, there, 1), heard(4), asked(5, there, 1), asked(6, here, 0)}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			checks := rtcChecks{every: time.Second, waits: c.waits}
+			gone := false
+			checks := rtcChecks{every: time.Second, waits: c.waits, fails: 4 * time.Second, gone: func() { gone = true }}
+			checks.guard.checked = true
+			checks.choose(here)
 			if !c.closed {
-				checks.open()
+				checks.open(start)
 			}
 			for _, s := range c.steps {
-				if s.from.IsValid() {
-					checks.hear(s.from, at(s.ms))
+				if !s.to.IsValid() {
+					checks.prove(at(s.ms))
 				} else if got := checks.copies(s.to, at(s.ms)); got != s.want {
 					t.Errorf("after %d ms a check went %d times, not %d", s.ms, got, s.want)
 				}
+			}
+			if gone != c.gone {
+				t.Errorf("that the other end is gone was told: %v", gone)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package peer
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/pion/rtcp"
 	"golang.org/x/time/rate"
@@ -99,6 +100,7 @@ func (s *rtcSession) takeFast(frame []byte) {
 		return
 	}
 	defer s.readers.Done()
+	s.checks.prove(time.Now())
 	if len(frame) == 0 || len(frame) > wire.MaxFastFrame {
 		s.rtc.refused.Add(1)
 		return

@@ -109,6 +109,13 @@ func rtcDescription(d *webrtc.SessionDescription, cert webrtc.Certificate) (Desc
 	return Description{}, errors.New("the DTLS certificate has no SHA-256 fingerprint")
 }
 
+// rtcICEKey is the key of the checks that the describing side answers (RFC 8839 section 5.4), or "".
+func rtcICEKey(sdp string) string {
+	_, after, _ := strings.Cut(sdp, "\na=ice-pwd:")
+	key, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(key)
+}
+
 // rtcHexPairs writes a hash as a fingerprint.
 func rtcHexPairs(sum []byte) string {
 	h := strings.ToUpper(hex.EncodeToString(sum))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -180,6 +181,7 @@ func (s *rtcSession) handle(op *rtcOp) {
 	case rtcOpICE:
 		s.connected = true
 		s.nudge.Stop()
+		s.choosePath()
 	case rtcOpChannel:
 		s.channelOpen(op.channel)
 	case rtcOpTrack:
@@ -260,6 +262,7 @@ func (s *rtcSession) begin(op *rtcOp) error {
 	if err != nil {
 		return fmt.Errorf("describe the connection: %w", err)
 	}
+	s.checks.guard.local = rtcICEKey(desc.SDP)
 	s.described = true
 	s.rtc.sink(Described{Session: s.id, Description: desc})
 	for _, c := range s.gathered {
@@ -276,7 +279,9 @@ func (s *rtcSession) build() error {
 	if len(s.stun) > 0 {
 		conf.ICEServers = []webrtc.ICEServer{{URLs: s.stun}}
 	}
-	s.checks.every, s.checks.waits = s.rtc.cfg.ICE.tick(), s.answers
+	ice := s.rtc.cfg.ICE
+	s.checks.every, s.checks.waits, s.checks.fails = ice.tick(), s.answers, ice.Disconnected+ice.Failed
+	s.checks.gone = func() { s.post(rtcOp{kind: rtcOpFailed}) }
 	api, err := s.rtc.newAPI(s.audioBuffer, &s.checks)
 	if err != nil {
 		return err
@@ -366,6 +371,7 @@ func (s *rtcSession) setRemote(kind webrtc.SDPType, desc Description) error {
 		return err
 	}
 	s.remoteSet = true
+	s.checks.guard.remote = rtcICEKey(desc.SDP)
 	s.fingerprint = rtcFingerprint(desc.Fingerprint)
 	for _, c := range s.early {
 		s.addCandidate(c)
@@ -429,7 +435,8 @@ func (s *rtcSession) channelOpen(id int) {
 	s.speaks.Store(s.out)
 	s.rtc.sink(Opened{Session: s.id, Path: s.path()})
 	s.fast.open(true)
-	s.checks.open()
+	s.choosePath()
+	s.checks.open(time.Now())
 	for _, raw := range s.raw {
 		if raw != nil {
 			s.readers.Add(1)
@@ -457,6 +464,7 @@ func (s *rtcSession) read(raw datachannel.ReadWriteCloser) {
 		if text || n == 0 || n > wire.MaxFrame {
 			s.rtc.refused.Add(1)
 		} else {
+			s.checks.prove(time.Now())
 			s.rtc.sink(Received{Session: s.id, Data: append(make([]byte, 0, n), buf[:n]...)})
 		}
 		if few++; n > rtcSmall {
@@ -560,6 +568,13 @@ func (s *rtcSession) stage() string {
 		return "the addresses answered and the certificate is right, but no data channel opened (SCTP)"
 	default:
 		return fmt.Sprintf("an address answered, but no secure connection came about (DTLS is %s)", dtls)
+	}
+}
+
+// choosePath tells the checks which path pion has chosen, if it has.
+func (s *rtcSession) choosePath() {
+	if to, err := netip.ParseAddrPort(s.path().Remote); err == nil {
+		s.checks.choose(to)
 	}
 }
 

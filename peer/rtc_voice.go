@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/pion/rtp"
@@ -133,6 +134,7 @@ func (s *rtcSession) hear(track *webrtc.TrackRemote) {
 			faults++
 			continue
 		}
+		s.checks.prove(time.Now())
 		if m := s.rtc.mates.Load(); m == nil || !m.peers[s.remote] {
 			voice.dropped.Add(1)
 			continue
