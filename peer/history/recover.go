@@ -95,9 +95,13 @@ func (s *SQLite) beginAnew() error {
 	l, rooms, ids := s.lost, s.rooms, s.ids
 	if l.whole {
 		err := s.open()
-		if err == nil {
+		if err == nil && s.goesOn(rooms) {
 			s.lost = nil
 			return nil
+		}
+		if err == nil {
+			_ = s.release() // of another file, or an empty one
+			err = &damageError{err: errors.New("it was taken away before it could be opened again")}
 		}
 		if s.rooms, s.ids, s.run = rooms, ids, l.run; damageOf(err) == nil {
 			return err
@@ -124,6 +128,19 @@ func (s *SQLite) beginAnew() error {
 		s.cfg.OnDamage(&CorruptError{Path: s.path, Aside: l.aside, Err: l.cause})
 	}
 	return nil
+}
+
+// goesOn tells whether the logs go as far as they did: else numbers would be used again.
+func (s *SQLite) goesOn(rooms map[wire.Room]*sqliteRoom) bool {
+	for name, was := range rooms {
+		r := s.rooms[name]
+		for id, l := range was.logs {
+			if r == nil || r.logs[id] == nil || r.logs[id].head < l.head {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // setLostAside moves the damaged file away, or what was begun in its place in vain.

@@ -182,3 +182,35 @@ func TestAFileThatAnotherProgramHasLocked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A file that was written again, could not be opened at once, and is gone when that is tried again: an empty one would
+// be begun, in which the numbers of all logs are free.
+func TestAFileThatIsTakenAwayBeforeItIsOpenedAgainKeepsItsNumbers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history.db")
+	told := 0
+	s := openAt(t, path, Config{NewIdentity: true, OnDamage: func(*CorruptError) { told++ }})
+	run := s.Run()
+	for i := range uint64(20) {
+		mustAppend(t, s, said("general", 1, i+1, i+1, fmt.Sprint("line ", i+1))...)
+	}
+	s.lost = &lostFile{cause: errors.New("it was written again"), run: s.run, whole: true}
+	if err := s.release(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"", walSuffix, shmSuffix, journalSuffix} {
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Append(said("general", 1, 1, 21, "a number that was used")); err == nil {
+		t.Error("event 1 is taken twice")
+	}
+	mustAppend(t, s, said("general", 1, 21, 21, "line 21")...)
+	heads, lamport, err := s.Heads("general")
+	if err != nil || len(heads) != 1 || heads[0].Seq != 21 || heads[0].Base != 20 || lamport != 21 {
+		t.Errorf("the log goes to %v, clock %d, %v: want one from 21 to 21", heads, lamport, err)
+	}
+	if told != 1 || s.Run() != run {
+		t.Errorf("told %d times, and the run is %d: want once, and %d as before", told, s.Run(), run)
+	}
+}
