@@ -154,6 +154,36 @@ func TestWhatWasShownIsNotShownAgainWhenAHoleIsFilled(t *testing.T) {
 	}
 }
 
+// Of some lines that were shown and could not be stored the first found no place in memory, and is had by nobody any
+// more: the log goes on past all of them. They may come back later.
+func TestWhatWasShownIsRememberedWhenItsLogGoesOnPastIt(t *testing.T) {
+	w, ann, bob := linked(t)
+	var events []wire.Event
+	for seq := range uint64(6) {
+		events = append(events, w.forge(ann, seq+1, "a line", nil))
+	}
+	w.receive(bob, ann, wire.Events{Events: events[:1]})
+	m := bob.machine
+	r, l := m.rooms[general], m.links[ann.id]
+	a := r.logs[wire.LogID{Author: ann.id}]
+	if a == nil || a.head != 1 {
+		t.Fatal("bob has not got the first line of ann")
+	}
+	a.wasShown(&arrival{held: held{event: events[1], hash: events[1].Hash()}})
+	a.pending = map[uint64]held{3: {event: events[2], hash: events[2].Hash(), shown: true}, 4: {event: events[3], hash: events[3].Hash()}}
+	m.heldBytes += heldSize(&events[2]) + heldSize(&events[3])
+	a.ask = &ask{to: l, from: 6, up: 6, adopt: true}
+	l.asks++
+	if !m.rebase(w.now, l, r, a, 5, events[5].Time, new(Output)) || m.heldBytes != 0 {
+		t.Errorf("the log of ann does not go on after 5, or %d bytes are held for nothing", m.heldBytes)
+	}
+	for i, want := range []bool{false, true, true, false} {
+		if a.isShown(&events[i]) != want {
+			t.Errorf("that line %d was shown is remembered: want %v", i+1, want)
+		}
+	}
+}
+
 // What others give back of the own log, and cannot be stored, keeps its numbers.
 func TestNothingIsSaidUnderANumberThatOthersGaveBack(t *testing.T) {
 	w, ann, bob := linked(t)

@@ -386,6 +386,9 @@ func (m *Machine) rebase(now time.Time, l *link, r *room, a *authorLog, base uin
 		if seq <= base {
 			m.heldBytes -= heldSize(&h.event)
 			delete(a.pending, seq)
+			if h.shown { // it may come back, with what is older
+				a.wasShown(&arrival{held: h})
+			}
 		}
 	}
 	return true
