@@ -136,7 +136,11 @@ func otherProfiles(dir string) string {
 	if len(names) == 0 {
 		return ": name one with --username NAME or --profile DIR"
 	}
-	return "; there are, in " + filepath.Dir(dir) + ": " + strings.Join(names, ", ")
+	how := "--profile DIR"
+	if named {
+		how = "--username NAME"
+	}
+	return "; there are, in " + filepath.Dir(dir) + ": " + strings.Join(names, ", ") + "; name one with " + how
 }
 
 // knownRooms reads names of rooms, and refuses those that the history does not know.
