@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"peerchat/peer/wire"
@@ -34,8 +35,15 @@ type Store interface {
 	// where older events are held already: all, or none and an error. Where a room is full it keeps none of them,
 	// because they are the oldest.
 	Prepend(events []wire.Event) error
+	// Insert adds events of one log, in order, that end before its base and do not join it: a View finds them, Parts
+	// and Range tell of them, and what is between them and the next that is held is a hole. Those that are held already
+	// stay. All, or none and an error; where a room is full it keeps none of them.
+	Insert(events []wire.Event) error
+	// Parts returns what is held of a log before its base, which Rebase parted from it or Insert put there: runs
+	// without gaps, the last first.
+	Parts(room wire.Room, log wire.LogID) ([]wire.Head, error)
 	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs
-	// to.
+	// to; where to is not above its base, of the one of its Parts that has from.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
 	// Heads returns the logs of room in ascending order, and the highest Lamport clock ever appended.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)
@@ -184,8 +192,8 @@ func (e *crowdError) Refused() (wire.Room, wire.PeerID) { return e.room, e.autho
 // logOf names the log that an event is of.
 func logOf(e *wire.Event) wire.LogID { return wire.LogOf(e.Author, e.Seq) }
 
-// checkPrepend reports what is wrong with events to be put before a log that begins after base.
-func checkPrepend(events []wire.Event, base uint64) error {
+// checkRun reports what is wrong with events that are to follow each other in one room.
+func checkRun(events []wire.Event) error {
 	last := &events[len(events)-1]
 	for i := range events {
 		e := &events[i]
@@ -196,11 +204,42 @@ func checkPrepend(events []wire.Event, base uint64) error {
 			return fmt.Errorf("put events before the log of %s in %s: after %d comes %d", e.Author.Tag(), e.Room, events[i-1].Seq, e.Seq)
 		}
 	}
+	return nil
+}
+
+// checkPrepend reports what is wrong with events to be put before a log that begins after base.
+func checkPrepend(events []wire.Event, base uint64) error {
+	if err := checkRun(events); err != nil {
+		return err
+	}
+	last := &events[len(events)-1]
 	if base == 0 || last.Seq != base || events[0].Seq <= logOf(last).Start() {
 		return fmt.Errorf("put events %d to %d before the log of %s in %s: it holds what comes after %d", events[0].Seq, last.Seq,
 			last.Author.Tag(), last.Room, base)
 	}
 	return nil
+}
+
+// checkInsert reports what is wrong with events to be put before a log that begins after base, and does not join them.
+func checkInsert(events []wire.Event, base uint64) error {
+	if err := checkRun(events); err != nil {
+		return err
+	}
+	first, last := &events[0], &events[len(events)-1]
+	if last.Seq >= base || logOf(first) != logOf(last) {
+		return fmt.Errorf("put events %d to %d of %s in %s far before a log that holds what comes after %d", first.Seq, last.Seq, last.Author.Tag(),
+			last.Room, base)
+	}
+	return nil
+}
+
+// partWith is the one of some parts that has an event.
+func partWith(parts []wire.Head, seq uint64) (part wire.Head, ok bool) {
+	i := slices.IndexFunc(parts, func(p wire.Head) bool { return p.Base < seq && seq <= p.Seq })
+	if i < 0 {
+		return part, false
+	}
+	return parts[i], true
 }
 
 // around takes limit events around a place from those before it and those from it on, in display order.

@@ -45,6 +45,23 @@ func (h holes) filled(base uint64) holes {
 	return h[:i]
 }
 
+// inserted is what they are when the events from one to another have come, and what is between these and next, which is
+// the next that is held, or comes after the base, is missing.
+func (h holes) inserted(first, last, next uint64) (now holes) {
+	for _, x := range h {
+		for _, left := range []hole{{x.after, min(x.upTo, first-1)}, {max(x.after, next-1), x.upTo}} {
+			if left.after < left.upTo {
+				now = append(now, left)
+			}
+		}
+	}
+	if last < next-1 {
+		now = append(now, hole{last, next - 1})
+	}
+	slices.SortFunc(now, func(a, b hole) int { return cmp.Compare(a.upTo, b.upTo) })
+	return now
+}
+
 // pruned is what they are when all events up to one are gone, and with them the lines before which a screen would tell
 // of a hole.
 func (h holes) pruned(upTo uint64) holes {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"math"
@@ -192,6 +193,56 @@ func (m *Memory) Prepend(events []wire.Event) error {
 	return nil
 }
 
+// Insert implements Store.
+func (m *Memory) Insert(events []wire.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	first, last := &events[0], &events[len(events)-1]
+	base := m.Base(last.Room, logOf(last))
+	if r := m.rooms[last.Room]; r == nil || r.logs[logOf(last)] == nil {
+		base = 0
+	}
+	if err := checkInsert(events, base); err != nil {
+		return err
+	}
+	r := m.rooms[last.Room]
+	l := r.logs[logOf(last)]
+	next := base + 1
+	for _, e := range l.old {
+		if e.Seq > last.Seq {
+			next = min(next, e.Seq)
+		}
+	}
+	for i := range events {
+		if !slices.ContainsFunc(l.old, func(e wire.Event) bool { return e.Seq == events[i].Seq }) {
+			e := cloned(&events[i])
+			m.add(r, &e, 1)
+			l.old = append(l.old, e)
+		}
+	}
+	slices.SortFunc(l.old, func(a, b wire.Event) int { return cmp.Compare(a.Seq, b.Seq) })
+	l.holes = l.holes.inserted(first.Seq, last.Seq, next)
+	m.bound(r)
+	return nil
+}
+
+// Parts implements Store.
+func (m *Memory) Parts(room wire.Room, log wire.LogID) (parts []wire.Head, err error) {
+	r := m.rooms[room]
+	if r == nil || r.logs[log] == nil {
+		return nil, nil
+	}
+	for _, e := range slices.Backward(r.logs[log].old) {
+		if n := len(parts); n > 0 && parts[n-1].Base == e.Seq {
+			parts[n-1].Base--
+		} else {
+			parts = append(parts, wire.Head{Author: e.Author, Base: e.Seq - 1, Seq: e.Seq})
+		}
+	}
+	return parts, nil
+}
+
 // bound prunes a room that has become too big, and all of them if they have together.
 func (m *Memory) bound(r *memoryRoom) {
 	l := &m.limits
@@ -289,6 +340,18 @@ func (m *Memory) Range(room wire.Room, author wire.PeerID, from, to uint64, limi
 		return nil, nil
 	}
 	l := r.logs[id]
+	if to <= l.base {
+		parts, _ := m.Parts(room, id) // cannot fail
+		var events []wire.Event
+		if part, ok := partWith(parts, from); ok {
+			for _, e := range l.old {
+				if from <= e.Seq && e.Seq <= min(to, part.Seq) && len(events) < limit {
+					events = append(events, e)
+				}
+			}
+		}
+		return events, nil
+	}
 	from = max(from, l.base+1)
 	to = min(to, l.head)
 	if from > to || limit < 1 {

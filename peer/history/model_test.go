@@ -80,9 +80,7 @@ func (m *model) prepend(events []wire.Event) bool {
 	if l == nil || l.Base == start || l.Base != last.Seq || first.Seq == start {
 		return false
 	}
-	held := func(seq uint64) bool {
-		return slices.ContainsFunc(m.events, func(e wire.Event) bool { return e.Room == last.Room && e.Author == last.Author && e.Seq == seq })
-	}
+	held := func(seq uint64) bool { return m.held(last.Room, logOf(last), seq) }
 	var missing []wire.Event
 	for _, e := range events {
 		if !held(e.Seq) {
@@ -94,6 +92,49 @@ func (m *model) prepend(events []wire.Event) bool {
 	maps.DeleteFunc(m.lost[logName{last.Room, logOf(last)}], func(seq uint64, _ bool) bool { return seq > l.Base })
 	m.add(missing)
 	return true
+}
+
+func (m *model) held(room wire.Room, log wire.LogID, seq uint64) bool {
+	return slices.ContainsFunc(m.events, func(e wire.Event) bool { return e.Room == room && logOf(&e) == log && e.Seq == seq })
+}
+
+func (m *model) insert(events []wire.Event) bool {
+	first, last := &events[0], &events[len(events)-1]
+	room, id := last.Room, logOf(last)
+	l := m.log(last)
+	if l == nil || last.Seq >= l.Base || first.Seq <= id.Start() {
+		return false
+	}
+	name := logName{room, id}
+	if m.lost[name] == nil {
+		m.lost[name] = map[uint64]bool{}
+	}
+	var missing []wire.Event
+	for _, e := range events {
+		delete(m.lost[name], e.Seq)
+		if !m.held(room, id, e.Seq) {
+			missing = append(missing, e)
+		}
+	}
+	m.add(missing)
+	for seq := last.Seq + 1; seq <= l.Base && !m.held(room, id, seq); seq++ {
+		m.lost[name][seq] = true
+	}
+	return true
+}
+
+// parts are the runs of a log's events before its base, the last first.
+func (m *model) parts(name logName) (parts []wire.Head) {
+	for seq := m.logs[name].Base; seq > name.log.Start(); seq-- {
+		switch n := len(parts); {
+		case !m.held(name.room, name.log, seq):
+		case n > 0 && parts[n-1].Base == seq:
+			parts[n-1].Base--
+		default:
+			parts = append(parts, wire.Head{Author: name.log.Author, Base: seq - 1, Seq: seq})
+		}
+	}
+	return parts
 }
 
 func (m *model) rebase(room wire.Room, log wire.LogID, base, missing uint64) bool {
@@ -311,6 +352,19 @@ func TestStoresDoWhatTheModelDoes(t *testing.T) {
 					m.bound(room)
 				}
 			},
+			"insert": func(rt *rapid.T) {
+				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
+				first := author.log().Start() + rapid.Uint64Range(1, 20).Draw(rt, "first")
+				var events []wire.Event
+				for i := range rapid.Uint64Range(1, 5).Draw(rt, "n") {
+					events = append(events, event(room, author, first+i))
+				}
+				ok := m.insert(events)
+				agree("insert", ok, lite.Insert(events), memory.Insert(events))
+				if ok {
+					m.bound(room)
+				}
+			},
 			"rebase": func(rt *rapid.T) {
 				room, author := rooms.Draw(rt, "room"), authors.Draw(rt, "author")
 				base, id := next(room, author)+rapid.Uint64Range(0, 10).Draw(rt, "base")-1, author.log()
@@ -418,6 +472,19 @@ func compare(rt *rapid.T, m *model, lite *SQLite, memory *Memory, reader *Reader
 			}
 			events, err := s.Range(room, h.Author, h.Log().Start()+1, 1<<50, 1000)
 			want(what+": range", events, err, log)
+			parts := m.parts(logName{room, h.Log()})
+			if got, err := s.Parts(room, h.Log()); err != nil || !slices.Equal(got, parts) {
+				rt.Fatalf("%s has the parts %v before the log of %s, %v: want %v", what, got, h.Author.Tag(), err, parts)
+			}
+			for _, p := range parts {
+				from := rapid.Uint64Range(p.Base+1, p.Seq).Draw(rt, "from")
+				var part []wire.Event
+				for seq := from; seq <= p.Seq; seq++ {
+					part = append(part, held[slices.IndexFunc(held, func(e wire.Event) bool { return e.Author == h.Author && e.Seq == seq })])
+				}
+				events, err := s.Range(room, h.Author, from, h.Base, 1000)
+				want(what+": range of a part", events, err, part)
+			}
 			if got, want := s.Hole(room, h.Log()), m.gap(logName{room, h.Log()}, h.Base+1); got != want {
 				rt.Fatalf("%s misses %d events before the log of %s, which begins after %d: want %d", what, got, h.Author.Tag(), h.Base, want)
 			}

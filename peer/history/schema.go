@@ -104,7 +104,8 @@ const (
 		ORDER BY e.lamport, a.peer, e.seq LIMIT ?4`
 	sqlOldest = `SELECT e.author, e.seq, length(e.data), e.time FROM events e CROSS JOIN authors a ON a.id = e.author
 		WHERE e.room = ? ORDER BY e.lamport, a.peer, e.seq`
-	sqlBelow = `SELECT seq FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ? ORDER BY seq DESC`
+	sqlNextHeld = `SELECT min(seq) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
+	sqlBelow    = `SELECT seq FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ? ORDER BY seq DESC`
 
 	sqlHeld    = `SELECT count(*), coalesce(sum(length(data)), 0) FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?`
 	sqlUnwait  = `DELETE FROM waiting WHERE doc IN (SELECT doc FROM events WHERE room = ? AND author = ? AND seq > ? AND seq <= ?)`

@@ -291,7 +291,7 @@ func TestNoQueryReadsATable(t *testing.T) {
 		sort bool // some columns are sorted, within one Lamport clock
 	}{
 		"range": {sqlRange, 5, false}, "before": {sqlBefore, 4, true}, "after": {sqlAfter, 4, true}, "from": {sqlFrom, 4, true},
-		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 4, false}, "held": {sqlHeld, 4, false}, "unwait": {sqlUnwait, 4, false},
+		"oldest": {sqlOldest, 1, true}, "below": {sqlBelow, 4, false}, "next held": {sqlNextHeld, 4, false}, "held": {sqlHeld, 4, false}, "unwait": {sqlUnwait, 4, false},
 		"unindex": {sqlUnindex, 4, false}, "prune": {sqlPrune, 4, false}, "head": {sqlHead, 4, false}, "hole": {sqlGap, 3, false}, "fill": {sqlFill, 3, false}, "clock": {sqlClock, 1, false},
 		"last": {sqlLast, 0, false}, "by doc": {sqlByDoc, 1, false}, "next waiting": {sqlNextWaiting, 1, false}, "scan": {sqlScan, 3, false}, "up to": {sqlUpTo, 2, false},
 		"above": {sqlAbove, 2, false}, "match": {sqlMatch, 2, false}, "back": {sqlBack, 3, false},

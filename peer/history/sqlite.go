@@ -419,24 +419,6 @@ func (s *SQLite) Rooms() ([]wire.Room, error) {
 	return rooms, nil
 }
 
-// Range implements Store.
-func (s *SQLite) Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) (events []wire.Event, err error) {
-	err = s.look(room, "read a log", func(r *sqliteRoom) error {
-		events = nil
-		l := r.logs[wire.LogOf(author, from)]
-		if l == nil {
-			return nil
-		}
-		from, to := max(from, l.base+1), min(to, l.head)
-		if from > to || limit < 1 {
-			return nil
-		}
-		events, err = s.log(room, r.id, author, l.id, from, to, limit)
-		return err
-	})
-	return events, err
-}
-
 // Recent implements View.
 func (s *SQLite) Recent(room wire.Room, limit int) ([]wire.Event, error) {
 	return s.Before(room, math.MaxInt64, wire.PeerID{}, limit)
