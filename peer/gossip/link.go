@@ -109,6 +109,9 @@ func (m *Machine) begin(now time.Time, l *link, r *room, out *Output) {
 	}
 	s := &share{link: l, room: r, known: make(map[wire.LogID]span)}
 	r.seat(s)
+	if r.linked = now; !r.loseAt.IsZero() {
+		m.loseSoon(now, r)
+	}
 	at, _ := slices.BinarySearchFunc(l.shares, r.name, func(s *share, n wire.Room) int { return cmp.Compare(s.room.name, n) })
 	l.shares = slices.Insert(l.shares, at, s)
 	m.digest(now, l, s, false, nil, out)

@@ -19,6 +19,7 @@ import (
 const (
 	lostQuiet = 5 * time.Second  // how long nothing more of a room must be lost until that is told
 	lostMost  = 30 * time.Second // the longest; and how long after the first digest others still tell what was said before this peer came
+	lostLink  = 15 * time.Second // how long after a neighbour has come others may follow, as to one who was away
 	clockFast = 2 * time.Second  // a clock that is ahead by more says nothing of when this peer came
 )
 
@@ -125,12 +126,13 @@ func (a *authorLog) follows(now time.Time, r *room, said time.Time) {
 	}
 }
 
-// loseSoon has what a room lost told, when there is nothing more of it for a while.
+// loseSoon has what a room lost told, when there is nothing more of it for a while. Who was away comes back to one after
+// the other: the next neighbour may have what those before it have let go of.
 func (m *Machine) loseSoon(now time.Time, r *room) {
 	if r.tornAt.IsZero() {
 		r.tornAt = now
 	}
-	r.loseAt = earlier(now.Add(lostQuiet), r.tornAt.Add(lostMost))
+	r.loseAt = earlier(later(now.Add(lostQuiet), r.linked.Add(lostLink)), r.tornAt.Add(lostMost))
 	m.at(r.loseAt)
 }
 
