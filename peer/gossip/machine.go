@@ -61,6 +61,7 @@ type room struct {
 
 	tornAt, loseAt time.Time // since when something was lost that was not told, and when to tell it
 	linked         time.Time // when the last neighbour came
+	unheard        map[wire.LogID]*unheard
 
 	slots [64]*share // neighbours by their place in the masks of logs
 	seats uint64     // the places that are taken

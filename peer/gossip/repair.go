@@ -160,7 +160,8 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	if a != nil {
 		r.meet(s, a, k.seq, false)
 	}
-	if told && k.base == k.seq && ((a == nil || a.claimed != nil) && s.vanishes(id) || a != nil && k.seq > a.head) {
+	unheard := told && (a == nil || a.claimed != nil) && (s.vanishes(id, k) || m.hears(now, s, id, was.seq, k.seq))
+	if told && k.base == k.seq && (unheard || a != nil && k.seq > a.head) {
 		m.loseSoon(now, r)
 	}
 	if a != nil && k.seq <= a.head || r.crowded && (a == nil || !a.begun()) {
