@@ -17,6 +17,7 @@ type ask struct {
 	to       *link
 	from, up uint64
 	adopt    bool // from is beyond the head: the log goes on at from
+	part     bool // it is of one of who is asked, see apart.go
 	skip     bool // there is no place for the events: the log is to begin after them
 	graft    bool // it makes who is asked the parent
 	fast     bool // it went on the fast channel, and may be lost
@@ -65,6 +66,7 @@ func (m *Machine) inVain(now time.Time, r *room, a *authorLog, out *Output) {
 		v := vain{from: q.from, up: q.up, tries: s.vain[a.id].tries + 1}
 		if _, ok := s.known[a.id]; ok && (v.tries >= maxVain || a.claimed != nil && q.to.lies()) {
 			delete(s.known, a.id)
+			delete(s.parts, a.id)
 			delete(s.vain, a.id)
 			q.to.known--
 		} else if ok {

@@ -63,6 +63,9 @@ func (m *Machine) Check() error {
 		}
 		known := 0
 		for _, s := range l.shares {
+			if len(s.parts) > maxPartLogs {
+				return fmt.Errorf("it remembers parts of %d logs of %s: at most %d are allowed", len(s.parts), l.peer.Tag(), maxPartLogs)
+			}
 			known += len(s.known)
 		}
 		if known != l.known || known > maxKnown {

@@ -41,6 +41,22 @@ func (l nodeLog) Prepend(events []wire.Event) error {
 	return l.store.Prepend(events)
 }
 
+func (l nodeLog) Insert(events []wire.Event) error {
+	if err := l.fails(); err != nil {
+		return err
+	}
+	return l.store.Insert(events)
+}
+
+func (l nodeLog) Parts(room wire.Room, log wire.LogID) ([]wire.Head, error) {
+	if l.unread {
+		if err := l.fails(); err != nil {
+			return nil, err
+		}
+	}
+	return l.store.Parts(room, log)
+}
+
 func (l nodeLog) Rebase(room wire.Room, log wire.LogID, base, missing uint64) error {
 	if err := l.fails(); err != nil {
 		return err

@@ -5,9 +5,9 @@
 // links they are pushed along, orphan.go finds others when these are gone, suspect.go tells who is silent, unstored.go
 // keeps what the Log does not take, runs.go follows an author that begins anew, repair.go compares logs and fetches
 // what is missing, ask.go decides how long to wait for that, contact.go begins with a room that is new here, present.go
-// tells what was said since this peer came, older.go fetches what comes before the start of a log, lost.go and
-// vanished.go tell what nobody has any more, missing.go what somebody has, absent.go remembers what those had who have
-// gone. docs/gossip.md is the protocol on a page.
+// tells what was said since this peer came, older.go fetches what comes before the start of a log, demand.go for the
+// user, apart.go what does not join up to it, lost.go and vanished.go tell what nobody has any more, missing.go what
+// somebody has, absent.go remembers what those had who have gone. docs/gossip.md is the protocol on a page.
 //
 // It is pure: Machine is a function of its inputs and the clock it is given; it owns what each neighbour is known to
 // hold and the order of each author's log. It reads and appends to the Log it was given, and must never import
@@ -34,8 +34,13 @@ type Log interface {
 	// and an error. Where a room is full it may keep fewer, or none; Base tells. The log then begins before them, or
 	// even earlier, where it finds more that Rebase had parted from it.
 	Prepend(events []wire.Event) error
+	// Insert puts events of one author, in order, far before its log, which does not begin with them, and has a hole
+	// between: all, or none and an error. Where a room is full it may keep fewer, or none; Parts tells.
+	Insert(events []wire.Event) error
+	// Parts returns what is held of a log before where it begins, behind holes: runs without gaps, the last first.
+	Parts(room wire.Room, log wire.LogID) ([]wire.Head, error)
 	// Range returns up to limit events of author in room with from <= Seq <= to, in order, of the log that from belongs
-	// to.
+	// to; where to is not above its base, of the one of its Parts that has from.
 	Range(room wire.Room, author wire.PeerID, from, to uint64, limit int) ([]wire.Event, error)
 	// Heads returns how far each log of room goes, and the highest Lamport clock in it.
 	Heads(room wire.Room) (heads []wire.Head, lamport uint64, err error)

@@ -55,15 +55,16 @@ type share struct {
 	room      *room
 	slot      int8 // its place in the room; -1: none is left
 	known     map[wire.LogID]span
-	vain      map[wire.LogID]vain // of known: what it was asked for and did not send
-	greeted   bool                // it has told all that it held when the share began
-	held      uint64              // own events that the neighbour is known to hold
-	claims    []claim             // see vanished.go
-	spot      spot                // the event that was asked for to be compared
-	doubted   bool                // it passed nothing on when it should have: see examine
-	unshown   int                 // questions for what it says to hold that it did not answer since then
-	lagging   bool                // a live event was not sent: nothing live is, until the neighbour has caught up
-	acks      []*authorLog        // of which events are to be acknowledged
+	parts     map[wire.LogID][]span // what it holds before known, see apart.go
+	vain      map[wire.LogID]vain   // of known: what it was asked for and did not send
+	greeted   bool                  // it has told all that it held when the share began
+	held      uint64                // own events that the neighbour is known to hold
+	claims    []claim               // see vanished.go
+	spot      spot                  // the event that was asked for to be compared
+	doubted   bool                  // it passed nothing on when it should have: see examine
+	unshown   int                   // questions for what it says to hold that it did not answer since then
+	lagging   bool                  // a live event was not sent: nothing live is, until the neighbour has caught up
+	acks      []*authorLog          // of which events are to be acknowledged
 	acked     time.Time
 	ackAt     time.Time
 	elsewhere time.Time // when it last offered a live event of a third that was not offered to it before

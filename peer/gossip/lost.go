@@ -34,6 +34,14 @@ type torn struct {
 
 func (t torn) len() uint64 { return t.up - t.from }
 
+// spare is told that of the last the events from one to another have come.
+func (t *torn) spare(first, last uint64) {
+	if t.from < last && first <= t.up {
+		t.others += torn{from: t.from, up: max(t.from, first-1), told: t.told}.fresh()
+		t.from = min(last, t.up)
+	}
+}
+
 // fresh is how many of the last were not told.
 func (t torn) fresh() uint64 { return t.up - min(t.up, max(t.from, t.told)) }
 
@@ -53,17 +61,14 @@ func (a *authorLog) holeBefore(base, from uint64, here bool) uint64 {
 // holeBefore.
 func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, open, from uint64, here, sure bool) {
 	if open < base {
-		a.hole = hole{open: true, from: open, seen: a.seen}
-		if !a.begun() {
-			a.hole.seen = open // of what is before it nothing was delivered
-		}
+		a.hole = hole{open: true, from: open}
 	}
 	if here && from < base {
 		others := a.torn.others + a.torn.fresh()
 		a.torn = torn{from: from, up: base, others: others, told: a.torn.told, perhaps: !sure || others > 0 && a.torn.perhaps}
 		m.loseSoon(now, r)
 	}
-	a.seen = base
+	a.unseen.add(a.head, base)
 	m.dropOlder(r, a)
 }
 
@@ -104,14 +109,10 @@ func (m *Machine) latest(r *room, a *authorLog) (t time.Time) {
 	return t
 }
 
-// findHole finds the hole again that a log had gone on past before a restart.
+// findHole finds the hole before a log, as the Log knows it.
 func (m *Machine) findHole(r *room, a *authorLog) {
-	if a.whole() {
-		return
-	}
-	if n := m.cfg.Log.Hole(r.name, a.id); n > 0 {
-		a.hole = hole{open: true, from: a.base - min(n, a.base), seen: math.MaxUint64} // what is before it was in the Log, too
-	}
+	n := min(m.cfg.Log.Hole(r.name, a.id), a.base)
+	a.hole = hole{open: n > 0 && !a.whole(), from: a.base - n}
 }
 
 // follows is told of a live event of a log. It may have been said a little before it came, on a way of slow links
@@ -126,8 +127,8 @@ func (a *authorLog) follows(now time.Time, r *room, said time.Time) {
 	}
 }
 
-// loseSoon has what a room lost told, when there is nothing more of it for a while. Who was away comes back to one after
-// the other: the next neighbour may have what those before it have let go of.
+// loseSoon has what a room lost told, when there is nothing more of it for a while. Who was away comes back to one
+// after the other: the next neighbour may have what those before it have let go of.
 func (m *Machine) loseSoon(now time.Time, r *room) {
 	if r.tornAt.IsZero() {
 		r.tornAt = now
@@ -208,11 +209,12 @@ func (m *Machine) obtainable(r *room, a *authorLog) bool {
 		return false
 	}
 	for _, l := range m.linkList {
-		if s := l.share(r); s != nil && !l.cut && a.reaches(s.known[a.id]) {
+		if s := l.share(r); s != nil && !l.cut && s.reaches(a) {
 			return true
 		}
 	}
-	return r.before(a) < a.base
+	c, apart := m.apart(r, a)
+	return apart && c.why == forHole || r.before(a) < a.base
 }
 
 // ended tells up to where a log goes beyond its head here, if nobody keeps any of that: others have driven it out.
@@ -231,7 +233,8 @@ func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
 			continue
 		}
 		k := s.known[a.id]
-		held = held || k.seq > max(a.head, k.base)
+		near := s.nearest(a.id, a.head)
+		held = held || near.seq > max(a.head, near.base)
 		ends = append(ends, k.seq)
 		if l.peer == a.author {
 			end = k.seq

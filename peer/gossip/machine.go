@@ -302,9 +302,10 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 	r.follow(now, lamport)
 	for _, h := range heads {
 		l := r.add(h.Log())
-		l.base, l.head, l.recentFrom, l.seen = h.Base, h.Seq, h.Seq, h.Base
+		l.base, l.head, l.recentFrom = h.Base, h.Seq, h.Seq
 		l.stored = h.Seq
 		m.findHole(r, l)
+		l.unseen = m.unseenOf(r, l)
 		r.fresh = r.fresh && (h.Author == m.self || h.Seq == 0)
 	}
 	r.own = r.add(wire.LogID{Author: m.self, Run: m.cfg.Run})
@@ -396,6 +397,9 @@ func (m *Machine) receive(now time.Time, in Receive, out *Output) {
 	case wire.Have:
 		if s := m.shared(now, l, f.Room, len(f.Heads), out); s != nil {
 			for i, h := range f.Heads {
+				if len(f.Ways) == 0 && m.hearsPart(now, l, s, h) {
+					continue
+				}
 				k := span{base: h.Base, seq: h.Seq, hops: unknownHops}
 				if i < len(f.Ways) {
 					k.hops = min(f.Ways[i].Hops, unknownHops-1)

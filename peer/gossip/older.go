@@ -37,7 +37,7 @@ const (
 type past struct {
 	older  *olderAsk // the one question for it that is out
 	step   uint64    // how many events to ask for at once; 0: not known yet
-	seen   uint64    // what is above was delivered, or was in the Log when the room was joined
+	unseen unseen    // what was neither delivered nor in the Log when the room was joined
 	hole   hole
 	torn   torn   // see lost.go
 	stored uint64 // the head when the room was joined
@@ -56,17 +56,18 @@ type past struct {
 	}
 }
 
-// hole is what a log went on past: the events after from, up to the base. Of several the last is remembered.
+// hole is what a log went on past: the events after from, up to the base. Of several the Log knows the others.
 type hole struct {
 	open bool
 	from uint64
-	seen uint64 // past.seen of what is before it
 }
 
-// olderAsk is a question for the events from to up, which is the base of their log.
+// olderAsk is a question for the events from to up, which is the base of their log, unless they are apart from it.
 type olderAsk struct {
 	to       *link
 	why      purpose
+	apart    bool // see apart.go
+	part     bool // it is of one of who is asked
 	from, up uint64
 	got      []wire.Event // verified, from the first on
 	size     int
@@ -78,12 +79,6 @@ type olderAsk struct {
 // len is how many events are asked for.
 func (q *olderAsk) len() uint64 { return q.up - q.from + 1 }
 
-// demand is what the user asked for.
-type demand struct {
-	goal, got int
-	until     time.Time
-}
-
 // lack is a log that begins later than is wanted, and than that of a neighbour.
 type lack struct {
 	log   *authorLog
@@ -91,6 +86,10 @@ type lack struct {
 	floor uint64 // it is wanted down to here
 	least uint64 // and held by somebody down to here
 	claim bool   // by those only who have failed to show what they claimed
+
+	apart   bool // it is held up to up only, which is before the base
+	up      uint64
+	lamport uint64 // of the first that is here
 }
 
 // windowed is how many events the window has.
@@ -130,19 +129,10 @@ func (m *Machine) lookSoon(now time.Time, r *room) {
 // reaches tells whether a neighbour that holds k has what comes before the log.
 func (a *authorLog) reaches(k span) bool { return k.base < a.base && k.seq >= a.base }
 
-// demanded takes a FetchOlder in.
-func (m *Machine) demanded(now time.Time, in FetchOlder, out *Output) {
-	r := m.rooms[in.Room]
-	if r == nil {
-		out.Fetched = append(out.Fetched, Fetched{Room: in.Room, Err: fmt.Errorf("fetch older messages of %s: you are not in that room", in.Room)})
-		return
-	}
-	if r.demand == nil {
-		r.demand = &demand{until: now.Add(demandTime)}
-		r.full = false // there may be room now
-	}
-	r.demand.goal = min(r.demand.goal+max(0, in.Events), maxDemand)
-	m.fillSoon(r, now)
+// reaches tells whether a neighbour has what comes before a log.
+func (s *share) reaches(a *authorLog) bool {
+	_, _, ok := s.with(a.id, a.base)
+	return ok
 }
 
 // fill asks for older events.
@@ -200,7 +190,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		proven, believed := a.base, a.base // by neighbours that have not failed to show what they claim, or not often
 		for _, l := range m.linkList {
 			if s := l.share(r); s != nil && !l.cut {
-				if k := s.known[a.id]; a.reaches(k) {
+				if k, _, ok := s.with(a.id, a.base); ok {
 					c.least = min(c.least, k.base)
 					if l.silent == 0 {
 						proven = min(proven, k.base)
@@ -213,6 +203,11 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		}
 		away := r.before(a)
 		if min(c.least, away) == a.base || c.floor >= a.base {
+			if c, ok := m.apart(r, a); ok {
+				if lacks = append(lacks, c); c.why == forHole {
+					r.lacking += c.up - max(c.floor, c.least)
+				}
+			}
 			continue
 		}
 		if c.why == forWindow {
@@ -241,7 +236,7 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		r.lacking = 0 // what cannot be kept is not wanted
 	}
 	slices.SortStableFunc(lacks, func(x, y lack) int {
-		return cmp.Or(cmp.Compare(x.rank(), y.rank()), y.log.compareFirst(x.log))
+		return cmp.Or(cmp.Compare(x.rank(), y.rank()), y.compareFirst(x))
 	})
 	for _, a := range r.asked {
 		if a.older.why == forWindow {
@@ -281,14 +276,17 @@ func (m *Machine) begins(r *room, a *authorLog) {
 func (a *authorLog) firstKnown() bool { return a.first.seq == a.base+1 }
 
 // compareFirst orders logs as their first events are displayed. One that holds none comes last.
-func (a *authorLog) compareFirst(b *authorLog) int {
-	key := func(a *authorLog) uint64 {
-		if a.head == a.base {
+func (c lack) compareFirst(d lack) int {
+	key := func(c lack) uint64 {
+		switch {
+		case c.apart:
+			return c.lamport
+		case c.log.head == c.log.base:
 			return math.MaxUint64
 		}
-		return a.first.lamport
+		return c.log.first.lamport
 	}
-	return cmp.Or(cmp.Compare(key(a), key(b)), a.compare(b))
+	return cmp.Or(cmp.Compare(key(c), key(d)), c.log.compare(d.log))
 }
 
 // askOlder asks for what is lacking. For the window and a demand it asks one question at a time, because which log is
@@ -345,11 +343,17 @@ func (m *Machine) askOlder(now time.Time, r *room, lacks []lack, open int, out *
 // question asks a neighbour for the last events before a log, at most size of them: one of those that have them, and
 // have answered the like. It reports whether there is one.
 func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Output) bool {
-	a := c.log
+	a, up := c.log, c.log.base
+	if c.apart {
+		up = c.up
+	}
 	var able []*link
 	for _, l := range m.linkList {
 		s := l.share(r)
-		if s == nil || l.busy || l.cut || !a.reaches(s.known[a.id]) {
+		if s == nil || l.busy || l.cut {
+			continue
+		}
+		if _, _, ok := s.with(a.id, up); !ok {
 			continue
 		}
 		if l.asks >= maxAsks {
@@ -367,48 +371,19 @@ func (m *Machine) question(now time.Time, r *room, c lack, size uint64, out *Out
 		return false
 	}
 	l := able[m.cfg.Rand.Uint64()%uint64(len(able))]
-	start := max(c.floor, l.share(r).known[a.id].base, a.base-min(a.base, size))
-	a.older = &olderAsk{to: l, why: c.why, from: start + 1, up: a.base,
+	k, part, _ := l.share(r).with(a.id, up)
+	start := max(c.floor, k.base, up-min(up, size))
+	a.older = &olderAsk{to: l, why: c.why, apart: c.apart, part: part, from: start + 1, up: up,
 		deadline: now.Add(askTimeout * time.Duration(1+min(l.silent, maxSilent))), end: now.Add(olderTime)}
 	r.asked = append(r.asked, a)
 	l.asks++
 	out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Want{Room: r.name,
-		Ranges: []wire.Range{{Author: a.author, From: start + 1, To: a.base}}}})
+		Ranges: []wire.Range{{Author: a.author, From: start + 1, To: up}}}})
 	return true
 }
 
 // whole tells whether the log begins here with its first event, if it has begun.
 func (a *authorLog) whole() bool { return a.base == a.id.Start() }
-
-// whole tells that of every log of the room.
-func (r *room) whole() bool {
-	return !slices.ContainsFunc(r.sorted, func(a *authorLog) bool { return !a.whole() })
-}
-
-// supply answers the demand of a room when there is nothing more to be done about it. More says that somebody has older
-// events.
-func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output) {
-	d := r.demand
-	if d == nil {
-		return
-	}
-	f := Fetched{Room: r.name, Events: d.got, More: more}
-	switch {
-	case d.got >= d.goal:
-	case r.whole() && !more && len(r.asked) == 0 && !contact: // there is nothing older
-	case r.full:
-		f.Err = fmt.Errorf("fetch older messages of %s: the history keeps no more of this room: raise its limits", r.name)
-	case !d.until.After(now):
-		f.Err = fmt.Errorf("fetch older messages of %s: not all came within %v: try again", r.name, demandTime)
-	case !more && len(r.asked) == 0 && !contact:
-		f.Err = fmt.Errorf("fetch older messages of %s: nobody who is linked offers those that come just before the ones here", r.name)
-	default:
-		m.fillSoon(r, d.until)
-		return
-	}
-	r.demand = nil
-	out.Fetched = append(out.Fetched, f)
-}
 
 // unanswered gives a question up that was not answered in time. The neighbour is asked only if nobody else can be, and
 // waited for longer; one that was silent maxSilent times counts as not having what it claimed until it says so again. A
@@ -421,6 +396,7 @@ func (m *Machine) unanswered(r *room, a *authorLog) {
 			k.base = a.base
 			s.known[a.id] = k
 		}
+		delete(s.parts, a.id)
 	}
 	a.step = max(1, q.len()/2)
 	m.dropOlder(r, a)
@@ -442,7 +418,7 @@ func (m *Machine) dropOlder(r *room, a *authorLog) {
 // reports whether it was.
 func (m *Machine) olderEvent(now time.Time, l *link, r *room, a *authorLog, e *wire.Event, f wire.Events, out *Output) bool {
 	q := a.older
-	if q == nil || q.to != l || q.up != a.base || e.Seq < q.from {
+	if q == nil || q.to != l || q.up != a.base && !q.apart || e.Seq < q.from || e.Seq > q.up {
 		return false
 	}
 	next := q.from + uint64(len(q.got))
@@ -503,6 +479,10 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 	m.dropOlder(r, a)
 	m.resume(now, from)
 	m.fillSoon(r, now)
+	if q.apart {
+		m.insert(now, r, a, q, out)
+		return
+	}
 	if q.why == forWindow {
 		if i := lastIndex(events, func(e *wire.Event) bool { return m.tooOld(now, e.Time) }); i >= 0 {
 			events, a.ended = events[i+1:], true
@@ -547,14 +527,14 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 		if r.demand != nil {
 			r.demand.got++
 		}
-		if e.Seq <= a.seen && !a.isShown(e) {
+		if a.unseen.has(e.Seq) && !a.isShown(e) {
 			out.Delivers = append(out.Delivers, Deliver{Event: *e, From: from.peer, History: true, Older: true, Asked: q.why == forDemand,
 				Missing: a.missingBefore(e.Seq), Hops: travelled(q.hops)})
 		}
 	}
-	a.seen = min(a.seen, a.base)
-	if h := &a.hole; h.open && a.base <= h.from {
-		a.seen, h.open = min(h.seen, a.base), false
+	a.unseen.cut(a.base, q.up)
+	if a.hole.open && a.base <= a.hole.from {
+		m.findHole(r, a) // there may be another before it
 	}
 	m.tellBase(r, a, q.up, out)
 }
@@ -580,7 +560,7 @@ func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
 	}
 	a.base = base
 	r.full = r.full && r.held() > 0 // or all was lost, which is not to be mistaken for too much
-	if a.older != nil && a.older.up != base {
+	if q := a.older; q != nil && (q.apart && q.up >= base || !q.apart && q.up != base) {
 		m.dropOlder(r, a)
 	}
 }

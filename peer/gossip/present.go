@@ -37,7 +37,7 @@ func (a *authorLog) old() uint64 {
 // misses tells whether a log begins here with what was said while this peer was here, and more of that may come before:
 // what was pruned was seen.
 func (m *Machine) misses(r *room, a *authorLog) bool {
-	if a.whole() || a.head == a.base || a.base > a.seen || a.before || a.barred {
+	if a.whole() || a.head == a.base || !a.unseen.has(a.base) || a.before || a.barred {
 		return false
 	}
 	m.begins(r, a)

@@ -26,8 +26,11 @@ func (m *Machine) digest(now time.Time, l *link, s *share, reply bool, only []*a
 			Frame: wire.Digest{Room: s.room.name, Reply: reply, Heads: heads[:n:n]}})
 		heads = heads[n:]
 		if n < wire.MaxHeads || (reply && len(heads) == 0) {
-			return
+			break
 		}
+	}
+	if !reply {
+		m.tellParts(l, s.room, logs, out)
 	}
 }
 
@@ -143,18 +146,18 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	if told && k.hops != unknownHops && id.Author != l.peer && id.Author != m.self && s.bit() != 0 && (a == nil || a.told&s.bit() == 0) && now.Sub(s.answered) > hedgeMemory {
 		s.elsewhere = now
 	}
-	if told && a != nil && a.ask != nil && a.ask.to == l && k.base >= a.ask.from {
+	if told && a != nil && a.ask != nil && a.ask.to == l && !a.ask.part && k.base >= a.ask.from {
 		a.drop() // it cannot answer: ask for what it has, or ask another
 		m.resume(now, l)
 	}
 	if told && wire.LogOf(s.spot.author, s.spot.seq) == id && k.base >= s.spot.seq {
 		s.spot = spot{} // it has lost it, and says so
 	}
-	if told && a != nil && a.older != nil && a.older.to == l && k.base >= a.older.from {
+	if told && a != nil && a.older != nil && !a.older.part && a.older.to == l && k.base >= a.older.from {
 		m.dropOlder(r, a)
 		m.fillSoon(r, now)
 	}
-	if told && a != nil && (a.reaches(k) || a.reaches(was)) {
+	if told && a != nil && (a.reaches(k) || a.reaches(was) || a.hole.open && k.base < min(k.seq, a.base)) {
 		m.showsOlder(now, r, a)
 	}
 	if a != nil {
@@ -290,6 +293,7 @@ func (m *Machine) repair(now time.Time, r *room, out *Output) {
 			return false
 		}
 		a.ask = &ask{to: l, from: from, up: to, adopt: adopt || a.head == a.base && a.joined, skip: skip, since: now, deadline: now.Add(askTimeout)}
+		_, a.ask.part, _ = l.share(r).with(a.id, from)
 		first := l.share(r).vain[a.id].tries == 0
 		fast := (a.gap || a.late) && to-from < 16 && first
 		a.ask.graft = a.late && first
@@ -380,7 +384,7 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 		if s == nil {
 			continue
 		}
-		k := s.known[a.id]
+		k := s.nearest(a.id, start)
 		if k.seq <= max(a.head, k.base) { // nothing new, or nothing at all: a log may be pruned to its head
 			continue
 		}
@@ -413,7 +417,8 @@ func (m *Machine) choose(now time.Time, r *room, a *authorLog, quota uint64) (l 
 		l, start = next, base
 	}
 	from = start + 1
-	to = min(l.share(r).known[a.id].seq, from+maxWant-1)
+	k, _, _ := l.share(r).with(a.id, from)
+	to = min(k.seq, from+maxWant-1)
 	for seq := range a.pending {
 		if seq > from {
 			to = min(to, seq-1)
@@ -466,12 +471,18 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, 
 		if a == nil || q.From > a.head {
 			continue
 		}
-		if m.rebased(now, s.room, a); q.From <= a.base {
+		m.rebased(now, s.room, a)
+		from, head := q.From, a.head
+		if q.To <= a.base {
+			head = m.partOf(s.room, a, from)
+		}
+		if from <= a.base && q.To > a.base || head == 0 {
+			m.tellParts(l, s.room, []*authorLog{a}, out)
 			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: s.room.name,
 				Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
 			continue
 		}
-		v := serve{share: s, log: a, from: q.From, to: min(q.To, a.head, q.From+maxWant-1)}
+		v := serve{share: s, log: a, from: from, to: min(q.To, head, from+maxWant-1)}
 		if slices.ContainsFunc(l.serves, func(x serve) bool { return x.log == a && x.from <= v.from && x.to >= v.to }) {
 			continue
 		}

@@ -32,7 +32,6 @@ func (r *room) add(id wire.LogID) *authorLog {
 	}
 	start := id.Start()
 	a := &authorLog{id: id, author: id.Author, base: start, head: start, recentFrom: start}
-	a.seen = start
 	r.logs[id] = a
 	at, _ := r.find(id)
 	r.sorted = slices.Insert(r.sorted, at, a)
@@ -137,6 +136,7 @@ func (m *Machine) discard(r *room, a *authorLog) {
 			s.acks = slices.DeleteFunc(s.acks, is)
 			if _, ok := s.known[a.id]; ok {
 				delete(s.known, a.id)
+				delete(s.parts, a.id)
 				l.known--
 			}
 		}

@@ -1,0 +1,276 @@
+package gossip
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"peerchat/peer/wire"
+)
+
+// What a log holds before a hole is apart from it. Its neighbours are told of such parts with each digest, by a Have of
+// a head that ends before where the log is known to begin, of each log the last part first. Who lacks what comes before
+// what it has itself, and finds nobody who has what joins it, asks for the part that comes nearest: because the user
+// wants what is older, or because a part of a hole is in it. What is between is a hole then, which is asked of whoever
+// shows that it has it.
+
+const (
+	maxParts    = 8   // of a log that neighbours are told of
+	maxPartLogs = 256 // whose parts are remembered of one neighbour
+	maxUnseen   = 64  // runs of events of a log that were not delivered
+)
+
+// unseen are the events before the base of a log that were neither delivered nor in the Log when the room was joined:
+// runs in ascending order, which do not touch.
+type unseen []between
+
+// between are the events after one number, up to another.
+type between struct{ after, upTo uint64 }
+
+// add notes that the events after one number, up to another, were not delivered. Of too many runs the first count as
+// delivered.
+func (u *unseen) add(after, upTo uint64) {
+	if after >= upTo {
+		return
+	}
+	*u = slices.DeleteFunc(*u, func(x between) bool {
+		touch := x.after <= upTo && after <= x.upTo
+		if touch {
+			after, upTo = min(after, x.after), max(upTo, x.upTo)
+		}
+		return touch
+	})
+	at, _ := slices.BinarySearchFunc(*u, after, func(x between, n uint64) int { return cmp.Compare(x.after, n) })
+	*u = slices.Insert(*u, at, between{after, upTo})
+	*u = (*u)[max(0, len(*u)-maxUnseen):]
+}
+
+// cut notes that the events after one number, up to another, were delivered.
+func (u *unseen) cut(after, upTo uint64) {
+	var left unseen
+	for _, x := range *u {
+		left.add(x.after, min(x.upTo, after))
+		left.add(max(x.after, upTo), x.upTo)
+	}
+	*u = left
+}
+
+func (u unseen) has(seq uint64) bool {
+	return slices.ContainsFunc(u, func(x between) bool { return x.after < seq && seq <= x.upTo })
+}
+
+// unseenOf are all events before the base of a log but its parts.
+func (m *Machine) unseenOf(r *room, a *authorLog) (u unseen) {
+	u.add(a.id.Start(), a.base)
+	if !a.hole.open {
+		return u
+	}
+	parts, err := m.cfg.Log.Parts(r.name, a.id)
+	if err != nil {
+		u.cut(a.id.Start(), a.hole.from) // what is delivered twice is worse
+	}
+	for _, p := range parts {
+		u.cut(p.Base, p.Seq)
+	}
+	return u
+}
+
+// tellParts tells a neighbour what is held of logs before holes.
+func (m *Machine) tellParts(l *link, r *room, logs []*authorLog, out *Output) {
+	var levels [maxParts][]wire.Head
+	for _, a := range logs {
+		if a.whole() || !a.begun() {
+			continue
+		}
+		parts, err := m.cfg.Log.Parts(r.name, a.id)
+		if err != nil {
+			continue // the next digest says it
+		}
+		for i, p := range parts[:min(len(parts), maxParts)] {
+			levels[i] = append(levels[i], p)
+		}
+	}
+	for _, heads := range levels {
+		for part := range slices.Chunk(heads, wire.MaxHeads) {
+			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name, Heads: part}})
+		}
+	}
+}
+
+// hearsPart reports whether a head that a neighbour tells is a part of a log that it holds from later on. Those before
+// it are told after it.
+func (m *Machine) hearsPart(now time.Time, l *link, s *share, h wire.Head) bool {
+	id := h.Log()
+	if k, ok := s.known[id]; !ok || h.Seq >= k.base || h.Base >= h.Seq {
+		return false
+	}
+	if _, ok := s.parts[id]; !ok && len(s.parts) >= maxPartLogs {
+		return true
+	}
+	if s.parts == nil {
+		s.parts = make(map[wire.LogID][]span)
+	}
+	parts := slices.DeleteFunc(s.parts[id], func(p span) bool { return p.base < h.Seq })
+	if len(parts) < maxParts {
+		parts = append(parts, span{base: h.Base, seq: h.Seq, hops: unknownHops})
+	}
+	s.parts[id] = parts
+	if a := s.room.logs[id]; a != nil {
+		if q := a.older; q != nil && q.part && q.to == l && !slices.ContainsFunc(s.spans(id), q.isIn) {
+			m.dropOlder(s.room, a) // it says that it has it no more
+			m.fillSoon(s.room, now)
+		}
+		if a.hole.open || s.room.demand != nil {
+			m.lookSoon(now, s.room)
+		}
+		if h.Seq > a.head && a.begun() {
+			m.fallBehind(now, s.room, a)
+		}
+	}
+	return true
+}
+
+// spans are all that a neighbour says it holds of a log, the last first.
+func (s *share) spans(id wire.LogID) []span {
+	all := s.parts[id]
+	if k := s.known[id]; k.base < k.seq {
+		all = append([]span{k}, all...)
+	}
+	return all
+}
+
+// with is what a neighbour holds of a log without a gap, with one event in it; part, if it has gone on past a hole
+// since.
+func (s *share) with(id wire.LogID, seq uint64) (k span, part, ok bool) {
+	in := func(k span) bool { return k.base < seq && seq <= k.seq }
+	if k = s.known[id]; in(k) {
+		return k, false, true
+	}
+	if at := slices.IndexFunc(s.parts[id], in); at >= 0 {
+		return s.parts[id][at], true, true
+	}
+	return span{}, false, false
+}
+
+// nearest is what a neighbour holds of a log after start, or else of what it holds later on the first.
+func (s *share) nearest(id wire.LogID, start uint64) span {
+	if k, _, ok := s.with(id, start+1); ok {
+		return k
+	}
+	for _, p := range slices.Backward(s.parts[id]) {
+		if p.base > start {
+			return p
+		}
+	}
+	return s.known[id]
+}
+
+// isIn tells whether all that is asked for is in what somebody holds.
+func (q *olderAsk) isIn(k span) bool { return k.base < q.from && q.up <= k.seq }
+
+// partOf is up to where the part of a log that has an event goes; 0 if none has.
+func (m *Machine) partOf(r *room, a *authorLog, seq uint64) uint64 {
+	parts, err := m.cfg.Log.Parts(r.name, a.id)
+	at := slices.IndexFunc(parts, func(p wire.Head) bool { return p.Base < seq && seq <= p.Seq })
+	if err != nil || at < 0 {
+		return 0
+	}
+	return parts[at].Seq
+}
+
+// apart finds the last that neighbours hold before a log and is not here, where nobody has what joins up to it: of a
+// hole, or, if there is a demand, of what is before all that is here.
+func (m *Machine) apart(r *room, a *authorLog) (c lack, ok bool) {
+	has := func(l *link) bool {
+		s := l.share(r)
+		return s != nil && !l.cut && slices.ContainsFunc(s.spans(a.id), func(k span) bool { return k.base < a.base })
+	}
+	if !a.hole.open && r.demand == nil || !slices.ContainsFunc(m.linkList, has) {
+		return c, false
+	}
+	parts, err := m.cfg.Log.Parts(r.name, a.id)
+	if err != nil {
+		return c, false
+	}
+	first := a.base
+	var gaps []lack
+	for _, p := range parts {
+		gaps = append(gaps, lack{log: a, why: forHole, apart: true, floor: p.Seq, up: first})
+		first = p.Base
+	}
+	if len(parts) == 0 && a.hole.open { // of what is before it nothing is here
+		gaps = append(gaps, lack{log: a, why: forHole, apart: true, floor: a.hole.from, up: first})
+		first = a.hole.from
+	}
+	if r.demand != nil {
+		gaps = append(gaps, lack{log: a, why: forDemand, apart: true, floor: a.id.Start(), up: first})
+	}
+	for _, c := range gaps {
+		from, up := c.floor, c.up
+		c.up = from
+		for _, l := range m.linkList {
+			if s := l.share(r); s != nil && !l.cut {
+				for _, k := range s.spans(a.id) {
+					if end := min(k.seq, up); end > max(from, k.base) && end > c.up {
+						c.up, c.least, c.claim = end, k.base, l.silent > 0
+					}
+				}
+			}
+		}
+		if c.up > from {
+			c.lamport = m.lamportOf(r, a, first+1)
+			return c, true
+		}
+	}
+	return c, false
+}
+
+// lamportOf is the clock of an event that is here, or the highest.
+func (m *Machine) lamportOf(r *room, a *authorLog, seq uint64) uint64 {
+	events, err := m.cfg.Log.Range(r.name, a.author, seq, seq, 1)
+	if err != nil || len(events) == 0 {
+		return math.MaxUint64
+	}
+	return events[0].Lamport
+}
+
+// insert puts the answer to a question far before its log.
+func (m *Machine) insert(now time.Time, r *room, a *authorLog, q *olderAsk, out *Output) {
+	events, first, last := q.got, &q.got[0], &q.got[len(q.got)-1]
+	if m.rebased(now, r, a); last.Seq >= a.base { // it has lost its beginning meanwhile, or got what joins this
+		return
+	}
+	if err := m.cfg.Log.Insert(events); err != nil {
+		r.stuck = now.Add(stuckTime)
+		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
+			"%d older events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
+		return
+	}
+	for _, b := range r.sorted {
+		m.rebased(now, r, b)
+	}
+	parts, _ := m.cfg.Log.Parts(r.name, a.id) // or it looks as if they had not been kept, and they are not asked for again
+	at := slices.IndexFunc(parts, func(p wire.Head) bool { return p.Base < last.Seq && last.Seq <= p.Seq })
+	if at < 0 || parts[at].Base >= first.Seq { // not all were kept
+		r.full = true
+	}
+	for i := range events {
+		e := &events[i]
+		if at < 0 || e.Seq <= parts[at].Base {
+			continue
+		}
+		r.follow(now, e.Lamport)
+		if r.demand != nil {
+			r.demand.got++
+		}
+		if a.unseen.has(e.Seq) && !a.isShown(e) {
+			out.Delivers = append(out.Delivers, Deliver{Event: *e, From: q.to.peer, History: true, Older: true, Asked: q.why == forDemand,
+				Hops: travelled(q.hops)})
+		}
+	}
+	a.unseen.cut(first.Seq-1, last.Seq)
+	a.torn.spare(first.Seq, last.Seq)
+	m.findHole(r, a)
+}
