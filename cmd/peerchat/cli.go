@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,35 +33,35 @@ type cli struct {
 }
 
 type trackerFlags struct {
-	Listen     *string  `placeholder:"HOST:PORT" help:"Where to listen for peers (${tracker_listen})."`
-	STUN       *string  `name:"stun" placeholder:"HOST:PORT|off" help:"Where to answer STUN (as --listen)."`
-	PublicAddr *string  `placeholder:"HOST" help:"Host under which peers reach this machine, if not the one they dial."`
-	TLSCert    *string  `name:"tls-cert" placeholder:"FILE" help:"Certificate (PEM) for wss://; needs --tls-key."`
-	TLSKey     *string  `name:"tls-key" placeholder:"FILE" help:"Key (PEM) for wss://; needs --tls-cert."`
-	LAN        *bool    `name:"lan" negatable:"" help:"Announce this tracker on the local network by mDNS (on)."`
-	Interface  []string `placeholder:"NAME" help:"Announce on this network interface only; repeat for more."`
-	LogLevel   *string  `placeholder:"LEVEL" help:"Log debug, info, warn or error (${tracker_log_level})."`
-	LogFormat  *string  `placeholder:"FORMAT" help:"Log as text or json (text)."`
-	Config     *string  `placeholder:"FILE" help:"Read settings from a YAML file."`
+	Listen     *string `placeholder:"HOST:PORT" help:"Where to listen for peers (${tracker_listen})."`
+	STUN       *string `name:"stun" placeholder:"HOST:PORT|off" help:"Where to answer STUN (as --listen)."`
+	PublicAddr *string `placeholder:"HOST" help:"Host under which peers reach this machine, if not the one they dial."`
+	TLSCert    *string `name:"tls-cert" placeholder:"FILE" help:"Certificate (PEM) for wss://; needs --tls-key."`
+	TLSKey     *string `name:"tls-key" placeholder:"FILE" help:"Key (PEM) for wss://; needs --tls-cert."`
+	LAN        *bool   `name:"lan" negatable:"" help:"Announce this tracker on the local network by mDNS (on)."`
+	Interface  list    `placeholder:"NAME" help:"Announce on this network interface only; repeat for more."`
+	LogLevel   *string `placeholder:"LEVEL" help:"Log debug, info, warn or error (${tracker_log_level})."`
+	LogFormat  *string `placeholder:"FORMAT" help:"Log as text or json (text)."`
+	Config     *string `placeholder:"FILE" help:"Read settings from a YAML file."`
 }
 
 type joinFlags struct {
 	Invite *string `arg:"" optional:"" help:"The link of an invitation, peerchat://HOST:PORT/ROOM?or=HOST:PORT: its trackers and room come first."`
 
-	Username *string  `short:"u" placeholder:"NAME" help:"Your name as others see it."`
-	Room     []string `short:"r" placeholder:"NAME" help:"Room to join (general); repeat for more."`
-	Tracker  []string `short:"t" placeholder:"ADDR" help:"Tracker to use: HOST, HOST:PORT, ws://, wss:// or an invitation; repeat for more, tried in order."`
-	STUN     []string `name:"stun" placeholder:"URL" help:"STUN server beside the tracker's; repeat for more."`
-	Listen   *string  `placeholder:"HOST:PORT" help:"Where to host a tracker if none is found (${peer_listen}), or the next free port."`
-	NoHost   *bool    `name:"no-host" help:"Never host a tracker; keep looking for one."`
-	Priority *int16   `placeholder:"N" help:"The higher, the sooner this peer is elected when the tracker is lost: -32768 to 32767 (0)."`
-	Plain    *bool    `help:"Print a line an event, without a full screen. So it is when output is no terminal."`
-	JSON     *bool    `name:"json" help:"Print a JSON object an event, for programs."`
-	Mic      *string  `placeholder:"SOURCE" help:"Microphone: number or name of it, none, wav:FILE, wav:FILE?loop or tone:HZ (the default one)."`
-	Speaker  *string  `placeholder:"SINK" help:"Speaker: number or name of it, none or wav:FILE (the default one)."`
-	Voice    *bool    `help:"Join the voice of the first room at once."`
-	Muted    *bool    `help:"Begin with the microphone muted."`
-	Profile  *string  `placeholder:"DIR" help:"Directory of identity and history (one per username)."`
+	Username *string `short:"u" placeholder:"NAME" help:"Your name as others see it."`
+	Room     list    `short:"r" placeholder:"NAME" help:"Room to join (general); repeat for more."`
+	Tracker  list    `short:"t" placeholder:"ADDR" help:"Tracker to use: HOST, HOST:PORT, ws://, wss:// or an invitation; repeat for more, tried in order."`
+	STUN     list    `name:"stun" placeholder:"URL" help:"STUN server beside the tracker's; repeat for more."`
+	Listen   *string `placeholder:"HOST:PORT" help:"Where to host a tracker if none is found (${peer_listen}), or the next free port."`
+	NoHost   *bool   `name:"no-host" help:"Never host a tracker; keep looking for one."`
+	Priority *int16  `placeholder:"N" help:"The higher, the sooner this peer is elected when the tracker is lost: -32768 to 32767 (0)."`
+	Plain    *bool   `help:"Print a line an event, without a full screen. So it is when output is no terminal."`
+	JSON     *bool   `name:"json" help:"Print a JSON object an event, for programs."`
+	Mic      *string `placeholder:"SOURCE" help:"Microphone: number or name of it, none, wav:FILE, wav:FILE?loop or tone:HZ (the default one)."`
+	Speaker  *string `placeholder:"SINK" help:"Speaker: number or name of it, none or wav:FILE (the default one)."`
+	Voice    *bool   `help:"Join the voice of the first room at once."`
+	Muted    *bool   `help:"Begin with the microphone muted."`
+	Profile  *string `placeholder:"DIR" help:"Directory of identity and history (one per username)."`
 
 	HistoryEvents       *string `placeholder:"N" help:"Keep so many messages of each room (${history_events})."`
 	HistoryRoomSize     *string `placeholder:"SIZE" help:"Keep so much of each room, as in 16MiB (${history_room_size})."`
@@ -69,11 +70,11 @@ type joinFlags struct {
 	HistoryWindowEvents *int    `placeholder:"N" help:"Fetch so many messages of a room that is new to you (${history_window_events})."`
 	HistoryWindowAge    *string `placeholder:"AGE" help:"Fetch nothing older of it (${history_window_age})."`
 
-	LAN       *bool    `name:"lan" negatable:"" help:"Look for trackers on the local network by mDNS (on)."`
-	Interface []string `placeholder:"NAME" help:"Use this network interface only; repeat for more."`
-	LogLevel  *string  `placeholder:"LEVEL" help:"Log debug, info, warn or error (info to the profile's peerchat.log, warn to standard error)."`
-	LogFormat *string  `placeholder:"FORMAT" help:"Log as text or json (text)."`
-	Config    *string  `placeholder:"FILE" help:"Read settings from a YAML file."`
+	LAN       *bool   `name:"lan" negatable:"" help:"Look for trackers on the local network by mDNS (on)."`
+	Interface list    `placeholder:"NAME" help:"Use this network interface only; repeat for more."`
+	LogLevel  *string `placeholder:"LEVEL" help:"Log debug, info, warn or error (info to the profile's peerchat.log, warn to standard error)."`
+	LogFormat *string `placeholder:"FORMAT" help:"Log as text or json (text)."`
+	Config    *string `placeholder:"FILE" help:"Read settings from a YAML file."`
 }
 
 type devicesFlags struct {
@@ -91,8 +92,51 @@ type helpFlags struct {
 // action is a command that is ready to run.
 type action func(context.Context, console) error
 
+// list is a flag that may be given several times, or once with commas in it.
+type list []string
+
+// Decode implements kong.MapperValue. Left to itself kong takes an empty value as if the flag had not been given.
+func (l *list) Decode(ctx *kong.DecodeContext) error {
+	var value string
+	if err := ctx.Scan.PopValueInto("string", &value); err != nil {
+		return err
+	}
+	parts := kong.SplitEscaped(value, ctx.Value.Tag.Sep)
+	if len(parts) == 0 {
+		return errors.New("it is empty: give it a value, or leave it out")
+	}
+	*l = append(*l, parts...)
+	return nil
+}
+
 // helpExit leaves kong after it has printed help.
 type helpExit struct{}
+
+// helpOutput is where kong prints help. What goes wrong there is no mistake in the arguments, for which kong would take
+// it.
+type helpOutput struct {
+	io.Writer
+	err error // the first
+}
+
+func (h *helpOutput) Write(b []byte) (int, error) {
+	n, err := h.Writer.Write(b)
+	if h.err == nil {
+		h.err = err
+	}
+	return n, err
+}
+
+// helped is what to return where help was to be printed: nil if it was not.
+func (h *helpOutput) helped() error {
+	switch err := unlessClosed(h.err); {
+	case err != nil:
+		return fmt.Errorf("print help: %w", err)
+	case h.err != nil:
+		return errHelped
+	}
+	return nil
+}
 
 func newParser(con console) (*kong.Kong, *cli, error) {
 	flags := &cli{}
@@ -117,8 +161,10 @@ func newParser(con console) (*kong.Kong, *cli, error) {
 	return parser, flags, err
 }
 
-// parseArgs finds out what to do. The error is errHelped, a *usageError, or nil.
+// parseArgs finds out what to do. The error is errHelped, a *usageError, what went wrong with printing help, or nil.
 func parseArgs(args []string, con console) (do action, err error) {
+	help := &helpOutput{Writer: con.out}
+	con.out = help
 	parser, flags, err := newParser(con)
 	if err != nil {
 		return nil, fmt.Errorf("command line: %w", err)
@@ -130,9 +176,12 @@ func parseArgs(args []string, con console) (do action, err error) {
 			}
 			do, err = nil, errHelped
 		}
+		if failed := help.helped(); failed != nil {
+			do, err = nil, failed
+		}
 	}()
 	if len(args) == 0 {
-		_, _ = parser.Parse([]string{"--help"})
+		args = []string{"--help"}
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
@@ -149,10 +198,10 @@ func parseArgs(args []string, con console) (do action, err error) {
 	case "devices":
 		return func(ctx context.Context, con console) error { return runDevices(ctx, con, flags.Devices) }, nil
 	case "version":
-		return func(_ context.Context, con console) error { return printVersion(con.out) }, nil
+		return func(_ context.Context, con console) error { return unlessClosed(printVersion(con.out)) }, nil
 	case "completion":
 		return func(_ context.Context, con console) error {
-			return printCompletion(con.out, flags.Completion.Shell, parser.Model)
+			return unlessClosed(printCompletion(con.out, flags.Completion.Shell, parser.Model))
 		}, nil
 	}
 	// help

@@ -35,7 +35,7 @@ func showDevices(ctx context.Context, con console, asJSON bool, sound soundSyste
 		}
 	}
 	_, err = con.out.Write(b)
-	return err
+	return unlessClosed(err)
 }
 
 // deviceLines lists devices for people, and marks those that are in use.

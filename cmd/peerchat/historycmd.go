@@ -38,9 +38,9 @@ type historyPlace struct {
 
 type historyExport struct {
 	historyPlace
-	Room   []string `short:"r" placeholder:"NAME" help:"Room to write (all); repeat for more."`
-	Format string   `placeholder:"FORMAT" default:"text" help:"Write text, a line a message, or json, an object a line (text)."`
-	Output string   `short:"o" placeholder:"FILE" help:"Write into a file, not to standard output."`
+	Room   list   `short:"r" placeholder:"NAME" help:"Room to write (all); repeat for more."`
+	Format string `placeholder:"FORMAT" default:"text" help:"Write text, a line a message, or json, an object a line (text)."`
+	Output string `short:"o" placeholder:"FILE" help:"Write into a file, not to standard output."`
 }
 
 type historyStats struct {
@@ -51,7 +51,7 @@ type historyStats struct {
 type historySearch struct {
 	historyPlace
 	Query []string `arg:"" help:"Words, all of which have to be there; wor* for their beginnings; in double quotes what follows each other."`
-	Room  string   `short:"r" placeholder:"NAME" help:"Search this room only (all)."`
+	Room  *string  `short:"r" placeholder:"NAME" help:"Search this room only (all)."`
 	Limit int      `placeholder:"N" default:"50" help:"Show at most so many (50)."`
 	JSON  bool     `name:"json" help:"Print a JSON object, for programs."`
 }
@@ -307,8 +307,8 @@ func runHistorySearch(ctx context.Context, con console, flags historySearch) err
 	}
 	return flags.read(func(v history.View) error {
 		var room wire.Room
-		if flags.Room != "" {
-			rooms, err := knownRooms(v, []string{flags.Room})
+		if flags.Room != nil {
+			rooms, err := knownRooms(v, []string{*flags.Room})
 			if err != nil {
 				return err
 			}
