@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -85,14 +84,6 @@ type cost struct {
 	bytes, messages, checks float64
 	most                    float64 // bytes of the member that sends most
 	cpu                     time.Duration
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // settled makes a world of n members, five links each, who have known each other for long.
