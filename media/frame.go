@@ -34,7 +34,7 @@ func AppendL16(dst []byte, pcm []int16) []byte {
 func ParseL16(dst []int16, payload []byte) (int, error) {
 	n := len(payload) / 2
 	if n == 0 || len(payload)%2 != 0 || n > MaxPacketSamples || n > len(dst) {
-		return 0, fmt.Errorf("decoding %d bytes of sound: %w: 2 to %d bytes, an even number, fit", len(payload), ErrL16, 2*min(len(dst), MaxPacketSamples))
+		return 0, fmt.Errorf("decoding %d B of sound: %w: 2 to %d bytes, an even number, fit", len(payload), ErrL16, 2*min(len(dst), MaxPacketSamples))
 	}
 	for i := range n {
 		dst[i] = int16(uint16(payload[2*i])<<8 | uint16(payload[2*i+1]))

@@ -35,7 +35,7 @@ func TestAFullDiskIsToldOnce(t *testing.T) {
 	}
 	other.say(general, "somebody else")
 	w.run(30 * time.Second) // what others send is asked for again for as long
-	if told := p.trouble("log"); len(told) != 2 || !strings.Contains(told[1], "received but cannot be stored") {
+	if told := p.trouble("log"); len(told) != 2 || !strings.Contains(told[1], "what was received cannot be stored") {
 		t.Errorf("of what others say it is told %q, want one failure more", told)
 	}
 	p.full = nil

@@ -220,7 +220,7 @@ func (a *App) deliver() {
 	}
 	if lost > 0 {
 		a.model.missed()
-		add(a.model.Update(now, Failure{Text: fmt.Sprintf("the terminal took nothing for a while: %d lines were left out", lost)}))
+		add(a.model.Update(now, Failure{Text: "the terminal took nothing for a while; left out: " + plural(lost, "line", "lines")}))
 	}
 	for _, msg := range mail {
 		add(a.model.Update(now, msg))

@@ -145,7 +145,7 @@ func (m *lineMode) run(ctx context.Context) error {
 			m.queue = batch
 		case <-m.out.written:
 			if n := m.out.drained(); n > 0 {
-				m.problem("overflow", fmt.Sprintf("%d lines were dropped: whoever reads this output was too slow", n))
+				m.problem("overflow", fmt.Sprintf("whoever reads this output was too slow (lines dropped: %d)", n))
 			}
 		case <-m.finds.Wake():
 			for _, f := range m.finds.TryTake() {

@@ -239,7 +239,7 @@ func (v *voice) endRecord(tell bool) {
 	}
 	lost := ""
 	if n := r.lost.Load(); n > 0 {
-		lost = fmt.Sprintf("; the disk was too slow for %d parts of it", n)
+		lost = fmt.Sprintf("; the disk was too slow for some of it (parts: %d)", n)
 	}
 	v.note("record", "recorded %s%s", r.file, lost)
 }

@@ -169,11 +169,11 @@ func (s statsAnswer) lines() []string {
 		return tui.SanitizeLine(n)
 	}
 	lines := []string{
-		fmt.Sprintf("microphone %s: %d frames, %d sent, %d skipped", name(s.Input), s.Captured, s.Sent, s.Skipped),
-		fmt.Sprintf("speaker    %s: %d underruns", name(s.Output), s.Underruns),
+		fmt.Sprintf("microphone %s: frames %d, sent %d, skipped %d", name(s.Input), s.Captured, s.Sent, s.Skipped),
+		fmt.Sprintf("speaker    %s: underruns %d", name(s.Output), s.Underruns),
 	}
 	if n := s.Overflow + s.Foreign + s.Crowd; n > 0 {
-		lines = append(lines, fmt.Sprintf("thrown away: %d packets too many, %d that were no sound, %d of too many talkers", s.Overflow, s.Foreign, s.Crowd))
+		lines = append(lines, fmt.Sprintf("packets thrown away: too many %d, no sound %d, of too many talkers %d", s.Overflow, s.Foreign, s.Crowd))
 	}
 	if len(s.talkers) == 0 {
 		return append(lines, "nobody has talked yet")

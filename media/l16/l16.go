@@ -77,7 +77,7 @@ type Depayloader struct{}
 // Unmarshal returns payload itself if it is exactly one frame, else an error that wraps ErrSize.
 func (Depayloader) Unmarshal(payload []byte) ([]byte, error) {
 	if len(payload) != media.FrameBytes {
-		return nil, fmt.Errorf("read an audio packet of %d bytes: %w", len(payload), ErrSize)
+		return nil, fmt.Errorf("read an audio packet of %d B: %w", len(payload), ErrSize)
 	}
 	return payload, nil
 }
@@ -108,7 +108,7 @@ func (Encoder) RTPCodec() *codec.RTPCodec {
 // must be wave.Int16Interleaved with one channel at 16 kHz.
 func (Encoder) BuildAudioEncoder(r audio.Reader, p prop.Media) (codec.ReadCloser, error) {
 	if p.SampleRate != media.SampleRate || p.ChannelCount != 1 {
-		return nil, fmt.Errorf("encode as L16: the microphone has %d samples a second and %d channels, not %d and 1",
+		return nil, fmt.Errorf("encode as L16: the microphone's rate is %d Hz and its channels are %d, not %d and 1",
 			p.SampleRate, p.ChannelCount, media.SampleRate)
 	}
 	return &encoder{reader: r}, nil

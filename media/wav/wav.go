@@ -121,7 +121,7 @@ func (w *Reader) header() error {
 		switch {
 		case id == "fmt " && w.rate == 0:
 			if size < 16 {
-				return fmt.Errorf("its format takes %d bytes, less than 16: %w", size, ErrFormat)
+				return fmt.Errorf("its format takes %d B, less than 16: %w", size, ErrFormat)
 			}
 			kept := min(size, 40)
 			if err := w.full(b[:kept]); err != nil {
@@ -178,7 +178,7 @@ func (w *Reader) format(b []byte) error {
 		return fmt.Errorf("it has %d samples a second, not %d to %d: %w", rate, MinRate, MaxRate, ErrFormat)
 	}
 	if align != channels*bits/8 {
-		return fmt.Errorf("%d channels of %d bits do not take %d bytes: %w", channels, bits, align, ErrFormat)
+		return fmt.Errorf("a frame of %d × %d bits does not take %d B: %w", channels, bits, align, ErrFormat)
 	}
 	w.channels, w.rate, w.bytes = channels, int(rate), bits/8
 	return nil

@@ -92,7 +92,7 @@ func TestWhatIsNotDeterministicOrNotWantedIsRefused(t *testing.T) {
 		{"", flag, "ends in the middle"},
 		{"f6", flag, "wrong type (0xf6)"}, // null
 		{"01", flag, "wrong type"},
-		{"0203", number, "1 bytes follow its end"},
+		{"0203", number, "more follows its end (1 B)"},
 	} {
 		b, err := hex.DecodeString(c.hex)
 		if err != nil {

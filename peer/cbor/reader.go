@@ -45,7 +45,7 @@ func (r *Reader) Failf(format string, args ...any) { r.Fail(fmt.Errorf(format, a
 // End refuses what follows the last item, and returns the first error there was.
 func (r *Reader) End() error {
 	if len(r.b) > 0 {
-		r.Failf("%d bytes follow its end", len(r.b))
+		r.Failf("more follows its end (%d B)", len(r.b))
 	}
 	return r.err
 }

@@ -22,7 +22,7 @@ func DecodeMessage(b []byte) (Message, error) {
 	r := &reader{b: b}
 	m := r.message()
 	if r.err == nil && len(r.b) > 0 {
-		r.err = fmt.Errorf("%d bytes follow its end", len(r.b))
+		r.err = fmt.Errorf("more follows its end (%d B)", len(r.b))
 	}
 	if r.err == nil {
 		r.err = check(m)

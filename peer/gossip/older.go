@@ -502,7 +502,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 	if err := m.cfg.Log.Prepend(events); err != nil {
 		r.stuck = now.Add(stuckTime)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
-			"%d older events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
+			"what was received cannot be stored (older events: %d): %v; it will be asked for again", len(events), err)})
 		return
 	}
 	a.base = min(m.cfg.Log.Base(r.name, a.id), a.head)

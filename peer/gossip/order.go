@@ -201,7 +201,7 @@ func (m *Machine) settle(now time.Time, out *Output) {
 		m.retract(now)
 		m.putOff(now)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: events[0].Room, Code: "log", Text: fmt.Sprintf(
-			"%d events were received but cannot be stored: %v; it is tried again until it works", len(events), err)})
+			"what was received cannot be stored (events: %d): %v; it is tried again until it works", len(events), err)})
 		return
 	}
 	for i := range m.fresh {

@@ -53,7 +53,7 @@ func (s *SQLite) Append(events []wire.Event) error {
 		return s.append(events)
 	})
 	if err != nil {
-		return fmt.Errorf("store %d events: %w", len(events), explain(err))
+		return fmt.Errorf("store events (%d): %w", len(events), explain(err))
 	}
 	s.keepBounds()
 	return nil
@@ -239,7 +239,7 @@ func (s *SQLite) Prepend(events []wire.Event) error {
 		}
 		return s.prepend(events)
 	}); err != nil {
-		return fmt.Errorf("store %d events: %w", len(events), explain(err))
+		return fmt.Errorf("store events (%d): %w", len(events), explain(err))
 	}
 	s.keepBounds()
 	return nil

@@ -359,7 +359,7 @@ func TestExport(t *testing.T) {
 			"2026-09-21T14:13:22Z #general author1#TAG: two\n    lines\n    \uFFFD[31mred\uFFFD[0m \uFFFDbidi\uFFFD \uFFFD tab here\n"+
 			"2026-09-21T14:13:23Z #general * author1#TAG waves\n"+
 			"2026-09-21T14:13:24Z #general author1#TAG sets the topic: tea <all> & day\n"+
-			"2026-09-21T14:13:25Z #general author1#TAG: (of a kind that this version does not know: 99, 1 bytes)\n", "TAG", tag)
+			"2026-09-21T14:13:25Z #general author1#TAG: (of a kind that this version does not know: 99, 1 B)\n", "TAG", tag)
 		for name, v := range s.views() {
 			var b bytes.Buffer
 			if err := v.Export(context.Background(), &b, "general", FormatText); err != nil || b.String() != text {

@@ -82,7 +82,7 @@ func putText(b *bufio.Writer, e *wire.Event) error {
 	case wire.KindTopic:
 		return line("%s sets the topic: %s", who, text)
 	}
-	return line("%s: (of a kind that this version does not know: %d, %d bytes)", who, e.Kind, len(e.Body))
+	return line("%s: (of a kind that this version does not know: %d, %d B)", who, e.Kind, len(e.Body))
 }
 
 // harmless is remote text for a terminal, with lines joined by newline.

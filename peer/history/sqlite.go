@@ -144,7 +144,7 @@ func (s *SQLite) open() (err error) {
 		return err
 	}
 	if size := info.Size(); size > 0 && size < minFile {
-		return &damageError{err: fmt.Errorf("it has %d bytes only", size)}
+		return &damageError{err: fmt.Errorf("its size is %d B only", size)}
 	} else if size == 0 {
 		for _, suffix := range []string{walSuffix, journalSuffix} {
 			if info, err := os.Stat(s.path + suffix); err == nil && info.Size() > 0 {
