@@ -18,7 +18,7 @@ ALONE        = $(shell grep -lrx '//go:build !race' --include='*_test.go' --excl
 ALONE_TESTS  = $(shell sed -nE 's/^func ((Test|Fuzz)[A-Za-z0-9_]*).*/\1/p' $(ALONE) | paste -sd '|')
 
 .DEFAULT_GOAL := build
-.PHONY: run build fmt lint test unit model netns e2e fuzz bench vuln clean deps help
+.PHONY: run build fmt lint others test unit model netns e2e fuzz bench vuln clean deps help
 
 run: ## open the chat; it hosts its own tracker if there is none
 	$(GO) run ./cmd/peerchat join $(ARGS)
@@ -35,6 +35,10 @@ lint: ## what is not formatted, vetted or checked
 	$(GO) vet -C cmd/bench/raft ./...
 	$(GO) vet -C cmd/bench/gossipsub ./...
 	$(GO) run $(STATICCHECK) ./...
+
+others: ## vet for the systems that nothing here runs on; not part of lint, because without a cache it takes three minutes
+	CGO_ENABLED=0 GOOS=windows $(GO) vet ./...
+	CGO_ENABLED=0 GOOS=darwin $(GO) vet ./...
 
 test: deps ## vet, unit tests, the model of the election, end-to-end tests
 	$(GO) vet ./...
