@@ -245,7 +245,7 @@ func (m *Machine) insert(now time.Time, r *room, a *authorLog, q *olderAsk, out 
 	if err := m.cfg.Log.Insert(events); err != nil {
 		r.stuck = now.Add(stuckTime)
 		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
-			"%d older events were received but cannot be stored: %v; they will be asked for again", len(events), err)})
+			"what was received cannot be stored (older events: %d): %v; it will be asked for again", len(events), err)})
 		return
 	}
 	for _, b := range r.sorted {
