@@ -104,11 +104,11 @@ func (m *Machine) relay(from *neighbour, id wire.PeerID, what uint8, how spreadi
 // asides is by how many offers the word of the root goes later, at most, to those who are not on the tree.
 const asides = 4
 
-// aside is how long this one waits, a quarter of that at least. They have heard it by then where the tree is whole, and
+// aside is how long this one waits, half of that at least. They have heard it by then where the tree is whole, and
 // where they told it themselves it need not go: so it costs each link one packet, not two, and not all links at once.
 func (m *Machine) aside() time.Duration {
 	most := m.crowded(asides * m.timing.Offer)
-	return most/4 + time.Duration(m.rand.Int64N(int64(most)*3/4+1))
+	return most/2 + time.Duration(m.rand.Int64N(int64(most)/2+1))
 }
 
 // knows is called when a neighbour has shown what is to be told to it of a member, or more: reports of deaths apart.
