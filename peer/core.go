@@ -94,13 +94,13 @@ type Core struct {
 	trails   trails // of signals that were passed on
 
 	conduct    map[wire.PeerID]*conduct
-	complaints map[string]*complaint // by code
-	voiceFull  time.Time             // when there was no place for a link that only voice needs
-	namesTold  time.Time             // when it was told that most links lead to one place
-	strangers  *rate.Limiter         // signals of peers without a link
-	presences  *rate.Limiter         // own
-	presenceAt time.Time             // when to tell the own presence, again or for the first time; zero: there is nobody to tell
-	changed    uint64                // counts the changes of the own presence
+	complaints map[cause]*complaint
+	voiceFull  time.Time     // when there was no place for a link that only voice needs
+	namesTold  time.Time     // when it was told that most links lead to one place
+	strangers  *rate.Limiter // signals of peers without a link
+	presences  *rate.Limiter // own
+	presenceAt time.Time     // when to tell the own presence, again or for the first time; zero: there is nobody to tell
+	changed    uint64        // counts the changes of the own presence
 
 	elections elections
 	voices    voices
@@ -256,7 +256,7 @@ func NewCore(cfg CoreConfig) (*Core, error) {
 		voices:   voices{of: map[wire.PeerID]wire.Voice{}},
 
 		conduct:    map[wire.PeerID]*conduct{},
-		complaints: map[string]*complaint{},
+		complaints: map[cause]*complaint{},
 		strangers:  strangerTaken.limiter(),
 		presences:  presenceSent.limiter(),
 	}
@@ -498,6 +498,6 @@ func (c *Core) stepGossip(now time.Time, in gossip.Input, out *CoreOutput) {
 		}
 	}
 	if err != nil {
-		c.complain(now, wire.PeerID{}, Failure{Code: "log", Text: "keeping the room's log failed: " + err.Error() + "; free disk space or check the profile directory"}, out)
+		c.complain(now, wire.PeerID{}, wire.PeerID{}, Failure{Code: "log", Text: "keeping the room's log failed: " + err.Error() + "; free disk space or check the profile directory"}, out)
 	}
 }

@@ -3,7 +3,6 @@ package peer
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -29,10 +28,6 @@ const (
 	manyNames = 8
 	// maxAlike is how many strangers that lead to one place are not too many, when there is no room for more strangers.
 	maxAlike = 3
-	// tellAgain is how long one kind of misdeed of one peer is no news, after it was told.
-	tellAgain = 10 * time.Minute
-	// tellOwnAgain is the same for what goes wrong here, such as a full disk, at each try.
-	tellOwnAgain = time.Minute
 )
 
 // limit allows burst at once, then rate a second.
@@ -42,15 +37,14 @@ type limit struct {
 }
 
 var (
-	presenceSent  = limit{1, 15}       // own presences; less than what the others take
-	presenceTaken = limit{0.5, 20}     // of one neighbour; of those that come faster the last one counts, later
-	comingsTaken  = limit{0.2, 20}     // links of one peer that come up
-	signalsTaken  = limit{64, 256}     // messages of one peer through the tracker
-	holdersTaken  = limit{20, 200}     // Holders of one neighbour
-	changesTaken  = limit{0.5, 100}    // of one peer's rooms and name by the tracker's word, that are shown
-	strangerTaken = limit{64, 256}     // those of all peers together that there is no link with
-	failuresShown = limit{1. / 30, 10} // failures of one kind that others can cause
-	linesSaid     = limit{10, 1000}    // in a room, and then by one, until it is told who says so much
+	presenceSent  = limit{1, 15}    // own presences; less than what the others take
+	presenceTaken = limit{0.5, 20}  // of one neighbour; of those that come faster the last one counts, later
+	comingsTaken  = limit{0.2, 20}  // links of one peer that come up
+	signalsTaken  = limit{64, 256}  // messages of one peer through the tracker
+	holdersTaken  = limit{20, 200}  // Holders of one neighbour
+	changesTaken  = limit{0.5, 100} // of one peer's rooms and name by the tracker's word, that are shown
+	strangerTaken = limit{64, 256}  // those of all peers together that there is no link with
+	linesSaid     = limit{10, 1000} // in a room, and then by one, until it is told who says so much
 )
 
 func (l limit) limiter() *rate.Limiter { return rate.NewLimiter(l.rate, l.burst) }
@@ -70,7 +64,8 @@ type conduct struct {
 	holders                             *rate.Limiter
 	lines                               *rate.Limiter // said where more is said than can be read
 
-	told     map[string]time.Time // when a kind of misdeed was told last
+	told     map[string]time.Time     // when a kind of misdeed was told last
+	caused   map[string]*rate.Limiter // complaints about others, by their kind
 	offences int
 	last     time.Time // offence
 	until    time.Time // avoided till then
@@ -128,7 +123,7 @@ func (c *Core) offend(now time.Time, l *link, room wire.Room, code, text string,
 	wait := min(avoidLeast<<min(r.offences, 20), avoidMost)
 	r.offences++
 	r.last, r.until = now, now.Add(wait)
-	c.complain(now, l.peer, Failure{Room: room, Code: code, Text: fmt.Sprintf("%s; there is no link with it for %v", text, wait)}, out)
+	c.complain(now, l.peer, l.peer, Failure{Room: room, Code: code, Text: fmt.Sprintf("%s; there is no link with it for %v", text, wait)}, out)
 	c.dropLink(now, l, code, out)
 	c.againAt(r.until)
 }
@@ -262,7 +257,7 @@ func (c *Core) suspectNames(now time.Time, l *link, out *CoreOutput) {
 		return
 	}
 	c.namesTold = now
-	c.complain(now, wire.PeerID{}, Notice{Code: "names", Text: fmt.Sprintf("%d of your %d links lead to %s: one house, or one person with many names; "+
+	c.complain(now, wire.PeerID{}, wire.PeerID{}, Notice{Code: "names", Text: fmt.Sprintf("%d of your %d links lead to %s: one house, or one person with many names; "+
 		"the others keep their part of your links", alike, all, origin)}, out)
 }
 
@@ -283,39 +278,6 @@ func (c *Core) changes(now time.Time, id wire.PeerID) bool {
 	return false
 }
 
-// misdeed is what one of the machines says of a neighbour that did what it should not.
-type misdeed struct {
-	peer  wire.PeerID // the neighbour; zero or the own one: it is nobody's
-	about wire.PeerID // whose event or record it is about; zero: the neighbour's own
-	room  wire.Room
-	code  string
-	text  string
-	drop  bool // the link is to go for it
-}
-
-// misbehaved has a neighbour's misdeed told, and ends the link if it must.
-func (c *Core) misbehaved(now time.Time, m misdeed, out *CoreOutput) {
-	c.counters["fault."+m.code]++
-	if m.about.IsZero() {
-		m.about = m.peer
-	}
-	text, who, news := c.sentence(m), m.about, false
-	switch m.code {
-	case "clock", "sequence", "runs", "claims", "silent", "crowd", "full", "slander", "talk":
-		news = true
-	case "forged":
-		who = m.peer
-	}
-	switch l := c.links[m.peer]; {
-	case m.drop && l != nil:
-		c.offend(now, l, m.room, m.code, text, out)
-	case news:
-		c.complain(now, who, Notice{Room: m.room, Code: m.code, Text: text}, out)
-	default:
-		c.complain(now, who, Failure{Room: m.room, Code: m.code, Text: text}, out)
-	}
-}
-
 // heed tells who says far more in a room than can be read. It is let do so: what others say comes in time all the same,
 // and one line more of it costs no more than one of anybody; but the history has an end.
 func (c *Core) heed(now time.Time, r *room, author wire.PeerID, out *CoreOutput) {
@@ -327,102 +289,4 @@ func (c *Core) heed(now time.Time, r *room, author wire.PeerID, out *CoreOutput)
 		return
 	}
 	c.misbehaved(now, misdeed{peer: author, room: r.name, code: "talk"}, out)
-}
-
-// sentence says in a user's words who did what, and what comes of it. The machines' own words are for those who know
-// the protocols.
-func (c *Core) sentence(m misdeed) string {
-	who, whose := c.called(m.peer), c.called(m.about)
-	switch {
-	case m.peer.IsZero() || m.peer == c.self:
-		return m.text
-	case m.code == "forged":
-		return fmt.Sprintf("%s sent what %s never signed: it counts for nothing", who, whose)
-	case m.code == "protocol", m.code == "malformed":
-		return fmt.Sprintf("%s sent what cannot be read (%s)", who, strings.TrimPrefix(m.text, m.peer.Tag()+": "))
-	case m.code == "flood" && m.drop:
-		return fmt.Sprintf("%s sends far more than anybody can use", who)
-	case m.code == "equivocation":
-		return fmt.Sprintf("%s signed two different lines as one: you keep the first that came, others may be shown the second; "+
-			"ask them if it matters", whose)
-	case m.code == "sequence":
-		return fmt.Sprintf("%s numbers a line as if a million had gone before it: it is not shown before they have come, or are given up", whose)
-	case m.code == "runs":
-		return fmt.Sprintf("%s has lost its history, and begun anew, more often than is followed: its oldest lines are given up here", whose)
-	case m.code == "clock":
-		return whose + ": " + m.text
-	case m.code == "claims":
-		return fmt.Sprintf("%s offers lines that it does not send: others are asked for them first", who)
-	case m.code == "silent":
-		return fmt.Sprintf("%s passes nothing on of what others say: it comes to you by other ways", who)
-	case m.code == "crowd":
-		return fmt.Sprintf("%s tells of more newcomers than can be true: they are let in slowly", who)
-	case m.code == "talk":
-		return fmt.Sprintf("%s says more than anybody can read: it is kept like all else, and the history will hold the less of what was said before", who)
-	case m.code == "slander":
-		return fmt.Sprintf("%s says of those who are here that they died: it is not believed for a while", whose)
-	}
-	return m.text
-}
-
-// called is how people are told whom a complaint is about. Names can be chosen, so the tag goes with it.
-func (c *Core) called(id wire.PeerID) string {
-	if p := c.roster.people[id]; p != nil && p.Name != "" {
-		return p.Name + "#" + id.Tag()
-	}
-	return "#" + id.Tag()
-}
-
-// complaint is how often a kind of failure was told.
-type complaint struct {
-	shown *rate.Limiter
-	kept  uint64    // not told since the last one that was
-	own   time.Time // when the last was told that is about this peer
-}
-
-// complain tells a Notice or Failure that others can cause as often as they like, and so not each time: of one peer (if
-// who is not zero) each kind once in a while, of all together a few.
-func (c *Core) complain(now time.Time, who wire.PeerID, ev Event, out *CoreOutput) {
-	var code string
-	var text *string
-	notice, _ := ev.(Notice)
-	failure, failed := ev.(Failure)
-	if code, text = notice.Code, &notice.Text; failed {
-		code, text = failure.Code, &failure.Text
-	}
-	k := c.complaints[code]
-	if k == nil {
-		k = &complaint{shown: failuresShown.limiter()}
-		c.complaints[code] = k
-	}
-	if who == c.self && !k.own.IsZero() && now.Sub(k.own) < tellOwnAgain ||
-		!who.IsZero() && who != c.self && !c.conductOf(now, who).mayTell(now, code) || !k.shown.AllowN(now, 1) {
-		k.kept++
-		return
-	}
-	if who == c.self {
-		k.own = now
-	}
-	if k.kept > 0 {
-		*text = fmt.Sprintf("%s (and %d more of this kind before)", *text, k.kept)
-		k.kept = 0
-	}
-	if failed {
-		out.Events = append(out.Events, failure)
-	} else {
-		out.Events = append(out.Events, notice)
-	}
-}
-
-// mayTell reports whether a kind of misdeed of a peer is to be told now. There are as many kinds as the machines have
-// words.
-func (r *conduct) mayTell(now time.Time, code string) bool {
-	if at, ok := r.told[code]; ok && now.Sub(at) < tellAgain {
-		return false
-	}
-	if r.told == nil {
-		r.told = map[string]time.Time{}
-	}
-	r.told[code] = now
-	return true
 }

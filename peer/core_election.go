@@ -205,7 +205,7 @@ func (c *Core) attend(now time.Time, ev signaling.ClientEvent, out *CoreOutput) 
 			return
 		}
 		if ev.Err != nil {
-			c.complain(now, wire.PeerID{}, Failure{Code: "tracker", Text: "this peer cannot be the tracker: " + ev.Err.Error()}, out)
+			c.complain(now, wire.PeerID{}, wire.PeerID{}, Failure{Code: "tracker", Text: "this peer cannot be the tracker: " + ev.Err.Error()}, out)
 		}
 		c.elect(now, election.HostFailed{}, out)
 	case signaling.Met:

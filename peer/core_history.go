@@ -139,7 +139,7 @@ func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 	case total == 1:
 		what = fmt.Sprintf("1 line of %s in %s is lost", whose[0], l.Room)
 	}
-	c.complain(now, wire.PeerID{}, Notice{Room: l.Room, Code: "lost", Text: what +
+	c.complain(now, wire.PeerID{}, wire.PeerID{}, Notice{Room: l.Room, Code: "lost", Text: what +
 		": nobody linked keeps them any more, and they had not come here yet. A larger history-events, also on the others' side, keeps more"}, out)
 }
 

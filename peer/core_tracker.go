@@ -130,7 +130,7 @@ func (c *Core) relayed(now time.Time, ev signaling.Signaled, by wire.PeerID, out
 		if !by.IsZero() {
 			through = c.called(by)
 		}
-		c.complain(now, wire.PeerID{}, Failure{Code: "forged", Text: fmt.Sprintf("an offer in the name of %s came through %s with a wrong signature and was ignored: %v", c.called(ev.From), through, err)}, out)
+		c.complain(now, by, wire.PeerID{}, Failure{Code: "forged", Text: fmt.Sprintf("an offer in the name of %s came through %s with a wrong signature and was ignored: %v", c.called(ev.From), through, err)}, out)
 		return
 	}
 	if l == nil {
@@ -158,7 +158,7 @@ func (c *Core) refused(now time.Time, ev signaling.Refused, out *CoreOutput) {
 		}
 		return
 	}
-	c.complain(now, wire.PeerID{}, Failure{Room: ev.Room, Code: "tracker", Text: fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status)}, out)
+	c.complain(now, wire.PeerID{}, wire.PeerID{}, Failure{Room: ev.Room, Code: "tracker", Text: fmt.Sprintf("the tracker refused %q: %s (%s)", ev.Op, ev.Text, ev.Status)}, out)
 	if ev.Op == "join" {
 		delete(c.awaited, ev.Room)
 		c.checkReady(out)
