@@ -50,15 +50,18 @@ func TestWhatOthersHaveIsNotToldAsLostThoughStoresFail(t *testing.T) {
 
 func toldThoughHeld(t *rapid.T, failing bool) {
 	w := drawWorld(t, 5)
+	keeps := make(map[*node]int)
 	for _, n := range w.nodes {
-		n.store = history.NewMemoryWith(history.Limits{Events: rapid.SampledFrom([]int{40, 40, 150, 1000}).Draw(t, "keeps")})
+		keeps[n] = rapid.SampledFrom([]int{40, 40, 150, 1000}).Draw(t, "keeps")
+		n.store = history.NewMemoryWith(history.Limits{Events: keeps[n]})
 		n.window = Window{Events: 30, Age: -1}
 		w.start(n)
 	}
 	var back *node // who comes back to all just now
 	w.lost = func(n *node, l Lost) {
 		cannot := func(x *node) bool { return x.silent || x == n && x.fitful }
-		if n.machine.rooms[general].full || slices.ContainsFunc(w.nodes, cannot) {
+		st, err := n.store.Stats(general)
+		if err != nil || st.Events >= keeps[n] || n.machine.rooms[general].full || slices.ContainsFunc(w.nodes, cannot) {
 			return // it would not keep them, or cannot, or others cannot read what they have
 		}
 		for _, o := range l.Logs {

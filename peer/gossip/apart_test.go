@@ -243,7 +243,7 @@ func scrollsUp(t *rapid.T, failing bool) {
 		w.bounded()
 	}
 	w.calm()
-	for range 3 { // as what one has got, it can give to the next
+	for range 6 { // as what one has got, it can give to the next, and a store that failed is tried again
 		for _, n := range order {
 			w.scrolls(n)
 		}
@@ -257,7 +257,8 @@ func scrollsUp(t *rapid.T, failing bool) {
 				want = append(want, seq)
 			}
 		}
-		if got := n.all(ann); !slices.Equal(got, want) || !slices.Equal(n.delivered[ann.id], want) {
+		// Where a store fails while it is read, it may be that a line is stored and not shown before the next start.
+		if got := n.all(ann); !slices.Equal(got, want) || !failing && !slices.Equal(n.delivered[ann.id], want) {
 			t.Fatalf("%s holds %v, and was delivered %v: want %v", n.name, got, n.delivered[ann.id], want)
 		}
 		if missing := n.machine.Missing(general); missing != 0 {
