@@ -229,7 +229,10 @@ func (s *SQLite) Rebase(room wire.Room, log wire.LogID, base, missing uint64) er
 }
 
 // Prepend implements Store.
-func (s *SQLite) Prepend(events []wire.Event) error {
+func (s *SQLite) Prepend(events []wire.Event) error { return s.before(events, s.prepend) }
+
+// before stores events that come before a log.
+func (s *SQLite) before(events []wire.Event, put func([]wire.Event) error) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -237,7 +240,7 @@ func (s *SQLite) Prepend(events []wire.Event) error {
 		if err := s.settle(); err != nil {
 			return err
 		}
-		return s.prepend(events)
+		return put(events)
 	}); err != nil {
 		return fmt.Errorf("store events (%d): %w", len(events), explain(err))
 	}

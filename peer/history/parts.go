@@ -3,7 +3,6 @@ package history
 import (
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"slices"
 
 	"peerchat/peer/wire"
@@ -82,21 +81,7 @@ func (s *SQLite) Range(room wire.Room, author wire.PeerID, from, to uint64, limi
 }
 
 // Insert implements Store.
-func (s *SQLite) Insert(events []wire.Event) error {
-	if len(events) == 0 {
-		return nil
-	}
-	if err := s.guard(func() error {
-		if err := s.settle(); err != nil {
-			return err
-		}
-		return s.insertPart(events)
-	}); err != nil {
-		return fmt.Errorf("store %d events: %w", len(events), explain(err))
-	}
-	s.keepBounds()
-	return nil
-}
+func (s *SQLite) Insert(events []wire.Event) error { return s.before(events, s.insertPart) }
 
 func (s *SQLite) insertPart(events []wire.Event) error {
 	first, last := &events[0], &events[len(events)-1]
