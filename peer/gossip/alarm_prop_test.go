@@ -59,10 +59,8 @@ func toldThoughHeld(t *rapid.T, failing bool) {
 	}
 	var back *node // who comes back to all just now
 	w.lost = func(n *node, l Lost) {
-		cannot := func(x *node) bool { return x.silent || x == n && x.fitful }
-		st, err := n.store.Stats(general)
-		if err != nil || st.Events >= keeps[n] || n.machine.rooms[general].full || slices.ContainsFunc(w.nodes, cannot) {
-			return // it would not keep them, or cannot, or others cannot read what they have
+		if slices.ContainsFunc(w.nodes, func(x *node) bool { return x.silent }) {
+			return // what is there cannot be read
 		}
 		for _, o := range l.Logs {
 			author := w.node(w.name(o.Author))
@@ -72,9 +70,11 @@ func toldThoughHeld(t *rapid.T, failing bool) {
 					others = append(others, x)
 				}
 			}
-			if gone, there := w.lacksOfAll(n, author, others); o.Events > gone {
-				w.t.Fatalf("%s is told at %v that it has lost %d lines of %s (perhaps: %v), of which it never saw %d that no neighbour holds, and %d that one does", n.name,
-					w.now.Sub(epoch), o.Events, author.name, o.Perhaps, gone, there)
+			st, err := n.store.Stats(general)
+			gone, there := w.lacksOfAll(n, author, others)
+			if err != nil || o.Unkept && st.Events < keeps[n] || !o.Unkept && o.Events > gone {
+				w.t.Fatalf("%s, which holds %d of %d lines, is told at %v that it has lost %d of %s (perhaps: %v, unkept: %v), of which it never saw %d that no neighbour holds, and %d that one does",
+					n.name, st.Events, keeps[n], w.now.Sub(epoch), o.Events, author.name, o.Perhaps, o.Unkept, gone, there)
 			}
 		}
 	}

@@ -19,62 +19,87 @@ import (
 const (
 	maxParts    = 8   // of a log that neighbours are told of
 	maxPartLogs = 256 // whose parts are remembered of one neighbour
-	maxUnseen   = 64  // runs of events of a log that were not delivered
+	maxGaps     = 64  // of a log
 )
 
-// unseen are the events before the base of a log that were neither delivered nor in the Log when the room was joined:
-// runs in ascending order, which do not touch.
-type unseen []between
+// gaps are events of a log that are not here: stretches in ascending order, which do not touch.
+type gaps []between
 
 // between are the events after one number, up to another.
 type between struct{ after, upTo uint64 }
 
-// add notes that the events after one number, up to another, were not delivered. Of too many runs the first count as
-// delivered.
-func (u *unseen) add(after, upTo uint64) {
+func (x between) len() uint64 { return x.upTo - x.after }
+
+// meets tells whether what somebody holds has some of the events.
+func (x between) meets(k span) bool { return k.base < x.upTo && x.after < k.seq && k.base < k.seq }
+
+// add adds the events after one number, up to another. Of too many stretches the first are forgotten, and returned.
+func (g *gaps) add(after, upTo uint64) (forgotten gaps) {
 	if after >= upTo {
-		return
+		return nil
 	}
-	*u = slices.DeleteFunc(*u, func(x between) bool {
+	*g = slices.DeleteFunc(*g, func(x between) bool {
 		touch := x.after <= upTo && after <= x.upTo
 		if touch {
 			after, upTo = min(after, x.after), max(upTo, x.upTo)
 		}
 		return touch
 	})
-	at, _ := slices.BinarySearchFunc(*u, after, func(x between, n uint64) int { return cmp.Compare(x.after, n) })
-	*u = slices.Insert(*u, at, between{after, upTo})
-	*u = (*u)[max(0, len(*u)-maxUnseen):]
+	at, _ := slices.BinarySearchFunc(*g, after, func(x between, n uint64) int { return cmp.Compare(x.after, n) })
+	*g = slices.Insert(*g, at, between{after, upTo})
+	over := max(0, len(*g)-maxGaps)
+	forgotten, *g = (*g)[:over], (*g)[over:]
+	return forgotten
 }
 
-// cut notes that the events after one number, up to another, were delivered.
-func (u *unseen) cut(after, upTo uint64) {
-	var left unseen
-	for _, x := range *u {
+// cut takes the events after one number, up to another, out.
+func (g *gaps) cut(after, upTo uint64) {
+	var left gaps
+	for _, x := range *g {
 		left.add(x.after, min(x.upTo, after))
 		left.add(max(x.after, upTo), x.upTo)
 	}
-	*u = left
+	*g = left
 }
 
-func (u unseen) has(seq uint64) bool {
-	return slices.ContainsFunc(u, func(x between) bool { return x.after < seq && seq <= x.upTo })
+func (g gaps) has(seq uint64) bool {
+	return slices.ContainsFunc(g, func(x between) bool { return x.after < seq && seq <= x.upTo })
 }
 
-// unseenOf are all events before the base of a log but its parts.
-func (m *Machine) unseenOf(r *room, a *authorLog) (u unseen) {
-	u.add(a.id.Start(), a.base)
-	if !a.hole.open {
-		return u
+// recall finds out what a log lacked before its hole when the room was joined. That must be known before more of it is
+// stored.
+func (m *Machine) recall(r *room, a *authorLog) error {
+	if a.unread == 0 {
+		return nil
 	}
 	parts, err := m.cfg.Log.Parts(r.name, a.id)
 	if err != nil {
-		u.cut(a.id.Start(), a.hole.from) // what is delivered twice is worse
+		return err
 	}
+	var u gaps
+	u.add(a.id.Start(), a.unread)
 	for _, p := range parts {
 		u.cut(p.Base, p.Seq)
 	}
-	return u
+	for _, x := range u {
+		a.unseen.add(x.after, x.upTo)
+	}
+	a.unread = 0
+	return nil
+}
+
+// putBefore has the Log put events before their log, or far before it, and reports whether it did.
+func (m *Machine) putBefore(now time.Time, r *room, a *authorLog, put func([]wire.Event) error, events []wire.Event, out *Output) bool {
+	err := m.recall(r, a)
+	if err == nil {
+		err = put(events)
+	}
+	if err != nil {
+		r.stuck = now.Add(stuckTime)
+		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
+			"what was received cannot be stored (older events: %d): %v; it will be asked for again", len(events), err)})
+	}
+	return err == nil
 }
 
 // tellParts tells a neighbour what is held of logs before holes.
@@ -195,19 +220,19 @@ func (m *Machine) apart(r *room, a *authorLog) (c lack, ok bool) {
 		return c, false
 	}
 	first := a.base
-	var gaps []lack
+	var between []lack
 	for _, p := range parts {
-		gaps = append(gaps, lack{log: a, why: forHole, apart: true, floor: p.Seq, up: first})
+		between = append(between, lack{log: a, why: forHole, apart: true, floor: p.Seq, up: first})
 		first = p.Base
 	}
 	if len(parts) == 0 && a.hole.open { // of what is before it nothing is here
-		gaps = append(gaps, lack{log: a, why: forHole, apart: true, floor: a.hole.from, up: first})
+		between = append(between, lack{log: a, why: forHole, apart: true, floor: a.hole.from, up: first})
 		first = a.hole.from
 	}
 	if r.demand != nil {
-		gaps = append(gaps, lack{log: a, why: forDemand, apart: true, floor: a.id.Start(), up: first})
+		between = append(between, lack{log: a, why: forDemand, apart: true, floor: a.id.Start(), up: first})
 	}
-	for _, c := range gaps {
+	for _, c := range between {
 		from, up := c.floor, c.up
 		c.up = from
 		for _, l := range m.linkList {
@@ -242,23 +267,23 @@ func (m *Machine) insert(now time.Time, r *room, a *authorLog, q *olderAsk, out 
 	if m.rebased(now, r, a); last.Seq >= a.base { // it has lost its beginning meanwhile, or got what joins this
 		return
 	}
-	if err := m.cfg.Log.Insert(events); err != nil {
-		r.stuck = now.Add(stuckTime)
-		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
-			"what was received cannot be stored (older events: %d): %v; it will be asked for again", len(events), err)})
+	if !m.putBefore(now, r, a, m.cfg.Log.Insert, events, out) {
 		return
 	}
 	for _, b := range r.sorted {
 		m.rebased(now, r, b)
 	}
-	parts, _ := m.cfg.Log.Parts(r.name, a.id) // or it looks as if they had not been kept, and they are not asked for again
-	at := slices.IndexFunc(parts, func(p wire.Head) bool { return p.Base < last.Seq && last.Seq <= p.Seq })
-	if at < 0 || parts[at].Base >= first.Seq { // not all were kept
-		r.full = true
+	kept := first.Seq - 1 // all after it were kept; where that cannot be read, as far as is known
+	if parts, err := m.cfg.Log.Parts(r.name, a.id); err == nil {
+		kept = last.Seq
+		if at := slices.IndexFunc(parts, func(p wire.Head) bool { return p.Base < last.Seq && last.Seq <= p.Seq }); at >= 0 {
+			kept = max(first.Seq-1, parts[at].Base)
+		}
 	}
+	r.full = r.full || kept >= first.Seq
 	for i := range events {
 		e := &events[i]
-		if at < 0 || e.Seq <= parts[at].Base {
+		if e.Seq <= kept {
 			continue
 		}
 		r.follow(now, e.Lamport)
@@ -270,7 +295,7 @@ func (m *Machine) insert(now time.Time, r *room, a *authorLog, q *olderAsk, out 
 				Hops: travelled(q.hops)})
 		}
 	}
-	a.unseen.cut(first.Seq-1, last.Seq)
-	a.torn.spare(first.Seq, last.Seq)
+	a.unseen.cut(kept, last.Seq)
+	a.torn.came(kept, last.Seq)
 	m.findHole(r, a)
 }

@@ -22,6 +22,10 @@ func (m *Machine) Check() error {
 			if _, next := a.pending[a.head+1]; next != a.unstored {
 				return fmt.Errorf("it holds event %d of %s back, which is the next, and says of its log that it could not be stored: %v", a.head+1, a.author.Tag(), a.unstored)
 			}
+			if len(a.unseen) > maxGaps || len(a.torn.gaps) > maxGaps {
+				return fmt.Errorf("it remembers %d gaps of %s, and %d that were not told of: at most %d are allowed of each", len(a.unseen), a.author.Tag(),
+					len(a.torn.gaps), maxGaps)
+			}
 			for _, h := range a.pending {
 				held += heldSize(&h.event)
 			}

@@ -23,27 +23,34 @@ const (
 	clockFast = 2 * time.Second  // a clock that is ahead by more says nothing of when this peer came
 )
 
-// torn is what a log went on past that was said while this peer was here: the events after from, up to up; none if
-// these are equal. Of several the last is remembered, of the others how many were in those that are not told of.
+// torn is what a log went on past that was said while this peer was here.
 type torn struct {
-	from, up uint64
-	others   uint64
-	told     uint64 // up to where the losses of the log were told
-	perhaps  bool   // of those that are not told some may have been said before this peer came
+	gaps    gaps    // that have not come, and were not told of
+	more    uint64  // events of others, of which there were too many
+	perhaps bool    // some of all these may have been said before this peer came
+	told    uint64  // up to where the losses of the log were told
+	last    between // what it went on past last and has not come
 }
 
-func (t torn) len() uint64 { return t.up - t.from }
-
-// spare is told that of the last the events from one to another have come.
-func (t *torn) spare(first, last uint64) {
-	if t.from < last && first <= t.up {
-		t.others += torn{from: t.from, up: max(t.from, first-1), told: t.told}.fresh()
-		t.from = min(last, t.up)
+// add is told that the log went on past the events after one number, up to another.
+func (t *torn) add(after, upTo uint64, perhaps bool) {
+	t.perhaps = perhaps || t.perhaps && len(t.gaps) > 0
+	t.last = between{after, upTo}
+	for _, x := range t.gaps.add(max(after, t.told), upTo) {
+		t.more += x.len()
 	}
 }
 
-// fresh is how many of the last were not told.
-func (t torn) fresh() uint64 { return t.up - min(t.up, max(t.from, t.told)) }
+// came is told that the events after one number, up to another, have come.
+func (t *torn) came(after, upTo uint64) {
+	t.gaps.cut(after, upTo)
+	switch {
+	case after <= t.last.after:
+		t.last.after = min(max(t.last.after, upTo), t.last.upTo)
+	case upTo >= t.last.upTo:
+		t.last.upTo = min(t.last.upTo, after)
+	}
+}
 
 // holeBefore tells after which event a log has a hole that goes on after base; base, if it has none. Here, if some of
 // that was said while this peer was here: what is after from, as unseen tells.
@@ -64,8 +71,7 @@ func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, open, from ui
 		a.hole = hole{open: true, from: open}
 	}
 	if here && from < base {
-		others := a.torn.others + a.torn.fresh()
-		a.torn = torn{from: from, up: base, others: others, told: a.torn.told, perhaps: !sure || others > 0 && a.torn.perhaps}
+		a.torn.add(from, base, !sure)
 		m.loseSoon(now, r)
 	}
 	a.unseen.add(a.head, base)
@@ -139,11 +145,8 @@ func (m *Machine) loseSoon(now time.Time, r *room) {
 
 // mend is told that a log begins earlier now: less of it is lost.
 func (a *authorLog) mend() {
-	if a.torn.up > a.base {
-		a.torn.up = max(a.torn.from, a.base)
-	}
-	if a.before {
-		a.torn.up = a.torn.from // what else there is was said before this peer came
+	if a.torn.came(a.base, a.head); a.before { // what else there is was said before this peer came
+		a.torn = torn{told: a.torn.told}
 	}
 }
 
@@ -165,10 +168,10 @@ func (m *Machine) tellBase(r *room, a *authorLog, began uint64, out *Output) {
 // missingBefore is how many events before one are known to be missing, if it is the first after what its log went on
 // past.
 func (a *authorLog) missingBefore(seq uint64) uint64 {
-	if seq != a.torn.up+1 {
+	if seq != a.torn.last.upTo+1 {
 		return 0
 	}
-	return a.torn.len()
+	return a.torn.last.len()
 }
 
 // lose tells what of a room was lost, and waits for what somebody still has.
@@ -177,15 +180,20 @@ func (m *Machine) lose(now time.Time, r *room, out *Output) {
 	lost := Lost{Room: r.name}
 	for _, a := range r.sorted {
 		t := &a.torn
-		of := LostOf{Author: a.author, Events: t.others, Perhaps: t.perhaps}
-		t.others = 0
-		switch n := t.fresh(); {
-		case n > 0 && m.obtainable(r, a):
-			m.loseSoon(now, r)
-		case n > 0:
-			of.Events += n
-			t.told, t.perhaps = t.up, false
-		}
+		of := LostOf{Author: a.author, Events: t.more, Unkept: t.more > 0}
+		t.more = 0
+		t.gaps = slices.DeleteFunc(t.gaps, func(x between) bool {
+			held, kept := m.obtainable(r, a, x)
+			if held && kept {
+				m.loseSoon(now, r)
+				return false
+			}
+			of.Events += x.len()
+			of.Unkept = of.Unkept || held
+			t.told = max(t.told, x.upTo)
+			return true
+		})
+		of.Perhaps = t.perhaps && of.Events > 0
 		if end := m.ended(now, r, a); end > t.told {
 			if from, sure := m.unseen(r, a); end > max(from, t.told) {
 				of.Events += end - max(from, t.told)
@@ -203,18 +211,28 @@ func (m *Machine) lose(now time.Time, r *room, out *Output) {
 	}
 }
 
-// obtainable tells whether a neighbour is known to have what a log went on past, and it would be kept.
-func (m *Machine) obtainable(r *room, a *authorLog) bool {
-	if r.full || a.base > a.torn.up || a.barred {
-		return false
+// obtainable tells whether somebody who is linked, or was, holds some of what a log went on past, and whether that would
+// be fetched and kept.
+func (m *Machine) obtainable(r *room, a *authorLog, x between) (held, kept bool) {
+	has := func(x between) bool {
+		return slices.ContainsFunc(m.linkList, func(l *link) bool {
+			s := l.share(r)
+			return s != nil && !l.cut && slices.ContainsFunc(s.spans(a.id), x.meets)
+		}) || slices.ContainsFunc(r.absent, func(y *absent) bool { return x.meets(y.holds[a.id]) })
 	}
-	for _, l := range m.linkList {
-		if s := l.share(r); s != nil && !l.cut && s.reaches(a) {
-			return true
-		}
+	if !has(x) || r.full || a.barred || !a.hole.open {
+		return has(x), false
 	}
-	c, apart := m.apart(r, a)
-	return apart && c.why == forHole || r.before(a) < a.base
+	least := a.hole.from // of all holes; what is before that is fetched on demand only
+	parts, err := m.cfg.Log.Parts(r.name, a.id)
+	if err != nil {
+		return true, true // until that is known
+	}
+	if len(parts) > 0 {
+		least = parts[len(parts)-1].Seq
+	}
+	x = between{max(x.after, least), min(x.upTo, a.base)}
+	return true, x.after < x.upTo && has(x)
 }
 
 // ended tells up to where a log goes beyond its head here, if nobody keeps any of that: others have driven it out.
@@ -254,8 +272,8 @@ func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
 	return end
 }
 
-// Lost tells of events of a room that were said while this peer was here and that nobody who is linked keeps any more.
-// They are told of once. If somebody comes later who has them, they are fetched all the same.
+// Lost tells of events of a room that were said while this peer was here and that nobody who is linked keeps any more,
+// or the Log here would not keep. They are told of once. If somebody comes later who has them, they are fetched all the same.
 type Lost struct {
 	Room wire.Room
 	Logs []LostOf
@@ -266,4 +284,5 @@ type LostOf struct {
 	Author  wire.PeerID
 	Events  uint64
 	Perhaps bool // some of them, or all, may have been said before this peer came: then they were not lost, but gone
+	Unkept  bool // somebody may hold some of them, or all, and the Log here keeps nothing so old of the room any more
 }

@@ -305,7 +305,11 @@ func (m *Machine) subscribe(now time.Time, name wire.Room, out *Output) {
 		l.base, l.head, l.recentFrom = h.Base, h.Seq, h.Seq
 		l.stored = h.Seq
 		m.findHole(r, l)
-		l.unseen = m.unseenOf(r, l)
+		if l.hole.open {
+			l.unread = l.hole.from
+		}
+		l.unseen.add(max(l.id.Start(), l.unread), l.base)
+		_ = m.recall(r, l) // if that fails it is tried again
 		r.fresh = r.fresh && (h.Author == m.self || h.Seq == 0)
 	}
 	r.own = r.add(wire.LogID{Author: m.self, Run: m.cfg.Run})

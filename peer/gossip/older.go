@@ -3,7 +3,6 @@ package gossip
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -37,7 +36,8 @@ const (
 type past struct {
 	older  *olderAsk // the one question for it that is out
 	step   uint64    // how many events to ask for at once; 0: not known yet
-	unseen unseen    // what was neither delivered nor in the Log when the room was joined
+	unseen gaps      // what was neither delivered nor in the Log when the room was joined, after unread; of too many the first count as delivered
+	unread uint64    // up to here that is not known yet
 	hole   hole
 	torn   torn   // see lost.go
 	stored uint64 // the head when the room was joined
@@ -499,10 +499,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 	if m.rebased(now, r, a); a.base != q.up { // it has lost its beginning meanwhile
 		return
 	}
-	if err := m.cfg.Log.Prepend(events); err != nil {
-		r.stuck = now.Add(stuckTime)
-		out.Faults = append(out.Faults, Fault{Peer: m.self, Room: r.name, Code: "log", Text: fmt.Sprintf(
-			"what was received cannot be stored (older events: %d): %v; it will be asked for again", len(events), err)})
+	if !m.putBefore(now, r, a, m.cfg.Log.Prepend, events, out) {
 		return
 	}
 	a.base = min(m.cfg.Log.Base(r.name, a.id), a.head)
