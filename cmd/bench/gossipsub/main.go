@@ -27,7 +27,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -288,15 +287,6 @@ func (m *mesh) DropRPC(*pubsub.RPC, peer.ID)          {}
 func (m *mesh) UndeliverableMessage(*pubsub.Message)  {}
 func (m *mesh) SendRPC(rpc *pubsub.RPC, _ peer.ID) {
 	m.crowd.copies.Add(int64(len(rpc.GetPublish())))
-}
-
-// ownTime is the processor time that this process has used.
-func ownTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0 // shows as a figure that cannot be
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // loopbackBytes is what the loopback interface of this process's network has carried, in bytes from IP upwards.
