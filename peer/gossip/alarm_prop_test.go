@@ -52,7 +52,7 @@ func toldThoughHeld(t *rapid.T, failing bool) {
 	w := drawWorld(t, 5)
 	keeps := make(map[*node]int)
 	for _, n := range w.nodes {
-		keeps[n] = rapid.SampledFrom([]int{40, 40, 150, 1000}).Draw(t, "keeps")
+		keeps[n] = rapid.SampledFrom([]int{40, 150, 1000, 1000}).Draw(t, "keeps")
 		n.store = history.NewMemoryWith(history.Limits{Events: keeps[n]})
 		n.window = Window{Events: 30, Age: -1}
 		w.start(n)
@@ -100,14 +100,14 @@ func toldThoughHeld(t *rapid.T, failing bool) {
 				w.unlink(a, x)
 			}
 			for range rapid.IntRange(1, 6).Draw(t, "talk") {
-				w.says(w.pick(t, "who"), rapid.SampledFrom([]int{1, 5, 30}).Draw(t, "lines"))
+				w.says(w.pick(t, "who"), rapid.SampledFrom([]int{5, 30, 60}).Draw(t, "lines"))
 				w.run(time.Duration(rapid.SampledFrom([]int{5, 1000, 100_000}).Draw(t, "ms")) * time.Millisecond)
 			}
 			back = a
 			for _, i := range rapid.Permutation([]int{0, 1, 2, 3, 4}[:len(w.nodes)]).Draw(t, "back to") {
 				if x := w.nodes[i]; x != a {
 					w.link(a, x)
-					w.run(time.Duration(rapid.SampledFrom([]int{0, 500, 3000, 7000}).Draw(t, "gap")) * time.Millisecond)
+					w.run(time.Duration(rapid.SampledFrom([]int{0, 500, 4000, 7000, 13_000}).Draw(t, "gap")) * time.Millisecond)
 				}
 			}
 			back = nil
