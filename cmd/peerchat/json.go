@@ -21,7 +21,8 @@ const jsonTime = "2006-01-02T15:04:05.000000000Z07:00"
 // jsonPrinter prints an object per line, as docs/json.md says.
 type jsonPrinter struct {
 	now     func() time.Time
-	profile string // directory
+	profile string              // directory
+	tracker peer.TrackerChanged // as printed last
 }
 
 // object is a JSON object under construction, appended to b. Keys must need no escaping.
@@ -105,28 +106,10 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 		o := p.begin(b, "ready").str("peer", idString(ev.Self.Peer)).str("username", ev.Self.Name)
 		return o.any("rooms", ev.Rooms).str("profile", p.profile).end()
 	case peer.TrackerChanged:
-		url := ev.URL
-		if !strings.Contains(url, "://") { // words for people about what is being tried
-			url = ""
+		if p.trackerNews(ev) {
+			return p.trackerChanged(b, ev)
 		}
-		o := p.begin(b, "tracker").str("state", string(ev.State)).str("url", url).uint("term", ev.Term).
-			str("leader", idString(ev.Leader)).bool("self", ev.Self)
-		if ev.Name != "" {
-			o.str("name", ev.Name)
-		}
-		if ev.InMesh {
-			o.bool("in_mesh", true)
-		}
-		if ev.Solo {
-			o.bool("solo", true)
-		}
-		if ev.Trying != "" {
-			o.str("trying", ev.Trying)
-		}
-		if ev.Err != nil {
-			o.str("error", ev.Err.Error())
-		}
-		return o.end()
+		return b
 	case peer.RoomJoined:
 		b = p.begin(b, "room").str("room", string(ev.Room)).str("state", "joined").int("members", len(ev.Members)+1).end()
 		for _, m := range ev.Members {
@@ -183,6 +166,49 @@ func (p *jsonPrinter) event(b []byte, ev peer.Event, _ *view) []byte {
 		return p.answer(b, ev)
 	}
 	return b
+}
+
+// trackerNews tells whether a script is to hear how things stand with the tracker: of each change of state once, also
+// of which tracker it is, and why a search had no success at first. What is tried meanwhile is for people.
+func (p *jsonPrinter) trackerNews(t peer.TrackerChanged) bool {
+	was := p.tracker
+	news := t.State != was.State
+	switch t.State {
+	case peer.TrackerSearching:
+		news = news || was.Err == nil && t.Err != nil
+	case peer.TrackerConnected, peer.TrackerHosting:
+		t.Trying, t.Err = "", nil
+		news = news || t != was
+	}
+	if news {
+		p.tracker = t
+	}
+	return news
+}
+
+func (p *jsonPrinter) trackerChanged(b []byte, ev peer.TrackerChanged) []byte {
+	url := ev.URL
+	if !strings.Contains(url, "://") { // words for people about what is being tried
+		url = ""
+	}
+	o := p.begin(b, "tracker").str("state", string(ev.State)).str("url", url).uint("term", ev.Term).
+		str("leader", idString(ev.Leader)).bool("self", ev.Self)
+	if ev.Name != "" {
+		o.str("name", ev.Name)
+	}
+	if ev.InMesh {
+		o.bool("in_mesh", true)
+	}
+	if ev.Solo {
+		o.bool("solo", true)
+	}
+	if ev.Trying != "" {
+		o.str("trying", ev.Trying)
+	}
+	if ev.Err != nil {
+		o.str("error", ev.Err.Error())
+	}
+	return o.end()
 }
 
 func (p *jsonPrinter) member(b []byte, room wire.Room, who peer.Person, state string, members int) *object {

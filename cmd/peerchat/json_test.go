@@ -86,6 +86,55 @@ func allEvents() []peer.Event {
 	}
 }
 
+// Scripts act on a change of state; what is tried while there is no tracker is for people, and changes several times a second.
+func TestJSONTellsAChangeOfTheTrackersStateOnce(t *testing.T) {
+	ann, refused := someone(7, "ann"), errors.New("refused")
+	searching := peer.TrackerChanged{State: peer.TrackerSearching, Trying: "ws://a, try 1"}
+	lost := peer.TrackerChanged{State: peer.TrackerLost, URL: "ws://a:5000/ws", Err: errors.New("closed")}
+	electing := peer.TrackerChanged{State: peer.TrackerElecting, Term: 1}
+	connected := peer.TrackerChanged{State: peer.TrackerConnected, URL: "ws://a:5000/ws"}
+	with := func(t peer.TrackerChanged, change func(*peer.TrackerChanged)) peer.TrackerChanged {
+		change(&t)
+		return t
+	}
+	trying := func(what string, err error) func(*peer.TrackerChanged) {
+		return func(t *peer.TrackerChanged) { t.Trying, t.Err = what, err }
+	}
+	led := func(term uint64, url, name string) func(*peer.TrackerChanged) {
+		return func(t *peer.TrackerChanged) { t.Term, t.Leader, t.URL, t.Name = term, ann.Peer, url, name }
+	}
+	p := &jsonPrinter{now: func() time.Time { return noon }}
+	for _, step := range []struct {
+		what string
+		news bool
+		ev   peer.TrackerChanged
+	}{
+		{"a search begins", true, searching},
+		{"it goes on", false, with(searching, trying("ws://b, try 1", nil))},
+		{"it was in vain at first", true, with(searching, trying("again in 1s, try 2", refused))},
+		{"it is tried again", false, with(searching, trying("ws://a, try 2", refused))},
+		{"and fails otherwise", false, with(searching, trying("again in 2s, try 3", errors.New("busy")))},
+		{"there is one", true, connected},
+		{"nothing but what was tried last is other", false, with(connected, trying("x", refused))},
+		{"it is lost", true, lost},
+		{"it is tried", false, with(lost, trying("ws://a, try 1", refused))},
+		{"another was elected, and is not reached yet", false, with(lost, led(1, "ws://b:5000/ws", "ann"))},
+		{"it is reached", true, with(connected, led(1, "ws://b:5000/ws", ""))},
+		{"its name is known", true, with(connected, led(1, "ws://b:5000/ws", "ann"))},
+		{"it has moved", true, with(connected, led(1, "ws://c:5000/ws", "ann"))},
+		{"it is lost, too", true, lost},
+		{"an election", true, electing},
+		{"of a later term", false, with(electing, led(2, "", ""))},
+		{"which failed", true, lost},
+		{"a search begins anew", true, searching},
+		{"it was in vain at first, too", true, with(searching, trying("again in 1s, try 2", refused))},
+	} {
+		if out := p.event(nil, step.ev, &view{}); (len(out) > 0) != step.news {
+			t.Errorf("%s: a line is %v, want %v: %s", step.what, len(out) > 0, step.news, out)
+		}
+	}
+}
+
 // wantFields is what the contract of the command line promises for each type of line.
 var wantFields = map[string][]string{
 	"ready": {"peer", "username", "rooms", "profile"}, "tracker": {"state", "url", "term", "leader", "self"},
