@@ -107,7 +107,7 @@ func toldThoughHeld(t *rapid.T, failing bool) {
 			for _, i := range rapid.Permutation([]int{0, 1, 2, 3, 4}[:len(w.nodes)]).Draw(t, "back to") {
 				if x := w.nodes[i]; x != a {
 					w.link(a, x)
-					w.run(time.Duration(rapid.SampledFrom([]int{0, 500, 4000, 7000, 13_000}).Draw(t, "gap")) * time.Millisecond)
+					w.run(time.Duration(rapid.SampledFrom([]int{0, 500, 4000, 9000}).Draw(t, "gap")) * time.Millisecond) // all are back within lostMost
 				}
 			}
 			back = nil

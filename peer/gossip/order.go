@@ -90,6 +90,7 @@ func (m *Machine) event(now time.Time, l *link, r *room, e *wire.Event, f wire.E
 			delete(a.pending, e.Seq)
 			m.heldBytes -= heldSize(&h.event)
 		case h.hash == hash:
+			m.learn(now, l, s, id, span{seq: e.Seq, hops: unknownHops}, false, out)
 			if first := m.links[h.from]; f.Live && first != nil && first.share(r) != nil {
 				m.redundant(now, s, a, first.share(r).slot, out)
 			}

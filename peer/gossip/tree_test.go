@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -546,5 +547,25 @@ func TestAnAcknowledgementIsNoWordFromElsewhere(t *testing.T) {
 	w.run(time.Second)
 	if len(dan.delivered[eve.id]) != 1 {
 		t.Error("dan has not got a line after a second, because an offer was lost on the fast channel")
+	}
+}
+
+// Who sends what waits already has it, and is asked for what comes before if the first who sent it lacks that.
+func TestWhoSendsACopyOfWhatWaitsHasIt(t *testing.T) {
+	w, ann, bob := linked(t, "cyd", "dan")
+	cyd, dan := w.nodes[2], w.nodes[3]
+	w.unlink(ann, bob)
+	var events []wire.Event
+	for seq := range uint64(5) {
+		events = append(events, w.forge(ann, seq+1, "a line", nil))
+	}
+	w.receive(dan, ann, wire.Events{Events: events})
+	w.drop = func(_, to *node, f wire.Frame) bool { _, is := f.(wire.Have); return is && to == bob } // he hears of nothing else
+	w.receive(bob, cyd, live(events[4]))
+	w.receive(bob, dan, live(events[4]))
+	w.receive(bob, cyd, wire.Have{Room: general, Heads: []wire.Head{{Author: ann.id, Base: 4, Seq: 5}}})
+	w.run(2 * strandedDelay)
+	if got := bob.delivered[ann.id]; !slices.Equal(got, []uint64{1, 2, 3, 4, 5}) {
+		t.Errorf("bob is delivered the lines %v of ann: want all five, of which dan has shown the last", got)
 	}
 }
