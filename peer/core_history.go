@@ -106,16 +106,16 @@ func (c *Core) missingBefore(e *wire.Event) uint64 {
 	return c.cfg.Store.Hole(e.Room, log)
 }
 
-// lost tells what of a room nobody keeps any more. The most is lost of those who are named. Where an author's numbers
-// go on by more than anybody can have said, nobody knows how many there were, nor where some of them may have been said
-// before this peer came.
+// lost tells what of a room nobody keeps any more, or the own history would not keep. The most is lost of those who are
+// named. Where an author's numbers go on by more than anybody can have said, nobody knows how many there were, nor where
+// some of them may have been said before this peer came.
 func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 	const named, most = 3, 1_000_000_000
 	slices.SortStableFunc(l.Logs, func(a, b gossip.LostOf) int { return cmp.Compare(b.Events, a.Events) })
-	total, sure, perhaps := uint64(0), true, false
+	total, sure, perhaps, full := uint64(0), true, false, false
 	for _, o := range l.Logs {
 		total += min(o.Events, most+1)
-		sure, perhaps = sure && o.Events <= most, perhaps || o.Perhaps
+		sure, perhaps, full = sure && o.Events <= most, perhaps || o.Perhaps, full || o.Unkept
 	}
 	var whose []string
 	for i, o := range l.Logs {
@@ -139,8 +139,12 @@ func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 	case total == 1:
 		what = fmt.Sprintf("1 line of %s in %s is lost", whose[0], l.Room)
 	}
-	c.complain(now, wire.PeerID{}, wire.PeerID{}, Notice{Room: l.Room, Code: "lost", Text: what +
-		": nobody linked keeps them any more, and they had not come here yet. A larger history-events, also on the others' side, keeps more"}, out)
+	why := "nobody linked keeps them any more"
+	if full {
+		why += ", or the history here is full and keeps nothing so old"
+	}
+	c.complain(now, wire.PeerID{}, wire.PeerID{}, Notice{Room: l.Room, Code: "lost", Text: what + ": " + why +
+		", and they had not come here yet. A larger history-events, also on the others' side, keeps more"}, out)
 }
 
 // older takes an event that was put before the start of its log. Its holders are not told: who has what is newer has

@@ -80,6 +80,9 @@ func TestANoticeOfLossesNamesThoseWithTheMost(t *testing.T) {
 			"15 lines of #faaa (5), #eaaa (4), #daaa (3), others (2) in #general are lost: "},
 		{[]gossip.LostOf{{Author: id(1), Events: 12}, {Author: id(2), Events: 1, Perhaps: true}}, "up to 13 lines of #baaa (12), #caaa (1) in #general may be lost: "},
 		{[]gossip.LostOf{{Author: id(1), Events: 1, Perhaps: true}}, "1 line of #baaa in #general may be lost: "},
+		{[]gossip.LostOf{{Author: id(1), Events: 3}}, "3 lines of #baaa in #general are lost: nobody linked keeps them any more, and they"},
+		{[]gossip.LostOf{{Author: id(1), Events: 3, Unkept: true}},
+			"3 lines of #baaa in #general are lost: nobody linked keeps them any more, or the history here is full and keeps nothing so old, and they"},
 		{[]gossip.LostOf{{Author: id(1), Events: 1 << 40}, {Author: id(2), Events: 1}}, "lines of #baaa, #caaa in #general may be lost: "},
 	} {
 		var out CoreOutput

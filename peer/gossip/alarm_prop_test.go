@@ -66,7 +66,7 @@ func toldThoughHeld(t *rapid.T, failing bool) {
 			author := w.node(w.name(o.Author))
 			var others []*node
 			for _, x := range w.nodes {
-				if x != n && (n == back || n.links[x] != nil) {
+				if x != n && !x.fitful && (n == back || n.links[x] != nil) { // what cannot be stored is offered to nobody
 					others = append(others, x)
 				}
 			}

@@ -124,6 +124,12 @@ func (m *Machine) tellParts(l *link, r *room, logs []*authorLog, out *Output) {
 	}
 }
 
+// tellAll tells a neighbour all that is held of a log.
+func (m *Machine) tellAll(l *link, r *room, a *authorLog, out *Output) {
+	m.tellParts(l, r, []*authorLog{a}, out)
+	out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name, Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
+}
+
 // hearsPart reports whether a head that a neighbour tells is a part of a log that it holds from later on. Those before
 // it are told after it.
 func (m *Machine) hearsPart(now time.Time, l *link, s *share, h wire.Head) bool {

@@ -121,6 +121,19 @@ func TestOlderLinesFromBeforeANeighboursHole(t *testing.T) {
 	dan.wantLines(w, "with eve", ann, [2]uint64{1, 200})
 }
 
+// What a store has lost, and gets again from before a hole, is not shown again.
+func TestWhatIsGotTwiceFromBeforeAHoleIsShownOnce(t *testing.T) {
+	w, ann, dan := apart(t, "bob")
+	bob := w.nodes[2]
+	w.holding(bob, ann, [2]uint64{1, 50}, [2]uint64{63, 200})
+	w.link(bob, dan)
+	for range 2 {
+		w.scrolls(dan)
+		dan.wantLines(w, "when he has scrolled up", ann, [2]uint64{1, 50}, [2]uint64{63, 200})
+		w.lose(dan, func(wire.Head) uint64 { return 150 })
+	}
+}
+
 // Somebody who was away has but the beginning, and nobody else is there.
 func TestOlderLinesOfWhoLagsBehind(t *testing.T) {
 	w, ann, dan := apart(t, "bob", "eve")

@@ -34,6 +34,7 @@ func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output
 	if d == nil {
 		return
 	}
+	contact = contact || slices.ContainsFunc(m.linkList, func(l *link) bool { s := l.share(r); return s != nil && !l.cut && !s.greeted })
 	f := Fetched{Room: r.name, Events: d.got, More: more}
 	switch {
 	case d.got >= d.goal:

@@ -58,6 +58,7 @@ type share struct {
 	parts     map[wire.LogID][]span // what it holds before known, see apart.go
 	vain      map[wire.LogID]vain   // of known: what it was asked for and did not send
 	greeted   bool                  // it has told all that it held when the share began
+	digested  uint64                // the room's clock when it was last told all that is here
 	held      uint64                // own events that the neighbour is known to hold
 	claims    []claim               // see vanished.go
 	spot      spot                  // the event that was asked for to be compared

@@ -30,6 +30,7 @@ func (m *Machine) digest(now time.Time, l *link, s *share, reply bool, only []*a
 		}
 	}
 	if !reply {
+		s.digested = s.room.lamport
 		m.tellParts(l, s.room, logs, out)
 	}
 }
@@ -54,6 +55,9 @@ func (m *Machine) digested(now time.Time, l *link, s *share, f wire.Digest, out 
 	if !s.greeted && !f.Reply && len(f.Heads) < wire.MaxHeads {
 		s.greeted = true
 		m.returns(now, s.room, l.peer)
+		if s.room.demand != nil {
+			m.lookSoon(now, s.room)
+		}
 		if s.room.met.IsZero() {
 			s.room.met = now
 		}
@@ -159,6 +163,9 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	}
 	if told && a != nil && (a.reaches(k) || a.reaches(was) || a.hole.open && k.base < min(k.seq, a.base)) {
 		m.showsOlder(now, r, a)
+	}
+	if a != nil && told && was.seq < k.base && a.base < k.base && k.base <= a.head && m.lamportOf(r, a, k.base) > s.digested {
+		m.tellAll(l, r, a, out) // it went on past what is here, and may take it for lost
 	}
 	if a != nil {
 		r.meet(s, a, k.seq, false)
@@ -477,9 +484,7 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, 
 			head = m.partOf(s.room, a, from)
 		}
 		if from <= a.base && q.To > a.base || head == 0 {
-			m.tellParts(l, s.room, []*authorLog{a}, out)
-			out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: s.room.name,
-				Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
+			m.tellAll(l, s.room, a, out)
 			continue
 		}
 		v := serve{share: s, log: a, from: from, to: min(q.To, head, from+maxWant-1)}
