@@ -426,3 +426,21 @@ func TestACandidateAgainAfterAnElection(t *testing.T) {
 		t.Errorf("it is a candidate again and there is no tracker, but its phase is %d: want it to wait for its turn", m.phase)
 	}
 }
+
+// Who raises the term all the time uses up no other's leave to do so.
+func TestWhoRaisesTheTermAllTheTimeHoldsNobodyUp(t *testing.T) {
+	m, step, now := lone(t)
+	before := m.term
+	for range 40 {
+		*now = now.Add(20 * time.Millisecond)
+		step(from(2, coordinator(5, m.term+1)))
+	}
+	if m.term == before || m.term > before+5 {
+		t.Errorf("one peer raised the term from %d to %d in a second: want a few steps", before, m.term)
+	}
+	next := m.term + 1
+	step(from(3, coordinator(6, next)))
+	if s := m.State(); m.term != next || s.Leader != wire.IDOf(keyOf(6)) {
+		t.Errorf("the term that another raised to %d is not followed: the machine is at %d, %+v", next, m.term, s)
+	}
+}
