@@ -65,6 +65,11 @@ func (c *Core) sentence(m misdeed) string {
 	switch {
 	case m.peer.IsZero() || m.peer == c.self:
 		return m.text
+	case m.code == "forged" && m.about == c.self:
+		return fmt.Sprintf("%s sent what you never signed: it counts for nothing", who)
+	case m.code == "equivocation" && m.about == c.self:
+		return "two different lines of yours have one number: another peerchat uses a copy of this profile, or an old copy of it was put back; " +
+			"the first that came is kept, others may be shown the second"
 	case m.code == "forged":
 		return fmt.Sprintf("%s sent what %s never signed: it counts for nothing", who, whose)
 	case m.code == "protocol", m.code == "malformed":
@@ -94,8 +99,27 @@ func (c *Core) sentence(m misdeed) string {
 	return m.text
 }
 
+// ending says in a user's words why a link was ended for what its peer did, and for how long none is made.
+func ending(code string, wait time.Duration) string {
+	why := code
+	switch code {
+	case "forged":
+		why = "it sent what is forged"
+	case "protocol", "malformed":
+		why = "it sent what cannot be read"
+	case "flood":
+		why = "it sends far more than anybody can use"
+	case "version":
+		why = "it is of another version"
+	}
+	return fmt.Sprintf("%s; none for %v", why, wait)
+}
+
 // called is how people are told whom a complaint is about. Names can be chosen, so the tag goes with it.
 func (c *Core) called(id wire.PeerID) string {
+	if id == c.self {
+		return c.roster.self.Name + "#" + id.Tag()
+	}
 	if p := c.roster.people[id]; p != nil && p.Name != "" {
 		return p.Name + "#" + id.Tag()
 	}

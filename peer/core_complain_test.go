@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +72,45 @@ func TestComplaintsOfOwn(t *testing.T) {
 	}
 	if told != 5 {
 		t.Errorf("in five minutes it is told %d times that the own disk is full, want 5", told)
+	}
+}
+
+// Whose fault the end of a link is, and for how long there is none, is told each time, on both sides: what was done is
+// told as a complaint only once in a while.
+func TestWhoEndedALinkAndWhyIsToldOnBothSides(t *testing.T) {
+	w := newWorld(62, 2, general)
+	w.run(3 * time.Second)
+	ann, bob := w.peers[0], w.peers[1]
+	reasons := func(p *simPeer) (list []string) {
+		for _, ev := range p.events {
+			if l, ok := ev.(LinkChanged); ok && !l.Up {
+				list = append(list, l.Reason)
+			}
+		}
+		return list
+	}
+	for range 2 {
+		ann.step(Received{Session: ann.core.links[bob.id].session, Data: []byte("nonsense")})
+		w.run(time.Minute)
+	}
+	if got, want := reasons(ann), []string{"it sent what cannot be read; none for 2s", "it sent what cannot be read; none for 4s"}; !slices.Equal(got, want) {
+		t.Errorf("who got nonsense is told that the links ended for %q: want %q", got, want)
+	}
+	// The end of a session may overtake the word of why, but does not when nothing else is on the way.
+	if got, want := reasons(bob), "the other side ended it (protocol)"; len(got) == 0 || got[0] != want {
+		t.Errorf("who sent it is told that the links ended for %q: want %q first", got, want)
+	}
+}
+
+// Complaints about what has one's own name on it say so.
+func TestComplaintsAboutOneselfSayYou(t *testing.T) {
+	w := newWorld(63, 2, general)
+	w.run(3 * time.Second)
+	p, mallory := w.peers[0], w.peers[1]
+	for code, want := range map[string]string{"forged": "what you never signed", "equivocation": "two different lines of yours", "clock": p.name + "#" + p.id.Tag()} {
+		text := p.core.sentence(misdeed{peer: mallory.id, about: p.id, room: general, code: code, text: "its clock is off"})
+		if !strings.Contains(text, want) {
+			t.Errorf("of %q with the own name on it one is told %q: want %q in it", code, text, want)
+		}
 	}
 }

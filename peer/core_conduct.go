@@ -124,7 +124,7 @@ func (c *Core) offend(now time.Time, l *link, room wire.Room, code, text string,
 	r.offences++
 	r.last, r.until = now, now.Add(wait)
 	c.complain(now, l.peer, l.peer, Failure{Room: room, Code: code, Text: fmt.Sprintf("%s; there is no link with it for %v", text, wait)}, out)
-	c.dropLink(now, l, code, out)
+	c.endLink(now, l, code, ending(code, wait), out)
 	c.againAt(r.until)
 }
 

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -135,11 +134,16 @@ func (c *Core) checkUse(now time.Time, l *link, out *CoreOutput) {
 
 // dropLink closes everything with a peer and forgets the link.
 func (c *Core) dropLink(now time.Time, l *link, reason string, out *CoreOutput) {
+	c.endLink(now, l, reason, reason, out)
+}
+
+// endLink is dropLink with a reason for the other side, and one for people here.
+func (c *Core) endLink(now time.Time, l *link, code, reason string, out *CoreOutput) {
 	if c.links[l.peer] != l {
 		return
 	}
 	if l.up {
-		c.send(l, wire.Bye{Reason: reason}, false, out)
+		c.send(l, wire.Bye{Reason: code}, false, out)
 	}
 	l.purpose, l.wanted = true, false
 	c.linkDown(now, l, reason, false, out)
@@ -422,8 +426,16 @@ func (c *Core) byed(now time.Time, id uuid.UUID, l *link, b wire.Bye, out *CoreO
 		c.dropLink(now, l, "left", out)
 		return
 	}
+	reason := "the other side ended it"
+	switch b.Reason {
+	case "":
+	case NotNeeded:
+		reason = NotNeeded
+	default:
+		reason += " (" + b.Reason + ")" // or it would read as if that side had done what it complains of
+	}
 	l.purpose = true
-	c.breakSession(now, id, c.sessions[id], cmp.Or(b.Reason, "closed by the other side"), out)
+	c.breakSession(now, id, c.sessions[id], reason, out)
 	l.purpose = false
 }
 
