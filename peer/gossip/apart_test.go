@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +161,26 @@ func TestOlderLinesOfWhoLagsBehind(t *testing.T) {
 	dan.wantLines(w, "with ann, who has all that is missing between", ann, [2]uint64{11, 200})
 }
 
+// Who has all of a hole is gone, and may come back. What another has of it is got meanwhile.
+func TestPartsAreGotWhileWhoHasTheRestIsAway(t *testing.T) {
+	w, ann, dan := apart(t, "bob", "eve")
+	bob, eve := w.nodes[2], w.nodes[3]
+	w.holding(dan, ann, [2]uint64{1, 10}, [2]uint64{191, 200})
+	w.holding(eve, ann, [2]uint64{1, 200})
+	w.holding(bob, ann, [2]uint64{31, 100})
+	w.drop = func(_, to *node, f wire.Frame) bool { _, is := f.(wire.Events); return is && to == dan }
+	w.link(eve, dan)
+	w.run(time.Second)
+	w.unlink(eve, dan)
+	w.drop = func(_, to *node, f wire.Frame) bool { _, is := f.(wire.Events); return is && to == bob } // who would catch up
+	w.link(bob, dan)
+	w.run(absentLife / 5)
+	dan.wantLines(w, "with bob", ann, [2]uint64{1, 10}, [2]uint64{31, 100}, [2]uint64{191, 200})
+	if missing := dan.machine.Missing(general); missing != 90 {
+		t.Errorf("dan says that %d are missing: want the 90 of the last hole, which eve has", missing)
+	}
+}
+
 // Bob has gone on past a hole, and then all that comes behind it was driven out. What he has before it is got by who
 // lacks it, with a hole before that as well.
 func TestLinesThatComeAfterTheOwnAndBeforeANeighboursHole(t *testing.T) {
@@ -210,6 +231,26 @@ func TestALieAboutWhatIsBeforeAHole(t *testing.T) {
 	w.link(bob, dan)
 	w.scrolls(dan)
 	dan.wantLines(w, "with bob", ann, [2]uint64{1, 50}, [2]uint64{63, 200})
+}
+
+// A neighbour that never tells what it holds does not keep the user waiting at the beginning of the room.
+func TestWhoTellsNothingHoldsNoScrollingUp(t *testing.T) {
+	w, ann, dan := apart(t, "mal")
+	w.holding(dan, ann, [2]uint64{1, 200})
+	w.drop = func(from, _ *node, _ wire.Frame) bool { return from == w.node("mal") }
+	w.link(w.node("mal"), dan)
+	w.step(dan, FetchOlder{general, 10})
+	w.run(time.Second)
+	if len(dan.fetched) != 1 || dan.fetched[0].Err != nil || dan.fetched[0].More {
+		t.Errorf("dan, who has all, is told %+v: want that there is nothing older", dan.fetched)
+	}
+	w.holding(dan, ann, [2]uint64{51, 200})
+	w.link(w.node("mal"), dan)
+	w.step(dan, FetchOlder{general, 10})
+	w.run(demandTime + time.Second)
+	if len(dan.fetched) != 2 || dan.fetched[1].Err == nil || !strings.Contains(dan.fetched[1].Err.Error(), "nobody") {
+		t.Errorf("dan, who lacks the first lines, is told %+v: want that nobody has them", dan.fetched)
+	}
 }
 
 // Whatever runs of logs peers hold, with whatever holes: who scrolls up has all that anybody has who is connected.

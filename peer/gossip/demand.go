@@ -34,23 +34,30 @@ func (m *Machine) supply(now time.Time, r *room, more, contact bool, out *Output
 	if d == nil {
 		return
 	}
-	contact = contact || slices.ContainsFunc(m.linkList, func(l *link) bool { s := l.share(r); return s != nil && !l.cut && !s.greeted })
 	f := Fetched{Room: r.name, Events: d.got, More: more}
 	switch {
 	case d.got >= d.goal:
 	case !more && len(r.asked) == 0 && !contact && m.oldest(r): // there is nothing older
 	case r.full:
 		f.Err = fmt.Errorf("fetch older messages of %s: the history keeps no more of this room: raise its limits", r.name)
+	case !more && len(r.asked) == 0 && !contact && (!m.ungreeted(r) || !d.until.After(now)):
+		f.Err = fmt.Errorf("fetch older messages of %s: nobody who is linked has older ones, though there are some", r.name)
 	case !d.until.After(now):
 		f.Err = fmt.Errorf("fetch older messages of %s: not all came within %v: try again", r.name, demandTime)
-	case !more && len(r.asked) == 0 && !contact:
-		f.Err = fmt.Errorf("fetch older messages of %s: nobody who is linked has older ones, though there are some", r.name)
 	default:
 		m.fillSoon(r, d.until)
 		return
 	}
 	r.demand = nil
 	out.Fetched = append(out.Fetched, f)
+}
+
+// ungreeted tells whether a neighbour has not told yet what it holds.
+func (m *Machine) ungreeted(r *room) bool {
+	return slices.ContainsFunc(m.linkList, func(l *link) bool {
+		s := l.share(r)
+		return s != nil && !l.cut && !s.greeted
+	})
 }
 
 // oldest tells whether the first events of all logs of a room are here, whatever is missing between.

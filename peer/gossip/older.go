@@ -202,12 +202,15 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 			}
 		}
 		away := r.before(a)
-		if min(c.least, away) == a.base || c.floor >= a.base {
+		joins := min(c.least, away) < a.base && c.floor < a.base // somebody has, or had, what joins up to the log
+		if c.least == a.base || !joins {
 			if c, ok := m.apart(r, a); ok {
-				if lacks = append(lacks, c); c.why == forHole {
+				if lacks = append(lacks, c); c.why == forHole && !joins {
 					r.lacking += c.up - max(c.floor, c.least)
 				}
 			}
+		}
+		if !joins {
 			continue
 		}
 		if c.why == forWindow {
