@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"peerchat/peer/wire"
 )
 
@@ -462,37 +460,5 @@ func TestBadConfigs(t *testing.T) {
 		if _, err := New(c); err == nil {
 			t.Errorf("%s is accepted", what)
 		}
-	}
-}
-
-// What a neighbour gets in the long run is no more than its pace, however much there is to be told; and all of it in the
-// end.
-func TestANeighbourIsToldAtItsPace(t *testing.T) {
-	const once, pace = 1000, 20 // bytes, and bytes a second
-	l := alone(t, 2, 3)
-	l.m.check = func(ed25519.PublicKey, []byte, []byte) bool { return true }
-	peer := wire.IDOf(keyFor(3))
-	l.m.neighbour(peer).pace = rate.NewLimiter(pace, once)
-	start := l.now
-	sent := func() (n int) {
-		for _, s := range l.sends {
-			if s.To == peer {
-				n += len(s.Data)
-			}
-		}
-		return n
-	}
-	for i := range 1200 {
-		if i < 60 {
-			l.crowd(2, 50*i, 50, 50)
-		} else {
-			l.advance(time.Second)
-		}
-		if took := l.now.Sub(start).Seconds(); float64(sent()) > once+2*MaxMessage+pace*took {
-			t.Fatalf("in %.0f s a neighbour was told %d bytes: want at most %d at once, and then %d a second", took, sent(), once+2*MaxMessage, pace)
-		}
-	}
-	if said := 20 * l.m.Count(); sent() < said {
-		t.Errorf("of %d members a neighbour was told in %d bytes: want all", l.m.Count(), sent())
 	}
 }
