@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"peerchat/peer/wire"
 )
 
@@ -460,5 +462,43 @@ func TestBadConfigs(t *testing.T) {
 		if _, err := New(c); err == nil {
 			t.Errorf("%s is accepted", what)
 		}
+	}
+}
+
+// Who asks for all that is known gets it, but no faster than its pace allows.
+func TestWhoAsksForMuchGetsItAtItsPace(t *testing.T) {
+	const pace = 100 // bytes a second
+	l := alone(t, 2, 3)
+	l.m.check = func(ed25519.PublicKey, []byte, []byte) bool { return true }
+	l.crowd(2, 0, 250, 50)
+	l.advance(time.Minute)
+	peer := wire.IDOf(keyFor(3))
+	l.m.neighbour(peer).pace = rate.NewLimiter(pace, burst)
+	q := &want{}
+	for i := range 250 {
+		r := invented(i)
+		q.items = append(q.items, wanted{key: keyOf(r.peer)})
+	}
+	l.reset()
+	start := l.now
+	l.hear(3, q)
+	got := 0
+	for i := range 600 {
+		l.advance(time.Second)
+		bytes := 0
+		got = 0
+		for _, s := range l.sends {
+			m, err := decodeMessage(s.Data, new(records))
+			if r, is := m.(*records); err == nil && s.To == peer && is {
+				got += len(r.records)
+				bytes += len(s.Data)
+			}
+		}
+		if took := l.now.Sub(start).Seconds(); float64(bytes) > burst+MaxMessage+pace*took {
+			t.Fatalf("%d s after a neighbour asked it has got %d bytes: want at most %d at once, and then %d a second", i+1, bytes, burst+MaxMessage, pace)
+		}
+	}
+	if got < 250 {
+		t.Errorf("of 250 members that a neighbour asked for it got %d", got)
 	}
 }

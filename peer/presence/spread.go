@@ -25,7 +25,7 @@ const (
 // minFree is how many bytes must be free again before a neighbour that had its share gets more.
 const minFree = 4 << 10
 
-// burst is how many bytes a neighbour gets at once.
+// burst is how many bytes a neighbour gets at once. A message longer than that would not count.
 const burst = 16 << 10
 
 // bulk is something that waits behind the news: a member, or a whole message.
