@@ -154,9 +154,24 @@ func (a *App) Run() error {
 // newScreen is the real terminal.
 func newScreen(term string) (tcell.Screen, error) {
 	if info, err := unpadded(term); err == nil {
-		return tcell.NewTerminfoScreenFromTtyTerminfo(nil, info)
+		tty, err := tcell.NewDevTty()
+		if err != nil {
+			return nil, err
+		}
+		return screenOn(tty, info)
 	}
 	return tcell.NewScreen() // knows of more kinds of terminals, or says why not
+}
+
+// screenOn is a screen on a terminal.
+func screenOn(tty tcell.Tty, info *terminfo.Terminfo) (tcell.Screen, error) {
+	clean := &cleanTTY{Tty: tty}
+	screen, err := tcell.NewTerminfoScreenFromTtyTerminfo(clean, info)
+	if err != nil {
+		return nil, err
+	}
+	clean.utf8 = func() bool { return screen.CharacterSet() == "UTF-8" } // which is known when it reads
+	return screen, nil
 }
 
 // unpadded describes a terminal that needs no time for what it is told. Of old ones, whose names live on (vt100), it is
