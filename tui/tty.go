@@ -6,9 +6,9 @@ import (
 	"github.com/gdamore/tcell/v2"
 )
 
-// cleanTTY is a terminal whose input is UTF-8, whatever comes from it. At the first byte that is not, tcell would ask its
-// decoder for the same byte for ever: no key would count any more, and a processor would be busy with it. A terminal
-// that sends Latin-1 is enough, or a paste of something binary.
+// cleanTTY is a terminal whose input is UTF-8, whatever comes from it. At the first byte that is not, tcell would ask
+// its decoder for the same byte for ever: no key would count any more, and a processor would be busy with it. A
+// terminal that sends Latin-1 is enough, or a paste of something binary.
 type cleanTTY struct {
 	tcell.Tty
 	utf8 func() bool // whether it is UTF-8 that tcell expects; its decoders of other character sets take any byte

@@ -86,7 +86,8 @@ func allEvents() []peer.Event {
 	}
 }
 
-// Scripts act on a change of state; what is tried while there is no tracker is for people, and changes several times a second.
+// Scripts act on a change of state; what is tried while there is no tracker is for people, and changes several times a
+// second.
 func TestJSONTellsAChangeOfTheTrackersStateOnce(t *testing.T) {
 	ann, refused := someone(7, "ann"), errors.New("refused")
 	searching := peer.TrackerChanged{State: peer.TrackerSearching, Trying: "ws://a, try 1"}
