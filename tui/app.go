@@ -114,7 +114,11 @@ func (a *App) Run() error {
 			return fmt.Errorf("cannot use this terminal (TERM=%s): %w; try --plain", os.Getenv("TERM"), err)
 		}
 	}
-	if err := screen.Init(); err != nil {
+	switch err := screen.Init(); {
+	case errors.Is(err, tcell.ErrNoCharset):
+		return fmt.Errorf("cannot use this terminal: the locale names a character set that is not known here (%s); "+
+			"where the terminal shows UTF-8, set LC_ALL=C.UTF-8, else try --plain", locale())
+	case err != nil:
 		return fmt.Errorf("cannot use this terminal (TERM=%s): %w; try --plain", os.Getenv("TERM"), err)
 	}
 	color := a.cfg.Color == Color16
@@ -122,7 +126,7 @@ func (a *App) Run() error {
 		color = os.Getenv("NO_COLOR") == "" && screen.Colors() >= 8
 	}
 	a.theme = newTheme(color)
-	if screen.CharacterSet() != "UTF-8" {
+	if !isUTF8(screen.CharacterSet()) {
 		a.model.cfg.ASCII = true
 	}
 	a.screen = &guard{Screen: screen, failed: a.end}
@@ -151,6 +155,16 @@ func (a *App) Run() error {
 	}
 }
 
+// locale is the variable that tells tcell the character set.
+func locale() string {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE"} {
+		if value := os.Getenv(name); value != "" {
+			return name + "=" + value
+		}
+	}
+	return "LANG=" + os.Getenv("LANG")
+}
+
 // newScreen is the real terminal.
 func newScreen(term string) (tcell.Screen, error) {
 	if info, err := unpadded(term); err == nil {
@@ -170,7 +184,7 @@ func screenOn(tty tcell.Tty, info *terminfo.Terminfo) (tcell.Screen, error) {
 	if err != nil {
 		return nil, err
 	}
-	clean.utf8 = func() bool { return screen.CharacterSet() == "UTF-8" } // which is known when it reads
+	clean.utf8 = func() bool { return isUTF8(screen.CharacterSet()) } // which is known when it reads
 	return screen, nil
 }
 

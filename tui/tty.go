@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gdamore/tcell/v2"
@@ -13,6 +14,11 @@ type cleanTTY struct {
 	tcell.Tty
 	utf8 func() bool // whether it is UTF-8 that tcell expects; its decoders of other character sets take any byte
 	part []byte      // the first bytes of a character of which the rest is to come
+}
+
+// isUTF8 knows the character set as locales spell it: de_DE.UTF-8, de_DE.utf8.
+func isUTF8(charset string) bool {
+	return strings.EqualFold(charset, "UTF-8") || strings.EqualFold(charset, "UTF8")
 }
 
 // Read is called by tcell's input goroutine alone.

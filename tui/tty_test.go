@@ -35,7 +35,13 @@ func (t *typist) Read(p []byte) (int, error) {
 
 // What a terminal sends is never the last that is heard of it, whatever the bytes are.
 func TestKeysCountAfterBytesThatAreNoText(t *testing.T) {
-	t.Setenv("LC_ALL", "C.UTF-8")
+	for _, locale := range []string{"C.UTF-8", "de_DE.utf8", "de_DE"} {
+		t.Run(locale, func(t *testing.T) { keysCount(t, locale) })
+	}
+}
+
+func keysCount(t *testing.T, locale string) {
+	t.Setenv("LC_ALL", locale)
 	info, err := unpadded("xterm-256color")
 	if err != nil {
 		t.Fatal(err)
@@ -86,5 +92,23 @@ func TestKeysCountAfterBytesThatAreNoText(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s comes as %q: want %q", c.what, got, c.want)
 		}
+	}
+}
+
+// Where the locale is of no use, what to do is said: a terminal of today shows UTF-8 all the same.
+func TestALocaleThatIsNotKnownIsNamed(t *testing.T) {
+	t.Setenv("LC_ALL", "")
+	t.Setenv("LC_CTYPE", "de_DE.ISO8859-1")
+	info, err := unpadded("xterm-256color")
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, err := screenOn(&typist{typed: make(chan string), end: make(chan struct{})}, info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = New(Config{Screen: screen}).Run()
+	if err == nil || !strings.Contains(err.Error(), "LC_CTYPE=de_DE.ISO8859-1") || !strings.Contains(err.Error(), "LC_ALL=C.UTF-8") {
+		t.Errorf("a terminal in Latin-1 is refused with %v: want the variable in it, and what to set", err)
 	}
 }
