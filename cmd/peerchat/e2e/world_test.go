@@ -62,11 +62,13 @@ func run(m *testing.M) int {
 	binary = os.Getenv("PEERCHAT_E2E_BINARY")
 	if binary == "" {
 		binary = filepath.Join(dir, "peerchat")
-		args := []string{"build", "-o", binary}
+		args, cgo := []string{"build", "-o", binary}, "CGO_ENABLED=0" // as make build makes it
 		if os.Getenv("PEERCHAT_E2E_RACE") != "" {
-			args = append(args, "-race")
+			args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 		}
-		out, err := exec.Command("go", append(args, "peerchat/cmd/peerchat")...).CombinedOutput()
+		build := exec.Command("go", append(args, "peerchat/cmd/peerchat")...)
+		build.Env = append(os.Environ(), cgo)
+		out, err := build.CombinedOutput()
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "end-to-end tests: build peerchat: %v\n%s", err, out)
 			return 1
