@@ -106,9 +106,9 @@ func (c *Core) missingBefore(e *wire.Event) uint64 {
 	return c.cfg.Store.Hole(e.Room, log)
 }
 
-// lost tells what of a room nobody keeps any more, or the own history would not keep. The most is lost of those who are
-// named. Where an author's numbers go on by more than anybody can have said, nobody knows how many there were, nor where
-// some of them may have been said before this peer came.
+// lost tells what of a room nobody keeps any more, or the own history would not keep. The most is lost of those who
+// are named. Where an author's numbers go on by more than anybody can have said, nobody knows how many there were, nor
+// where some of them may have been said before this peer came.
 func (c *Core) lost(now time.Time, l gossip.Lost, out *CoreOutput) {
 	const named, most = 3, 1_000_000_000
 	slices.SortStableFunc(l.Logs, func(a, b gossip.LostOf) int { return cmp.Compare(b.Events, a.Events) })

@@ -52,14 +52,15 @@ func (g *gaps) add(after, upTo uint64) (forgotten gaps) {
 	return forgotten
 }
 
-// cut takes the events after one number, up to another, out.
-func (g *gaps) cut(after, upTo uint64) {
+// cut takes the events after one number, up to another, out. It returns what add does.
+func (g *gaps) cut(after, upTo uint64) (forgotten gaps) {
 	var left gaps
 	for _, x := range *g {
-		left.add(x.after, min(x.upTo, after))
-		left.add(max(x.after, upTo), x.upTo)
+		forgotten = append(forgotten, left.add(x.after, min(x.upTo, after))...)
+		forgotten = append(forgotten, left.add(max(x.after, upTo), x.upTo)...)
 	}
 	*g = left
+	return forgotten
 }
 
 func (g gaps) has(seq uint64) bool {
@@ -124,10 +125,23 @@ func (m *Machine) tellParts(l *link, r *room, logs []*authorLog, out *Output) {
 	}
 }
 
-// tellAll tells a neighbour all that is held of a log.
+// tellAll tells a neighbour all that is held of a log, the last part first.
 func (m *Machine) tellAll(l *link, r *room, a *authorLog, out *Output) {
-	m.tellParts(l, r, []*authorLog{a}, out)
 	out.Sends = append(out.Sends, Send{To: l.peer, Frame: wire.Have{Room: r.name, Heads: []wire.Head{{Author: a.author, Base: a.base, Seq: a.head}}}})
+	m.tellParts(l, r, []*authorLog{a}, out)
+}
+
+// wentOn is told that a neighbour's log begins at a base that is beyond what it held before. If some of what is between
+// is here, and was said since the neighbour was last told all that is here, it does not know that, and may take it for
+// lost.
+func (m *Machine) wentOn(now time.Time, l *link, s *share, a *authorLog, held, base uint64, out *Output) {
+	base = min(base, a.head)
+	if l.busy || !s.greeted || s.room.lamport <= s.digested || held >= base || a.base >= base || !l.tells.AllowN(now, 1) {
+		return
+	}
+	if m.lamportOf(s.room, a, base) > s.digested {
+		m.tellAll(l, s.room, a, out)
+	}
 }
 
 // hearsPart reports whether a head that a neighbour tells is a part of a log that it holds from later on. Those before
@@ -235,6 +249,12 @@ func (m *Machine) apart(r *room, a *authorLog) (c lack, ok bool) {
 		between = append(between, lack{log: a, why: forHole, apart: true, floor: a.hole.from, up: first})
 		first = a.hole.from
 	}
+	for _, x := range slices.Backward(a.torn.gaps) { // before all that is here, and will be told as lost
+		if x.after < first {
+			between = append(between, lack{log: a, why: forHole, apart: true, floor: x.after, up: min(first, x.upTo)})
+			first = x.after
+		}
+	}
 	if r.demand != nil {
 		between = append(between, lack{log: a, why: forDemand, apart: true, floor: a.id.Start(), up: first})
 	}
@@ -286,7 +306,9 @@ func (m *Machine) insert(now time.Time, r *room, a *authorLog, q *olderAsk, out 
 			kept = max(first.Seq-1, parts[at].Base)
 		}
 	}
-	r.full = r.full || kept >= first.Seq
+	if kept >= first.Seq {
+		r.full, a.full = true, true
+	}
 	for i := range events {
 		e := &events[i]
 		if e.Seq <= kept {

@@ -98,14 +98,15 @@ func BenchmarkReceive(b *testing.B) {
 				in := Publish{Room: general, Name: "bob", Drafts: drafts(n)}
 				b.ReportAllocs()
 				b.ResetTimer()
-				for range b.N {
+				for i := range b.N {
 					b.StopTimer()
 					now = now.Add(time.Duration(n) * 50 * time.Microsecond)
 					step(b, from, now, in, &sent)
 					var frame []byte
 					for _, s := range sent.Sends {
-						if e, ok := s.Frame.(wire.Events); ok && !s.Fast {
-							frame, _ = wire.AppendFrame(nil, e)
+						// What is said alone goes by the fast channel alone; older events may be sent again beside it.
+						if e, ok := s.Frame.(wire.Events); ok && e.Events[len(e.Events)-1].Seq == uint64(n*(i+1)) {
+							frame, _ = wire.AppendFrame(frame[:0], e)
 						}
 					}
 					b.StartTimer()

@@ -22,6 +22,9 @@ func (m *Machine) demanded(now time.Time, in FetchOlder, out *Output) {
 	if r.demand == nil {
 		r.demand = &demand{until: now.Add(demandTime)}
 		r.full = false // there may be room now
+		for _, a := range r.sorted {
+			a.full = false
+		}
 	}
 	r.demand.goal = min(r.demand.goal+max(0, in.Events), maxDemand)
 	m.fillSoon(r, now)

@@ -11,8 +11,8 @@ import (
 	"peerchat/peer/history"
 )
 
-// Whatever happens in rooms that keep little, in the calm everybody can have all that anybody holds and it has room for,
-// nothing counts as missing, and nobody was told of a loss that is none.
+// Whatever happens in rooms that keep little, in the calm everybody can have all that anybody holds and it has room
+// for, nothing counts as missing, and nobody was told of a loss that is none.
 func TestWhatAnybodyKeepsEverybodyCanHave(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { keptBySomebody(t, false) })
 }

@@ -43,8 +43,10 @@ const (
 	maxServes  = 128 // ranges that one neighbour may have waiting here
 	serveBytes = 256 << 10
 	servePause = 2 * time.Millisecond // between answers of serveBytes to one neighbour
-	serveRate  = 16 << 20             // bytes a second that one neighbour is answered with in the long run
-	serveBurst = 64 << 20             // and at once: a room's whole window of the longest texts
+	tellRate   = 100                  // looks a second into what is before a hole that one neighbour may cause, as each reads the Log
+	tellBurst  = 500
+	serveRate  = 16 << 20 // bytes a second that one neighbour is answered with in the long run
+	serveBurst = 64 << 20 // and at once: a room's whole window of the longest texts
 
 	offerFirst   = 5 * time.Millisecond   // at most, before the first live event of a log without a tree is offered
 	treeLife     = 10 * time.Minute       // of a tree since the last live event of its author

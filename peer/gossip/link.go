@@ -44,6 +44,7 @@ type link struct {
 
 	serveAt time.Time
 	answers *rate.Limiter // bytes, at serveRate
+	tells   *rate.Limiter // of what is held before holes, see tellRate
 
 	strikes  int // see strike
 	struckAt time.Time
@@ -79,7 +80,8 @@ func (m *Machine) linkUp(now time.Time, in LinkUp, out *Output) {
 	l := m.links[in.Peer]
 	if l == nil {
 		l = &link{peer: in.Peer, rtt: firstRTT, swing: firstSwing,
-			waste: rate.NewLimiter(wasteRate*wasteUnit, wasteBurst*wasteUnit), answers: rate.NewLimiter(serveRate, serveBurst)}
+			waste: rate.NewLimiter(wasteRate*wasteUnit, wasteBurst*wasteUnit), answers: rate.NewLimiter(serveRate, serveBurst),
+			tells: rate.NewLimiter(tellRate, tellBurst)}
 		m.links[in.Peer] = l
 		at, _ := slices.BinarySearchFunc(m.linkList, in.Peer, func(l *link, id wire.PeerID) int {
 			return bytes.Compare(l.peer[:], id[:])

@@ -36,19 +36,22 @@ type torn struct {
 func (t *torn) add(after, upTo uint64, perhaps bool) {
 	t.perhaps = perhaps || t.perhaps && len(t.gaps) > 0
 	t.last = between{after, upTo}
-	for _, x := range t.gaps.add(max(after, t.told), upTo) {
+	t.forget(t.gaps.add(max(after, t.told), upTo))
+}
+
+func (t *torn) forget(gaps gaps) {
+	for _, x := range gaps {
 		t.more += x.len()
 	}
 }
 
 // came is told that the events after one number, up to another, have come.
 func (t *torn) came(after, upTo uint64) {
-	t.gaps.cut(after, upTo)
-	switch {
-	case after <= t.last.after:
-		t.last.after = min(max(t.last.after, upTo), t.last.upTo)
-	case upTo >= t.last.upTo:
+	t.forget(t.gaps.cut(after, upTo))
+	if after > t.last.after && upTo >= t.last.upTo {
 		t.last.upTo = min(t.last.upTo, after)
+	} else { // if they are in its middle, what is before them is not just before the line that comes after it
+		t.last.after = min(max(t.last.after, upTo), t.last.upTo)
 	}
 }
 
@@ -69,6 +72,7 @@ func (a *authorLog) holeBefore(base, from uint64, here bool) uint64 {
 func (m *Machine) tear(now time.Time, r *room, a *authorLog, base, open, from uint64, here, sure bool) {
 	if open < base {
 		a.hole = hole{open: true, from: open}
+		a.full, a.before = false, false // that was about what is below
 	}
 	if here && from < base {
 		a.torn.add(from, base, !sure)
@@ -184,7 +188,7 @@ func (m *Machine) lose(now time.Time, r *room, out *Output) {
 		t.more = 0
 		t.gaps = slices.DeleteFunc(t.gaps, func(x between) bool {
 			held, kept := m.obtainable(r, a, x)
-			if held && kept {
+			if kept {
 				m.loseSoon(now, r)
 				return false
 			}
@@ -211,8 +215,8 @@ func (m *Machine) lose(now time.Time, r *room, out *Output) {
 	}
 }
 
-// obtainable tells whether somebody who is linked, or was, holds some of what a log went on past, and whether that would
-// be fetched and kept.
+// obtainable tells whether somebody who is linked, or was, holds some of what a log went on past, and whether that
+// is fetched and kept.
 func (m *Machine) obtainable(r *room, a *authorLog, x between) (held, kept bool) {
 	has := func(x between) bool {
 		return slices.ContainsFunc(m.linkList, func(l *link) bool {
@@ -220,19 +224,8 @@ func (m *Machine) obtainable(r *room, a *authorLog, x between) (held, kept bool)
 			return s != nil && !l.cut && slices.ContainsFunc(s.spans(a.id), x.meets)
 		}) || slices.ContainsFunc(r.absent, func(y *absent) bool { return x.meets(y.holds[a.id]) })
 	}
-	if !has(x) || r.full || a.barred || !a.hole.open {
-		return has(x), false
-	}
-	least := a.hole.from // of all holes; what is before that is fetched on demand only
-	parts, err := m.cfg.Log.Parts(r.name, a.id)
-	if err != nil {
-		return true, true // until that is known
-	}
-	if len(parts) > 0 {
-		least = parts[len(parts)-1].Seq
-	}
-	x = between{max(x.after, least), min(x.upTo, a.base)}
-	return true, x.after < x.upTo && has(x)
+	below := between{x.after, min(x.upTo, a.base)}
+	return has(x), a.hole.open && !a.full && !a.barred && below.after < below.upTo && has(below)
 }
 
 // ended tells up to where a log goes beyond its head here, if nobody keeps any of that: others have driven it out.
@@ -273,7 +266,8 @@ func (m *Machine) ended(now time.Time, r *room, a *authorLog) (end uint64) {
 }
 
 // Lost tells of events of a room that were said while this peer was here and that nobody who is linked keeps any more,
-// or the Log here would not keep. They are told of once. If somebody comes later who has them, they are fetched all the same.
+// or the Log here would not keep. They are told of once. If somebody comes later who has them, they are fetched all the
+// same.
 type Lost struct {
 	Room wire.Room
 	Logs []LostOf
@@ -284,5 +278,5 @@ type LostOf struct {
 	Author  wire.PeerID
 	Events  uint64
 	Perhaps bool // some of them, or all, may have been said before this peer came: then they were not lost, but gone
-	Unkept  bool // somebody may hold some of them, or all, and the Log here keeps nothing so old of the room any more
+	Unkept  bool // somebody may hold some of them, or all, but they are not taken in: as a rule because the Log keeps nothing so old of the room
 }

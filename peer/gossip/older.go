@@ -49,6 +49,7 @@ type past struct {
 	ended  bool          // what is below is older than the window
 	before bool          // and than this peer's being here
 	barred bool          // what is below cannot be taken in
+	full   bool          // the Log did not keep all of it, as it keeps nothing so old of the room
 
 	first struct { // event that is held
 		seq, lamport uint64
@@ -152,7 +153,7 @@ func (m *Machine) fill(now time.Time, r *room, out *Output) {
 	}
 	lacks, open := m.lacks(now, r)
 	m.supply(now, r, len(lacks) > 0, contact, out)
-	if !r.full && !contact && !r.stuck.After(now) {
+	if !contact && !r.stuck.After(now) {
 		m.askOlder(now, r, lacks, open, out)
 	}
 	for _, a := range r.asked {
@@ -176,9 +177,9 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 		switch {
 		case a.whole() || !a.begun() || a.barred:
 			continue
-		case a.hole.open:
+		case a.hole.open && !a.full:
 			c.why, c.floor = forHole, a.hole.from
-		case m.misses(r, a):
+		case !a.full && m.misses(r, a):
 			c.why = forNow
 		case !r.filled && !a.ended:
 			c.why = forWindow
@@ -234,9 +235,8 @@ func (m *Machine) lacks(now time.Time, r *room) (lacks []lack, open int) {
 			lacks = append(lacks, c)
 		}
 	}
-	r.lacking += min(window, uint64(max(0, open)))
-	if r.full {
-		r.lacking = 0 // what cannot be kept is not wanted
+	if !r.full { // what cannot be kept is not wanted
+		r.lacking += min(window, uint64(max(0, open)))
 	}
 	slices.SortStableFunc(lacks, func(x, y lack) int {
 		return cmp.Or(cmp.Compare(x.rank(), y.rank()), y.compareFirst(x))
@@ -314,6 +314,9 @@ func (m *Machine) askOlder(now time.Time, r *room, lacks []lack, open int, out *
 		}
 		size := cmp.Or(a.step, firstStep)
 		if !c.why.fixed() {
+			if r.full {
+				continue
+			}
 			room := open
 			if c.why == forDemand {
 				room = left
@@ -509,7 +512,7 @@ func (m *Machine) prepend(now time.Time, r *room, a *authorLog, out *Output) {
 	a.mend()
 	first := &events[0]
 	if a.base >= first.Seq { // not all were kept
-		r.full = true
+		r.full, a.full = true, true
 		for _, b := range r.sorted {
 			m.rebased(now, r, b)
 		}
@@ -560,6 +563,7 @@ func (m *Machine) rebased(now time.Time, r *room, a *authorLog) {
 	}
 	a.base = base
 	r.full = r.full && r.held() > 0 // or all was lost, which is not to be mistaken for too much
+	a.full = a.full && r.full
 	if q := a.older; q != nil && (q.apart && q.up >= base || !q.apart && q.up != base) {
 		m.dropOlder(r, a)
 	}

@@ -164,8 +164,8 @@ func (m *Machine) learn(now time.Time, l *link, s *share, id wire.LogID, k span,
 	if told && a != nil && (a.reaches(k) || a.reaches(was) || a.hole.open && k.base < min(k.seq, a.base)) {
 		m.showsOlder(now, r, a)
 	}
-	if a != nil && told && was.seq < k.base && a.base < k.base && k.base <= a.head && m.lamportOf(r, a, k.base) > s.digested {
-		m.tellAll(l, r, a, out) // it went on past what is here, and may take it for lost
+	if a != nil && told {
+		m.wentOn(now, l, s, a, was.seq, k.base, out)
 	}
 	if a != nil {
 		r.meet(s, a, k.seq, false)
@@ -473,6 +473,7 @@ type serve struct {
 
 // wanted takes a question in.
 func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, out *Output) {
+	var told *authorLog
 	for _, q := range ranges {
 		a := s.room.logs[wire.LogOf(q.Author, q.From)]
 		if a == nil || q.From > a.head {
@@ -480,11 +481,17 @@ func (m *Machine) wanted(now time.Time, l *link, s *share, ranges []wire.Range, 
 		}
 		m.rebased(now, s.room, a)
 		from, head := q.From, a.head
+		if from <= a.base && (a == told || !l.tells.AllowN(now, 1)) {
+			continue
+		}
 		if q.To <= a.base {
 			head = m.partOf(s.room, a, from)
 		}
 		if from <= a.base && q.To > a.base || head == 0 {
-			m.tellAll(l, s.room, a, out)
+			told = a
+			if !l.busy { // or it gets a digest afterwards
+				m.tellAll(l, s.room, a, out)
+			}
 			continue
 		}
 		v := serve{share: s, log: a, from: from, to: min(q.To, head, from+maxWant-1)}
