@@ -170,7 +170,12 @@ func (m *Machine) punctual(now time.Time, l *link, r *room, a *authorLog, e *wir
 	}
 	if !a.warnedClock && (d > clockSkew || (live && d < -clockSkew)) {
 		a.warnedClock = true
-		m.fault(l, r.name, e.Author, "clock", false, out, "its clock is off by %v, so its lines show wrong times; their order is right", d.Round(time.Second))
+		side := "ahead of"
+		if d < 0 {
+			side = "behind"
+		}
+		m.fault(l, r.name, e.Author, "clock", false, out, "its clock is %v %s the one here, so its lines show wrong times; their order is right",
+			d.Abs().Round(time.Second), side)
 	}
 }
 
