@@ -20,8 +20,8 @@ PURE         = ./media/mediatest ./peer/cbor ./peer/election ./peer/gossip ./pee
 ALONE        = $(shell grep -lrx '//go:build !race' --include='*_test.go' --exclude='norace_test.go' cmd media peer signaling tui)
 ALONE_TESTS  = $(shell sed -nE 's/^func ((Test|Fuzz)[A-Za-z0-9_]*).*/\1/p' $(ALONE) | paste -sd '|')
 
-# As the binary is built, so is all else but what the race detector is in, which needs C: nothing is compiled a third time.
-export CGO_ENABLED = 0
+# As the binary is built, so is all that is looked at and tested but what the race detector is in, which needs C: nothing is compiled a third time.
+lint others test unit unraced e2e fuzz build: export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := build
 .PHONY: run build fmt lint others test unit raced unraced model netns e2e fuzz bench vuln clean deps help
@@ -39,6 +39,7 @@ lint: ## what is not formatted, vetted or checked
 	@test -z "$$(gofmt -l cmd configs media peer signaling tui)" || { echo "not formatted, run make fmt:"; gofmt -l cmd configs media peer signaling tui; exit 1; }
 	$(READ) $(GO) vet ./...
 	$(READ) $(GO) vet -tags netns ./signaling
+	$(READ) CGO_ENABLED=1 $(GO) vet ./media/device
 	$(READ) $(GO) vet -C cmd/bench/raft ./...
 	$(READ) $(GO) vet -C cmd/bench/gossipsub ./...
 	$(READ) $(GO) run $(STATICCHECK) ./...
@@ -52,6 +53,7 @@ others: ## vet for the systems that nothing here runs on; not part of lint, beca
 test: deps ## vet, unit tests, the model of the election, end-to-end tests
 	$(READ) $(GO) vet ./...
 	$(READ) $(GO) vet -tags netns ./signaling
+	$(READ) CGO_ENABLED=1 $(GO) vet ./media/device
 	$(GO) build -o /dev/null ./cmd/peerchat
 	$(MAKE) --no-print-directory unit
 	$(MAKE) --no-print-directory model
