@@ -130,12 +130,6 @@ func (m *Machine) lookSoon(now time.Time, r *room) {
 // reaches tells whether a neighbour that holds k has what comes before the log.
 func (a *authorLog) reaches(k span) bool { return k.base < a.base && k.seq >= a.base }
 
-// reaches tells whether a neighbour has what comes before a log.
-func (s *share) reaches(a *authorLog) bool {
-	_, _, ok := s.with(a.id, a.base)
-	return ok
-}
-
 // fill asks for older events.
 func (m *Machine) fill(now time.Time, r *room, out *Output) {
 	r.fillAt, r.looked = time.Time{}, now
