@@ -156,7 +156,7 @@ func TestJSONLinesKeepTheContract(t *testing.T) {
 	}
 	out = p.found(out, found{query: "q\x1b", res: history.Results{Hits: []history.Hit{{Event: wire.Event{Room: "general", Name: "evil\x1b", Kind: wire.KindText,
 		Body: []byte("a\x1b\x7f\u0085\u202e\U000e0041 b"), Time: noon}, Spans: []history.Span{{From: 0, To: 1}}}}}}, &view{})
-	out = p.older(p.asking(out, "general"), olderLines{room: "general", lines: []peer.Message{{Text: "a\x7f\u0085\u202e"}}, end: "alone", text: "why"}, &view{})
+	out = p.older(p.asking(out, "general"), olderLines{room: "general", lines: []olderLine{{Message: peer.Message{Text: "a\x7f\u0085\u202e"}}}, end: "alone", text: "why"}, &view{})
 	out = p.help(p.notice(p.problem(out, "code", "text"), "code", "text"), "")
 	seen := map[string]bool{}
 	for line := range strings.Lines(string(out)) {

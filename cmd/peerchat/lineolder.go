@@ -88,17 +88,28 @@ func (b *backlog) note(id uuid.UUID) {
 type olderAsk struct {
 	room    wire.Room
 	lines   int
-	got     []peer.Message // from the last to the first
+	got     []olderLine // from the last to the first
+	holes   map[wire.PeerID]holeOf
 	bytes   int
 	reading bool // it is its turn
 	fetched bool // the others were asked
 	answer  peer.OlderAnswer
 }
 
+// olderLine is a message, and how many of its author are missing just after it, if what is behind them was printed
+// before.
+type olderLine struct {
+	peer.Message
+	missing uint64
+}
+
+// holeOf is what is missing before a line that was printed.
+type holeOf struct{ after, lines uint64 }
+
 // olderLines is what came of an /older.
 type olderLines struct {
 	room  wire.Room
-	lines []peer.Message // in display order
+	lines []olderLine // in display order
 	// end says why there are no more: "beginning", "alone" (nobody is linked who could have more), "error", or empty:
 	// there may be more.
 	end, text string
@@ -166,12 +177,23 @@ func (m *lineMode) olderRead(page olderEvents) {
 			return
 		}
 		b.from, b.begun = placeOf{e.Lamport, e.Author}, true
+		if missing := page.missing[i]; missing > 0 && b.printed[e.ID] {
+			if ask.holes == nil {
+				ask.holes = map[wire.PeerID]holeOf{}
+			}
+			ask.holes[e.Author] = holeOf{after: e.Seq - 1 - missing, lines: missing}
+		}
 		if !isShown(e.Kind) || b.printed[e.ID] {
 			continue
 		}
 		b.note(e.ID)
 		ask.bytes += len(e.Body)
-		ask.got = append(ask.got, toMessage(e, m.view.self.Peer, page.missing[i]))
+		l := olderLine{Message: toMessage(e, m.view.self.Peer, page.missing[i])}
+		if h, ok := ask.holes[e.Author]; ok && e.Seq <= h.after {
+			l.missing = h.lines
+			delete(ask.holes, e.Author)
+		}
+		ask.got = append(ask.got, l)
 	}
 	switch {
 	case len(ask.got) == ask.lines:
@@ -249,7 +271,10 @@ func (p *plainPrinter) older(b []byte, o olderLines, v *view) []byte {
 		b = line(b, now, fmt.Sprintf("-!- older lines of %s, %d:", o.room, len(o.lines)))
 	}
 	for _, msg := range o.lines {
-		b = p.message(p.hole(b, now, msg), now, msg, v)
+		b = p.message(p.hole(b, now, msg.Message), now, msg.Message, v)
+		if msg.missing > 0 {
+			b = line(b, now, fmt.Sprintf("-!- %s: %s", o.room, tui.MissingText(p.name(msg.Person), msg.missing)))
+		}
 	}
 	text := tui.SanitizeLine(o.text)
 	if text == "" {
@@ -272,13 +297,14 @@ type jsonOlder struct {
 	Self    bool   `json:"self"`
 	Lamport uint64 `json:"lamport"`
 	Missing uint64 `json:"missing_before,omitempty"`
+	After   uint64 `json:"missing_after,omitempty"`
 }
 
 func (p *jsonPrinter) older(b []byte, o olderLines, _ *view) []byte {
 	lines := make([]jsonOlder, 0, len(o.lines))
 	for _, m := range o.lines {
 		lines = append(lines, jsonOlder{Peer: idString(m.Person.Peer), Name: m.Person.Name, ID: m.ID.String(), Seq: m.Seq, Kind: kindName(m.Kind),
-			Text: m.Text, Sent: m.Sent.UTC().Format(jsonTime), Self: m.Self, Lamport: m.Lamport, Missing: m.Missing})
+			Text: m.Text, Sent: m.Sent.UTC().Format(jsonTime), Self: m.Self, Lamport: m.Lamport, Missing: m.Missing, After: m.missing})
 	}
 	return p.begin(b, "older").str("room", string(o.room)).any("lines", lines).str("end", o.end).str("text", o.text).end()
 }

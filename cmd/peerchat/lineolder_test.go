@@ -211,3 +211,36 @@ func TestOlderWaitsForTheRoom(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is fetched may end before a hole whose other side was printed already.
+func TestOlderLinesTellOfAHoleAfterThem(t *testing.T) {
+	for plain, want := range map[bool]string{true: "<ann> line 2\n12:04 -!- #general: 3 lines of ann are missing here\n12:04 -!- these", false: `"missing_after":3}]`} {
+		var b strings.Builder
+		m, _ := newLineMode(t, strings.NewReader(""), &b)
+		if plain {
+			m.print = newPlainPrinter(func() time.Time { return noon }, true)
+		}
+		events := saidIn(t, "general", 30)
+		var ann []wire.Event
+		for _, e := range events {
+			if e.Author == events[0].Author && isShown(e.Kind) {
+				e.Name, e.Body = "ann", []byte(fmt.Sprint("line ", e.Seq))
+				ann = append(ann, e)
+			}
+		}
+		page := olderEvents{room: "general", events: []wire.Event{ann[0], ann[1], ann[2]}, missing: []uint64{0, 0, 3}}
+		for i, seq := range []uint64{1, 2, 6} {
+			page.events[i].Seq, page.events[i].Body = seq, []byte(fmt.Sprint("line ", seq))
+		}
+		m.backlogs = map[wire.Room]*backlog{}
+		m.backlog("general").saw(toMessage(&page.events[2], wire.PeerID{}, 0))
+		m.olders = []olderAsk{{room: "general", lines: 2, reading: true}}
+		m.olderRead(page)
+		if err := m.out.close(time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), want) || strings.Count(b.String(), "missing") != 1 {
+			t.Errorf("plain %v: it prints\n%s\nwant %q, once", plain, b.String(), want)
+		}
+	}
+}
