@@ -397,6 +397,32 @@ func TestExport(t *testing.T) {
 	})
 }
 
+func TestExportTellsOfHoles(t *testing.T) {
+	everyStore(t, Limits{}, func(t *testing.T, s *subject) {
+		mustAppend(t, s, said("general", 1, 1, 1, "one", "two")...)
+		mustAppend(t, s, said("general", 2, 1, 3, "over", "there")...)
+		author := said("general", 1, 1, 1, "")[0].Author
+		if err := s.Rebase("general", wire.LogID{Author: author}, 5, 0); err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, s, said("general", 1, 6, 6, "six", "seven")...)
+		line := "(3 lines of author1#" + author.Tag() + " are missing here)\n"
+		for name, v := range s.views() {
+			var text, objects bytes.Buffer
+			if err := errors.Join(v.Export(context.Background(), &text, "", FormatText), v.Export(context.Background(), &objects, "", FormatJSON)); err != nil {
+				t.Fatal(err)
+			}
+			before, after, found := strings.Cut(text.String(), line)
+			if !found || strings.Count(before, "\n") != 4 || strings.Count(after, "\n") != 2 || !strings.Contains(after, ": six\n") {
+				t.Errorf("%s exports\n%s\nwant six lines, and before the fifth that three are missing", name, text.String())
+			}
+			if got := strings.Split(objects.String(), "\n"); len(got) != 7 || !strings.HasSuffix(got[4], `,"missing_before":3}`) || strings.Count(objects.String(), "missing") != 1 {
+				t.Errorf("%s exports\n%s\nwant missing_before in the fifth line alone", name, objects.String())
+			}
+		}
+	})
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

@@ -24,6 +24,7 @@ type Format int
 //	2026-11-21T16:15:50Z #general bob#k3fd: hello
 //	2026-11-21T16:15:51Z #general * bob#k3fd waves
 //	2026-11-21T16:15:52Z #general bob#k3fd sets the topic: all about tea
+//	2026-11-21T16:15:53Z #general (3 lines of bob#k3fd are missing here)
 //
 // FormatJSON is for programs, an object a line, with the fields that `peerchat join --json` gives to a message, as they
 // were sent. An event of a kind that this version does not know has its number as kind, and body in base64 instead of
@@ -44,15 +45,30 @@ func ParseFormat(s string) (Format, error) {
 	return 0, fmt.Errorf("format %q: want text or json", s)
 }
 
+// missing is how many events are known to be missing just before one in its log.
+type missing func(*wire.Event) (uint64, error)
+
 // export writes rooms; each calls a function for the events of one, in display order.
-func export(w io.Writer, rooms []wire.Room, format Format, each func(wire.Room, func(*wire.Event) error) error) error {
+func export(w io.Writer, rooms []wire.Room, format Format, before missing, each func(wire.Room, func(*wire.Event) error) error) error {
 	b := bufio.NewWriterSize(w, 64<<10)
 	put := putText
 	if format == FormatJSON {
 		put = putJSON
 	}
 	for _, room := range rooms {
-		if err := each(room, func(e *wire.Event) error { return put(b, e) }); err != nil {
+		last := map[wire.LogID]uint64{}
+		if err := each(room, func(e *wire.Event) error {
+			follows := last[logOf(e)] == e.Seq-1
+			last[logOf(e)] = e.Seq
+			if follows {
+				return put(b, e, 0)
+			}
+			n, err := before(e)
+			if err != nil {
+				return err
+			}
+			return put(b, e, n)
+		}); err != nil {
 			return fmt.Errorf("export %s: %w", room, err)
 		}
 	}
@@ -62,7 +78,7 @@ func export(w io.Writer, rooms []wire.Room, format Format, each func(wire.Room, 
 	return nil
 }
 
-func putText(b *bufio.Writer, e *wire.Event) error {
+func putText(b *bufio.Writer, e *wire.Event, missing uint64) error {
 	who := harmless(e.Name, " ")
 	if who == "" {
 		who = "?"
@@ -72,6 +88,16 @@ func putText(b *bufio.Writer, e *wire.Event) error {
 		_, err := fmt.Fprintf(b, "%s %s "+format+"\n",
 			append([]any{e.Time.UTC().Format(time.RFC3339), harmless(e.Room.String(), " ")}, args...)...)
 		return err
+	}
+	switch {
+	case missing == 1:
+		if err := line("(1 line of %s is missing here)", who); err != nil {
+			return err
+		}
+	case missing > 0:
+		if err := line("(%d lines of %s are missing here)", missing, who); err != nil {
+			return err
+		}
 	}
 	text := harmless(string(e.Body), "\n    ")
 	switch e.Kind {
@@ -119,10 +145,11 @@ type exported struct {
 	Body    string      `json:"body,omitempty"`
 	Sent    string      `json:"sent"`
 	Lamport uint64      `json:"lamport"`
+	Missing uint64      `json:"missing_before,omitempty"`
 }
 
-func putJSON(b *bufio.Writer, e *wire.Event) error {
-	x := exported{Type: "message", Room: e.Room, Peer: e.Author, Name: e.Name, ID: e.ID.String(), Seq: e.Seq, Lamport: e.Lamport,
+func putJSON(b *bufio.Writer, e *wire.Event, missing uint64) error {
+	x := exported{Type: "message", Room: e.Room, Peer: e.Author, Name: e.Name, ID: e.ID.String(), Seq: e.Seq, Lamport: e.Lamport, Missing: missing,
 		Sent: e.Time.UTC().Format("2006-01-02T15:04:05.000Z07:00")}
 	text := strings.ToValidUTF8(string(e.Body), "\uFFFD")
 	x.Text = &text

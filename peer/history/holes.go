@@ -169,17 +169,23 @@ func (r *Reader) Gaps(room wire.Room, events []wire.Event) (gaps []uint64, err e
 			if last[logOf(e)] = e.Seq; before == e.Seq-1 {
 				continue
 			}
-			if err := sn.query(sqlGap, func(row []driver.Value) error {
-				x := hole{after: uint64(num(row[0])), upTo: e.Seq - 1}
-				gaps[i] = x.upTo - x.after
-				return checkHole(room, e.Author, x, num(row[1]))
-			}, id, e.Author[:], int64(e.Seq-1)); err != nil {
+			if gaps[i], err = sn.missing(id, e); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return gaps, err
+}
+
+// missing is how many events are known to be missing just before one in its log.
+func (sn *snapshot) missing(room int64, e *wire.Event) (gap uint64, err error) {
+	err = sn.query(sqlGap, func(row []driver.Value) error {
+		x := hole{after: uint64(num(row[0])), upTo: e.Seq - 1}
+		gap = x.upTo - x.after
+		return checkHole(e.Room, e.Author, x, num(row[1]))
+	}, room, e.Author[:], int64(e.Seq-1))
+	return gap, err
 }
 
 // fromSchema4 notes the holes that show: between the parts of a log that are held.

@@ -491,7 +491,8 @@ func (m *Memory) named(room wire.Room) []wire.Room {
 
 // Export implements View.
 func (m *Memory) Export(ctx context.Context, w io.Writer, room wire.Room, format Format) error {
-	return export(w, m.named(room), format, func(room wire.Room, each func(*wire.Event) error) error {
+	before := func(e *wire.Event) (uint64, error) { return m.rooms[e.Room].logs[logOf(e)].holes.before(e.Seq), nil }
+	return export(w, m.named(room), format, before, func(room wire.Room, each func(*wire.Event) error) error {
 		r := m.rooms[room]
 		if r == nil {
 			return ctx.Err()

@@ -346,7 +346,14 @@ func (r *Reader) Export(ctx context.Context, w io.Writer, room wire.Room, format
 				return err
 			}
 		}
-		return export(w, rooms, format, func(room wire.Room, each func(*wire.Event) error) error {
+		before := func(e *wire.Event) (uint64, error) {
+			id, err := sn.id(e.Room)
+			if err != nil {
+				return 0, err
+			}
+			return sn.missing(id, e)
+		}
+		return export(w, rooms, format, before, func(room wire.Room, each func(*wire.Event) error) error {
 			id, err := sn.id(room)
 			if err != nil || id == 0 {
 				return err

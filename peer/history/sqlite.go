@@ -496,7 +496,8 @@ func (s *SQLite) Export(ctx context.Context, w io.Writer, room wire.Room, format
 		rooms, _ = s.Rooms()
 	}
 	err := s.within(sqlLook, func() error {
-		return export(w, rooms, format, func(name wire.Room, each func(*wire.Event) error) error {
+		before := func(e *wire.Event) (uint64, error) { return s.rooms[e.Room].logs[logOf(e)].holes.before(e.Seq), nil }
+		return export(w, rooms, format, before, func(name wire.Room, each func(*wire.Event) error) error {
 			if r := s.rooms[name]; r != nil {
 				return s.each(ctx, name, r.id, each)
 			}
