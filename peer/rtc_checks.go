@@ -94,7 +94,8 @@ func (c *rtcChecks) take(b []byte, from netip.AddrPort, now time.Time) bool {
 }
 
 // copies is how often a check that is to go now is sent: not at all if there was a sign of life within three quarters
-// of a tick; five quarters for the end that waits. Once more for each tick at which something should have come.
+// of a tick; five quarters for the end that waits. Twice more for each tick at which something should have come: where
+// voice goes one way, who sends it asks alone.
 func (c *rtcChecks) copies(to netip.AddrPort, now time.Time) int {
 	if !c.opens || to != c.path {
 		return 1
@@ -115,7 +116,7 @@ func (c *rtcChecks) copies(to netip.AddrPort, now time.Time) int {
 	c.asked = now
 	c.vain++
 	missed := int((silent - c.every/4) / c.every)
-	return 1 + min(max(missed, 0), rtcCheckCopies-1)
+	return 1 + min(2*max(missed, 0), rtcCheckCopies-1)
 }
 
 // check is what is to be sent in place of a check, and how often.
